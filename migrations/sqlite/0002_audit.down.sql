@@ -1,0 +1,2 @@
+DROP TABLE audit_log_details;
+DROP TABLE audit_logs;

@@ -1,0 +1,124 @@
+//! Who may do what: JOC's permission names, the roles that grant them, and the folders that a
+//! role is limited to.
+
+use crate::model::selection::Folder;
+
+/// A permission's name, as JOC spells it.
+pub type Permission = &'static str;
+
+/// Cancel orders and preview it.
+pub const CANCEL_ORDERS: Permission = "sos:products:controller:orders:cancel";
+
+/// In [`Grant::controller_id`]: every controller.
+pub const EVERY_CONTROLLER: &str = "*";
+
+/// One permission of one role of an account, with the folders that the role is limited to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    /// A permission; it grants every permission below it too.
+    pub permission: String,
+    /// The controller that it is for, or [`EVERY_CONTROLLER`].
+    pub controller_id: String,
+    /// The folders that the role is limited to; empty: no limit.
+    pub folders: Vec<Folder>,
+}
+
+/// The folders whose orders an account can see and change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Visible {
+    /// Every folder.
+    Everything,
+    /// These folders; never empty.
+    Folders(Vec<Folder>),
+}
+
+/// An account that is logged in, and what it may do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Principal {
+    /// The account's name.
+    pub account: String,
+    /// Its roles' names, in their order.
+    pub roles: Vec<String>,
+    /// What its roles grant.
+    pub grants: Vec<Grant>,
+}
+
+impl Principal {
+    /// Where the account has the permission on the controller; `None`: nowhere.
+    ///
+    /// Roles add up: one role that is not limited lifts the limits of the others.
+    pub fn may(&self, permission: Permission, controller_id: &str) -> Option<Visible> {
+        let mut folders = Vec::new();
+        let mut granted = false;
+        for grant in &self.grants {
+            if !grant.covers(permission, controller_id) {
+                continue;
+            }
+            if grant.folders.is_empty() {
+                return Some(Visible::Everything);
+            }
+            granted = true;
+            folders.extend(grant.folders.iter().cloned());
+        }
+        granted.then_some(Visible::Folders(folders))
+    }
+}
+
+impl Grant {
+    fn covers(&self, permission: Permission, controller_id: &str) -> bool {
+        let below = permission.strip_prefix(self.permission.as_str());
+        below.is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
+            && (self.controller_id == EVERY_CONTROLLER || self.controller_id == controller_id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn principal(grants: &[(&str, &str, &[&str])]) -> Principal {
+        let grants = grants.iter().map(|(permission, controller_id, folders)| Grant {
+            permission: (*permission).into(),
+            controller_id: (*controller_id).into(),
+            folders: folders
+                .iter()
+                .map(|folder| Folder { folder: (*folder).into(), recursive: true })
+                .collect(),
+        });
+        Principal { account: "a".into(), roles: vec![], grants: grants.collect() }
+    }
+
+    #[test]
+    fn a_prefix_grants_what_is_below_it_and_only_that() {
+        for granted in ["sos:products", "sos:products:controller", CANCEL_ORDERS] {
+            let may = principal(&[(granted, "*", &[])]).may(CANCEL_ORDERS, "c");
+            assert_eq!(may, Some(Visible::Everything), "{granted}");
+        }
+        for other in ["sos:products:controller:orders:can", "sos:products:joc", "sos:product"] {
+            assert_eq!(principal(&[(other, "*", &[])]).may(CANCEL_ORDERS, "c"), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_grant_for_one_controller_says_nothing_of_another() {
+        let principal = principal(&[("sos:products", "east", &[])]);
+        assert!(principal.may(CANCEL_ORDERS, "east").is_some());
+        assert!(principal.may(CANCEL_ORDERS, "west").is_none());
+    }
+
+    #[test]
+    fn folders_add_up_and_a_role_without_any_lifts_them() {
+        let limited = [("sos:products", "*", &["/a"][..]), ("sos:products", "*", &["/b"][..])];
+        let Some(Visible::Folders(folders)) = principal(&limited).may(CANCEL_ORDERS, "c") else {
+            panic!("limited to folders");
+        };
+        assert_eq!(folders.len(), 2);
+        let lifted = [limited[0], ("sos:products:controller", "c", &[][..])];
+        assert_eq!(principal(&lifted).may(CANCEL_ORDERS, "c"), Some(Visible::Everything));
+        let other = [limited[0], ("sos:products:joc", "c", &[][..])];
+        assert!(matches!(
+            principal(&other).may(CANCEL_ORDERS, "c"),
+            Some(Visible::Folders(folders)) if folders.len() == 1
+        ));
+    }
+}
