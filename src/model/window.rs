@@ -218,7 +218,8 @@ fn iso(instant: &DateTime<Utc>) -> String {
     instant.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
-fn displayable(text: &str) -> String {
+/// A client's text as messages show it: shortened, and with control characters escaped.
+pub(crate) fn displayable(text: &str) -> String {
     let mut shown = String::new();
     for (count, c) in text.chars().enumerate() {
         if count == QUOTED_CHARS {

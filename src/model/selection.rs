@@ -1,0 +1,277 @@
+//! Which orders a request means: the one type that all actions on orders share, and the check
+//! of the request fields that it is made of.
+
+use std::collections::HashSet;
+
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+
+use crate::model::order::EffectiveState;
+use crate::model::permission::Visible;
+use crate::model::window::{Window, WindowError, displayable};
+
+/// The longest order id, workflow path or version, in characters.
+pub const MAX_NAME: usize = 255;
+/// The longest controller id, in characters.
+pub const MAX_CONTROLLER_ID: usize = 100;
+/// What no controller id contains, as JOC's schema of `controllerId` has it.
+const NOT_IN_CONTROLLER_ID: &str = r#"/\<>?!&:;()"|*^"#;
+
+/// A field of a request that is refused, and what was expected of it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {expected}")]
+pub struct Invalid {
+    /// The field's place in the request: `workflowIds[2].path`.
+    pub field: String,
+    /// What it should be.
+    pub expected: String,
+}
+
+impl Invalid {
+    /// A refusal of `field`.
+    pub fn new(field: impl Into<String>, expected: impl Into<String>) -> Self {
+        Self { field: field.into(), expected: expected.into() }
+    }
+}
+
+impl From<WindowError> for Invalid {
+    fn from(error: WindowError) -> Self {
+        // The message of a window error begins with its field.
+        let message = error.to_string();
+        let (field, expected) = message.split_once(": ").unwrap_or(("dateFrom", &message));
+        Self::new(field, expected)
+    }
+}
+
+/// The selecting fields of a request, as they were sent.
+#[derive(Debug, Clone, Default)]
+pub struct Selectors {
+    /// `controllerId`
+    pub controller_id: String,
+    /// `orderIds`
+    pub order_ids: Vec<String>,
+    /// `workflowIds`
+    pub workflow_ids: Vec<WorkflowId>,
+    /// `folders`
+    pub folders: Vec<Folder>,
+    /// `states`
+    pub states: Vec<EffectiveState>,
+    /// `dateFrom`
+    pub date_from: Option<String>,
+    /// `dateTo`
+    pub date_to: Option<String>,
+    /// `timeZone`
+    pub time_zone: Option<String>,
+}
+
+/// A workflow that a request names: by path or by name, in one version or in all.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct WorkflowId {
+    /// An absolute path, or, without a leading `/`, the name of workflows in any folder.
+    pub path: String,
+    /// The version; none: every version.
+    #[serde(default, alias = "version")]
+    pub version_id: Option<String>,
+}
+
+/// A folder of workflows, with or without the folders below it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Folder {
+    /// An absolute path; `/` is the root.
+    pub folder: String,
+    /// Whether the folders below it are meant too; JOC's default is that they are.
+    #[serde(default = "recursive_by_default", deserialize_with = "recursive_or_default")]
+    pub recursive: bool,
+}
+
+fn recursive_by_default() -> bool {
+    true
+}
+
+fn recursive_or_default<'de, D: serde::Deserializer<'de>>(value: D) -> Result<bool, D::Error> {
+    Ok(Option::deserialize(value)?.unwrap_or_else(recursive_by_default))
+}
+
+/// What a request names orders by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Subject {
+    /// These orders.
+    Orders(Vec<String>),
+    /// The orders of these workflows.
+    Workflows(Vec<WorkflowId>),
+    /// The orders of the workflows in these folders.
+    Folders(Vec<Folder>),
+    /// Every order of the controller.
+    Everything,
+}
+
+/// The orders that a request means: those that meet all of its fields.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Selection {
+    /// The controller.
+    pub controller_id: String,
+    /// What names the orders.
+    pub subject: Subject,
+    /// The effective states; empty: any.
+    pub states: Vec<EffectiveState>,
+    /// When they are scheduled.
+    pub window: Window,
+    /// The instant of the request, at which effective states are judged.
+    pub now: DateTime<Utc>,
+    /// Whether orders that have started are left alone (`orderType: FreshOnly`).
+    pub fresh_only: bool,
+    /// Whether the descendants of what is selected are taken along.
+    pub deep: bool,
+    /// Where the account can see orders.
+    pub visible: Visible,
+}
+
+/// What a request without any selector means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Unfiltered {
+    /// It is refused: a script whose variable was empty did not mean every order.
+    #[default]
+    Refuse,
+    /// Every order of the controller that the account may act on, as in JOC.
+    Allow,
+}
+
+impl Selectors {
+    /// Checks every field and decides which of them count.
+    ///
+    /// `orderIds` come before `workflowIds`, and these before `folders`; with `orderIds`,
+    /// `states` do not count either, but the window does. Fields that do not count must be
+    /// well-formed all the same.
+    ///
+    /// # Errors
+    ///
+    /// The first field that is refused.
+    pub fn resolve(self, now: DateTime<Utc>, unfiltered: Unfiltered) -> Result<Selection, Invalid> {
+        check_controller_id(&self.controller_id)?;
+        let mut seen = HashSet::with_capacity(self.order_ids.len());
+        for (i, id) in self.order_ids.iter().enumerate() {
+            check_name(&format!("orderIds[{i}]"), id)?;
+            if !seen.insert(id.as_str()) {
+                let field = format!("orderIds[{i}]");
+                return Err(Invalid::new(field, format!("{} is there twice", quoted(id))));
+            }
+        }
+        for (i, workflow) in self.workflow_ids.iter().enumerate() {
+            workflow.check(i)?;
+        }
+        for (i, folder) in self.folders.iter().enumerate() {
+            check_folder(&format!("folders[{i}].folder"), &folder.folder)?;
+        }
+        let window = Window::resolve(
+            self.date_from.as_deref(),
+            self.date_to.as_deref(),
+            self.time_zone.as_deref(),
+            now,
+        )?;
+
+        let mut states = self.states;
+        let subject = if !self.order_ids.is_empty() {
+            states.clear();
+            Subject::Orders(self.order_ids)
+        } else if !self.workflow_ids.is_empty() {
+            Subject::Workflows(self.workflow_ids)
+        } else if !self.folders.is_empty() {
+            Subject::Folders(self.folders)
+        } else {
+            if states.is_empty() && window.is_unbounded() && unfiltered == Unfiltered::Refuse {
+                return Err(Invalid::new(
+                    "orderIds, workflowIds, folders, states, dateFrom, dateTo",
+                    "at least one is expected, since without any every order of the controller \
+                     would be meant; to mean that, send folders: [{\"folder\": \"/\"}]",
+                ));
+            }
+            Subject::Everything
+        };
+        Ok(Selection {
+            controller_id: self.controller_id,
+            subject,
+            states,
+            window,
+            now,
+            fresh_only: false,
+            deep: false,
+            visible: Visible::Everything,
+        })
+    }
+}
+
+impl WorkflowId {
+    /// Whether `path` is the name of workflows in any folder.
+    pub fn is_bare_name(&self) -> bool {
+        !self.path.starts_with('/')
+    }
+
+    fn check(&self, i: usize) -> Result<(), Invalid> {
+        let field = format!("workflowIds[{i}].path");
+        check_name(&field, &self.path)?;
+        if self.is_bare_name() && self.path.contains('/') {
+            return Err(Invalid::new(
+                field,
+                format!("{} is neither an absolute path nor a name", quoted(&self.path)),
+            ));
+        }
+        if !self.is_bare_name() {
+            check_segments(&field, &self.path)?;
+        }
+        match &self.version_id {
+            Some(version) => check_name(&format!("workflowIds[{i}].versionId"), version),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Refuses what can be no controller id.
+pub fn check_controller_id(id: &str) -> Result<(), Invalid> {
+    check_text("controllerId", id, MAX_CONTROLLER_ID)?;
+    match id.chars().find(|c| NOT_IN_CONTROLLER_ID.contains(*c)) {
+        Some(c) => Err(Invalid::new("controllerId", format!("'{c}' is not allowed in it"))),
+        None => Ok(()),
+    }
+}
+
+/// Refuses what can be no folder: `/`, or `/a/b` without a `/` at its end.
+pub fn check_folder(field: &str, folder: &str) -> Result<(), Invalid> {
+    check_name(field, folder)?;
+    if folder == "/" { Ok(()) } else { check_segments(field, folder) }
+}
+
+/// Refuses what can be no name, path, id or version: 1 to 255 characters, none of control.
+pub fn check_name(field: &str, name: &str) -> Result<(), Invalid> {
+    check_text(field, name, MAX_NAME)
+}
+
+fn check_text(field: &str, text: &str, max: usize) -> Result<(), Invalid> {
+    let length = text.chars().take(max + 1).count();
+    if length == 0 {
+        Err(Invalid::new(field, "is empty"))
+    } else if length > max {
+        Err(Invalid::new(field, format!("is longer than {max} characters")))
+    } else if text.chars().any(|c| c.is_ascii_control()) {
+        Err(Invalid::new(field, format!("{} has a control character", quoted(text))))
+    } else {
+        Ok(())
+    }
+}
+
+fn check_segments(field: &str, path: &str) -> Result<(), Invalid> {
+    let well_formed =
+        path.strip_prefix('/').is_some_and(|rest| rest.split('/').all(|name| !name.is_empty()));
+    if well_formed {
+        Ok(())
+    } else {
+        let problem = format!("{} is not an absolute path such as /sos/billing", quoted(path));
+        Err(Invalid::new(field, problem))
+    }
+}
+
+/// A client's text in quotes, fit for display.
+fn quoted(text: &str) -> String {
+    format!("'{}'", displayable(text))
+}

@@ -1,0 +1,424 @@
+//! What a store can do. A method is one unit of work, which is one transaction: it happens as
+//! a whole or not at all. Only this module and those below it know SQL.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+
+use crate::model::audit::{AuditEntry, Outcome};
+use crate::model::order::{Action, Effect, Mark, State};
+use crate::model::permission::{Grant, Principal};
+use crate::model::selection::{Folder, Selection};
+
+#[cfg(feature = "postgres")]
+mod postgres;
+mod sql;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+
+/// How many connections read at the same time unless told otherwise.
+pub const DEFAULT_CONNECTIONS: u32 = 16;
+
+/// Why a unit of work did not happen.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The database cannot be reached, or has no connection free: trying again may help.
+    #[error("the database cannot be reached: {0}")]
+    Unavailable(#[source] sqlx::Error),
+    /// What is to be made is there already, or what is to be changed is not there.
+    #[error("{0}")]
+    Conflict(String),
+    /// `DATABASE_URL` is of no use.
+    #[error("DATABASE_URL: {0}")]
+    Url(String),
+    /// The schema is not this binary's, or could not be made so.
+    #[error("the database's schema: {0}")]
+    Migrate(#[from] sqlx::migrate::MigrateError),
+    /// Anything else that the database said.
+    #[error("the database: {0}")]
+    Database(#[source] sqlx::Error),
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        let unreachable = match &error {
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed => true,
+            // 57P0x: the server shuts down or starts; 53300: too many connections;
+            // 5 and 6 with their extensions: SQLite is busy or locked.
+            sqlx::Error::Database(database) => database.code().is_some_and(|code| {
+                code.starts_with("57P")
+                    || code.starts_with("08")
+                    || code == "53300"
+                    || code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6) && code < 10_000)
+            }),
+            _ => false,
+        };
+        if unreachable { Self::Unavailable(error) } else { Self::Database(error) }
+    }
+}
+
+/// The result of a unit of work.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A call that changes orders.
+#[derive(Debug, Clone)]
+pub struct Change {
+    /// Which orders.
+    pub selection: Selection,
+    /// What happens to them.
+    pub action: Action,
+    /// The call is refused if it would affect more orders than this.
+    pub max_orders: Option<u64>,
+    /// After how long a kill request turns from `SIGTERM` to `SIGKILL`.
+    pub sigkill_after: Duration,
+    /// What the audit trail keeps of the call.
+    pub audit: AuditEntry,
+}
+
+/// How a [`Change`] ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Changed {
+    /// Orders and audit are written.
+    Done {
+        /// `audit_logs.id` of the call.
+        audit_log_id: i64,
+        /// How many orders were affected; at least one.
+        affected: u64,
+    },
+    /// There was no order to affect; only that is in the audit trail.
+    NoOrders,
+    /// Nothing is written.
+    TooMany {
+        /// How many orders would have been affected.
+        affected: u64,
+    },
+}
+
+/// What a [`Change`] would do.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Preview {
+    /// How many orders, by effective state and effect.
+    pub counts: Vec<(String, Effect, u64)>,
+    /// The first orders by id.
+    pub orders: Vec<PreviewedOrder>,
+}
+
+/// One order of a [`Preview`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PreviewedOrder {
+    /// The order's id.
+    pub order_id: String,
+    /// The path of its workflow.
+    pub workflow_path: String,
+    /// The version of its workflow.
+    pub workflow_version_id: String,
+    /// Its effective state.
+    pub state: String,
+    /// What would happen to it.
+    pub effect: Effect,
+}
+
+/// Orders, and what is done to them.
+#[async_trait]
+pub trait Orders {
+    /// Whether there is such a controller.
+    async fn knows_controller(&self, controller_id: &str) -> Result<bool>;
+    /// Changes the orders and writes the audit, both or neither.
+    async fn change_orders(&self, change: &Change) -> Result<Changed>;
+    /// What [`Orders::change_orders`] would do to at most `limit` orders, and the counts of all.
+    async fn preview(&self, selection: &Selection, action: Action, limit: u32) -> Result<Preview>;
+}
+
+/// The audit trail.
+#[async_trait]
+pub trait Audit {
+    /// Writes an entry about no orders.
+    async fn record(&self, entry: &AuditEntry, outcome: Outcome) -> Result<()>;
+}
+
+/// An account, as listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// Its name.
+    pub account: String,
+    /// Whether it is locked out.
+    pub disabled: bool,
+    /// Its roles.
+    pub roles: Vec<String>,
+}
+
+/// A role, as listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Role {
+    /// Its name.
+    pub role: String,
+    /// Its permissions, each with the controller it is for.
+    pub permissions: Vec<(String, String)>,
+    /// The folders that it is limited to; empty: no limit.
+    pub folders: Vec<Folder>,
+}
+
+/// Accounts, roles and permissions.
+#[async_trait]
+pub trait Accounts {
+    /// Whether there is any account yet.
+    async fn has_accounts(&self) -> Result<bool>;
+    /// The password hash of an account that is not disabled.
+    async fn password_hash(&self, account: &str) -> Result<Option<String>>;
+    /// Makes an account with roles. [`Error::Conflict`] if it is there or a role is not.
+    async fn add_account(&self, account: &str, password_hash: &str, roles: &[String]) -> Result<()>;
+    /// Replaces a password and ends the account's sessions.
+    async fn set_password(&self, account: &str, password_hash: &str) -> Result<()>;
+    /// Locks an account out and ends its sessions, or lets it in again.
+    async fn set_disabled(&self, account: &str, disabled: bool) -> Result<()>;
+    /// Every account, by name.
+    async fn accounts(&self) -> Result<Vec<Account>>;
+    /// Makes a role without permissions.
+    async fn add_role(&self, role: &str) -> Result<()>;
+    /// Removes a role from the database and so from every account.
+    async fn remove_role(&self, role: &str) -> Result<()>;
+    /// Gives a role a permission for a controller, or for every one (`*`).
+    async fn grant(&self, role: &str, permission: &str, controller_id: &str) -> Result<()>;
+    /// Takes a permission back, exactly as it was given.
+    async fn revoke(&self, role: &str, permission: &str, controller_id: &str) -> Result<()>;
+    /// Limits a role to folders, in place of those it was limited to; none: no limit.
+    async fn limit(&self, role: &str, folders: &[Folder]) -> Result<()>;
+    /// Gives an account a role.
+    async fn assign(&self, role: &str, account: &str) -> Result<()>;
+    /// Takes a role from an account.
+    async fn unassign(&self, role: &str, account: &str) -> Result<()>;
+    /// Every role, by name.
+    async fn roles(&self) -> Result<Vec<Role>>;
+}
+
+/// Sessions. A session is known by the hash of its access token.
+#[async_trait]
+pub trait Sessions {
+    /// Opens a session, and removes those that ended before `now`.
+    async fn open_session(
+        &self,
+        token_hash: &str,
+        account: &str,
+        now: DateTime<Utc>,
+        expires: DateTime<Utc>,
+    ) -> Result<()>;
+    /// Prolongs a session that has not ended at `now`; `None` if there is none.
+    async fn touch_session(
+        &self,
+        token_hash: &str,
+        now: DateTime<Utc>,
+        expires: DateTime<Utc>,
+    ) -> Result<Option<Principal>>;
+    /// Ends a session.
+    async fn close_session(&self, token_hash: &str) -> Result<()>;
+}
+
+/// A workflow or an order to import.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Item {
+    /// The controller; made if it is not known.
+    pub controller_id: String,
+    /// The workflow's path.
+    pub workflow_path: String,
+    /// The workflow's version; the workflow is made if it is not known.
+    pub workflow_version_id: String,
+    /// The order, if the item is one.
+    pub order: Option<NewOrder>,
+}
+
+/// What an imported order has beside its workflow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewOrder {
+    /// The order's id.
+    pub order_id: String,
+    /// The stored state.
+    pub state: State,
+    /// Whether it is suspended.
+    pub suspended: bool,
+    /// Its mark.
+    pub mark: Option<Mark>,
+    /// When it is due; `None`: never.
+    pub scheduled_for: Option<DateTime<Utc>>,
+}
+
+/// What an import did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Imported {
+    /// Orders that were new.
+    pub inserted: u64,
+    /// Orders that were there and have been replaced.
+    pub updated: u64,
+    /// Orders that were there and stayed as they were: all without `--replace`, terminal ones
+    /// with it.
+    pub skipped: u64,
+}
+
+/// An import under way: one transaction that ends with [`Import::commit`], or without effect.
+#[async_trait]
+pub trait Import: Send {
+    /// Adds items, of which no two are the same order.
+    async fn add(&mut self, items: &[Item]) -> Result<Imported>;
+    /// Makes it all last.
+    async fn commit(self: Box<Self>) -> Result<()>;
+}
+
+/// Everything a store can do.
+#[async_trait]
+pub trait Store: Orders + Audit + Accounts + Sessions + Send + Sync {
+    /// Starts an import; with `replace`, orders that are there are updated.
+    async fn begin_import(&self, replace: bool) -> Result<Box<dyn Import>>;
+    /// Ends every connection.
+    async fn close(&self);
+}
+
+/// Opens the database that a URL names and brings its schema up to date.
+///
+/// # Errors
+///
+/// [`Error::Url`], [`Error::Unavailable`], or [`Error::Migrate`] if the schema is newer than
+/// this binary.
+pub async fn open(url: &str, connections: u32) -> Result<Arc<dyn Store>> {
+    match Backend::of(url)? {
+        #[cfg(feature = "sqlite")]
+        Backend::Sqlite => Ok(Arc::new(sqlite::SqliteStore::open(url, connections).await?)),
+        #[cfg(feature = "postgres")]
+        Backend::Postgres => Ok(Arc::new(postgres::PgStore::open(url, connections).await?)),
+    }
+}
+
+/// One migration and whether the database has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Migration {
+    /// Its number.
+    pub version: i64,
+    /// What it is about.
+    pub description: String,
+    /// Whether it is applied.
+    pub applied: bool,
+}
+
+/// Applies migrations up to `target`, or takes back those after it; without one, applies all.
+///
+/// # Errors
+///
+/// As [`open`].
+pub async fn migrate(url: &str, target: Option<i64>) -> Result<()> {
+    match Backend::of(url)? {
+        #[cfg(feature = "sqlite")]
+        Backend::Sqlite => sqlite::migrate(url, target).await,
+        #[cfg(feature = "postgres")]
+        Backend::Postgres => postgres::migrate(url, target).await,
+    }
+}
+
+/// Every migration that this binary knows.
+///
+/// # Errors
+///
+/// As [`open`].
+pub async fn migrations(url: &str) -> Result<Vec<Migration>> {
+    match Backend::of(url)? {
+        #[cfg(feature = "sqlite")]
+        Backend::Sqlite => sqlite::migrations(url).await,
+        #[cfg(feature = "postgres")]
+        Backend::Postgres => postgres::migrations(url).await,
+    }
+}
+
+enum Backend {
+    #[cfg(feature = "sqlite")]
+    Sqlite,
+    #[cfg(feature = "postgres")]
+    Postgres,
+}
+
+impl Backend {
+    fn of(url: &str) -> Result<Self> {
+        match url.split_once(':').map(|(scheme, _)| scheme) {
+            #[cfg(feature = "sqlite")]
+            Some("sqlite") => Ok(Self::Sqlite),
+            #[cfg(feature = "postgres")]
+            Some("postgres" | "postgresql") => Ok(Self::Postgres),
+            // The URL may hold a password.
+            _ => Err(Error::Url("expected sqlite:FILE or postgres://…".into())),
+        }
+    }
+}
+
+/// A row of the query for what an account may do: a permission of a role and a folder that the
+/// role is limited to.
+struct GrantRow {
+    role: String,
+    permission: Option<String>,
+    controller_id: Option<String>,
+    folder: Option<String>,
+    recursive: Option<bool>,
+}
+
+/// Puts the rows together, which come ordered by role, permission and controller.
+fn principal(account: String, rows: Vec<GrantRow>) -> Principal {
+    let mut principal = Principal { account, roles: Vec::new(), grants: Vec::new() };
+    let mut last = None;
+    for row in rows {
+        if principal.roles.last() != Some(&row.role) {
+            principal.roles.push(row.role.clone());
+        }
+        let (Some(permission), Some(controller_id)) = (row.permission, row.controller_id) else {
+            continue;
+        };
+        let folder = row.folder.map(|folder| Folder {
+            folder,
+            recursive: row.recursive.unwrap_or_default(),
+        });
+        let key = (row.role, permission.clone(), controller_id.clone());
+        if last.as_ref() != Some(&key) {
+            principal.grants.push(Grant { permission, controller_id, folders: Vec::new() });
+            last = Some(key);
+        }
+        if let Some(grant) = principal.grants.last_mut() {
+            grant.folders.extend(folder);
+        }
+    }
+    principal
+}
+
+/// Puts a preview together from rows of counts, which have no order id, and rows of orders.
+fn preview(rows: Vec<PreviewRow>) -> Result<Preview> {
+    let mut preview = Preview::default();
+    for row in rows {
+        let effect = Effect::ALL.into_iter().find(|effect| effect.as_str() == row.effect);
+        let effect = effect.ok_or_else(|| {
+            Error::Database(sqlx::Error::Decode(format!("effect {}", row.effect).into()))
+        })?;
+        match (row.order_id, row.workflow_path, row.workflow_version_id) {
+            (Some(order_id), Some(workflow_path), Some(workflow_version_id)) => {
+                let state = row.effective_state;
+                preview.orders.push(PreviewedOrder {
+                    order_id,
+                    workflow_path,
+                    workflow_version_id,
+                    state,
+                    effect,
+                });
+            }
+            _ => preview.counts.push((row.effective_state, effect, row.orders.unsigned_abs())),
+        }
+    }
+    Ok(preview)
+}
+
+#[derive(sqlx::FromRow)]
+struct PreviewRow {
+    order_id: Option<String>,
+    workflow_path: Option<String>,
+    workflow_version_id: Option<String>,
+    effective_state: String,
+    effect: String,
+    orders: i64,
+}

@@ -1,0 +1,255 @@
+//! The statements that are built from a [`Selection`] and an [`Action`], as common table
+//! expressions that both databases understand. Cancel and preview share every line of it.
+//!
+//! The expressions, in their order:
+//! - `base`: the orders that the request's own fields select;
+//! - `chosen`: those and, if it goes deep, their living descendants, each with the nearest
+//!   selected ancestor in `via_parent`;
+//! - `held`: chosen orders with a living descendant that the call does not end;
+//! - `affected`: chosen orders that a rule of the action gives an effect.
+//!
+//! No value is ever formatted into the text; words of the model's enums are.
+
+use chrono::{DateTime, Utc};
+use sqlx::QueryBuilder;
+
+use crate::model::order::{Action, Condition, EffectiveState, Rule};
+use crate::model::permission::Visible;
+use crate::model::selection::{Folder, Selection, Subject, WorkflowId};
+
+/// What differs between the two databases in these statements.
+pub(super) trait Dialect: sqlx::Database {
+    /// Adds a table expression `o`: the orders with their effective state at an instant.
+    fn push_orders(sql: &mut QueryBuilder<Self>, at: DateTime<Utc>);
+    /// Adds a bound text.
+    fn push_text(sql: &mut QueryBuilder<Self>, text: &str);
+    /// Adds a bound instant.
+    fn push_instant(sql: &mut QueryBuilder<Self>, at: DateTime<Utc>);
+    /// Adds a one-column table of bound texts in parentheses: one parameter, however many.
+    fn push_texts(sql: &mut QueryBuilder<Self>, texts: Vec<&str>);
+    /// Adds a table expression of bound rows with the columns `a`, `b` and `c`: three or one
+    /// parameters, however many rows.
+    fn push_rows(sql: &mut QueryBuilder<Self>, rows: Vec<[Option<&str>; 3]>);
+}
+
+/// What the statements need to know of an order.
+const COLUMNS: &str = "o.order_id, o.workflow_path, o.workflow_version_id, o.folder, o.state, \
+                       o.suspended, o.mark, o.kill_requested, o.scheduled_for, o.effective_state";
+
+/// Living orders; word for word the condition of the partial indexes.
+const LIVING: &str = "o.state NOT IN ('FINISHED', 'CANCELLED')";
+
+/// From this many folders on, orders are found by way of their workflows, since a long chain
+/// of OR is more than a database plans or even parses.
+const MANY_FOLDERS: usize = 32;
+
+/// Adds the expressions up to `chosen`.
+pub(super) fn push_chosen<DB: Dialect>(sql: &mut QueryBuilder<DB>, selection: &Selection) {
+    sql.push(format_args!("base AS MATERIALIZED (SELECT {COLUMNS}, NULL AS via_parent FROM "));
+    DB::push_orders(sql, selection.now);
+    sql.push(" WHERE ");
+    push_in_reach(sql, selection);
+    push_selected(sql, selection);
+    if !selection.deep {
+        sql.push("), chosen AS (SELECT * FROM base)");
+        return;
+    }
+    // '}' follows '|': the descendants of an id are one range of ids.
+    sql.push(
+        "), below AS MATERIALIZED (SELECT o.order_id, max(b.order_id) AS via_parent \
+         FROM base b JOIN orders o \
+         ON o.order_id > b.order_id || '|' AND o.order_id < b.order_id || '}' WHERE ",
+    );
+    push_in_reach(sql, selection);
+    sql.push(format_args!(
+        " GROUP BY o.order_id), chosen AS MATERIALIZED (SELECT * FROM base \
+         UNION ALL SELECT {COLUMNS}, l.via_parent FROM below l JOIN "
+    ));
+    DB::push_orders(sql, selection.now);
+    sql.push(" ON o.order_id = l.order_id WHERE o.controller_id = ");
+    DB::push_text(sql, &selection.controller_id);
+    sql.push(" AND NOT EXISTS (SELECT 1 FROM base b WHERE b.order_id = o.order_id))");
+}
+
+/// Adds the expressions `held` and `affected`, which follow `chosen`.
+pub(super) fn push_affected<DB: Dialect>(
+    sql: &mut QueryBuilder<DB>,
+    selection: &Selection,
+    action: Action,
+) {
+    let rules = action.rules();
+    let (holding, others): (Vec<Rule>, Vec<Rule>) =
+        rules.iter().partition(|rule| rule.condition == Condition::HeldByChildren);
+    let holding: Vec<EffectiveState> =
+        holding.iter().flat_map(|rule| rule.states).copied().collect();
+    // A child holds its parent unless this call ends it. A child that is held itself is so by
+    // a descendant of its own, which holds the parent just as well.
+    let ends: Vec<Rule> = others
+        .into_iter()
+        .map(|rule| Rule { effect: rule.effect.filter(|effect| effect.ends()), ..rule })
+        .collect();
+    sql.push(
+        ", held AS MATERIALIZED (SELECT DISTINCT p.order_id FROM chosen p JOIN orders o \
+         ON o.order_id > p.order_id || '|' AND o.order_id < p.order_id || '}' \
+         LEFT JOIN chosen c ON c.order_id = o.order_id WHERE o.controller_id = ",
+    );
+    DB::push_text(sql, &selection.controller_id);
+    sql.push(format_args!(
+        " AND {LIVING} AND p.effective_state IN ({}) AND {} IS NULL)",
+        words(&holding),
+        effect_of("c", &ends),
+    ));
+    sql.push(format_args!(
+        ", affected AS MATERIALIZED (SELECT e.* FROM (SELECT c.*, {} AS effect FROM chosen c \
+         LEFT JOIN held h ON h.order_id = c.order_id) e WHERE e.effect IS NOT NULL)",
+        effect_of("c", rules),
+    ));
+}
+
+/// The first rule that fits the order in the table `of`, as a CASE that gives its effect.
+fn effect_of(of: &str, rules: &[Rule]) -> String {
+    let mut case = String::from("CASE");
+    for rule in rules {
+        let states = words(rule.states);
+        let condition = match rule.condition {
+            Condition::Always => String::new(),
+            Condition::Marked(mark) => format!(" AND {of}.mark = '{}'", mark.as_str()),
+            Condition::NotKilledYet => format!(" AND {of}.kill_requested IS NULL"),
+            Condition::HeldByChildren => " AND h.order_id IS NOT NULL".into(),
+        };
+        let effect = match rule.effect {
+            Some(effect) => format!("'{}'", effect.as_str()),
+            None => "NULL".into(),
+        };
+        case += &format!(" WHEN {of}.effective_state IN ({states}){condition} THEN {effect}");
+    }
+    case + " END"
+}
+
+fn words(states: &[EffectiveState]) -> String {
+    let quoted: Vec<String> = states.iter().map(|state| format!("'{}'", state.as_str())).collect();
+    quoted.join(", ")
+}
+
+/// Living orders of the controller that the account can see and the call may touch at all.
+fn push_in_reach<DB: Dialect>(sql: &mut QueryBuilder<DB>, selection: &Selection) {
+    sql.push("o.controller_id = ");
+    DB::push_text(sql, &selection.controller_id);
+    sql.push(format_args!(" AND {LIVING}"));
+    if selection.fresh_only {
+        sql.push(" AND o.state = 'FRESH'");
+    }
+    if let Visible::Folders(folders) = &selection.visible {
+        sql.push(" AND ");
+        push_in_folders(sql, &selection.controller_id, folders);
+    }
+}
+
+/// The conditions of the request's own fields.
+fn push_selected<DB: Dialect>(sql: &mut QueryBuilder<DB>, selection: &Selection) {
+    match &selection.subject {
+        Subject::Orders(ids) => {
+            sql.push(" AND o.order_id IN ");
+            DB::push_texts(sql, ids.iter().map(String::as_str).collect());
+        }
+        Subject::Workflows(workflows) => {
+            sql.push(" AND ");
+            push_of_workflows(sql, &selection.controller_id, workflows);
+        }
+        Subject::Folders(folders) => {
+            sql.push(" AND ");
+            push_in_folders(sql, &selection.controller_id, folders);
+        }
+        Subject::Everything => {}
+    }
+    if !selection.states.is_empty() {
+        sql.push(format_args!(" AND o.effective_state IN ({})", words(&selection.states)));
+    }
+    // An order that is never scheduled has NULL, which no comparison accepts.
+    if let Some(from) = selection.window.from {
+        sql.push(" AND o.scheduled_for >= ");
+        DB::push_instant(sql, from);
+    }
+    if let Some(to) = selection.window.to {
+        sql.push(" AND o.scheduled_for < ");
+        DB::push_instant(sql, to);
+    }
+}
+
+fn push_of_workflows<DB: Dialect>(
+    sql: &mut QueryBuilder<DB>,
+    controller_id: &str,
+    workflows: &[WorkflowId],
+) {
+    let rows = |bare: bool| -> Vec<[Option<&str>; 3]> {
+        let of_kind = workflows.iter().filter(|workflow| workflow.is_bare_name() == bare);
+        of_kind.map(|w| [Some(w.path.as_str()), w.version_id.as_deref(), None]).collect()
+    };
+    sql.push("(o.workflow_path, o.workflow_version_id) IN (");
+    let mut first = true;
+    for (column, rows) in [("path", rows(false)), ("name", rows(true))] {
+        if rows.is_empty() {
+            continue;
+        }
+        if !std::mem::take(&mut first) {
+            sql.push(" UNION ");
+        }
+        sql.push("SELECT w.path, w.version_id FROM ");
+        DB::push_rows(sql, rows);
+        sql.push(format_args!(
+            " r JOIN workflows w ON w.{column} = r.a AND (r.b IS NULL OR w.version_id = r.b) \
+             WHERE w.controller_id = "
+        ));
+        DB::push_text(sql, controller_id);
+    }
+    sql.push(")");
+}
+
+fn push_in_folders<DB: Dialect>(
+    sql: &mut QueryBuilder<DB>,
+    controller_id: &str,
+    folders: &[Folder],
+) {
+    if folders.iter().any(|folder| folder.recursive && folder.folder == "/") {
+        sql.push("TRUE");
+        return;
+    }
+    if folders.len() < MANY_FOLDERS {
+        sql.push("(");
+        for (i, folder) in folders.iter().enumerate() {
+            sql.push(if i == 0 { "o.folder = " } else { " OR o.folder = " });
+            DB::push_text(sql, &folder.folder);
+            if folder.recursive {
+                let [low, high] = below(&folder.folder);
+                sql.push(" OR (o.folder >= ");
+                DB::push_text(sql, &low);
+                sql.push(" AND o.folder < ");
+                DB::push_text(sql, &high);
+                sql.push(")");
+            }
+        }
+        sql.push(")");
+        return;
+    }
+    let ranges: Vec<(&str, Option<[String; 2]>)> = folders
+        .iter()
+        .map(|f| (f.folder.as_str(), f.recursive.then(|| below(&f.folder))))
+        .collect();
+    let rows = ranges.iter().map(|(folder, range)| {
+        let [low, high] = range.as_ref().map_or([None, None], |r| [Some(&*r[0]), Some(&*r[1])]);
+        [Some(*folder), low, high]
+    });
+    sql.push("o.workflow_path IN (SELECT w.path FROM ");
+    DB::push_rows(sql, rows.collect());
+    sql.push(
+        " r JOIN workflows w ON w.folder = r.a OR (w.folder >= r.b AND w.folder < r.c) \
+         WHERE w.controller_id = ",
+    );
+    DB::push_text(sql, controller_id);
+    sql.push(")");
+}
+
+/// The folders below a folder as a half-open range: '0' follows '/'.
+fn below(folder: &str) -> [String; 2] {
+    [format!("{folder}/"), format!("{folder}0")]
+}
