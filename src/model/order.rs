@@ -95,6 +95,10 @@ impl EffectiveState {
 pub enum Mark {
     /// End it as cancelled.
     Cancelling,
+    /// Stop it until it is resumed.
+    Suspending,
+    /// Let it go on.
+    Resuming,
 }
 
 impl Mark {
@@ -102,6 +106,8 @@ impl Mark {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Cancelling => "CANCELLING",
+            Self::Suspending => "SUSPENDING",
+            Self::Resuming => "RESUMING",
         }
     }
 }

@@ -214,7 +214,9 @@ fn whole_milliseconds(instant: DateTime<Utc>) -> Option<DateTime<Utc>> {
     DateTime::from_timestamp_millis(millis)
 }
 
-fn iso(instant: &DateTime<Utc>) -> String {
+/// An instant as the API writes it: ISO 8601 in UTC, with milliseconds.
+#[must_use]
+pub fn iso(instant: &DateTime<Utc>) -> String {
     instant.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 

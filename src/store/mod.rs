@@ -164,6 +164,12 @@ pub struct Role {
     pub folders: Vec<Folder>,
 }
 
+impl Role {
+    fn named(role: String) -> Self {
+        Self { role, permissions: Vec::new(), folders: Vec::new() }
+    }
+}
+
 /// Accounts, roles and permissions.
 #[async_trait]
 pub trait Accounts {
@@ -331,6 +337,21 @@ pub async fn migrations(url: &str) -> Result<Vec<Migration>> {
     }
 }
 
+async fn list_migrations<C: sqlx::migrate::Migrate>(
+    migrator: &sqlx::migrate::Migrator,
+    connection: &mut C,
+) -> Result<Vec<Migration>> {
+    connection.ensure_migrations_table(&migrator.table_name).await?;
+    let applied = connection.list_applied_migrations(&migrator.table_name).await?;
+    let known = migrator.iter().filter(|m| m.migration_type.is_up_migration());
+    let migration = |m: &sqlx::migrate::Migration| Migration {
+        version: m.version,
+        description: m.description.to_string(),
+        applied: applied.iter().any(|applied| applied.version == m.version),
+    };
+    Ok(known.map(migration).collect())
+}
+
 enum Backend {
     #[cfg(feature = "sqlite")]
     Sqlite,
@@ -386,6 +407,32 @@ fn principal(account: String, rows: Vec<GrantRow>) -> Principal {
         }
     }
     principal
+}
+
+/// A row of the list of accounts: an account and one of its roles.
+struct AccountRow {
+    account: String,
+    disabled: bool,
+    role: Option<String>,
+}
+
+/// Puts the rows together, which come ordered by account.
+fn accounts(rows: Vec<AccountRow>) -> Vec<Account> {
+    let mut accounts: Vec<Account> = Vec::new();
+    for AccountRow { account, disabled, role } in rows {
+        if accounts.last().is_none_or(|last| last.account != account) {
+            accounts.push(Account { account, disabled, roles: Vec::new() });
+        }
+        if let Some(last) = accounts.last_mut() {
+            last.roles.extend(role);
+        }
+    }
+    accounts
+}
+
+/// Refuses a change of accounts or roles that met anything but one row.
+fn expect_one(rows: u64, otherwise: impl FnOnce() -> String) -> Result<()> {
+    if rows == 1 { Ok(()) } else { Err(Error::Conflict(otherwise())) }
 }
 
 /// Puts a preview together from rows of counts, which have no order id, and rows of orders.

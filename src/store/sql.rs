@@ -13,7 +13,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::QueryBuilder;
 
-use crate::model::order::{Action, Condition, EffectiveState, Rule};
+use crate::model::order::{Action, Change, Condition, Effect, EffectiveState, Mark, Rule, State};
 use crate::model::permission::Visible;
 use crate::model::selection::{Folder, Selection, Subject, WorkflowId};
 
@@ -27,7 +27,7 @@ pub(super) trait Dialect: sqlx::Database {
     fn push_instant(sql: &mut QueryBuilder<Self>, at: DateTime<Utc>);
     /// Adds a one-column table of bound texts in parentheses: one parameter, however many.
     fn push_texts(sql: &mut QueryBuilder<Self>, texts: Vec<&str>);
-    /// Adds a table expression of bound rows with the columns `a`, `b` and `c`: three or one
+    /// Adds a table expression `r` of bound rows with the columns `a`, `b` and `c`: one or three
     /// parameters, however many rows.
     fn push_rows(sql: &mut QueryBuilder<Self>, rows: Vec<[Option<&str>; 3]>);
 }
@@ -197,7 +197,7 @@ fn push_of_workflows<DB: Dialect>(
         sql.push("SELECT w.path, w.version_id FROM ");
         DB::push_rows(sql, rows);
         sql.push(format_args!(
-            " r JOIN workflows w ON w.{column} = r.a AND (r.b IS NULL OR w.version_id = r.b) \
+            " JOIN workflows w ON w.{column} = r.a AND (r.b IS NULL OR w.version_id = r.b) \
              WHERE w.controller_id = "
         ));
         DB::push_text(sql, controller_id);
@@ -242,7 +242,7 @@ fn push_in_folders<DB: Dialect>(
     sql.push("o.workflow_path IN (SELECT w.path FROM ");
     DB::push_rows(sql, rows.collect());
     sql.push(
-        " r JOIN workflows w ON w.folder = r.a OR (w.folder >= r.b AND w.folder < r.c) \
+        " JOIN workflows w ON w.folder = r.a OR (w.folder >= r.b AND w.folder < r.c) \
          WHERE w.controller_id = ",
     );
     DB::push_text(sql, controller_id);
@@ -252,4 +252,96 @@ fn push_in_folders<DB: Dialect>(
 /// The folders below a folder as a half-open range: '0' follows '/'.
 fn below(folder: &str) -> [String; 2] {
     [format!("{folder}/"), format!("{folder}0")]
+}
+
+/// Adds what an effect writes: the SET list of an update of `orders o` from `affected a`.
+pub(super) fn push_assignments<DB: Dialect>(
+    sql: &mut QueryBuilder<DB>,
+    now: DateTime<Utc>,
+    sigkill_at: DateTime<Utc>,
+) {
+    let state = case_of_effects(|change| change.state.map(State::as_str));
+    let mark = case_of_effects(|change| change.mark.map(Mark::as_str));
+    let ended = effects(|effect| effect.ends());
+    let killed = effects(|effect| effect.change().kill);
+    sql.push(format_args!(
+        "state = coalesce({state}, o.state), \
+         suspended = (o.suspended AND a.effect NOT IN ({ended})), \
+         mark = CASE WHEN a.effect IN ({ended}) THEN NULL ELSE coalesce({mark}, o.mark) END"
+    ));
+    for (column, at) in [("kill_requested", now), ("sigkill_at", sigkill_at)] {
+        sql.push(format_args!(
+            ", {column} = CASE WHEN a.effect IN ({ended}) THEN NULL \
+             WHEN a.effect IN ({killed}) THEN "
+        ));
+        DB::push_instant(sql, at);
+        sql.push(format_args!(" ELSE o.{column} END"));
+    }
+    sql.push(", modified = ");
+    DB::push_instant(sql, now);
+}
+
+/// Adds the insert of one detail row for each row of `affected a`; `audit` is an expression
+/// for the entry's id and `from` what else it needs in FROM.
+pub(super) fn push_details<DB: Dialect>(
+    sql: &mut QueryBuilder<DB>,
+    controller_id: &str,
+    now: DateTime<Utc>,
+    audit: impl FnOnce(&mut QueryBuilder<DB>),
+    from: &str,
+) {
+    let state = case_of_effects(|change| change.state.map(State::as_str));
+    let mark = case_of_effects(|change| change.mark.map(Mark::as_str));
+    let killed = effects(|effect| effect.change().kill);
+    sql.push(
+        "INSERT INTO audit_log_details (controller_id, audit_log_id, order_id, workflow_path, \
+         workflow_version_id, folder, previous_state, new_state, mark, kill, via_parent, created) \
+         SELECT ",
+    );
+    DB::push_text(sql, controller_id);
+    sql.push(", ");
+    audit(sql);
+    sql.push(format_args!(
+        ", a.order_id, a.workflow_path, a.workflow_version_id, a.folder, a.effective_state, \
+         coalesce({state}, a.effective_state), {mark}, a.effect IN ({killed}), a.via_parent, "
+    ));
+    DB::push_instant(sql, now);
+    sql.push(format_args!(" FROM affected a{from}"));
+}
+
+/// Adds the query of a preview, which follows `affected`: rows of counts, without an order
+/// id, and rows of the first orders.
+pub(super) fn push_preview<DB: Dialect>(sql: &mut QueryBuilder<DB>, limit: u32) {
+    sql.push(format_args!(
+        " SELECT NULL AS order_id, NULL AS workflow_path, NULL AS workflow_version_id, \
+         effective_state, effect, count(*) AS orders FROM affected \
+         GROUP BY effective_state, effect \
+         UNION ALL SELECT * FROM (SELECT order_id, workflow_path, workflow_version_id, \
+         effective_state, effect, 1 FROM affected ORDER BY order_id LIMIT {limit}) f"
+    ));
+}
+
+/// The effects that mark an order, whose runner has to be told.
+pub(super) fn marking_effects() -> String {
+    effects(|effect| effect.change().mark.is_some())
+}
+
+fn effects(which: impl Fn(Effect) -> bool) -> String {
+    let quoted: Vec<String> = Effect::ALL
+        .into_iter()
+        .filter(|effect| which(*effect))
+        .map(|effect| format!("'{}'", effect.as_str()))
+        .collect();
+    quoted.join(", ")
+}
+
+fn case_of_effects(word: impl Fn(Change) -> Option<&'static str>) -> String {
+    let cases: Vec<String> = Effect::ALL
+        .into_iter()
+        .filter_map(|effect| {
+            let word = word(effect.change())?;
+            Some(format!(" WHEN '{}' THEN '{word}'", effect.as_str()))
+        })
+        .collect();
+    format!("CASE a.effect{} END", cases.concat())
 }

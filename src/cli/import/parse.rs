@@ -1,0 +1,293 @@
+//! One workflow or order of the input: checks it, and turns JOC's words into what the database
+//! stores. docs/import.md tells users how.
+
+use chrono::{DateTime, Datelike, Utc};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::{Map, Value};
+
+use crate::model::order::{Mark, State};
+use crate::model::selection::{Invalid, check_controller_id, check_folder, check_name};
+use crate::model::window::displayable;
+use crate::store::{Item, NewOrder};
+
+/// How many characters of serde's messages are shown: they repeat values of any length.
+const MAX_REASON: usize = 200;
+
+/// What a line or an order of an answer comes to.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Parsed {
+    pub(super) item: Item,
+    /// How many further orders of its cycle the export hides behind this one.
+    pub(super) hidden_cyclic: u64,
+}
+
+/// A line: a workflow or an order, and the controller that it belongs to.
+///
+/// Fields are checked one by one, since serde's messages do not name them.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", expecting = "an object")]
+struct Line {
+    controller_id: Option<Value>,
+    workflow: Option<Value>,
+    order: Option<Order>,
+    /// Only to recognise an answer of JOC, which is no line.
+    orders: Option<IgnoredAny>,
+}
+
+/// An order as JOC shows it, as far as it is kept. Of what is left out, nothing is in memory.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", expecting = "an object")]
+pub(super) struct Order {
+    order_id: Option<Value>,
+    workflow_id: Option<Value>,
+    state: Option<Value>,
+    marked: Option<Value>,
+    position: Option<Value>,
+    scheduled_for: Option<Value>,
+    scheduled_never: Option<Value>,
+    cyclic_order: Option<Value>,
+}
+
+/// Parses and checks a line.
+///
+/// # Errors
+///
+/// The reason why it is bad: it begins with the field, if one is to blame.
+pub(super) fn parse_line(text: &[u8]) -> Result<Parsed, String> {
+    let mut json = serde_json::Deserializer::from_slice(text);
+    let line: Line = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let field = error.path().to_string();
+        match error.into_inner() {
+            error if error.is_data() && field != "." => format!("{field}: {}", reason(&error)),
+            error => not_json(&error),
+        }
+    })?;
+    json.end().map_err(|error| not_json(&error))?;
+    line.parse().map_err(|invalid| invalid.to_string())
+}
+
+fn not_json(error: &serde_json::Error) -> String {
+    format!("column {}: {}", error.column(), reason(error))
+}
+
+/// An error's message without the line that it names: that is line 1, always.
+fn reason(error: &serde_json::Error) -> String {
+    let message = error.to_string();
+    shortened(message.rsplit_once(" at line ").map_or(&*message, |(message, _)| message))
+}
+
+/// As much of a message of serde as is fit for display.
+pub(super) fn shortened(message: &str) -> String {
+    message.chars().take(MAX_REASON).collect()
+}
+
+impl Line {
+    fn parse(self) -> Result<Parsed, Invalid> {
+        let controller_id = required("controllerId", self.controller_id.as_ref(), text)?;
+        check_controller_id(controller_id)?;
+        match (self.workflow, self.order) {
+            (Some(workflow), None) => {
+                let (workflow_path, workflow_version_id) = parse_workflow("workflow", &workflow)?;
+                let controller_id = controller_id.to_owned();
+                let item = Item { controller_id, workflow_path, workflow_version_id, order: None };
+                Ok(Parsed { item, hidden_cyclic: 0 })
+            }
+            (None, Some(order)) => order.parse(controller_id).map_err(|invalid| {
+                Invalid::new(format!("order.{}", invalid.field), invalid.expected)
+            }),
+            (Some(_), Some(_)) => {
+                Err(Invalid::new("workflow, order", "a line has one of them, not both"))
+            }
+            (None, None) if self.orders.is_some() => {
+                Err(Invalid::new("orders", "a whole JOC answer is imported with --controller-id"))
+            }
+            (None, None) => Err(Invalid::new("workflow, order", "one of them is expected")),
+        }
+    }
+}
+
+impl Order {
+    /// Checks the order and turns it into an item of the controller.
+    ///
+    /// # Errors
+    ///
+    /// The first field that is refused.
+    pub(super) fn parse(&self, controller_id: &str) -> Result<Parsed, Invalid> {
+        let order_id = required("orderId", self.order_id.as_ref(), text)?;
+        check_order_id(order_id)?;
+        let workflow = required("workflowId", self.workflow_id.as_ref(), any)?;
+        let (workflow_path, workflow_version_id) = parse_workflow("workflowId", workflow)?;
+
+        let joc_state = required("state", self.state.as_ref(), object)?;
+        let joc_text = required("state._text", joc_state.get("_text"), text)?;
+        let joc_reason = optional("state._reason", joc_state.get("_reason"), text)?;
+        let position = optional("position", self.position.as_ref(), list)?;
+        let stored = Stored::of(joc_text, joc_reason, position)?;
+
+        let marked = optional("marked", self.marked.as_ref(), object)?;
+        let mark = match marked.and_then(|marked| marked.get("_text")) {
+            Some(mark) => optional("marked._text", Some(mark), mark_of)?,
+            // Where old versions of JOC have the mark.
+            None => optional("state._marked", joc_state.get("_marked"), mark_of)?,
+        };
+        let mark = mark.flatten().or(stored.mark).filter(|_| !stored.state.is_terminal());
+
+        // JOC writes a far date for "never", and says never beside it.
+        let scheduled_for = optional("scheduledFor", self.scheduled_for.as_ref(), whole_number)?;
+        let never = optional("scheduledNever", self.scheduled_never.as_ref(), boolean)?;
+        let scheduled_for = match scheduled_for {
+            Some(_) if never == Some(true) || joc_text == "PENDING" => None,
+            Some(millis) => Some(instant("scheduledFor", millis)?),
+            None => None,
+        };
+
+        // Nothing is stored of it, so nothing about it is refused.
+        let in_cycle = self.cyclic_order.as_ref().and_then(|cycle| cycle.get("count"));
+        let hidden_cyclic = in_cycle.and_then(Value::as_u64).unwrap_or(1).saturating_sub(1);
+        let order = NewOrder {
+            order_id: order_id.to_owned(),
+            state: stored.state,
+            suspended: stored.suspended,
+            mark,
+            scheduled_for,
+        };
+        let controller_id = controller_id.to_owned();
+        let order = Some(order);
+        let item = Item { controller_id, workflow_path, workflow_version_id, order };
+        Ok(Parsed { item, hidden_cyclic })
+    }
+}
+
+/// What a state that JOC shows is stored as.
+struct Stored {
+    state: State,
+    suspended: bool,
+    /// A mark that old versions of JOC have in the state's name.
+    mark: Option<Mark>,
+}
+
+impl Stored {
+    fn of(text: &str, reason: Option<&str>, position: Option<&[Value]>) -> Result<Self, Invalid> {
+        let at_start = position.is_some_and(|p| matches!(p, [first] if first.as_u64() == Some(0)));
+        let stored = |state| Self { state, suspended: false, mark: None };
+        Ok(match text {
+            "PLANNED" | "PENDING" | "SCHEDULED" | "BLOCKED" => stored(State::Fresh),
+            // JOC's name for an order that is due and has not begun, outside of the times in
+            // which its job may run.
+            "INPROGRESS" if reason == Some("WAITING_FOR_ADMISSION") && at_start => {
+                stored(State::Fresh)
+            }
+            "INPROGRESS" | "RESUMED" => stored(State::InProgress),
+            "RUNNING" => stored(State::Running),
+            "WAITING" | "CALLING" => stored(State::Waiting),
+            // A state of a newer controller; cancelling ends a waiting order at once.
+            "UNKNOWN" => stored(State::Waiting),
+            "PROMPTING" => stored(State::Prompting),
+            "FAILED" | "BROKEN" => stored(State::Failed),
+            "FINISHED" => stored(State::Finished),
+            "CANCELLED" => stored(State::Cancelled),
+            // JOC does not show what a suspended order did before.
+            "SUSPENDED" if at_start || position.is_none() => {
+                Self { suspended: true, ..stored(State::Fresh) }
+            }
+            "SUSPENDED" => Self { suspended: true, ..stored(State::Waiting) },
+            "SUSPENDMARKED" => Self { mark: Some(Mark::Suspending), ..stored(State::Running) },
+            "RESUMEMARKED" => {
+                Self { state: State::Waiting, suspended: true, mark: Some(Mark::Resuming) }
+            }
+            _ => {
+                let problem = format!("'{}' is no state of an order", displayable(text));
+                return Err(Invalid::new("state._text", problem));
+            }
+        })
+    }
+}
+
+fn mark_of(field: &str, value: &Value) -> Result<Option<Mark>, Invalid> {
+    match text(field, value)? {
+        "CANCELLING" => Ok(Some(Mark::Cancelling)),
+        "SUSPENDING" => Ok(Some(Mark::Suspending)),
+        "RESUMING" => Ok(Some(Mark::Resuming)),
+        // Says that there is a newer version of its workflow, and asks for nothing.
+        "OUTDATED" => Ok(None),
+        other => {
+            let problem = format!("'{}' is no mark of an order", displayable(other));
+            Err(Invalid::new(field, problem))
+        }
+    }
+}
+
+fn parse_workflow(field: &str, value: &Value) -> Result<(String, String), Invalid> {
+    let workflow = object(field, value)?;
+    let field = |name: &str| format!("{field}.{name}");
+    let path = required(&field("path"), workflow.get("path"), text)?;
+    check_folder(&field("path"), path)?;
+    if path == "/" {
+        return Err(Invalid::new(field("path"), "'/' is a folder, not a workflow"));
+    }
+    let version = workflow.get("versionId").or_else(|| workflow.get("version"));
+    let version = required(&field("versionId"), version, text)?;
+    check_name(&field("versionId"), version)?;
+    Ok((path.to_owned(), version.to_owned()))
+}
+
+fn check_order_id(id: &str) -> Result<(), Invalid> {
+    check_name("orderId", id)?;
+    if id.split('|').all(|name| !name.is_empty()) {
+        return Ok(());
+    }
+    let problem = format!("'{}' has an empty name before or after a '|'", displayable(id));
+    Err(Invalid::new("orderId", problem))
+}
+
+fn instant(field: &str, millis: i64) -> Result<DateTime<Utc>, Invalid> {
+    DateTime::from_timestamp_millis(millis)
+        .filter(|instant| (1..=9999).contains(&instant.year()))
+        .ok_or_else(|| Invalid::new(field, format!("{millis} leaves the years 1 to 9999")))
+}
+
+/// A field that must be there, read by one of the functions below.
+fn required<'a, T>(
+    field: &str,
+    value: Option<&'a Value>,
+    read: impl FnOnce(&str, &'a Value) -> Result<T, Invalid>,
+) -> Result<T, Invalid> {
+    optional(field, value, read)?.ok_or_else(|| Invalid::new(field, "is missing"))
+}
+
+/// A field that may be absent, or null, which is the same.
+fn optional<'a, T>(
+    field: &str,
+    value: Option<&'a Value>,
+    read: impl FnOnce(&str, &'a Value) -> Result<T, Invalid>,
+) -> Result<Option<T>, Invalid> {
+    value.filter(|value| !value.is_null()).map(|value| read(field, value)).transpose()
+}
+
+fn any<'a>(_: &str, value: &'a Value) -> Result<&'a Value, Invalid> {
+    Ok(value)
+}
+
+fn text<'a>(field: &str, value: &'a Value) -> Result<&'a str, Invalid> {
+    value.as_str().ok_or_else(|| Invalid::new(field, "is not a string"))
+}
+
+fn boolean(field: &str, value: &Value) -> Result<bool, Invalid> {
+    value.as_bool().ok_or_else(|| Invalid::new(field, "is neither true nor false"))
+}
+
+fn whole_number(field: &str, value: &Value) -> Result<i64, Invalid> {
+    value.as_i64().ok_or_else(|| Invalid::new(field, "is not a whole number of milliseconds"))
+}
+
+fn list<'a>(field: &str, value: &'a Value) -> Result<&'a [Value], Invalid> {
+    value.as_array().map(Vec::as_slice).ok_or_else(|| Invalid::new(field, "is not a list"))
+}
+
+fn object<'a>(field: &str, value: &'a Value) -> Result<&'a Map<String, Value>, Invalid> {
+    value.as_object().ok_or_else(|| Invalid::new(field, "is not an object"))
+}
+
+#[cfg(test)]
+mod tests;

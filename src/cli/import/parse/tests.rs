@@ -1,0 +1,221 @@
+#![allow(clippy::unwrap_used)]
+
+use serde_json::json;
+
+use super::*;
+use crate::model::order::State::*;
+
+fn order(fields: Value) -> Result<Parsed, String> {
+    let mut order = json!({
+        "orderId": "#2026-11-23#P1-eod",
+        "workflowId": {"path": "/sos/eod", "versionId": "1"},
+        "state": {"_text": "SCHEDULED"},
+    });
+    for (name, value) in fields.as_object().unwrap() {
+        order[name] = value.clone();
+    }
+    parse_line(json!({"controllerId": "js7", "order": order}).to_string().as_bytes())
+}
+
+fn new_order(fields: Value) -> NewOrder {
+    order(fields).unwrap().item.order.unwrap()
+}
+
+#[test]
+fn states_become_the_stored_ones() {
+    let start = || json!([0]);
+    let later = || json!([1, "fork+east", 0]);
+    let table = [
+        ("PLANNED", None, Value::Null, Fresh, false, None),
+        ("PENDING", None, start(), Fresh, false, None),
+        ("SCHEDULED", None, start(), Fresh, false, None),
+        ("BLOCKED", Some("WORKFLOW_IS_SUSPENDED"), start(), Fresh, false, None),
+        ("INPROGRESS", None, start(), InProgress, false, None),
+        ("INPROGRESS", Some("WAITING_FOR_ADMISSION"), start(), Fresh, false, None),
+        ("INPROGRESS", Some("WAITING_FOR_ADMISSION"), later(), InProgress, false, None),
+        ("INPROGRESS", Some("WAITING_FOR_ADMISSION"), Value::Null, InProgress, false, None),
+        ("RESUMED", None, later(), InProgress, false, None),
+        ("RUNNING", None, start(), Running, false, None),
+        ("SUSPENDMARKED", None, later(), Running, false, Some(Mark::Suspending)),
+        ("RESUMEMARKED", None, start(), Waiting, true, Some(Mark::Resuming)),
+        ("WAITING", Some("FORKED"), later(), Waiting, false, None),
+        ("CALLING", None, later(), Waiting, false, None),
+        ("UNKNOWN", None, start(), Waiting, false, None),
+        ("PROMPTING", None, later(), Prompting, false, None),
+        ("SUSPENDED", None, Value::Null, Fresh, true, None),
+        ("SUSPENDED", None, start(), Fresh, true, None),
+        ("SUSPENDED", None, json!([0, "try", 0]), Waiting, true, None),
+        ("SUSPENDED", None, later(), Waiting, true, None),
+        ("FAILED", None, later(), Failed, false, None),
+        ("BROKEN", None, later(), Failed, false, None),
+        ("FINISHED", None, later(), Finished, false, None),
+        ("CANCELLED", None, start(), Cancelled, false, None),
+    ];
+    for (text, reason, position, state, suspended, mark) in table {
+        let shown = json!({"_text": text, "_reason": reason});
+        let order = new_order(json!({"state": shown, "position": position}));
+        assert_eq!((order.state, order.suspended, order.mark), (state, suspended, mark), "{shown}");
+    }
+}
+
+#[test]
+fn marks_are_kept_on_living_orders() {
+    let running = |marked: Value| json!({"state": {"_text": "RUNNING"}, "marked": marked});
+    let finished = |marked: Value| json!({"state": {"_text": "FINISHED"}, "marked": marked});
+    let old = |text: &str| json!({"state": {"_text": text, "_marked": "SUSPENDING"}});
+    let table = [
+        (running(json!({"_text": "CANCELLING"})), Some(Mark::Cancelling)),
+        (running(json!({"_text": "SUSPENDING", "severity": 5})), Some(Mark::Suspending)),
+        (running(json!({"_text": "RESUMING"})), Some(Mark::Resuming)),
+        (running(json!({"_text": "OUTDATED"})), None),
+        (running(Value::Null), None),
+        (old("RUNNING"), Some(Mark::Suspending)),
+        (finished(json!({"_text": "CANCELLING"})), None),
+        (old("CANCELLED"), None),
+    ];
+    for (fields, mark) in table {
+        let shown = fields.to_string();
+        assert_eq!(new_order(fields).mark, mark, "{shown}");
+    }
+}
+
+#[test]
+fn never_is_absent_or_said_or_pending() {
+    let pending = json!({"_text": "PENDING"});
+    // Beyond year 9999: what JOC writes for never may be anything.
+    let far = 9_999_999_999_999_999_i64;
+    let table = [
+        (json!({}), None),
+        (json!({"scheduledFor": null}), None),
+        (json!({"scheduledFor": far, "scheduledNever": true}), None),
+        (json!({"scheduledFor": far, "state": pending}), None),
+        (
+            json!({"scheduledFor": 1_795_437_600_123_i64, "scheduledNever": false}),
+            Some(1_795_437_600_123),
+        ),
+        (json!({"scheduledFor": 0}), Some(0)),
+        (json!({"scheduledFor": -62_135_596_800_000_i64}), Some(-62_135_596_800_000)),
+        (json!({"scheduledFor": 253_402_300_799_999_i64}), Some(253_402_300_799_999)),
+    ];
+    for (fields, millis) in table {
+        let shown = fields.to_string();
+        let scheduled = new_order(fields).scheduled_for.map(|at| at.timestamp_millis());
+        assert_eq!(scheduled, millis, "{shown}");
+    }
+}
+
+#[test]
+fn bad_orders_are_refused_by_field() {
+    let long = "x".repeat(256);
+    let table = [
+        (json!({"orderId": null}), "order.orderId: is missing"),
+        (json!({"orderId": 5}), "order.orderId: is not a string"),
+        (json!({"orderId": ""}), "order.orderId: is empty"),
+        (json!({"orderId": long}), "order.orderId: is longer than 255 characters"),
+        (json!({"orderId": "a\u{0}b"}), "order.orderId: 'a\\0b' has a control character"),
+        (json!({"orderId": "|a"}), "order.orderId: '|a' has an empty name before or after a '|'"),
+        (json!({"orderId": "a|"}), "order.orderId: 'a|' has an empty name before or after a '|'"),
+        (
+            json!({"orderId": "a||b"}),
+            "order.orderId: 'a||b' has an empty name before or after a '|'",
+        ),
+        (json!({"workflowId": null}), "order.workflowId: is missing"),
+        (json!({"workflowId": "/a"}), "order.workflowId: is not an object"),
+        (json!({"workflowId": {"versionId": "1"}}), "order.workflowId.path: is missing"),
+        (
+            json!({"workflowId": {"path": "/", "versionId": "1"}}),
+            "order.workflowId.path: '/' is a folder, not a workflow",
+        ),
+        (
+            json!({"workflowId": {"path": "eod", "versionId": "1"}}),
+            "order.workflowId.path: 'eod' is not an absolute path such as /sos/billing",
+        ),
+        (
+            json!({"workflowId": {"path": "/a//b", "versionId": "1"}}),
+            "order.workflowId.path: '/a//b' is not an absolute path such as /sos/billing",
+        ),
+        (json!({"workflowId": {"path": "/a"}}), "order.workflowId.versionId: is missing"),
+        (json!({"state": {}}), "order.state._text: is missing"),
+        (
+            json!({"state": {"_text": "FINSHED"}}),
+            "order.state._text: 'FINSHED' is no state of an order",
+        ),
+        (json!({"marked": {"_text": "NO"}}), "order.marked._text: 'NO' is no mark of an order"),
+        (json!({"position": 0}), "order.position: is not a list"),
+        (
+            json!({"scheduledFor": "2026-11-23"}),
+            "order.scheduledFor: is not a whole number of milliseconds",
+        ),
+        (json!({"scheduledFor": 1.5}), "order.scheduledFor: is not a whole number of milliseconds"),
+        (
+            json!({"scheduledFor": 253_402_300_800_000_i64}),
+            "order.scheduledFor: 253402300800000 leaves the years 1 to 9999",
+        ),
+        (
+            json!({"scheduledFor": i64::MAX}),
+            "order.scheduledFor: 9223372036854775807 leaves the years 1 to 9999",
+        ),
+        (json!({"scheduledNever": "yes"}), "order.scheduledNever: is neither true nor false"),
+    ];
+    for (fields, reason) in table {
+        assert_eq!(order(fields).unwrap_err(), reason);
+    }
+}
+
+#[test]
+fn bad_lines_are_refused_with_a_reason() {
+    let table = [
+        (r#"{"controllerId": "js7""#, "column 22: EOF while parsing an object"),
+        (r#"{"controllerId": "js7"} {}"#, "column 25: trailing characters"),
+        ("7", "column 1: invalid type: integer `7`, expected an object"),
+        (r#"{"workflow": {}}"#, "controllerId: is missing"),
+        (r#"{"controllerId": "a/b", "workflow": {}}"#, "controllerId: '/' is not allowed in it"),
+        (r#"{"controllerId": "js7"}"#, "workflow, order: one of them is expected"),
+        (
+            r#"{"controllerId": "js7", "workflow": {}, "order": {}}"#,
+            "workflow, order: a line has one of them, not both",
+        ),
+        (
+            r#"{"controllerId": "js7", "orders": []}"#,
+            "orders: a whole JOC answer is imported with --controller-id",
+        ),
+        (
+            r#"{"controllerId": "js7", "order": "x"}"#,
+            "order: invalid type: string \"x\", expected an object",
+        ),
+        (
+            r#"{"controllerId": "js7", "workflow": {"path": "/a"}}"#,
+            "workflow.versionId: is missing",
+        ),
+    ];
+    for (line, reason) in table {
+        assert_eq!(parse_line(line.as_bytes()).unwrap_err(), reason, "{line}");
+    }
+    assert!(parse_line(b"{\"controllerId\": \"\xff\"}").is_err());
+}
+
+#[test]
+fn a_workflow_is_an_item_without_an_order() {
+    let line =
+        r#"{"controllerId": "js7", "workflow": {"path": "/a/b", "version": "2", "title": 7}}"#;
+    let item = Item {
+        controller_id: "js7".into(),
+        workflow_path: "/a/b".into(),
+        workflow_version_id: "2".into(),
+        order: None,
+    };
+    assert_eq!(parse_line(line.as_bytes()), Ok(Parsed { item, hidden_cyclic: 0 }));
+}
+
+#[test]
+fn orders_that_a_cycle_hides_are_counted() {
+    for (cycle, hidden) in [
+        (json!({"count": 68}), 67),
+        (json!({"count": 1}), 0),
+        (json!({"count": 0}), 0),
+        (json!({}), 0),
+        (Value::Null, 0),
+    ] {
+        assert_eq!(order(json!({"cyclicOrder": cycle})).unwrap().hidden_cyclic, hidden);
+    }
+}

@@ -1,0 +1,395 @@
+//! Reads the input on a thread of its own: JSON lines, or one JOC answer as a stream. What is
+//! good goes out in batches; from the first bad line on, the rest is only checked.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::fmt::{self, Write};
+use std::io::{self, BufRead, BufReader, Read};
+use std::mem;
+use std::ops::ControlFlow;
+use std::rc::Rc;
+
+use serde::Deserialize;
+use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use tokio::sync::mpsc::Sender;
+
+use super::parse::{Order, Parsed, parse_line, shortened};
+use crate::store::{Imported, Item};
+
+/// How many items the database gets at once.
+const BATCH: usize = 5_000;
+/// The longest line, and the longest order of an answer, in bytes.
+const MAX_LINE: u64 = 16 * 1024 * 1024;
+const TOO_LONG: &str = "is longer than 16 MiB";
+/// How many bad lines are reported one by one.
+const REPORTED: usize = 50;
+
+/// What the input is.
+#[derive(Debug)]
+pub(super) enum Format {
+    /// JSON lines, each of which names its controller.
+    Lines,
+    /// A whole JOC `/orders` answer.
+    Answer {
+        /// Whose it is: the answer does not say.
+        controller_id: String,
+    },
+}
+
+/// What the reader says while it reads.
+#[derive(Debug)]
+pub(super) enum Message {
+    /// Items to add.
+    Batch(Batch),
+    /// There is a bad line: nothing will be imported, and no batch follows.
+    Refused,
+}
+
+/// Items, of which no two are the same order.
+#[derive(Debug)]
+pub(super) struct Batch {
+    pub(super) items: Vec<Item>,
+    unit: Unit,
+    first: u64,
+    last: u64,
+}
+
+impl Batch {
+    /// Where in the input its items are.
+    pub(super) fn places(&self) -> String {
+        match self.unit {
+            Unit::Line => format!("lines {} to {}", self.first, self.last),
+            Unit::Order => format!("orders[{}] to orders[{}]", self.first, self.last),
+        }
+    }
+}
+
+/// What the reader knows at the end.
+#[derive(Debug, Default)]
+pub(super) struct Report {
+    /// The first bad lines, each with its place and reason.
+    bad: Vec<String>,
+    /// How many bad lines there are.
+    bad_count: u64,
+    /// How many lines or orders were good.
+    good: u64,
+    /// How many orders were good.
+    pub(super) orders: u64,
+    /// What became of orders that a batch had already; the database has not seen these.
+    pub(super) repeated: Imported,
+    /// How many orders stand for a cycle of which they are the first.
+    pub(super) cycles: u64,
+    /// How many orders those cycles have beside them.
+    pub(super) hidden_cyclic: u64,
+}
+
+impl Report {
+    /// What to tell about bad lines, if there are any.
+    pub(super) fn complaint(&self) -> Option<String> {
+        if self.bad_count == 0 {
+            return None;
+        }
+        let plural = if self.bad_count == 1 { "" } else { "s" };
+        let mut text =
+            format!("nothing was imported: the input has {} bad line{plural}", self.bad_count);
+        for bad in &self.bad {
+            let _ = write!(text, "\n  {bad}");
+        }
+        let more = self.bad_count - self.bad.len() as u64;
+        if more > 0 {
+            let _ = write!(text, "\n  and {more} more");
+        }
+        if self.good == 0 && self.bad.first().is_some_and(|bad| bad.starts_with("line 1: ")) {
+            text.push_str("\nto import a whole JOC /orders answer, give --controller-id");
+        }
+        Some(text)
+    }
+}
+
+/// Reads all of the input, or as much of it as somebody listens to.
+pub(super) fn read(
+    input: impl Read,
+    format: Format,
+    replace: bool,
+    messages: Sender<Message>,
+) -> Report {
+    let unit = match format {
+        Format::Lines => Unit::Line,
+        Format::Answer { .. } => Unit::Order,
+    };
+    let mut sink = Sink {
+        messages,
+        replace,
+        unit,
+        items: Vec::new(),
+        places: (0, 0),
+        orders: HashMap::new(),
+        report: Report::default(),
+    };
+    let budget = Budget::default();
+    let mut input =
+        BufReader::with_capacity(1 << 16, Metered { inner: input, budget: budget.clone() });
+    // Tools of Windows put a byte order mark before UTF-8.
+    if input.fill_buf().is_ok_and(|start| start.starts_with(b"\xef\xbb\xbf")) {
+        input.consume(3);
+    }
+    let flow = match format {
+        Format::Lines => read_lines(input, &mut sink),
+        Format::Answer { controller_id } => read_answer(input, budget, &controller_id, &mut sink),
+    };
+    if flow.is_continue() {
+        let _ = sink.flush();
+    }
+    sink.report
+}
+
+fn read_lines(mut input: impl BufRead, sink: &mut Sink) -> ControlFlow<()> {
+    let mut line = Vec::new();
+    for number in 1.. {
+        line.clear();
+        let read = match input.by_ref().take(MAX_LINE + 1).read_until(b'\n', &mut line) {
+            Ok(0) => break,
+            Ok(_) if line.len() as u64 > MAX_LINE && !line.ends_with(b"\n") => {
+                sink.take(number, Err(TOO_LONG.into()))?;
+                input.skip_until(b'\n').map(drop)
+            }
+            Ok(_) if line.trim_ascii().is_empty() => continue,
+            Ok(_) => {
+                sink.take(number, parse_line(&line))?;
+                Ok(())
+            }
+            Err(error) => Err(error),
+        };
+        if let Err(error) = read {
+            return sink.take(number, Err(error.to_string()));
+        }
+    }
+    ControlFlow::Continue(())
+}
+
+fn read_answer(
+    input: impl Read,
+    budget: Budget,
+    controller_id: &str,
+    sink: &mut Sink,
+) -> ControlFlow<()> {
+    let mut json = serde_json::Deserializer::from_reader(input);
+    let mut stream = Answer { controller_id, budget: &budget, next: 0, sink };
+    let result = (&mut json).deserialize_map(&mut stream).and_then(|()| json.end());
+    let next = stream.next;
+    match result {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(_) if sink.is_alone() => ControlFlow::Break(()),
+        // JSON that is broken in one place says nothing about what follows.
+        Err(error) if budget.get().is_some() => sink.take(next, Err(shortened(&error.to_string()))),
+        Err(error) => sink.refuse(format!("the answer: {}", shortened(&error.to_string()))),
+    }
+}
+
+/// The map of an answer, and the list of its orders: each order is dealt with as it comes.
+struct Answer<'a> {
+    controller_id: &'a str,
+    budget: &'a Budget,
+    next: u64,
+    sink: &'a mut Sink,
+}
+
+#[derive(Deserialize)]
+#[serde(field_identifier, rename_all = "camelCase")]
+enum Key {
+    Orders,
+    #[serde(other)]
+    Other,
+}
+
+impl<'de> Visitor<'de> for &mut Answer<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JOC /orders answer")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let mut seen = false;
+        while let Some(key) = map.next_key()? {
+            match key {
+                Key::Orders if seen => return Err(de::Error::duplicate_field("orders")),
+                Key::Orders => {
+                    seen = true;
+                    map.next_value_seed(Orders(&mut *self))?;
+                }
+                Key::Other => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        let hint = "it has no orders; JSON lines are read without --controller-id";
+        if seen { Ok(()) } else { Err(de::Error::custom(hint)) }
+    }
+}
+
+struct Orders<'a, 'b>(&'a mut Answer<'b>);
+
+impl<'de> DeserializeSeed<'de> for Orders<'_, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, value: D) -> Result<(), D::Error> {
+        value.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Orders<'_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of orders")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        let Self(answer) = self;
+        loop {
+            answer.budget.set(Some(MAX_LINE));
+            let Some(order) = seq.next_element::<Order>()? else { break };
+            let parsed = order.parse(answer.controller_id).map_err(|invalid| invalid.to_string());
+            if answer.sink.take(answer.next, parsed).is_break() {
+                return Err(de::Error::custom("nobody listens"));
+            }
+            answer.next += 1;
+        }
+        answer.budget.set(None);
+        Ok(())
+    }
+}
+
+/// How many bytes may still be read for the order at hand; `None`: as many as there are.
+type Budget = Rc<Cell<Option<u64>>>;
+
+/// Fails where the budget is exceeded, since serde_json would put up with an order, or a
+/// string, of any size.
+struct Metered<R> {
+    inner: R,
+    budget: Budget,
+}
+
+impl<R: Read> Read for Metered<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        if let Some(left) = self.budget.get() {
+            let left = left.checked_sub(read as u64).ok_or_else(|| io::Error::other(TOO_LONG))?;
+            self.budget.set(Some(left));
+        }
+        Ok(read)
+    }
+}
+
+/// What places in the input are called.
+#[derive(Debug, Clone, Copy)]
+enum Unit {
+    Line,
+    Order,
+}
+
+/// Where good items become batches and bad lines are kept.
+struct Sink {
+    messages: Sender<Message>,
+    replace: bool,
+    unit: Unit,
+    items: Vec<Item>,
+    /// The first and the last place of `items`.
+    places: (u64, u64),
+    /// Where in `items` the order of a controller and an id is.
+    orders: HashMap<(String, String), usize>,
+    report: Report,
+}
+
+impl Sink {
+    /// Whether nobody wants more, since the database refused what came before.
+    fn is_alone(&self) -> bool {
+        self.messages.is_closed()
+    }
+
+    fn take(&mut self, at: u64, parsed: Result<Parsed, String>) -> ControlFlow<()> {
+        if self.is_alone() {
+            return ControlFlow::Break(());
+        }
+        match (parsed, self.unit) {
+            (Ok(parsed), _) => self.accept(at, parsed),
+            (Err(reason), Unit::Line) => self.refuse(format!("line {at}: {reason}")),
+            (Err(reason), Unit::Order) => self.refuse(format!("orders[{at}]: {reason}")),
+        }
+    }
+
+    fn refuse(&mut self, bad: String) -> ControlFlow<()> {
+        self.report.bad_count += 1;
+        if self.report.bad.len() < REPORTED {
+            self.report.bad.push(bad);
+        }
+        if self.report.bad_count == 1 {
+            self.items = Vec::new();
+            self.orders = HashMap::new();
+            return self.send(Message::Refused);
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn accept(&mut self, at: u64, parsed: Parsed) -> ControlFlow<()> {
+        self.report.good += 1;
+        if self.report.bad_count > 0 {
+            return ControlFlow::Continue(());
+        }
+        self.report.orders += u64::from(parsed.item.order.is_some());
+        self.report.cycles += u64::from(parsed.hidden_cyclic > 0);
+        self.report.hidden_cyclic = self.report.hidden_cyclic.saturating_add(parsed.hidden_cyclic);
+        if self.items.is_empty() {
+            self.places.0 = at;
+        }
+        self.places.1 = at;
+        self.push(parsed.item);
+        if self.items.len() < BATCH { ControlFlow::Continue(()) } else { self.flush() }
+    }
+
+    /// Adds an item to the batch. If the batch has the order already, one of the two stays as
+    /// an item of its workflow only, so that all is as if the two were in different batches.
+    fn push(&mut self, mut item: Item) {
+        if let Some(order) = &item.order {
+            let key = (item.controller_id.clone(), order.order_id.clone());
+            match self.orders.entry(key) {
+                Entry::Vacant(entry) => {
+                    entry.insert(self.items.len());
+                }
+                Entry::Occupied(mut entry) => {
+                    let earlier = &mut self.items[*entry.get()].order;
+                    let is_final = earlier.as_ref().is_some_and(|order| order.state.is_terminal());
+                    if self.replace && !is_final {
+                        *earlier = None;
+                        entry.insert(self.items.len());
+                        self.report.repeated.updated += 1;
+                    } else {
+                        item.order = None;
+                        self.report.repeated.skipped += 1;
+                    }
+                }
+            }
+        }
+        self.items.push(item);
+    }
+
+    fn flush(&mut self) -> ControlFlow<()> {
+        if self.items.is_empty() {
+            return ControlFlow::Continue(());
+        }
+        self.orders.clear();
+        let items = mem::take(&mut self.items);
+        let (first, last) = self.places;
+        self.send(Message::Batch(Batch { items, unit: self.unit, first, last }))
+    }
+
+    fn send(&mut self, message: Message) -> ControlFlow<()> {
+        match self.messages.blocking_send(message) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(_) => ControlFlow::Break(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,177 @@
+#![allow(clippy::unwrap_used)]
+
+use serde_json::json;
+use tokio::sync::mpsc;
+
+use super::*;
+use crate::model::order::State;
+
+const FIXTURE: &str =
+    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/orders.json"));
+
+/// Batches as the database gets them, whether the input was refused, and the report.
+fn run(input: impl Read, format: Format, replace: bool) -> (Vec<Batch>, bool, Report) {
+    let (sender, mut messages) = mpsc::channel(1_000);
+    let report = read(input, format, replace, sender);
+    let (mut batches, mut refused) = (Vec::new(), false);
+    while let Ok(message) = messages.try_recv() {
+        match message {
+            Message::Batch(batch) => batches.push(batch),
+            Message::Refused => refused = true,
+        }
+    }
+    (batches, refused, report)
+}
+
+fn answer() -> Format {
+    Format::Answer { controller_id: "js7".into() }
+}
+
+fn line(id: &str, state: &str, path: &str) -> String {
+    let order = json!({
+        "orderId": id,
+        "workflowId": {"path": path, "versionId": "1"},
+        "state": {"_text": state},
+    });
+    json!({"controllerId": "js7", "order": order}).to_string() + "\n"
+}
+
+#[test]
+fn an_answer_of_joc_is_read_whole() {
+    let (batches, refused, report) = run(FIXTURE.as_bytes(), answer(), false);
+    assert!(!refused && report.complaint().is_none(), "{report:?}");
+    let items: Vec<_> = batches.iter().flat_map(|batch| &batch.items).collect();
+    let fixture: serde_json::Value = serde_json::from_str(FIXTURE).unwrap();
+    let orders = fixture["orders"].as_array().unwrap();
+    assert_eq!(items.len(), orders.len());
+    for (item, order) in items.iter().zip(orders) {
+        assert_eq!(item.order.as_ref().unwrap().order_id, order["orderId"]);
+        assert_eq!(item.workflow_path, order["workflowId"]["path"]);
+    }
+    assert_eq!(report.orders, orders.len() as u64);
+    assert!(report.hidden_cyclic > report.cycles);
+}
+
+#[test]
+fn lines_come_in_batches_that_know_their_places() {
+    let mut input = String::from("\u{feff}\r\n");
+    for i in 0..12_000 {
+        input += &line(&format!("o{i}"), "SCHEDULED", "/w");
+    }
+    // The last line needs no end.
+    let (batches, _, report) = run(input.trim_end().as_bytes(), Format::Lines, false);
+    let places: Vec<_> = batches.iter().map(Batch::places).collect();
+    assert_eq!(places, ["lines 2 to 5001", "lines 5002 to 10001", "lines 10002 to 12001"]);
+    assert_eq!(report.complaint(), None);
+    assert_eq!(report.orders, 12_000);
+}
+
+#[test]
+fn a_batch_has_an_order_once() {
+    let input = [
+        line("a", "SCHEDULED", "/first"),
+        line("a", "FINISHED", "/second"),
+        line("b", "SCHEDULED", "/w"),
+        line("a", "RUNNING", "/third"),
+    ]
+    .concat();
+    let states = |replace| {
+        let (batches, _, report) = run(input.as_bytes(), Format::Lines, replace);
+        let items = &batches[0].items;
+        // Every workflow that a line names is made, whichever order stays.
+        let paths: Vec<_> = items.iter().map(|item| item.workflow_path.clone()).collect();
+        assert_eq!(paths, ["/first", "/second", "/w", "/third"]);
+        let states: Vec<_> =
+            items.iter().map(|item| item.order.as_ref().map(|order| order.state)).collect();
+        (states, report.repeated.updated, report.repeated.skipped)
+    };
+    assert_eq!(states(false), (vec![Some(State::Fresh), None, Some(State::Fresh), None], 0, 2));
+    // As in the database, nothing replaces an order that is finished.
+    assert_eq!(states(true), (vec![None, Some(State::Finished), Some(State::Fresh), None], 1, 1));
+}
+
+#[test]
+fn bad_lines_are_counted_and_the_first_ones_shown() {
+    let mut input = line("a", "SCHEDULED", "/w");
+    for _ in 0..60 {
+        input += "\n";
+        input += &line("", "SCHEDULED", "/w");
+    }
+    let (batches, refused, report) = run(input.as_bytes(), Format::Lines, false);
+    assert!(batches.is_empty() && refused);
+    let complaint = report.complaint().unwrap();
+    let lines: Vec<_> = complaint.lines().collect();
+    assert_eq!(lines.len(), 52);
+    assert_eq!(lines[0], "nothing was imported: the input has 60 bad lines");
+    assert_eq!(lines[1], "  line 3: order.orderId: is empty");
+    assert_eq!(lines[51], "  and 10 more");
+}
+
+#[test]
+fn a_line_without_end_is_not_kept() {
+    let mut input = line("a", "SCHEDULED", "/w").into_bytes();
+    input.extend(vec![b' '; MAX_LINE as usize]);
+    input.extend(b"x\n{}\n");
+    let complaint = run(&*input, Format::Lines, false).2.complaint().unwrap();
+    assert!(complaint.contains("\n  line 2: is longer than 16 MiB\n  line 3: "), "{complaint}");
+
+    let list =
+        format!(r#"{{"orders": [{{"orderId": "{}"}}]}}"#, "x".repeat(MAX_LINE as usize + 70_000));
+    let complaint = run(list.as_bytes(), answer(), false).2.complaint().unwrap();
+    assert!(complaint.contains("\n  orders[0]: is longer than 16 MiB"), "{complaint}");
+}
+
+#[test]
+fn broken_answers_are_refused() {
+    let good = json!({
+        "orderId": "a",
+        "workflowId": {"path": "/w", "versionId": "1"},
+        "state": {"_text": "SCHEDULED"},
+    });
+    let table = [
+        (String::new(), "the answer: EOF while parsing a value at line 1 column 0"),
+        ("[]".into(), "the answer: invalid type: sequence, expected a JOC /orders answer"),
+        (
+            r#"{"ok": true}"#.into(),
+            "the answer: it has no orders; JSON lines are read without --controller-id",
+        ),
+        (
+            r#"{"orders": 7}"#.into(),
+            "the answer: invalid type: integer `7`, expected a list of orders",
+        ),
+        (r#"{"orders": [], "orders": []}"#.into(), "the answer: duplicate field `orders`"),
+        (format!(r#"{{"orders": [{good}"#), "orders[1]: EOF while parsing a list"),
+        (
+            format!(r#"{{"orders": [{good}, 7]}}"#),
+            "orders[1]: invalid type: integer `7`, expected an object",
+        ),
+        (format!(r#"{{"orders": [{good}, {{}}]}}"#), "orders[1]: orderId: is missing"),
+        (format!(r#"{{"orders": [{good}]}} x"#), "the answer: trailing characters"),
+    ];
+    for (input, reason) in table {
+        let complaint = run(input.as_bytes(), answer(), false).2.complaint().unwrap();
+        assert!(complaint.contains(reason), "{input}: {complaint}");
+    }
+    let bad = r#"{"more": {"orders": 1}, "orders": [{"orderId": "|"}, {}, {"orderId": 7}]}"#;
+    let complaint = run(bad.as_bytes(), answer(), false).2.complaint().unwrap();
+    assert!(
+        complaint.starts_with("nothing was imported: the input has 3 bad lines"),
+        "{complaint}"
+    );
+}
+
+#[test]
+fn nothing_more_is_read_when_nobody_listens() {
+    let (sender, messages) = mpsc::channel(1);
+    drop(messages);
+    // An endless input: this test ends only if reading does.
+    struct Endless;
+    impl Read for Endless {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let line = line("a", "SCHEDULED", "/w");
+            buffer[..line.len()].copy_from_slice(line.as_bytes());
+            Ok(line.len())
+        }
+    }
+    assert_eq!(read(Endless, Format::Lines, false, sender).complaint(), None);
+}

@@ -1,0 +1,146 @@
+//! Orders on PostgreSQL. One statement selects, locks, changes and audits.
+
+use async_trait::async_trait;
+use sqlx::{Connection, PgConnection, Postgres, QueryBuilder};
+
+use super::{PgStore, retrying};
+use crate::model::order::Action;
+use crate::model::selection::Selection;
+use crate::store::sql::{
+    Dialect, marking_effects, push_affected, push_assignments, push_chosen, push_details,
+    push_preview,
+};
+use crate::store::{Change, Changed, Error, Orders, Preview, Result, preview};
+
+/// How often a transaction looks again at orders that changed while it waited for them. Each
+/// time it keeps its locks, so that only orders that came to be selected since can differ.
+const LOOKS: u32 = 100;
+
+#[async_trait]
+impl Orders for PgStore {
+    async fn knows_controller(&self, controller_id: &str) -> Result<bool> {
+        let known = sqlx::query_scalar!(
+            r#"SELECT EXISTS (SELECT 1 FROM controllers WHERE controller_id = $1) AS "known!""#,
+            controller_id
+        );
+        Ok(known.fetch_one(&self.pool).await?)
+    }
+
+    async fn change_orders(&self, change: &Change) -> Result<Changed> {
+        retrying(|| async {
+            let mut connection = self.pool.acquire().await?;
+            // The common case is a single statement, which is a transaction of its own.
+            if let Some(changed) = apply(&mut connection, change).await? {
+                return Ok(changed);
+            }
+            let mut transaction = connection.begin().await?;
+            for _ in 0..LOOKS {
+                if let Some(changed) = apply(&mut transaction, change).await? {
+                    transaction.commit().await?;
+                    return Ok(changed);
+                }
+            }
+            Err(Error::Unavailable(sqlx::Error::Protocol(
+                "the selected orders keep changing".into(),
+            )))
+        })
+        .await
+    }
+
+    async fn preview(&self, selection: &Selection, action: Action, limit: u32) -> Result<Preview> {
+        let mut sql = QueryBuilder::<Postgres>::new("WITH ");
+        push_chosen(&mut sql, selection);
+        push_affected(&mut sql, selection, action);
+        push_preview(&mut sql, limit);
+        preview(sql.build_query_as().fetch_all(&self.pool).await?)
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct Verdict {
+    stale: bool,
+    affected: i64,
+    audit_log_id: Option<i64>,
+}
+
+/// Selects, locks, changes and audits in one statement; `None`: it did nothing, since a chosen
+/// order changed between the statement's snapshot and the lock.
+///
+/// Orders are judged as the snapshot shows them, and only if each of them is still so once it
+/// is locked: then the statement has the effect it would have alone.
+async fn apply(connection: &mut PgConnection, change: &Change) -> Result<Option<Changed>> {
+    let Change { selection, action, max_orders, sigkill_after, audit } = change;
+    let controller_id = selection.controller_id.as_str();
+    let max_orders = max_orders.map(|max| i64::try_from(max).unwrap_or(i64::MAX));
+
+    let mut sql = QueryBuilder::<Postgres>::new("WITH ");
+    push_chosen(&mut sql, selection);
+    sql.push(
+        ", locked AS MATERIALIZED (SELECT o.order_id, o.workflow_path, o.workflow_version_id, \
+         o.state, o.suspended, o.mark, o.kill_requested, o.scheduled_for FROM orders o \
+         WHERE o.order_id IN (SELECT c.order_id FROM chosen c) AND o.controller_id = ",
+    );
+    Postgres::push_text(&mut sql, controller_id);
+    // In the order of the key, so that two calls that want the same orders do not deadlock.
+    sql.push(" ORDER BY o.order_id FOR NO KEY UPDATE OF o)");
+    push_affected(&mut sql, selection, *action);
+    sql.push(
+        ", gate AS MATERIALIZED (SELECT (SELECT count(*) FROM affected) AS affected, \
+         (SELECT count(*) FROM chosen) <> (SELECT count(*) FROM chosen c \
+         JOIN locked l ON l.order_id = c.order_id \
+         WHERE (c.workflow_path, c.workflow_version_id, c.state, c.suspended, c.mark, \
+         c.kill_requested, c.scheduled_for) IS NOT DISTINCT FROM \
+         (l.workflow_path, l.workflow_version_id, l.state, l.suspended, l.mark, \
+         l.kill_requested, l.scheduled_for)) AS stale), \
+         audit AS (INSERT INTO audit_logs (controller_id, account, request, parameters, \
+         category, comment, time_spent, ticket_link, outcome, affected, request_id, \
+         client_address, created) SELECT ",
+    );
+    sql.push_bind(audit.controller_id.as_str()).push(", ");
+    sql.push_bind(audit.account.as_str()).push(", ");
+    sql.push_bind(audit.request.as_str()).push(", ");
+    sql.push_bind(audit.parameters.as_str()).push("::json, ");
+    sql.push_bind(audit.category.as_str()).push(", ");
+    sql.push_bind(audit.comment.as_deref()).push(", ");
+    sql.push_bind(audit.time_spent).push(", ");
+    sql.push_bind(audit.ticket_link.as_deref());
+    sql.push(", CASE g.affected WHEN 0 THEN 'NO_ORDERS' ELSE 'DONE' END, g.affected, ");
+    sql.push_bind(audit.request_id.as_str()).push(", ");
+    sql.push_bind(audit.client_address.as_deref()).push(", ");
+    sql.push_bind(audit.created).push(" FROM gate g WHERE NOT g.stale AND g.affected <= ");
+    sql.push_bind(max_orders.unwrap_or(i64::MAX));
+    // Whatever joins `audit` happens only if the gate is open.
+    sql.push(" RETURNING id), changed AS (UPDATE orders AS o SET ");
+    push_assignments(&mut sql, selection.now, selection.now + *sigkill_after);
+    sql.push(" FROM affected a, audit WHERE o.order_id = a.order_id AND o.controller_id = ");
+    Postgres::push_text(&mut sql, controller_id);
+    sql.push("), details AS (");
+    push_details(
+        &mut sql,
+        controller_id,
+        selection.now,
+        |sql| {
+            sql.push("audit.id");
+        },
+        ", audit",
+    );
+    sql.push(
+        ") SELECT g.stale, g.affected, (SELECT id FROM audit) AS audit_log_id, \
+         (SELECT count(*) FROM (SELECT pg_notify('joc_orders_marks', ",
+    );
+    Postgres::push_text(&mut sql, controller_id);
+    sql.push(format_args!(
+        ") FROM audit WHERE EXISTS (SELECT 1 FROM affected a WHERE a.effect IN ({})) OFFSET 0) n) \
+         AS notified FROM gate g",
+        marking_effects()
+    ));
+
+    let verdict: Verdict = sql.build_query_as().fetch_one(connection).await?;
+    let affected = verdict.affected.unsigned_abs();
+    Ok(match verdict.audit_log_id {
+        _ if verdict.stale => None,
+        None => Some(Changed::TooMany { affected }),
+        Some(_) if affected == 0 => Some(Changed::NoOrders),
+        Some(audit_log_id) => Some(Changed::Done { audit_log_id, affected }),
+    })
+}

@@ -1,0 +1,76 @@
+//! Sessions on PostgreSQL.
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+
+use super::PgStore;
+use crate::model::permission::Principal;
+use crate::store::{GrantRow, Result, Sessions, principal};
+
+#[async_trait]
+impl Sessions for PgStore {
+    async fn open_session(
+        &self,
+        token_hash: &str,
+        account: &str,
+        now: DateTime<Utc>,
+        expires: DateTime<Utc>,
+    ) -> Result<()> {
+        sqlx::query!(
+            "WITH ended AS (DELETE FROM sessions WHERE expires <= $3)
+             INSERT INTO sessions (token_hash, account, created, expires) VALUES ($1, $2, $3, $4)",
+            token_hash,
+            account,
+            now,
+            expires,
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    async fn touch_session(
+        &self,
+        token_hash: &str,
+        now: DateTime<Utc>,
+        expires: DateTime<Utc>,
+    ) -> Result<Option<Principal>> {
+        let mut transaction = self.pool.begin().await?;
+        let account = sqlx::query_scalar!(
+            "UPDATE sessions s SET expires = $3 FROM accounts a
+             WHERE s.token_hash = $1 AND s.expires > $2
+                 AND a.account = s.account AND NOT a.disabled
+             RETURNING s.account",
+            token_hash,
+            now,
+            expires,
+        )
+        .fetch_optional(&mut *transaction)
+        .await?;
+        let Some(account) = account else {
+            return Ok(None);
+        };
+        let grants = sqlx::query_as!(
+            GrantRow,
+            r#"SELECT r.role, p.permission AS "permission?", p.controller_id AS "controller_id?",
+                   f.folder AS "folder?", f.recursive AS "recursive?"
+               FROM account_roles r
+               LEFT JOIN role_permissions p ON p.role = r.role
+               LEFT JOIN role_folders f ON f.role = r.role
+               WHERE r.account = $1
+               ORDER BY r.role, p.permission, p.controller_id, f.folder"#,
+            account,
+        )
+        .fetch_all(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(Some(principal(account, grants)))
+    }
+
+    async fn close_session(&self, token_hash: &str) -> Result<()> {
+        sqlx::query!("DELETE FROM sessions WHERE token_hash = $1", token_hash)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,217 @@
+//! Accounts, roles and permissions on SQLite.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+
+use super::SqliteStore;
+use crate::model::selection::Folder;
+use crate::store::{Account, AccountRow, Accounts, Result, Role, accounts, expect_one};
+
+#[async_trait]
+impl Accounts for SqliteStore {
+    async fn has_accounts(&self) -> Result<bool> {
+        let any = sqlx::query_scalar!(
+            r#"SELECT EXISTS (SELECT account FROM accounts) AS "any!: bool""#
+        );
+        Ok(any.fetch_one(&self.readers).await?)
+    }
+
+    async fn password_hash(&self, account: &str) -> Result<Option<String>> {
+        let hash = sqlx::query_scalar!(
+            "SELECT password_hash FROM accounts WHERE account = ?1 AND NOT disabled",
+            account
+        );
+        Ok(hash.fetch_optional(&self.readers).await?)
+    }
+
+    async fn add_account(&self, account: &str, password_hash: &str, roles: &[String]) -> Result<()> {
+        let mut transaction = self.begin_writing().await?;
+        let added = sqlx::query!(
+            "INSERT INTO accounts (account, password_hash) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+            account,
+            password_hash,
+        )
+        .execute(&mut *transaction)
+        .await?;
+        expect_one(added.rows_affected(), || format!("the account {account} is there already"))?;
+        for role in roles {
+            let assigned = sqlx::query!(
+                "INSERT INTO account_roles (account, role) SELECT ?1, role FROM roles WHERE role = ?2
+                 ON CONFLICT DO NOTHING",
+                account,
+                role,
+            )
+            .execute(&mut *transaction)
+            .await?;
+            expect_one(assigned.rows_affected(), || format!("there is no role {role}"))?;
+        }
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    async fn set_password(&self, account: &str, password_hash: &str) -> Result<()> {
+        let mut transaction = self.begin_writing().await?;
+        let changed = sqlx::query!(
+            "UPDATE accounts SET password_hash = ?2 WHERE account = ?1",
+            account,
+            password_hash,
+        )
+        .execute(&mut *transaction)
+        .await?;
+        expect_one(changed.rows_affected(), || format!("there is no account {account}"))?;
+        sqlx::query!("DELETE FROM sessions WHERE account = ?1", account)
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    async fn set_disabled(&self, account: &str, disabled: bool) -> Result<()> {
+        let mut transaction = self.begin_writing().await?;
+        let changed = sqlx::query!(
+            "UPDATE accounts SET disabled = ?2 WHERE account = ?1",
+            account,
+            disabled,
+        )
+        .execute(&mut *transaction)
+        .await?;
+        expect_one(changed.rows_affected(), || format!("there is no account {account}"))?;
+        sqlx::query!("DELETE FROM sessions WHERE account = ?1", account)
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    async fn accounts(&self) -> Result<Vec<Account>> {
+        let rows = sqlx::query_as!(
+            AccountRow,
+            r#"SELECT a.account, a.disabled AS "disabled!: bool", r.role AS "role?"
+               FROM accounts a LEFT JOIN account_roles r ON r.account = a.account
+               ORDER BY a.account, r.role"#
+        );
+        Ok(accounts(rows.fetch_all(&self.readers).await?))
+    }
+
+    async fn add_role(&self, role: &str) -> Result<()> {
+        let added =
+            sqlx::query!("INSERT INTO roles (role) VALUES (?1) ON CONFLICT DO NOTHING", role)
+                .execute(&self.writer)
+                .await?;
+        expect_one(added.rows_affected(), || format!("the role {role} is there already"))
+    }
+
+    async fn remove_role(&self, role: &str) -> Result<()> {
+        let removed = sqlx::query!("DELETE FROM roles WHERE role = ?1", role)
+            .execute(&self.writer)
+            .await?;
+        expect_one(removed.rows_affected(), || format!("there is no role {role}"))
+    }
+
+    async fn grant(&self, role: &str, permission: &str, controller_id: &str) -> Result<()> {
+        let granted = sqlx::query!(
+            "INSERT INTO role_permissions (role, permission, controller_id)
+             SELECT role, ?2, ?3 FROM roles WHERE role = ?1 ON CONFLICT DO NOTHING",
+            role,
+            permission,
+            controller_id,
+        )
+        .execute(&self.writer)
+        .await?;
+        expect_one(granted.rows_affected(), || {
+            format!("there is no role {role}, or it has that permission already")
+        })
+    }
+
+    async fn revoke(&self, role: &str, permission: &str, controller_id: &str) -> Result<()> {
+        let revoked = sqlx::query!(
+            "DELETE FROM role_permissions
+             WHERE role = ?1 AND permission = ?2 AND controller_id = ?3",
+            role,
+            permission,
+            controller_id,
+        )
+        .execute(&self.writer)
+        .await?;
+        expect_one(revoked.rows_affected(), || {
+            format!("the role {role} has no permission {permission} for {controller_id}")
+        })
+    }
+
+    async fn limit(&self, role: &str, folders: &[Folder]) -> Result<()> {
+        let mut transaction = self.begin_writing().await?;
+        let known = sqlx::query_scalar!(
+            r#"SELECT EXISTS (SELECT 1 FROM roles WHERE role = ?1) AS "known!: bool""#,
+            role
+        )
+        .fetch_one(&mut *transaction)
+        .await?;
+        expect_one(known.into(), || format!("there is no role {role}"))?;
+        sqlx::query!("DELETE FROM role_folders WHERE role = ?1", role)
+            .execute(&mut *transaction)
+            .await?;
+        for folder in folders {
+            sqlx::query!(
+                "INSERT INTO role_folders (role, folder, recursive) VALUES (?1, ?2, ?3)",
+                role,
+                folder.folder,
+                folder.recursive,
+            )
+            .execute(&mut *transaction)
+            .await?;
+        }
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    async fn assign(&self, role: &str, account: &str) -> Result<()> {
+        let assigned = sqlx::query!(
+            "INSERT INTO account_roles (account, role)
+             SELECT a.account, r.role FROM accounts a CROSS JOIN roles r
+             WHERE a.account = ?1 AND r.role = ?2 ON CONFLICT DO NOTHING",
+            account,
+            role,
+        )
+        .execute(&self.writer)
+        .await?;
+        expect_one(assigned.rows_affected(), || {
+            format!("there is no account {account} or no role {role}, or it has the role already")
+        })
+    }
+
+    async fn unassign(&self, role: &str, account: &str) -> Result<()> {
+        let taken = sqlx::query!(
+            "DELETE FROM account_roles WHERE account = ?1 AND role = ?2",
+            account,
+            role,
+        )
+        .execute(&self.writer)
+        .await?;
+        expect_one(taken.rows_affected(), || {
+            format!("the account {account} does not have the role {role}")
+        })
+    }
+
+    async fn roles(&self) -> Result<Vec<Role>> {
+        let mut roles = BTreeMap::new();
+        let permissions = sqlx::query!(
+            r#"SELECT r.role, p.permission AS "permission?: String",
+                   p.controller_id AS "controller_id?: String"
+               FROM roles r LEFT JOIN role_permissions p ON p.role = r.role
+               ORDER BY r.role, p.permission, p.controller_id"#
+        );
+        for row in permissions.fetch_all(&self.readers).await? {
+            let role = roles.entry(row.role.clone()).or_insert_with(|| Role::named(row.role));
+            role.permissions.extend(row.permission.zip(row.controller_id));
+        }
+        let folders = sqlx::query!(
+            r#"SELECT role, folder, recursive AS "recursive!: bool" FROM role_folders ORDER BY role, folder"#
+        );
+        for row in folders.fetch_all(&self.readers).await? {
+            let folder = Folder { folder: row.folder, recursive: row.recursive };
+            roles.entry(row.role.clone()).or_insert_with(|| Role::named(row.role)).folders.push(folder);
+        }
+        Ok(roles.into_values().collect())
+    }
+}
