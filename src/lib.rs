@@ -3,5 +3,9 @@
 //! `http` takes requests in, `model` says what they mean, `store` does them; see
 //! ARCHITECTURE.md.
 
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod http;
 pub mod model;
 pub mod store;

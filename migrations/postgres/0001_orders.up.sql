@@ -59,7 +59,7 @@ CREATE TABLE orders (
         state NOT IN ('FINISHED', 'CANCELLED')
         OR (NOT suspended AND mark IS NULL AND kill_requested IS NULL)),
     CONSTRAINT orders_kill_has_mark CHECK (
-        kill_requested IS NULL OR mark IN ('CANCELLING', 'SUSPENDING')),
+        kill_requested IS NULL OR coalesce(mark, '') IN ('CANCELLING', 'SUSPENDING')),
     CONSTRAINT orders_kill_has_both_instants CHECK (
         (kill_requested IS NULL) = (sigkill_at IS NULL) AND sigkill_at >= kill_requested)
 );
@@ -82,7 +82,8 @@ BEGIN
 END $$;
 
 CREATE TRIGGER orders_terminal_is_final
-    BEFORE UPDATE OF state, suspended, mark, scheduled_for, kill_requested, sigkill_at, order_id,
+    BEFORE UPDATE OF state, suspended, mark, scheduled_for, kill_requested, sigkill_at,
+        controller_id, order_id,
         workflow_path, workflow_version_id ON orders
     FOR EACH ROW WHEN (OLD.state IN ('FINISHED', 'CANCELLED'))
     EXECUTE FUNCTION refuse_change('a terminal order is never changed');

@@ -99,7 +99,8 @@ WHEN NOT EXISTS (SELECT 1 FROM workflows w WHERE w.controller_id = NEW.controlle
 BEGIN SELECT RAISE(ABORT, 'the workflow of an order must be in workflows'); END;
 
 CREATE TRIGGER orders_terminal_is_final
-BEFORE UPDATE OF state, suspended, mark, scheduled_for, kill_requested, sigkill_at, order_id,
+BEFORE UPDATE OF state, suspended, mark, scheduled_for, kill_requested, sigkill_at,
+        controller_id, order_id,
     workflow_path, workflow_version_id ON orders
 WHEN OLD.state IN ('FINISHED', 'CANCELLED')
 BEGIN SELECT RAISE(ABORT, 'a terminal order is never changed'); END;

@@ -1,7 +1,7 @@
 -- The audit trail: append-only. docs/schema.md has the queries for it.
 
 CREATE TABLE audit_logs (
-    id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+    id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT CHECK (id > 0),
     -- '-' where an entry belongs to no controller, such as a login.
     controller_id TEXT NOT NULL,
     account TEXT NOT NULL,

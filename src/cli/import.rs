@@ -7,7 +7,7 @@ use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::sync::mpsc;
 use tokio::task;
@@ -149,6 +149,7 @@ fn open(path: &Path) -> anyhow::Result<(Box<dyn Read + Send>, ProgressBar)> {
         let name = || path.display().to_string();
         let file = File::open(path).with_context(name)?;
         let metadata = file.metadata().with_context(name)?;
+        ensure!(!metadata.is_dir(), "{} is a directory", name());
         (Box::new(file), metadata.is_file().then_some(metadata.len()))
     };
     let progress = match size {

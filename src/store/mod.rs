@@ -140,6 +140,33 @@ pub trait Orders {
 pub trait Audit {
     /// Writes an entry about no orders.
     async fn record(&self, entry: &AuditEntry, outcome: Outcome) -> Result<()>;
+    /// What has been done to an order, the newest first.
+    async fn trail(&self, controller_id: &str, order_id: &str) -> Result<Vec<Touch>>;
+}
+
+/// One call's effect on one order, from the audit trail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Touch {
+    /// `audit_logs.id` of the call.
+    pub audit_log_id: i64,
+    /// When it was.
+    pub created: DateTime<Utc>,
+    /// Who called.
+    pub account: String,
+    /// What was called: `./orders/cancel`.
+    pub request: String,
+    /// Why.
+    pub comment: Option<String>,
+    /// The ticket that asked for it.
+    pub ticket_link: Option<String>,
+    /// The order's effective state before.
+    pub previous_state: String,
+    /// The order's effective state after.
+    pub new_state: String,
+    /// The mark that it got.
+    pub mark: Option<String>,
+    /// Whether its job was to be killed.
+    pub kill: bool,
 }
 
 /// An account, as listed.

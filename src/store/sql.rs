@@ -322,6 +322,7 @@ pub(super) fn push_preview<DB: Dialect>(sql: &mut QueryBuilder<DB>, limit: u32) 
 }
 
 /// The effects that mark an order, whose runner has to be told.
+#[cfg(feature = "postgres")]
 pub(super) fn marking_effects() -> String {
     effects(|effect| effect.change().mark.is_some())
 }

@@ -156,7 +156,7 @@ fn read_lines(mut input: impl BufRead, sink: &mut Sink) -> ControlFlow<()> {
             }
             Ok(_) if line.trim_ascii().is_empty() => continue,
             Ok(_) => {
-                sink.take(number, parse_line(&line))?;
+                sink.take(number, parse_line(line.trim_ascii_end()))?;
                 Ok(())
             }
             Err(error) => Err(error),

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::PgStore;
 use crate::model::audit::{AuditEntry, Outcome};
-use crate::store::{Audit, Result};
+use crate::store::{Audit, Result, Touch};
 
 #[async_trait]
 impl Audit for PgStore {
@@ -29,5 +29,20 @@ impl Audit for PgStore {
         .execute(&self.pool)
         .await?;
         Ok(())
+    }
+
+    async fn trail(&self, controller_id: &str, order_id: &str) -> Result<Vec<Touch>> {
+        let touches = sqlx::query_as!(
+            Touch,
+            r#"SELECT l.id AS audit_log_id, l.created, l.account, l.request, l.comment,
+                   l.ticket_link, d.previous_state, d.new_state, d.mark, d.kill
+               FROM audit_log_details d
+               JOIN audit_logs l ON l.controller_id = d.controller_id AND l.id = d.audit_log_id
+               WHERE d.controller_id = $1 AND d.order_id = $2
+               ORDER BY l.id DESC"#,
+            controller_id,
+            order_id,
+        );
+        Ok(touches.fetch_all(&self.pool).await?)
     }
 }

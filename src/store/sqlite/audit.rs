@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use super::SqliteStore;
 use crate::model::audit::{AuditEntry, Outcome};
 use crate::model::window::iso;
-use crate::store::{Audit, Result};
+use crate::store::{Audit, Result, Touch};
 
 #[async_trait]
 impl Audit for SqliteStore {
@@ -32,5 +32,20 @@ impl Audit for SqliteStore {
         .execute(&self.writer)
         .await?;
         Ok(())
+    }
+
+    async fn trail(&self, controller_id: &str, order_id: &str) -> Result<Vec<Touch>> {
+        let touches = sqlx::query_as!(
+            Touch,
+            r#"SELECT l.id AS audit_log_id, l.created AS "created: _", l.account, l.request, l.comment,
+                   l.ticket_link, d.previous_state, d.new_state, d.mark, d.kill AS "kill: bool"
+               FROM audit_log_details d
+               JOIN audit_logs l ON l.controller_id = d.controller_id AND l.id = d.audit_log_id
+               WHERE d.controller_id = ?1 AND d.order_id = ?2
+               ORDER BY l.id DESC"#,
+            controller_id,
+            order_id,
+        );
+        Ok(touches.fetch_all(&self.readers).await?)
     }
 }

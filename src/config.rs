@@ -1,0 +1,105 @@
+//! Settings: from flags, then the environment, then `.env`; checked once, at the start.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use clap::Args;
+
+use crate::model::selection::Unfiltered;
+use crate::store::DEFAULT_CONNECTIONS;
+
+/// Where the database is.
+#[derive(Debug, Clone, Args)]
+pub struct Database {
+    /// sqlite:FILE or postgres://USER:PASSWORD@HOST:PORT/DATABASE
+    #[arg(
+        long = "database-url",
+        env = "DATABASE_URL",
+        default_value = "sqlite:joc-orders.db",
+        hide_env_values = true
+    )]
+    pub url: String,
+    /// How many connections to the database at the most
+    #[arg(
+        long = "database-connections",
+        env = "JOC_ORDERS_DATABASE_CONNECTIONS",
+        default_value_t = DEFAULT_CONNECTIONS,
+        value_parser = clap::value_parser!(u32).range(1..=1000)
+    )]
+    pub connections: u32,
+}
+
+/// What log lines look like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines: one JSON object a line.
+    Json,
+}
+
+/// How much is logged and how.
+#[derive(Debug, Clone, Args)]
+pub struct Logging {
+    /// What to log: a level, or a filter such as info,sqlx=warn
+    #[arg(long, env = "JOC_ORDERS_LOG", default_value = "info", global = true)]
+    pub log: String,
+    /// How log lines look
+    #[arg(long, env = "JOC_ORDERS_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text, global = true)]
+    pub log_format: LogFormat,
+}
+
+/// Where the service listens.
+#[derive(Debug, Clone, Args)]
+pub struct Listen {
+    /// The address and port to listen on; port 0 takes a free one
+    #[arg(long, env = "JOC_ORDERS_LISTEN", default_value = "127.0.0.1:4446")]
+    pub listen: SocketAddr,
+}
+
+/// How the service answers.
+#[derive(Debug, Clone, Args)]
+pub struct Settings {
+    /// The largest request body, in bytes
+    #[arg(long, env = "JOC_ORDERS_BODY_LIMIT", default_value_t = 8 * 1024 * 1024)]
+    pub body_limit: usize,
+    /// After how many seconds without a call a session ends
+    #[arg(
+        long,
+        env = "JOC_ORDERS_SESSION_TIMEOUT",
+        default_value_t = 1800,
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
+    pub session_timeout: u32,
+    /// What a request without any selector means
+    #[arg(long, env = "JOC_ORDERS_UNFILTERED", value_enum, default_value_t = Unfiltered::Refuse)]
+    pub orders_unfiltered: Unfiltered,
+    /// Refuse calls that change orders and give no auditLog.comment
+    #[arg(long, env = "JOC_ORDERS_COMMENT_REQUIRED", default_value_t = false, action = clap::ArgAction::Set)]
+    pub comment_required: bool,
+    /// How many seconds after SIGTERM a job that is killed gets SIGKILL
+    #[arg(long, env = "JOC_ORDERS_SIGKILL_AFTER", default_value_t = 15)]
+    pub sigkill_after: u32,
+    /// How many failed logins a minute an account may have
+    #[arg(long, env = "JOC_ORDERS_FAILED_LOGINS_BY_ACCOUNT", default_value_t = 10)]
+    pub failed_logins_by_account: u32,
+    /// How many failed logins a minute may come from one address
+    #[arg(long, env = "JOC_ORDERS_FAILED_LOGINS_BY_ADDRESS", default_value_t = 60)]
+    pub failed_logins_by_address: u32,
+    /// How many seconds calls that are under way may take once the service is told to stop
+    #[arg(long, env = "JOC_ORDERS_SHUTDOWN_TIMEOUT", default_value_t = 30)]
+    pub shutdown_timeout: u64,
+}
+
+impl Settings {
+    /// After how long without a call a session ends.
+    pub fn session_timeout(&self) -> TimeDelta {
+        TimeDelta::seconds(self.session_timeout.into())
+    }
+
+    /// After how long a kill request turns from `SIGTERM` to `SIGKILL`.
+    pub fn sigkill_after(&self) -> Duration {
+        Duration::from_secs(self.sigkill_after.into())
+    }
+}

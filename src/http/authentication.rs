@@ -1,0 +1,169 @@
+//! `/authentication/…`: login and logout.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use actix_web::http::header;
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use moka::sync::Cache;
+use serde_json::{Value, json};
+
+use crate::config::Settings;
+use crate::http::error::{ApiError, Reason, Refusal};
+use crate::http::session::{self, ACCESS_TOKEN};
+use crate::http::{Service, body, call_name, client_address, password, request_id};
+use crate::model::audit::{AuditEntry, Category, NO_CONTROLLER, Outcome};
+use crate::model::selection::check_name;
+
+/// How long a failed login counts.
+const FAILURES_COUNT_FOR: Duration = Duration::from_secs(60);
+/// How many accounts and addresses with failed logins are remembered.
+const CAPACITY: u64 = 100_000;
+
+/// Failed logins of the last minute, by account and by address.
+pub(super) struct Throttle {
+    by_account: Cache<String, Arc<AtomicU32>>,
+    by_address: Cache<Option<IpAddr>, Arc<AtomicU32>>,
+    max_by_account: u32,
+    max_by_address: u32,
+}
+
+impl Throttle {
+    pub(super) fn new(settings: &Settings) -> Self {
+        fn cache<K: std::hash::Hash + Eq + Send + Sync + 'static>() -> Cache<K, Arc<AtomicU32>> {
+            Cache::builder().max_capacity(CAPACITY).time_to_live(FAILURES_COUNT_FOR).build()
+        }
+        Self {
+            by_account: cache(),
+            by_address: cache(),
+            max_by_account: settings.failed_logins_by_account,
+            max_by_address: settings.failed_logins_by_address,
+        }
+    }
+
+    /// Counts an attempt as failed before it is checked, so that many at once do not slip by.
+    fn admit(&self, account: &str, address: Option<IpAddr>) -> bool {
+        let counted = |count: Arc<AtomicU32>| count.fetch_add(1, Ordering::Relaxed);
+        let by_address = counted(self.by_address.get_with(address, Default::default));
+        let by_account = counted(self.by_account.get_with(account.into(), Default::default));
+        by_address < self.max_by_address && by_account < self.max_by_account
+    }
+
+    fn succeeded(&self, account: &str, address: Option<IpAddr>) {
+        self.by_account.invalidate(account);
+        if let Some(count) = self.by_address.get(&address) {
+            // Only what this attempt added: the failures of others at the address stay.
+            let _ = count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1));
+        }
+    }
+}
+
+/// `POST /authentication/login`
+pub(super) async fn login(
+    request: HttpRequest,
+    payload: Payload,
+    service: Data<Service>,
+) -> Result<HttpResponse, ApiError> {
+    // JOC's clients send nothing or {}; whatever it is, it says nothing.
+    body::read(payload, service.settings.body_limit).await?;
+    let caller = client_address(&request);
+    let refuse = |reason, account: Option<&str>, message: &str| {
+        let (account, caller) = (account.map(Into::into), caller.clone());
+        ApiError::Refused(Refusal { reason, account, caller, message: message.into() })
+    };
+    let Some((account, password)) = credentials(&request) else {
+        let message = "Access denied: expected 'Authorization: Basic …'";
+        return Err(refuse(Reason::Credentials, None, message));
+    };
+    let address = request.peer_addr().map(|address| address.ip());
+    if !service.throttle.admit(&account, address) {
+        let reason = Reason::Throttled(FAILURES_COUNT_FOR);
+        return Err(refuse(reason, Some(&account), "Too many failed logins, please wait a minute"));
+    }
+
+    let hash = service.store.password_hash(&account).await?;
+    let verified = actix_web::web::block(move || password::verify(&password, hash.as_deref()));
+    let now = service.clock.now();
+    if !verified.await.map_err(|error| ApiError::Internal(error.into()))? {
+        let entry = AuditEntry {
+            controller_id: NO_CONTROLLER.into(),
+            account: account.clone(),
+            request: call_name(&request),
+            parameters: "{}".into(),
+            category: Category::Identity,
+            comment: None,
+            time_spent: None,
+            ticket_link: None,
+            request_id: request_id(&request),
+            client_address: caller.clone(),
+            created: now,
+        };
+        service.store.record(&entry, Outcome::Denied).await?;
+        tracing::warn!(account, "login refused");
+        return Err(refuse(Reason::Credentials, Some(&account), "Wrong account or password"));
+    }
+    service.throttle.succeeded(&account, address);
+    let token = service.sessions.open(&*service.store, &account, now).await?;
+    let timeout = service.settings.session_timeout();
+    let principal = service
+        .store
+        .touch_session(&session::hash(&token), now, now + timeout)
+        .await?
+        .ok_or_else(|| refuse(Reason::Credentials, Some(&account), "Wrong account or password"))?;
+    let timeout = timeout.num_milliseconds();
+    let mut answer = login_state(&account, caller, principal.roles.join(","), true);
+    answer["accessToken"] = json!(token);
+    answer["sessionTimeout"] = json!(timeout);
+    Ok(HttpResponse::Ok()
+        .insert_header((ACCESS_TOKEN, token))
+        .insert_header(("X-JOC-Timeout", timeout.to_string()))
+        .json(answer))
+}
+
+/// `POST /authentication/logout`
+pub(super) async fn logout(
+    request: HttpRequest,
+    payload: Payload,
+    service: Data<Service>,
+) -> Result<HttpResponse, ApiError> {
+    let call = service.begin(&request, payload).await?;
+    if let Some(token) = session::access_token(&request) {
+        service.sessions.close(&*service.store, &token).await?;
+    }
+    let account = &call.principal.account;
+    Ok(HttpResponse::Ok().json(login_state(account, call.client_address, String::new(), false)))
+}
+
+fn credentials(request: &HttpRequest) -> Option<(String, String)> {
+    let header = request.headers().get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, encoded) = header.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let decoded = String::from_utf8(STANDARD.decode(encoded.trim()).ok()?).ok()?;
+    let (account, password) = decoded.split_once(':')?;
+    check_name("account", account).ok()?;
+    Some((account.into(), password.into()))
+}
+
+fn login_state(account: &str, caller: Option<String>, role: String, logged_in: bool) -> Value {
+    json!({
+        "account": account,
+        "callerIpAddress": caller,
+        "enableTouch": true,
+        "forcePasswordChange": false,
+        "hasRole": !role.is_empty(),
+        "identityService": "JOC",
+        "isApprovalRequestor": false,
+        "isApprover": false,
+        "isAuthenticated": logged_in,
+        "isPermitted": logged_in && !role.is_empty(),
+        "message": "",
+        "role": role,
+    })
+}
