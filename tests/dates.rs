@@ -9,8 +9,8 @@
 )]
 
 use chrono::{DateTime, Utc};
-use serde::Deserialize;
 use joc_orders::model::window::{Window, WindowError};
+use serde::Deserialize;
 
 #[path = "dates/naive.rs"]
 mod naive;
@@ -65,12 +65,7 @@ mod examples {
     }
 
     fn report(failures: &[String]) {
-        assert!(
-            failures.is_empty(),
-            "{} rows fail:\n{}",
-            failures.len(),
-            failures.join("\n")
-        );
+        assert!(failures.is_empty(), "{} rows fail:\n{}", failures.len(), failures.join("\n"));
     }
 
     #[test]
@@ -209,16 +204,8 @@ fn unbounded_without_dates() {
     let now = utc("2026-11-23T12:34:56Z");
     let window = Window::resolve(None, None, Some("Europe/Berlin"), now).unwrap();
     assert!(window.is_unbounded());
-    assert!(
-        !Window::resolve(Some("0"), None, None, now)
-            .unwrap()
-            .is_unbounded()
-    );
-    assert!(
-        !Window::resolve(None, Some("0"), None, now)
-            .unwrap()
-            .is_unbounded()
-    );
+    assert!(!Window::resolve(Some("0"), None, None, now).unwrap().is_unbounded());
+    assert!(!Window::resolve(None, Some("0"), None, now).unwrap().is_unbounded());
 }
 
 /// A request's dateFrom, dateTo and timeZone, and how it is refused.
@@ -227,42 +214,12 @@ type Refused<'a> = (Option<&'a str>, Option<&'a str>, Option<&'a str>, &'a str);
 #[test]
 fn refusals_name_the_field_and_the_reason() {
     let cases: [Refused<'_>; 10] = [
-        (
-            Some("1q"),
-            None,
-            None,
-            "dateFrom: '1q' is neither a date nor a period",
-        ),
-        (
-            None,
-            Some(""),
-            None,
-            "dateTo: '' is neither a date nor a period",
-        ),
-        (
-            None,
-            None,
-            Some("Mars/Phobos"),
-            "timeZone: 'Mars/Phobos' is not an IANA time zone",
-        ),
-        (
-            None,
-            None,
-            Some("europe/berlin"),
-            "timeZone: 'europe/berlin' is not an IANA time zone",
-        ),
-        (
-            Some("x"),
-            None,
-            Some(""),
-            "timeZone: '' is not an IANA time zone",
-        ),
-        (
-            None,
-            Some("9999y"),
-            None,
-            "dateTo: '9999y' leaves the years 1 to 9999",
-        ),
+        (Some("1q"), None, None, "dateFrom: '1q' is neither a date nor a period"),
+        (None, Some(""), None, "dateTo: '' is neither a date nor a period"),
+        (None, None, Some("Mars/Phobos"), "timeZone: 'Mars/Phobos' is not an IANA time zone"),
+        (None, None, Some("europe/berlin"), "timeZone: 'europe/berlin' is not an IANA time zone"),
+        (Some("x"), None, Some(""), "timeZone: '' is not an IANA time zone"),
+        (None, Some("9999y"), None, "dateTo: '9999y' leaves the years 1 to 9999"),
         (
             Some("+1d"),
             Some("0"),
@@ -279,12 +236,7 @@ fn refusals_name_the_field_and_the_reason() {
              which is not after dateFrom 2026-11-23T13:34:56.000Z",
         ),
         // Empty forward, and so read back, where it leaves the years.
-        (
-            Some("5000y"),
-            Some("0"),
-            None,
-            "dateFrom: '5000y' leaves the years 1 to 9999",
-        ),
+        (Some("5000y"), Some("0"), None, "dateFrom: '5000y' leaves the years 1 to 9999"),
         (
             Some("1d\0\n\u{1b}[31m'\u{202e}"),
             None,
@@ -304,9 +256,7 @@ fn long_texts_are_shortened() {
     let nines = "9".repeat(100_000);
     let shown = "9".repeat(60);
     assert_eq!(
-        from(&format!("{nines}d"), None, now)
-            .unwrap_err()
-            .to_string(),
+        from(&format!("{nines}d"), None, now).unwrap_err().to_string(),
         format!("dateFrom: '{shown}…' leaves the years 1 to 9999")
     );
     assert_eq!(
@@ -319,10 +269,7 @@ fn long_texts_are_shortened() {
     );
     assert!(from(&"1d".repeat(1_000_000), None, now).is_ok());
     // An ignored number is ignored, however large it is.
-    assert_eq!(
-        from(&format!("1d{nines}d"), None, now),
-        from("1d", None, now)
-    );
+    assert_eq!(from(&format!("1d{nines}d"), None, now), from("1d", None, now));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use crate::config::Database;
 use crate::http::password;
 use crate::model::selection::check_name;
-use crate::store::{self, Accounts};
+use crate::store;
 
 /// The shortest password, in characters.
 const MIN_PASSWORD: usize = 8;

@@ -13,7 +13,7 @@ use crate::cli::import::{self, ImportArgs};
 use crate::clock::Clock;
 use crate::config::{Database, Settings};
 use crate::http::{self, BASE, Service, password};
-use crate::store::{self, Accounts, Audit, DEFAULT_CONNECTIONS, Store};
+use crate::store::{self, DEFAULT_CONNECTIONS, Store};
 
 /// A JOC's answer to `/orders`: a made-up controller.
 const ORDERS: &str = include_str!("../../tests/fixtures/orders.json");
@@ -78,7 +78,9 @@ async fn set_up(file: &Path, folder: &Path) -> anyhow::Result<std::sync::Arc<dyn
 
 async fn tour(url: &str, store: &dyn Store, file: &Path) -> anyhow::Result<()> {
     println!("\n# Log in; the access token comes in a header, and every call carries it.");
-    println!("$ TOKEN=$(curl -s -u {ACCOUNT}:{PASSWORD} -X POST {url}/authentication/login | jq -r .accessToken)");
+    println!(
+        "$ TOKEN=$(curl -s -u {ACCOUNT}:{PASSWORD} -X POST {url}/authentication/login | jq -r .accessToken)"
+    );
     let client = reqwest::Client::new();
     let login = format!("{url}/authentication/login");
     let answer = client.post(login).basic_auth(ACCOUNT, Some(PASSWORD)).send().await?;

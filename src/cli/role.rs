@@ -5,7 +5,7 @@ use clap::{Args, Subcommand};
 use crate::config::Database;
 use crate::model::permission::EVERY_CONTROLLER;
 use crate::model::selection::{Folder, check_controller_id, check_folder, check_name};
-use crate::store::{self, Accounts};
+use crate::store;
 
 /// Manage roles: their permissions, their folders, who has them
 #[derive(Debug, Args)]

@@ -110,11 +110,10 @@ pub(super) async fn login(
     service.throttle.succeeded(&account, address);
     let token = service.sessions.open(&*service.store, &account, now).await?;
     let timeout = service.settings.session_timeout();
-    let principal = service
-        .store
-        .touch_session(&session::hash(&token), now, now + timeout)
-        .await?
-        .ok_or_else(|| refuse(Reason::Credentials, Some(&account), "Wrong account or password"))?;
+    let principal =
+        service.store.touch_session(&session::hash(&token), now, now + timeout).await?.ok_or_else(
+            || refuse(Reason::Credentials, Some(&account), "Wrong account or password"),
+        )?;
     let timeout = timeout.num_milliseconds();
     let mut answer = login_state(&account, caller, principal.roles.join(","), true);
     answer["accessToken"] = json!(token);

@@ -26,8 +26,8 @@ pub(super) async fn read(payload: Payload, limit: usize) -> Result<Bytes, ApiErr
 
 /// Parses a body that must be one JSON object.
 pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
-    let text = std::str::from_utf8(body)
-        .map_err(|_| ApiError::BadRequest("body: is not UTF-8".into()))?;
+    let text =
+        std::str::from_utf8(body).map_err(|_| ApiError::BadRequest("body: is not UTF-8".into()))?;
     if text.trim_ascii().is_empty() {
         return Err(ApiError::BadRequest("body: is empty, expected a JSON object".into()));
     }
@@ -103,7 +103,8 @@ mod tests {
 
     #[test]
     fn secrets_are_masked_wherever_they_stand() {
-        let body = br#"{"controllerId":"c","variables":[{"dbPassword":"x","n":{"accessToken":[1]}}]}"#;
+        let body =
+            br#"{"controllerId":"c","variables":[{"dbPassword":"x","n":{"accessToken":[1]}}]}"#;
         let kept = for_audit(body).unwrap();
         assert!(kept.contains(r#""dbPassword":"********""#), "{kept}");
         assert!(kept.contains(r#""accessToken":"********""#), "{kept}");

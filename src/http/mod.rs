@@ -2,7 +2,6 @@
 
 use std::net::TcpListener;
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{Server, ServiceRequest, ServiceResponse};
@@ -185,4 +184,3 @@ async fn unknown_call(request: HttpRequest) -> Result<HttpResponse, ApiError> {
     let path = crate::model::window::displayable(request.path());
     Err(if known { ApiError::NotPost(path) } else { ApiError::UnknownCall(path) })
 }
-

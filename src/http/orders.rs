@@ -16,7 +16,7 @@ use crate::model::order::{Action, Effect, EffectiveState};
 use crate::model::permission::{CANCEL_ORDERS, Permission};
 use crate::model::selection::{Folder, Invalid, Selection, Selectors, WorkflowId};
 use crate::model::window::iso;
-use crate::store::{Change, Changed, Orders, Preview};
+use crate::store::{Change, Changed, Preview};
 
 /// The longest `auditLog.comment`, in characters.
 const MAX_COMMENT: usize = 2000;

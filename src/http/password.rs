@@ -24,8 +24,7 @@ pub fn verify(password: &str, hash: Option<&str>) -> bool {
     let Some(known) = hash.or(NOBODYS.as_deref()) else {
         return false;
     };
-    let matches = PasswordHash::new(known).is_ok_and(|known| {
-        Argon2::default().verify_password(password.as_bytes(), &known).is_ok()
-    });
+    let matches = PasswordHash::new(known)
+        .is_ok_and(|known| Argon2::default().verify_password(password.as_bytes(), &known).is_ok());
     matches && hash.is_some()
 }

@@ -65,9 +65,7 @@ impl Window {
     ) -> Result<Self, WindowError> {
         let zone = time_zone.map(named_zone).transpose()?;
         let read = |bound, text| Reading::parse(bound, text, zone);
-        let from = date_from
-            .map(|text| read(Bound::DateFrom, text))
-            .transpose()?;
+        let from = date_from.map(|text| read(Bound::DateFrom, text)).transpose()?;
         let to = date_to.map(|text| read(Bound::DateTo, text)).transpose()?;
 
         let pointing = |direction| {
@@ -173,12 +171,7 @@ impl<'a> Reading<'a> {
         };
         // Rule 4: timeZone beats the value's offset, which beats UTC.
         let zone = named.or(offset.map(Zone::Fixed)).unwrap_or_else(Zone::utc);
-        Ok(Self {
-            bound,
-            text,
-            value,
-            zone,
-        })
+        Ok(Self { bound, text, value, zone })
     }
 
     fn instant(
@@ -200,9 +193,7 @@ impl<'a> Reading<'a> {
 fn named_zone(name: &str) -> Result<Zone, WindowError> {
     match name.parse() {
         Ok(zone) => Ok(Zone::Named(zone)),
-        Err(_) => Err(WindowError::UnknownTimeZone {
-            name: displayable(name),
-        }),
+        Err(_) => Err(WindowError::UnknownTimeZone { name: displayable(name) }),
     }
 }
 

@@ -55,7 +55,9 @@ impl From<sqlx::Error> for Error {
                 code.starts_with("57P")
                     || code.starts_with("08")
                     || code == "53300"
-                    || code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6) && code < 10_000)
+                    || code
+                        .parse::<u32>()
+                        .is_ok_and(|code| matches!(code & 0xff, 5 | 6) && code < 10_000)
             }),
             _ => false,
         };
@@ -205,7 +207,8 @@ pub trait Accounts {
     /// The password hash of an account that is not disabled.
     async fn password_hash(&self, account: &str) -> Result<Option<String>>;
     /// Makes an account with roles. [`Error::Conflict`] if it is there or a role is not.
-    async fn add_account(&self, account: &str, password_hash: &str, roles: &[String]) -> Result<()>;
+    async fn add_account(&self, account: &str, password_hash: &str, roles: &[String])
+    -> Result<()>;
     /// Replaces a password and ends the account's sessions.
     async fn set_password(&self, account: &str, password_hash: &str) -> Result<()>;
     /// Locks an account out and ends its sessions, or lets it in again.
@@ -420,10 +423,9 @@ fn principal(account: String, rows: Vec<GrantRow>) -> Principal {
         let (Some(permission), Some(controller_id)) = (row.permission, row.controller_id) else {
             continue;
         };
-        let folder = row.folder.map(|folder| Folder {
-            folder,
-            recursive: row.recursive.unwrap_or_default(),
-        });
+        let folder = row
+            .folder
+            .map(|folder| Folder { folder, recursive: row.recursive.unwrap_or_default() });
         let key = (row.role, permission.clone(), controller_id.clone());
         if last.as_ref() != Some(&key) {
             principal.grants.push(Grant { permission, controller_id, folders: Vec::new() });

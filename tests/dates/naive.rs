@@ -11,9 +11,7 @@ pub fn first_instant(zone: Tz, day: NaiveDate) -> DateTime<Utc> {
             .map(move |minute| noon + TimeDelta::minutes(minute))
             .find(|instant| date(&instant.with_timezone(&zone).date_naive(), &day))
     };
-    minutes(|shown, day| shown == day)
-        .or_else(|| minutes(|shown, day| shown > day))
-        .unwrap()
+    minutes(|shown, day| shown == day).or_else(|| minutes(|shown, day| shown > day)).unwrap()
 }
 
 /// Which day, ISO week, month or year a day is in; days of one period are adjacent.
@@ -32,11 +30,7 @@ pub fn first_day(unit: char, count: i32, mut day: NaiveDate) -> NaiveDate {
     for _ in 0..count.unsigned_abs() {
         let here = period(unit, day);
         while period(unit, day) == here {
-            day = if count < 0 {
-                yesterday(day)
-            } else {
-                day.succ_opt().unwrap()
-            };
+            day = if count < 0 { yesterday(day) } else { day.succ_opt().unwrap() };
         }
     }
     while period(unit, yesterday(day)) == period(unit, day) {

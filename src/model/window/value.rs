@@ -99,9 +99,7 @@ impl Value {
 
 impl Period {
     fn has_calendar_unit(&self) -> bool {
-        [self.years, self.months, self.weeks, self.days]
-            .iter()
-            .any(Option::is_some)
+        [self.years, self.months, self.weeks, self.days].iter().any(Option::is_some)
     }
 
     /// The day on the edge of what the calendar units name (rule 6): its first day for
@@ -152,11 +150,7 @@ impl Period {
 
 fn add_months(day: NaiveDate, count: i64) -> Option<NaiveDate> {
     let months = Months::new(u32::try_from(count.unsigned_abs()).ok()?);
-    if count < 0 {
-        day.checked_sub_months(months)
-    } else {
-        day.checked_add_months(months)
-    }
+    if count < 0 { day.checked_sub_months(months) } else { day.checked_add_months(months) }
 }
 
 /// Reads a value and the offset at its end, if it has one; `None` if it is neither a date nor a
@@ -194,15 +188,13 @@ impl Scanner<'_> {
     }
 
     fn digit(&mut self) -> Option<u8> {
-        self.one_of(b"0123456789")
-            .map(|digit| digit.saturating_sub(b'0'))
+        self.one_of(b"0123456789").map(|digit| digit.saturating_sub(b'0'))
     }
 
     /// Reads exactly `count` digits, at most nine.
     fn digits(&mut self, count: u32) -> Option<u32> {
-        (0..count).try_fold(0_u32, |number, _| {
-            number.checked_mul(10)?.checked_add(self.digit()?.into())
-        })
+        (0..count)
+            .try_fold(0_u32, |number, _| number.checked_mul(10)?.checked_add(self.digit()?.into()))
     }
 
     /// `YYYY-MM-DD`, `T` or a blank, `hh:mm:ss` and a fraction if there is one (rule 1).
@@ -231,9 +223,7 @@ impl Scanner<'_> {
     fn nanoseconds(&mut self) -> Option<u32> {
         let mut nanos = u32::from(self.digit()?);
         for _ in 1..9 {
-            nanos = nanos
-                .checked_mul(10)?
-                .checked_add(self.digit().unwrap_or(0).into())?;
+            nanos = nanos.checked_mul(10)?.checked_add(self.digit().unwrap_or(0).into())?;
         }
         Some(nanos)
     }
@@ -310,11 +300,7 @@ impl Scanner<'_> {
             self.digits(2)?
         };
         let minutes = (minutes < 60).then_some(minutes)?;
-        let seconds = hours
-            .checked_mul(3600)?
-            .checked_add(minutes.checked_mul(60)?)?;
-        i32::try_from(seconds)
-            .ok()
-            .filter(|seconds| *seconds <= MAX_OFFSET)
+        let seconds = hours.checked_mul(3600)?.checked_add(minutes.checked_mul(60)?)?;
+        i32::try_from(seconds).ok().filter(|seconds| *seconds <= MAX_OFFSET)
     }
 }

@@ -60,10 +60,9 @@ impl Zone {
     /// The earliest instant at which the clock shows `local`; `None` in a gap.
     fn existing(self, local: NaiveDateTime) -> Option<DateTime<Utc>> {
         match self {
-            Self::Named(tz) => tz
-                .from_local_datetime(&local)
-                .earliest()
-                .map(|instant| instant.to_utc()),
+            Self::Named(tz) => {
+                tz.from_local_datetime(&local).earliest().map(|instant| instant.to_utc())
+            }
             Self::Fixed(offset) => to_utc(local, offset),
         }
     }

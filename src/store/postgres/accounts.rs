@@ -11,9 +11,7 @@ use crate::store::{Account, AccountRow, Accounts, Result, Role, accounts, expect
 #[async_trait]
 impl Accounts for PgStore {
     async fn has_accounts(&self) -> Result<bool> {
-        let any = sqlx::query_scalar!(
-            r#"SELECT EXISTS (SELECT account FROM accounts) AS "any!""#
-        );
+        let any = sqlx::query_scalar!(r#"SELECT EXISTS (SELECT account FROM accounts) AS "any!""#);
         Ok(any.fetch_one(&self.pool).await?)
     }
 
@@ -25,7 +23,12 @@ impl Accounts for PgStore {
         Ok(hash.fetch_optional(&self.pool).await?)
     }
 
-    async fn add_account(&self, account: &str, password_hash: &str, roles: &[String]) -> Result<()> {
+    async fn add_account(
+        &self,
+        account: &str,
+        password_hash: &str,
+        roles: &[String],
+    ) -> Result<()> {
         let mut transaction = self.pool.begin().await?;
         let added = sqlx::query!(
             "INSERT INTO accounts (account, password_hash) VALUES ($1, $2) ON CONFLICT DO NOTHING",
@@ -103,9 +106,8 @@ impl Accounts for PgStore {
     }
 
     async fn remove_role(&self, role: &str) -> Result<()> {
-        let removed = sqlx::query!("DELETE FROM roles WHERE role = $1", role)
-            .execute(&self.pool)
-            .await?;
+        let removed =
+            sqlx::query!("DELETE FROM roles WHERE role = $1", role).execute(&self.pool).await?;
         expect_one(removed.rows_affected(), || format!("there is no role {role}"))
     }
 
@@ -209,7 +211,11 @@ impl Accounts for PgStore {
         );
         for row in folders.fetch_all(&self.pool).await? {
             let folder = Folder { folder: row.folder, recursive: row.recursive };
-            roles.entry(row.role.clone()).or_insert_with(|| Role::named(row.role)).folders.push(folder);
+            roles
+                .entry(row.role.clone())
+                .or_insert_with(|| Role::named(row.role))
+                .folders
+                .push(folder);
         }
         Ok(roles.into_values().collect())
     }

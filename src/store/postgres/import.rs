@@ -23,7 +23,8 @@ impl PgImport {
 #[async_trait]
 impl Import for PgImport {
     async fn add(&mut self, items: &[Item]) -> Result<Imported> {
-        let text = |of: fn(&Item) -> &str| items.iter().map(|i| of(i).to_owned()).collect::<Vec<_>>();
+        let text =
+            |of: fn(&Item) -> &str| items.iter().map(|i| of(i).to_owned()).collect::<Vec<_>>();
         let controllers = text(|item| &item.controller_id);
         let paths = text(|item| &item.workflow_path);
         let versions = text(|item| &item.workflow_version_id);
@@ -47,7 +48,8 @@ impl Import for PgImport {
 
         let rows: Vec<(&Item, &NewOrder)> =
             items.iter().filter_map(|item| Some((item, item.order.as_ref()?))).collect();
-        let column = |of: fn(&(&Item, &NewOrder)) -> String| rows.iter().map(of).collect::<Vec<_>>();
+        let column =
+            |of: fn(&(&Item, &NewOrder)) -> String| rows.iter().map(of).collect::<Vec<_>>();
         let controllers = column(|(item, _)| item.controller_id.clone());
         let ids = column(|(_, order)| order.order_id.clone());
         let paths = column(|(item, _)| item.workflow_path.clone());

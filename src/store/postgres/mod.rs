@@ -95,10 +95,14 @@ where
     loop {
         match work().await {
             Err(Error::Database(sqlx::Error::Database(error)))
-                if attempt < ATTEMPTS && matches!(error.code().as_deref(), Some("40001" | "40P01")) =>
+                if attempt < ATTEMPTS
+                    && matches!(error.code().as_deref(), Some("40001" | "40P01")) =>
             {
                 tracing::debug!(attempt, %error, "tried again");
-                tokio::time::sleep(Duration::from_millis(rand::random_range(1..=10 * u64::from(attempt)))).await;
+                tokio::time::sleep(Duration::from_millis(rand::random_range(
+                    1..=10 * u64::from(attempt),
+                )))
+                .await;
                 attempt += 1;
             }
             result => return result,

@@ -11,9 +11,8 @@ use crate::store::{Account, AccountRow, Accounts, Result, Role, accounts, expect
 #[async_trait]
 impl Accounts for SqliteStore {
     async fn has_accounts(&self) -> Result<bool> {
-        let any = sqlx::query_scalar!(
-            r#"SELECT EXISTS (SELECT account FROM accounts) AS "any!: bool""#
-        );
+        let any =
+            sqlx::query_scalar!(r#"SELECT EXISTS (SELECT account FROM accounts) AS "any!: bool""#);
         Ok(any.fetch_one(&self.readers).await?)
     }
 
@@ -25,7 +24,12 @@ impl Accounts for SqliteStore {
         Ok(hash.fetch_optional(&self.readers).await?)
     }
 
-    async fn add_account(&self, account: &str, password_hash: &str, roles: &[String]) -> Result<()> {
+    async fn add_account(
+        &self,
+        account: &str,
+        password_hash: &str,
+        roles: &[String],
+    ) -> Result<()> {
         let mut transaction = self.begin_writing().await?;
         let added = sqlx::query!(
             "INSERT INTO accounts (account, password_hash) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
@@ -103,9 +107,8 @@ impl Accounts for SqliteStore {
     }
 
     async fn remove_role(&self, role: &str) -> Result<()> {
-        let removed = sqlx::query!("DELETE FROM roles WHERE role = ?1", role)
-            .execute(&self.writer)
-            .await?;
+        let removed =
+            sqlx::query!("DELETE FROM roles WHERE role = ?1", role).execute(&self.writer).await?;
         expect_one(removed.rows_affected(), || format!("there is no role {role}"))
     }
 
@@ -210,7 +213,11 @@ impl Accounts for SqliteStore {
         );
         for row in folders.fetch_all(&self.readers).await? {
             let folder = Folder { folder: row.folder, recursive: row.recursive };
-            roles.entry(row.role.clone()).or_insert_with(|| Role::named(row.role)).folders.push(folder);
+            roles
+                .entry(row.role.clone())
+                .or_insert_with(|| Role::named(row.role))
+                .folders
+                .push(folder);
         }
         Ok(roles.into_values().collect())
     }

@@ -70,7 +70,9 @@ impl Store for SqliteStore {
 
 fn options(url: &str) -> Result<SqliteConnectOptions> {
     if url.contains(":memory:") || url.contains("mode=memory") {
-        return Err(Error::Url("expected a file: every connection would see another memory".into()));
+        return Err(Error::Url(
+            "expected a file: every connection would see another memory".into(),
+        ));
     }
     let options =
         SqliteConnectOptions::from_str(url).map_err(|error| Error::Url(error.to_string()))?;

@@ -1,0 +1,476 @@
+//! Starts the real app on a free port with a database of its own: a temporary SQLite file, or
+//! a database in a PostgreSQL cluster that lives as long as this process.
+
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use clap::Parser;
+use joc_orders::clock::Clock;
+use joc_orders::config::Settings;
+use joc_orders::http::{self, Service, password};
+use joc_orders::model::window::iso;
+use joc_orders::store::{self, Store};
+use reqwest::header::HeaderMap;
+use serde_json::{Value, json};
+use sqlx::postgres::PgPool;
+use sqlx::sqlite::SqlitePool;
+use sqlx::{AssertSqlSafe, Column, Row};
+use tempfile::TempDir;
+use tokio::sync::OnceCell;
+
+/// The controller of the tests.
+pub const CONTROLLER: &str = "prod";
+/// The account that may do everything.
+pub const ROOT: (&str, &str) = ("root", "root-password");
+
+/// Makes two tests of one: a module with a test for each database.
+macro_rules! on_both {
+    ($(async fn $name:ident($kind:ident: Kind) $body:block)*) => {$(
+        mod $name {
+            #[allow(unused_imports)]
+            use super::*;
+
+            async fn run($kind: $crate::harness::Kind) $body
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn sqlite() {
+                run($crate::harness::Kind::Sqlite).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn postgres() {
+                run($crate::harness::Kind::Postgres).await;
+            }
+        }
+    )*};
+}
+
+/// Which database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Sqlite,
+    Postgres,
+}
+
+/// A database of its own, which is gone with this.
+pub struct Database {
+    pub url: String,
+    pool: Pool,
+    _folder: Option<TempDir>,
+}
+
+enum Pool {
+    Sqlite(SqlitePool),
+    Postgres(PgPool),
+}
+
+/// A running app.
+pub struct App {
+    pub url: String,
+    pub db: Database,
+    pub store: Arc<dyn Store>,
+    pub client: reqwest::Client,
+    /// The access token of [`ROOT`].
+    pub token: String,
+    time: Arc<AtomicI64>,
+}
+
+/// An answer.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub text: String,
+}
+
+/// An order to insert, by plain SQL.
+#[derive(Debug, Clone)]
+pub struct Order {
+    pub order_id: String,
+    pub workflow: (String, String),
+    pub state: &'static str,
+    pub suspended: bool,
+    pub mark: Option<&'static str>,
+    pub killed: bool,
+    pub scheduled_for: Option<DateTime<Utc>>,
+}
+
+#[derive(Parser)]
+struct SettingsOnly {
+    #[command(flatten)]
+    settings: Settings,
+}
+
+/// The time at which the apps of the tests start.
+pub fn start_time() -> DateTime<Utc> {
+    "2026-11-23T12:34:56.789Z".parse().unwrap()
+}
+
+struct Cluster {
+    url: String,
+    _process: Child,
+}
+
+/// The URL of a PostgreSQL cluster that ends with this process.
+fn cluster() -> &'static str {
+    static CLUSTER: OnceLock<Cluster> = OnceLock::new();
+    let cluster = CLUSTER.get_or_init(|| {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/postgres");
+        let mut process = Command::new(script)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("scripts/postgres");
+        let mut url = String::new();
+        let stdout = process.stdout.as_mut().expect("piped");
+        BufReader::new(stdout).read_line(&mut url).expect("scripts/postgres");
+        assert!(!url.is_empty(), "scripts/postgres started no cluster");
+        Cluster { url: url.trim().into(), _process: process }
+    });
+    &cluster.url
+}
+
+impl Database {
+    /// An empty database with the current schema.
+    pub async fn create(kind: Kind) -> Self {
+        match kind {
+            Kind::Sqlite => {
+                let folder = tempfile::tempdir().unwrap();
+                let url = format!("sqlite:{}", folder.path().join("orders.db").display());
+                store::migrate(&url, None).await.unwrap();
+                let pool = Pool::Sqlite(SqlitePool::connect(&url).await.unwrap());
+                Self { url, pool, _folder: Some(folder) }
+            }
+            Kind::Postgres => {
+                // Databases are copied from template1, which is migrated once.
+                static MIGRATED: OnceCell<()> = OnceCell::const_new();
+                static NUMBER: AtomicU32 = AtomicU32::new(0);
+                static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+                let cluster = tokio::task::spawn_blocking(cluster).await.unwrap();
+                let (server, _) = cluster.rsplit_once('/').unwrap();
+                let template = format!("{server}/template1");
+                MIGRATED
+                    .get_or_init(|| async {
+                        store::migrate(&template, None).await.unwrap();
+                    })
+                    .await;
+                let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+                {
+                    let _guard = ONE_AT_A_TIME.lock().await;
+                    let admin = PgPool::connect(cluster).await.unwrap();
+                    let create = AssertSqlSafe(format!("CREATE DATABASE {name}"));
+                    sqlx::raw_sql(create).execute(&admin).await.unwrap();
+                    admin.close().await;
+                }
+                let url = format!("{server}/{name}");
+                let pool = Pool::Postgres(PgPool::connect(&url).await.unwrap());
+                Self { url, pool, _folder: None }
+            }
+        }
+    }
+
+    /// Which database it is.
+    pub fn kind(&self) -> Kind {
+        match self.pool {
+            Pool::Sqlite(_) => Kind::Sqlite,
+            Pool::Postgres(_) => Kind::Postgres,
+        }
+    }
+
+    /// Runs statements that give no rows.
+    pub async fn execute(&self, sql: &str) -> sqlx::Result<u64> {
+        let sql = AssertSqlSafe(sql.to_owned());
+        Ok(match &self.pool {
+            Pool::Sqlite(pool) => sqlx::raw_sql(sql).execute(pool).await?.rows_affected(),
+            Pool::Postgres(pool) => sqlx::raw_sql(sql).execute(pool).await?.rows_affected(),
+        })
+    }
+
+    /// The rows of a query, every value as the database writes it.
+    pub async fn rows(&self, sql: &str) -> sqlx::Result<Vec<Vec<Option<String>>>> {
+        let sql = AssertSqlSafe(sql.to_owned());
+        Ok(match &self.pool {
+            Pool::Sqlite(pool) => {
+                let rows = sqlx::raw_sql(sql).fetch_all(pool).await?;
+                let value = |row: &sqlx::sqlite::SqliteRow, i| row.get_unchecked(i);
+                rows.iter().map(|row| (0..row.len()).map(|i| value(row, i)).collect()).collect()
+            }
+            Pool::Postgres(pool) => {
+                let rows = sqlx::raw_sql(sql).fetch_all(pool).await?;
+                let value = |row: &sqlx::postgres::PgRow, i| {
+                    let value = row.try_get_raw(i).unwrap();
+                    value.as_str().ok().map(Into::into)
+                };
+                rows.iter().map(|row| (0..row.len()).map(|i| value(row, i)).collect()).collect()
+            }
+        })
+    }
+
+    /// The names of a query's columns; it must give a row.
+    pub async fn columns(&self, sql: &str) -> sqlx::Result<Vec<String>> {
+        let sql = AssertSqlSafe(sql.to_owned());
+        Ok(match &self.pool {
+            Pool::Sqlite(pool) => {
+                let row = sqlx::raw_sql(sql).fetch_one(pool).await?;
+                row.columns().iter().map(|column| column.name().into()).collect()
+            }
+            Pool::Postgres(pool) => {
+                let row = sqlx::raw_sql(sql).fetch_one(pool).await?;
+                row.columns().iter().map(|column| column.name().into()).collect()
+            }
+        })
+    }
+
+    /// The one value of a query that gives a number.
+    pub async fn count(&self, sql: &str) -> i64 {
+        let rows = self.rows(sql).await.unwrap();
+        rows[0][0].as_deref().unwrap().parse().unwrap()
+    }
+
+    /// Inserts orders, with their workflows and the controller.
+    pub async fn insert(&self, orders: &[Order]) {
+        let mut sql = format!(
+            "INSERT INTO controllers (controller_id) VALUES ('{CONTROLLER}') ON CONFLICT DO NOTHING;"
+        );
+        for chunk in orders.chunks(500) {
+            let values: Vec<String> = chunk
+                .iter()
+                .map(|o| {
+                    format!("('{CONTROLLER}', {}, {})", quote(&o.workflow.0), quote(&o.workflow.1))
+                })
+                .collect();
+            sql += "INSERT INTO workflows (controller_id, path, version_id) VALUES ";
+            sql += &(values.join(", ") + " ON CONFLICT DO NOTHING;");
+            let values: Vec<String> = chunk.iter().map(Order::values).collect();
+            sql += "INSERT INTO orders (controller_id, order_id, workflow_path, \
+                    workflow_version_id, state, suspended, mark, kill_requested, sigkill_at, \
+                    scheduled_for) VALUES ";
+            sql += &(values.join(", ") + ";");
+        }
+        self.execute(&sql).await.unwrap();
+    }
+
+    /// `state`, or `state+MARK`, with `!` after it if a kill is requested and `~` if suspended.
+    pub async fn state(&self, order_id: &str) -> String {
+        let sql = format!(
+            "SELECT state || coalesce('+' || mark, '') || CASE WHEN kill_requested IS NULL \
+             THEN '' ELSE '!' END || CASE WHEN suspended THEN '~' ELSE '' END FROM orders \
+             WHERE controller_id = '{CONTROLLER}' AND order_id = {}",
+            quote(order_id)
+        );
+        let rows = self.rows(&sql).await.unwrap();
+        rows.first().unwrap_or_else(|| panic!("no order {order_id}"))[0].clone().unwrap()
+    }
+
+    /// The ids of the orders in a state, in their order.
+    pub async fn ids_in(&self, state: &str) -> Vec<String> {
+        let sql = format!("SELECT order_id FROM orders WHERE state = '{state}' ORDER BY order_id");
+        let rows = self.rows(&sql).await.unwrap();
+        rows.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect()
+    }
+}
+
+/// A text as an SQL literal.
+pub fn quote(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+impl Order {
+    /// A fresh order of `/sos/eod`, due in an hour.
+    pub fn new(order_id: &str) -> Self {
+        Self {
+            order_id: order_id.into(),
+            workflow: ("/sos/eod".into(), "1".into()),
+            state: "FRESH",
+            suspended: false,
+            mark: None,
+            killed: false,
+            scheduled_for: Some(start_time() + TimeDelta::hours(1)),
+        }
+    }
+
+    pub fn workflow(mut self, path: &str, version: &str) -> Self {
+        self.workflow = (path.into(), version.into());
+        self
+    }
+
+    pub fn state(mut self, state: &'static str) -> Self {
+        self.state = state;
+        self
+    }
+
+    pub fn suspended(mut self) -> Self {
+        self.suspended = true;
+        self
+    }
+
+    pub fn mark(mut self, mark: &'static str) -> Self {
+        self.mark = Some(mark);
+        self
+    }
+
+    pub fn at(mut self, instant: &str) -> Self {
+        self.scheduled_for = Some(instant.parse().unwrap());
+        self
+    }
+
+    pub fn never(mut self) -> Self {
+        self.scheduled_for = None;
+        self
+    }
+
+    fn values(&self) -> String {
+        let instant = |at: &DateTime<Utc>| quote(&iso(at));
+        let null = || String::from("NULL");
+        let killed = if self.killed { instant(&start_time()) } else { null() };
+        format!(
+            "('{CONTROLLER}', {}, {}, {}, '{}', {}, {}, {killed}, {killed}, {})",
+            quote(&self.order_id),
+            quote(&self.workflow.0),
+            quote(&self.workflow.1),
+            self.state,
+            self.suspended,
+            self.mark.map_or_else(null, quote),
+            self.scheduled_for.as_ref().map_or_else(null, instant),
+        )
+    }
+}
+
+impl App {
+    /// Starts the app with settings given as flags.
+    pub async fn start(kind: Kind, flags: &[&str]) -> Self {
+        Self::over(Database::create(kind).await, flags).await
+    }
+
+    /// Starts the app with the orders and no special settings.
+    pub async fn with(kind: Kind, orders: &[Order]) -> Self {
+        let app = Self::start(kind, &[]).await;
+        app.db.insert(orders).await;
+        app
+    }
+
+    /// Starts the app over a database.
+    pub async fn over(db: Database, flags: &[&str]) -> Self {
+        let store = store::open(&db.url, 8).await.unwrap();
+        let hash = password::hash(ROOT.1).unwrap();
+        let _ = store.add_account(ROOT.0, &hash, &["all".into()]).await;
+        db.insert(&[]).await;
+
+        let time = Arc::new(AtomicI64::new(start_time().timestamp_millis()));
+        let clock = Clock::new({
+            let time = time.clone();
+            move || DateTime::from_timestamp_millis(time.load(Ordering::Relaxed)).unwrap()
+        });
+        let flags = std::iter::once("test").chain(flags.iter().copied());
+        let settings = SettingsOnly::parse_from(flags).settings;
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/joc/api", listener.local_addr().unwrap());
+        let service = Service::new(store.clone(), settings, clock);
+        tokio::spawn(http::serve(listener, service).unwrap());
+
+        let client = reqwest::Client::new();
+        let mut app = Self { url, db, store, client, token: String::new(), time };
+        app.token = app.login(ROOT.0, ROOT.1).await;
+        app
+    }
+
+    /// Lets time pass for the app.
+    pub fn pass(&self, time: TimeDelta) {
+        self.time.fetch_add(time.num_milliseconds(), Ordering::Relaxed);
+    }
+
+    /// Logs in and gives the access token.
+    pub async fn login(&self, account: &str, password: &str) -> String {
+        let answer = self.try_login(account, password).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        answer.json()["accessToken"].as_str().unwrap().into()
+    }
+
+    pub async fn try_login(&self, account: &str, password: &str) -> Answer {
+        let request = self.client.post(format!("{}/authentication/login", self.url));
+        Answer::of(request.basic_auth(account, Some(password))).await
+    }
+
+    /// Adds an account with a role of its own and logs it in.
+    pub async fn account(&self, name: &str, permission: &str, folders: &[(&str, bool)]) -> String {
+        self.store.add_role(name).await.unwrap();
+        self.store.grant(name, permission, "*").await.unwrap();
+        let folders: Vec<_> = folders
+            .iter()
+            .map(|(folder, recursive)| joc_orders::model::selection::Folder {
+                folder: (*folder).into(),
+                recursive: *recursive,
+            })
+            .collect();
+        self.store.limit(name, &folders).await.unwrap();
+        let hash = password::hash("a-password").unwrap();
+        self.store.add_account(name, &hash, &[name.into()]).await.unwrap();
+        self.login(name, "a-password").await
+    }
+
+    /// Posts a body of any kind, as `token`.
+    pub async fn post_as(&self, token: &str, call: &str, body: impl Into<reqwest::Body>) -> Answer {
+        let request = self.client.post(format!("{}{call}", self.url));
+        Answer::of(request.header("X-Access-Token", token).body(body)).await
+    }
+
+    /// Posts a JSON body as root.
+    pub async fn post(&self, call: &str, body: &Value) -> Answer {
+        self.post_as(&self.token, call, body.to_string()).await
+    }
+
+    /// `/orders/cancel` with these fields beside the controller's id.
+    pub async fn cancel(&self, fields: Value) -> Answer {
+        self.post("/orders/cancel", &with_controller(fields)).await
+    }
+
+    /// `/orders/cancel/preview`, which must succeed.
+    pub async fn preview(&self, fields: Value) -> Value {
+        self.post("/orders/cancel/preview", &with_controller(fields)).await.ok()
+    }
+}
+
+/// Puts the controller's id beside the fields.
+pub fn with_controller(mut fields: Value) -> Value {
+    fields["controllerId"] = json!(CONTROLLER);
+    fields
+}
+
+impl Answer {
+    async fn of(request: reqwest::RequestBuilder) -> Self {
+        let response = request.send().await.unwrap();
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        Self { status, headers, text: response.text().await.unwrap() }
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("not JSON: {}", self.text))
+    }
+
+    /// The body of a success.
+    #[track_caller]
+    pub fn ok(&self) -> Value {
+        assert_eq!(self.status, 200, "{}", self.text);
+        self.json()
+    }
+
+    /// How many orders a success affected.
+    #[track_caller]
+    pub fn affected(&self) -> u64 {
+        self.ok();
+        self.headers["x-orders-affected"].to_str().unwrap().parse().unwrap()
+    }
+
+    /// The message of a JOC-400.
+    #[track_caller]
+    pub fn refused(&self) -> String {
+        assert_eq!(self.status, 420, "{}", self.text);
+        let body = self.json();
+        assert_eq!(body["error"]["code"], "JOC-400", "{body}");
+        body["error"]["message"].as_str().unwrap().into()
+    }
+}
