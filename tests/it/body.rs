@@ -1,0 +1,169 @@
+//! Bodies that are refused: each names its field and changes nothing.
+
+use serde_json::{Value, json};
+
+use crate::harness::{App, CONTROLLER, Order, with_controller};
+
+/// Sends each body and expects a refusal that begins with the field's name.
+async fn refused(app: &App, cases: &[(Value, &str)]) {
+    for (fields, field) in cases {
+        for call in ["/orders/cancel", "/orders/cancel/preview"] {
+            let message = app.post(call, fields).await.refused();
+            assert!(message.starts_with(&format!("{field}: ")), "{fields} at {call}: {message}");
+        }
+    }
+    assert_eq!(app.db.ids_in("FRESH").await, ["a"]);
+    assert_eq!(app.db.count("SELECT count(*) FROM audit_logs").await, 0);
+}
+
+fn with(fields: Value) -> Value {
+    with_controller(fields)
+}
+
+on_both! {
+    async fn misspelt_fields_are_refused_by_name(kind: Kind) {
+        let app = App::with(kind, &[Order::new("a")]).await;
+        let ids = json!(["a"]);
+        refused(&app, &[
+            (with(json!({"orderId": "a"})), "orderId"),
+            (with(json!({"state": ["SCHEDULED"]})), "state"),
+            (with(json!({"folder": "/"})), "folder"),
+            (with(json!({"orderIds": ids, "orderId": "a"})), "orderId"),
+            (with(json!({"orderIds": ids, "state": "FAILED"})), "state"),
+            (with(json!({"orderIds": ids, "folder": "/"})), "folder"),
+            (with(json!({"orderIds": ids, "OrderIds": ids})), "OrderIds"),
+            (with(json!({"orderIds": ids, "datefrom": "1d"})), "datefrom"),
+            (with(json!({"folders": [{"folder": "/", "recursiv": false}]})), "folders[0].recursiv"),
+            (with(json!({"folders": [{"folder": "/", "Recursive": false}]})), "folders[0].Recursive"),
+            (with(json!({"workflowIds": [{"path": "x", "versionID": "1"}]})), "workflowIds[0].versionID"),
+            (with(json!({"orderIds": ids, "auditLog": {"Comment": "x"}})), "auditLog.Comment"),
+        ])
+        .await;
+    }
+
+    async fn what_joc_clients_send_along_is_ignored(kind: Kind) {
+        let app = App::with(kind, &[Order::new("a"), Order::new("b")]).await;
+        let fields = json!({
+            "orderIds": ["a"], "orders": [{"orderId": "b"}], "reset": true, "force": 1,
+            "fromCurrentBlock": null, "position": [0], "priority": "high",
+            "variables": {"x": ["\u{0}"]}, "cycleEndTime": {}, "orderType": "FreshOrStarted",
+        });
+        assert_eq!(app.cancel(fields).await.affected(), 1);
+        assert_eq!(app.db.ids_in("FRESH").await, ["b"]);
+    }
+
+    async fn mistyped_and_malformed_fields_are_refused_by_name(kind: Kind) {
+        let app = App::with(kind, &[Order::new("a")]).await;
+        let long = "x".repeat(256);
+        let ids = |ids: Value| with(json!({"orderIds": ids}));
+        let folder = |folder: &str| with(json!({"folders": [{"folder": folder}]}));
+        let path = |path: &str| with(json!({"workflowIds": [{"path": path}]}));
+        let also = |field: &str, value: Value| {
+            let mut body = with(json!({"orderIds": ["a"]}));
+            let (outer, inner) = field.split_once('.').unwrap_or((field, ""));
+            if inner.is_empty() { body[outer] = value } else { body[outer] = json!({inner: value}) }
+            body
+        };
+        refused(&app, &[
+            (ids(json!("a")), "orderIds"),
+            (ids(json!([1])), "orderIds[0]"),
+            (ids(json!([null])), "orderIds[0]"),
+            (ids(json!(["a", ""])), "orderIds[1]"),
+            (ids(json!(["a", "b", "a"])), "orderIds[2]"),
+            (ids(json!(["a\u{0}"])), "orderIds[0]"),
+            (ids(json!(["a\n"])), "orderIds[0]"),
+            (ids(json!([long])), "orderIds[0]"),
+            (folder(""), "folders[0].folder"),
+            (folder("sos"), "folders[0].folder"),
+            (folder("/sos/"), "folders[0].folder"),
+            (folder("/sos//a"), "folders[0].folder"),
+            (folder("//"), "folders[0].folder"),
+            (folder("/sos\u{0}"), "folders[0].folder"),
+            (with(json!({"folders": ["/sos"]})), "folders[0]"),
+            (with(json!({"folders": [["/"]]})), "folders[0]"),
+            (with(json!({"folders": [{"folder": "/", "recursive": "false"}]})), "folders[0].recursive"),
+            (with(json!({"folders": [{"recursive": false}]})), "folders[0]"),
+            (path(""), "workflowIds[0].path"),
+            (path("/"), "workflowIds[0].path"),
+            (path("sos/eod"), "workflowIds[0].path"),
+            (path("/sos/eod/"), "workflowIds[0].path"),
+            (with(json!({"workflowIds": [{"path": "x", "versionId": ""}]})), "workflowIds[0].versionId"),
+            (with(json!({"workflowIds": [["x", "1"]]})), "workflowIds[0]"),
+            (with(json!({"states": ["scheduled"]})), "states[0]"),
+            (with(json!({"states": ["SCHEDULED", "FINISHED"]})), "states[1]"),
+            (with(json!({"states": ["CANCELLED"]})), "states[0]"),
+            (with(json!({"states": "SCHEDULED"})), "states"),
+            (also("dateFrom", json!("1q")), "dateFrom"),
+            (also("dateFrom", json!("")), "dateFrom"),
+            (also("dateTo", json!(5)), "dateTo"),
+            (also("dateTo", json!("2026-02-30T00:00:00")), "dateTo"),
+            (also("timeZone", json!("Mars/Phobos")), "timeZone"),
+            (also("timeZone", json!("")), "timeZone"),
+            (also("kill", json!("true")), "kill"),
+            (also("kill", json!(1)), "kill"),
+            (also("deep", json!({})), "deep"),
+            (also("orderType", json!("fresh")), "orderType"),
+            (also("maxOrders", json!(-1)), "maxOrders"),
+            (also("maxOrders", json!(1.5)), "maxOrders"),
+            (also("maxOrders", json!("5")), "maxOrders"),
+            (also("auditLog", json!("because")), "auditLog"),
+            (also("auditLog.comment", json!("x".repeat(2001))), "auditLog.comment"),
+            (also("auditLog.comment", json!("<b>")), "auditLog.comment"),
+            (also("auditLog.comment", json!("a\u{0}")), "auditLog.comment"),
+            (also("auditLog.timeSpent", json!(-1)), "auditLog.timeSpent"),
+            (also("auditLog.ticketLink", json!("y".repeat(256))), "auditLog.ticketLink"),
+            (also("auditLog.ticketLink", json!("a>b")), "auditLog.ticketLink"),
+            (json!({"orderIds": ["a"]}), "body"),
+            (json!({"controllerId": null, "orderIds": ["a"]}), "controllerId"),
+            (json!({"controllerId": "", "orderIds": ["a"]}), "controllerId"),
+            (json!({"controllerId": "nowhere", "orderIds": ["a"]}), "controllerId"),
+            (json!({"controllerId": "prod/", "orderIds": ["a"]}), "controllerId"),
+            (json!({"controllerId": "p".repeat(101), "orderIds": ["a"]}), "controllerId"),
+        ])
+        .await;
+        let inverted = with(json!({"dateFrom": "2026-11-24T00:00:00Z", "dateTo": "2026-11-23T00:00:00Z"}));
+        refused(&app, &[(inverted, "dateTo")]).await;
+    }
+
+    async fn limit_is_for_previews(kind: Kind) {
+        let app = App::with(kind, &[Order::new("a")]).await;
+        let message = app.cancel(json!({"orderIds": ["a"], "limit": 1})).await.refused();
+        assert!(message.starts_with("limit: "), "{message}");
+        assert_eq!(app.db.ids_in("FRESH").await, ["a"]);
+    }
+
+    async fn bodies_that_are_no_object(kind: Kind) {
+        let app = App::with(kind, &[Order::new("a")]).await;
+        let deep = format!("{{\"variables\":{}1{}}}", "[".repeat(100_000), "]".repeat(100_000));
+        let deep_ids = format!("{{\"orderIds\":{}1{}}}", "[".repeat(100_000), "]".repeat(100_000));
+        let twice = format!(
+            r#"{{"controllerId":"{CONTROLLER}","orderIds":["b"],"orderIds":["a"]}}"#
+        );
+        let good = with(json!({"orderIds": ["a"]})).to_string();
+        let two = format!("{good}{good}");
+        let bodies: [&[u8]; 16] = [
+            b"", b"  ", b"[]", b"[{}]", b"5", b"null", b"\"x\"", b"{", b"{}", b"\xff\xfe",
+            b"{\"controllerId\":\"\xc3\x28\"}", b"not json", deep.as_bytes(), deep_ids.as_bytes(),
+            twice.as_bytes(), two.as_bytes(),
+        ];
+        for body in bodies {
+            let answer = app.post_as(&app.token, "/orders/cancel", body.to_vec()).await;
+            let message = answer.refused();
+            let shown = String::from_utf8_lossy(&body[..body.len().min(60)]);
+            assert!(message.contains(": "), "{shown}: {message}");
+        }
+        assert_eq!(app.db.ids_in("FRESH").await, ["a"]);
+    }
+
+    async fn a_body_a_byte_over_the_limit(kind: Kind) {
+        let app = App::start(kind, &["--body-limit=1000"]).await;
+        app.db.insert(&[Order::new("a")]).await;
+        let body = with(json!({"orderIds": ["a"]})).to_string();
+        let at_limit = format!("{body}{}", " ".repeat(1000 - body.len()));
+        let over = app.post_as(&app.token, "/orders/cancel", format!("{at_limit} ")).await;
+        assert_eq!(over.status, 413, "{}", over.text);
+        assert_eq!(over.json()["error"]["code"], "JOC-400");
+        assert_eq!(app.db.ids_in("FRESH").await, ["a"]);
+        assert_eq!(app.post_as(&app.token, "/orders/cancel", at_limit).await.affected(), 1);
+    }
+}
