@@ -42,8 +42,8 @@ pub enum LogFormat {
 /// How much is logged and how.
 #[derive(Debug, Clone, Args)]
 pub struct Logging {
-    /// What to log: a level, or a filter such as info,sqlx=warn
-    #[arg(long, env = "JOC_ORDERS_LOG", default_value = "info", global = true)]
+    /// What to log: a level, or a filter by module
+    #[arg(long, env = "JOC_ORDERS_LOG", default_value = "info,sqlx=error", global = true)]
     pub log: String,
     /// How log lines look
     #[arg(long, env = "JOC_ORDERS_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text, global = true)]

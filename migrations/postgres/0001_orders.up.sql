@@ -35,6 +35,8 @@ CREATE TABLE orders (
     parent_id text COLLATE "C" GENERATED ALWAYS AS (
         CASE WHEN strpos(order_id, '|') > 0
         THEN rtrim(rtrim(order_id, replace(order_id, '|', '')), '|') END) STORED,
+    -- The eldest ancestor's id; the order's own where it has none.
+    root_id text COLLATE "C" NOT NULL GENERATED ALWAYS AS (split_part(order_id, '|', 1)) STORED,
     workflow_path text COLLATE "C" NOT NULL,
     workflow_version_id text COLLATE "C" NOT NULL,
     folder text COLLATE "C" NOT NULL GENERATED ALWAYS AS (
@@ -73,6 +75,8 @@ CREATE INDEX orders_living_scheduled ON orders (controller_id, scheduled_for)
     WHERE state NOT IN ('FINISHED', 'CANCELLED');
 CREATE INDEX orders_living_state ON orders (controller_id, state)
     WHERE state NOT IN ('FINISHED', 'CANCELLED');
+CREATE INDEX orders_living_children ON orders (controller_id, root_id, order_id)
+    WHERE parent_id IS NOT NULL AND state NOT IN ('FINISHED', 'CANCELLED');
 -- What executors look for: docs/executors.md.
 CREATE INDEX orders_marked ON orders (controller_id, mark) WHERE mark IS NOT NULL;
 

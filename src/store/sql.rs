@@ -8,6 +8,10 @@
 //! - `held`: chosen orders with a living descendant that the call does not end;
 //! - `affected`: chosen orders that a rule of the action gives an effect.
 //!
+//! Where one expression is looked up in another it is by IN, which both databases hash whatever
+//! they guess of its size, and never by a join that a wrong guess makes quadratic. CROSS JOIN
+//! keeps SQLite to the order of the tables.
+//!
 //! No value is ever formatted into the text; words of the model's enums are.
 
 use chrono::{DateTime, Utc};
@@ -33,11 +37,16 @@ pub(super) trait Dialect: sqlx::Database {
 }
 
 /// What the statements need to know of an order.
-const COLUMNS: &str = "o.order_id, o.workflow_path, o.workflow_version_id, o.folder, o.state, \
+const COLUMNS: &str = "o.order_id, o.root_id, o.workflow_path, o.workflow_version_id, o.folder, o.state, \
                        o.suspended, o.mark, o.kill_requested, o.scheduled_for, o.effective_state";
 
 /// Living orders; word for word the condition of the partial indexes.
 const LIVING: &str = "o.state NOT IN ('FINISHED', 'CANCELLED')";
+
+/// That the order `o` is a descendant of `p`: '}' follows '|', so they are one range of ids.
+/// The root narrows the search by an index over living children, of which there are few.
+const DESCENDS: &str = "o.root_id = p.root_id AND o.parent_id IS NOT NULL \
+                        AND o.order_id > p.order_id || '|' AND o.order_id < p.order_id || '}'";
 
 /// From this many folders on, orders are found by way of their workflows, since a long chain
 /// of OR is more than a database plans or even parses.
@@ -51,15 +60,14 @@ pub(super) fn push_chosen<DB: Dialect>(sql: &mut QueryBuilder<DB>, selection: &S
     push_in_reach(sql, selection);
     push_selected(sql, selection);
     if !selection.deep {
-        sql.push("), chosen AS (SELECT * FROM base)");
+        sql.push("), chosen AS MATERIALIZED (SELECT * FROM base)");
         return;
     }
-    // '}' follows '|': the descendants of an id are one range of ids.
-    sql.push(
-        "), below AS MATERIALIZED (SELECT o.order_id, max(b.order_id) AS via_parent \
-         FROM base b JOIN orders o \
-         ON o.order_id > b.order_id || '|' AND o.order_id < b.order_id || '}' WHERE ",
-    );
+    sql.push(format_args!(
+        "), below AS MATERIALIZED (SELECT o.order_id, max(p.order_id) AS via_parent \
+         FROM base p CROSS JOIN orders o WHERE {DESCENDS} \
+         AND o.order_id NOT IN (SELECT b.order_id FROM base b) AND "
+    ));
     push_in_reach(sql, selection);
     sql.push(format_args!(
         " GROUP BY o.order_id), chosen AS MATERIALIZED (SELECT * FROM base \
@@ -68,7 +76,7 @@ pub(super) fn push_chosen<DB: Dialect>(sql: &mut QueryBuilder<DB>, selection: &S
     DB::push_orders(sql, selection.now);
     sql.push(" ON o.order_id = l.order_id WHERE o.controller_id = ");
     DB::push_text(sql, &selection.controller_id);
-    sql.push(" AND NOT EXISTS (SELECT 1 FROM base b WHERE b.order_id = o.order_id))");
+    sql.push(")");
 }
 
 /// Adds the expressions `held` and `affected`, which follow `chosen`.
@@ -88,40 +96,40 @@ pub(super) fn push_affected<DB: Dialect>(
         .into_iter()
         .map(|rule| Rule { effect: rule.effect.filter(|effect| effect.ends()), ..rule })
         .collect();
-    sql.push(
-        ", held AS MATERIALIZED (SELECT DISTINCT p.order_id FROM chosen p JOIN orders o \
-         ON o.order_id > p.order_id || '|' AND o.order_id < p.order_id || '}' \
-         LEFT JOIN chosen c ON c.order_id = o.order_id WHERE o.controller_id = ",
-    );
+    sql.push(format_args!(
+        ", held AS MATERIALIZED (SELECT DISTINCT p.order_id FROM chosen p CROSS JOIN orders o \
+         WHERE p.effective_state IN ({}) AND {DESCENDS} AND {LIVING} \
+         AND o.order_id NOT IN (SELECT c.order_id FROM chosen c WHERE {} IS NOT NULL) \
+         AND o.controller_id = ",
+        words(&holding),
+        effect_of(&ends),
+    ));
     DB::push_text(sql, &selection.controller_id);
     sql.push(format_args!(
-        " AND {LIVING} AND p.effective_state IN ({}) AND {} IS NULL)",
-        words(&holding),
-        effect_of("c", &ends),
-    ));
-    sql.push(format_args!(
-        ", affected AS MATERIALIZED (SELECT e.* FROM (SELECT c.*, {} AS effect FROM chosen c \
-         LEFT JOIN held h ON h.order_id = c.order_id) e WHERE e.effect IS NOT NULL)",
-        effect_of("c", rules),
+        "), affected AS MATERIALIZED (SELECT e.* FROM (SELECT c.*, {} AS effect FROM chosen c) e \
+         WHERE e.effect IS NOT NULL)",
+        effect_of(rules),
     ));
 }
 
-/// The first rule that fits the order in the table `of`, as a CASE that gives its effect.
-fn effect_of(of: &str, rules: &[Rule]) -> String {
+/// The first rule that fits the order `c`, as a CASE that gives its effect.
+fn effect_of(rules: &[Rule]) -> String {
     let mut case = String::from("CASE");
     for rule in rules {
         let states = words(rule.states);
         let condition = match rule.condition {
             Condition::Always => String::new(),
-            Condition::Marked(mark) => format!(" AND {of}.mark = '{}'", mark.as_str()),
-            Condition::NotKilledYet => format!(" AND {of}.kill_requested IS NULL"),
-            Condition::HeldByChildren => " AND h.order_id IS NOT NULL".into(),
+            Condition::Marked(mark) => format!(" AND c.mark = '{}'", mark.as_str()),
+            Condition::NotKilledYet => " AND c.kill_requested IS NULL".into(),
+            Condition::HeldByChildren => {
+                " AND c.order_id IN (SELECT h.order_id FROM held h)".into()
+            }
         };
         let effect = match rule.effect {
             Some(effect) => format!("'{}'", effect.as_str()),
             None => "NULL".into(),
         };
-        case += &format!(" WHEN {of}.effective_state IN ({states}){condition} THEN {effect}");
+        case += &format!(" WHEN c.effective_state IN ({states}){condition} THEN {effect}");
     }
     case + " END"
 }

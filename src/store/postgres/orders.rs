@@ -76,9 +76,11 @@ async fn apply(connection: &mut PgConnection, change: &Change) -> Result<Option<
     let mut sql = QueryBuilder::<Postgres>::new("WITH ");
     push_chosen(&mut sql, selection);
     sql.push(
-        ", locked AS MATERIALIZED (SELECT o.order_id, o.workflow_path, o.workflow_version_id, \
-         o.state, o.suspended, o.mark, o.kill_requested, o.scheduled_for FROM orders o \
-         WHERE o.order_id IN (SELECT c.order_id FROM chosen c) AND o.controller_id = ",
+        ", locked AS MATERIALIZED (SELECT (o.workflow_path, o.workflow_version_id, o.state, \
+         o.suspended, o.mark, o.kill_requested, o.scheduled_for) IS NOT DISTINCT FROM \
+         (c.workflow_path, c.workflow_version_id, c.state, c.suspended, c.mark, \
+         c.kill_requested, c.scheduled_for) AS same \
+         FROM chosen c JOIN orders o ON o.order_id = c.order_id WHERE o.controller_id = ",
     );
     Postgres::push_text(&mut sql, controller_id);
     // In the order of the key, so that two calls that want the same orders do not deadlock.
@@ -86,12 +88,7 @@ async fn apply(connection: &mut PgConnection, change: &Change) -> Result<Option<
     push_affected(&mut sql, selection, *action);
     sql.push(
         ", gate AS MATERIALIZED (SELECT (SELECT count(*) FROM affected) AS affected, \
-         (SELECT count(*) FROM chosen) <> (SELECT count(*) FROM chosen c \
-         JOIN locked l ON l.order_id = c.order_id \
-         WHERE (c.workflow_path, c.workflow_version_id, c.state, c.suspended, c.mark, \
-         c.kill_requested, c.scheduled_for) IS NOT DISTINCT FROM \
-         (l.workflow_path, l.workflow_version_id, l.state, l.suspended, l.mark, \
-         l.kill_requested, l.scheduled_for)) AS stale), \
+         (SELECT count(*) FROM chosen) <> (SELECT count(*) FROM locked WHERE same) AS stale), \
          audit AS (INSERT INTO audit_logs (controller_id, account, request, parameters, \
          category, comment, time_spent, ticket_link, outcome, affected, request_id, \
          client_address, created) SELECT ",
