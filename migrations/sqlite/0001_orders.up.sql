@@ -9,7 +9,7 @@ CREATE TABLE controllers (
                AND controller_id NOT GLOB '*[' || char(1) || '-' || char(31) || char(127) || ']*'
                AND controller_id NOT GLOB '*[/\<>?!&:;()"|*^]*'),
     created TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
-        CHECK (created IS strftime('%Y-%m-%dT%H:%M:%fZ', created) AND created >= '0001')
+        CHECK (created IS strftime('%Y-%m-%dT%H:%M:%fZ', created) AND created >= '0001' AND created NOT GLOB '*T24*')
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE workflows (
@@ -28,7 +28,7 @@ CREATE TABLE workflows (
     name TEXT NOT NULL GENERATED ALWAYS AS (
         substr(path, length(rtrim(path, replace(path, '/', ''))) + 1)) STORED,
     created TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
-        CHECK (created IS strftime('%Y-%m-%dT%H:%M:%fZ', created) AND created >= '0001'),
+        CHECK (created IS strftime('%Y-%m-%dT%H:%M:%fZ', created) AND created >= '0001' AND created NOT GLOB '*T24*'),
     PRIMARY KEY (controller_id, path, version_id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX workflows_name ON workflows (controller_id, name);
@@ -62,16 +62,16 @@ CREATE TABLE orders (
     suspended INTEGER NOT NULL DEFAULT 0 CHECK (suspended IN (0, 1)),
     mark TEXT CHECK (mark IN ('CANCELLING', 'SUSPENDING', 'RESUMING')),
     scheduled_for TEXT
-        CHECK (scheduled_for IS strftime('%Y-%m-%dT%H:%M:%fZ', scheduled_for) AND scheduled_for >= '0001'),
+        CHECK (scheduled_for IS strftime('%Y-%m-%dT%H:%M:%fZ', scheduled_for) AND scheduled_for >= '0001' AND scheduled_for NOT GLOB '*T24*'),
     -- A kill request: SIGTERM is asked for since kill_requested, SIGKILL from sigkill_at on.
     kill_requested TEXT
-        CHECK (kill_requested IS strftime('%Y-%m-%dT%H:%M:%fZ', kill_requested) AND kill_requested >= '0001'),
+        CHECK (kill_requested IS strftime('%Y-%m-%dT%H:%M:%fZ', kill_requested) AND kill_requested >= '0001' AND kill_requested NOT GLOB '*T24*'),
     sigkill_at TEXT
-        CHECK (sigkill_at IS strftime('%Y-%m-%dT%H:%M:%fZ', sigkill_at) AND sigkill_at >= '0001'),
+        CHECK (sigkill_at IS strftime('%Y-%m-%dT%H:%M:%fZ', sigkill_at) AND sigkill_at >= '0001' AND sigkill_at NOT GLOB '*T24*'),
     created TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
-        CHECK (created IS strftime('%Y-%m-%dT%H:%M:%fZ', created) AND created >= '0001'),
+        CHECK (created IS strftime('%Y-%m-%dT%H:%M:%fZ', created) AND created >= '0001' AND created NOT GLOB '*T24*'),
     modified TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
-        CHECK (modified IS strftime('%Y-%m-%dT%H:%M:%fZ', modified) AND modified >= '0001'),
+        CHECK (modified IS strftime('%Y-%m-%dT%H:%M:%fZ', modified) AND modified >= '0001' AND modified NOT GLOB '*T24*'),
     PRIMARY KEY (controller_id, order_id),
     FOREIGN KEY (controller_id, workflow_path, workflow_version_id) REFERENCES workflows,
     CONSTRAINT orders_running_is_not_suspended CHECK (NOT (suspended AND state = 'RUNNING')),

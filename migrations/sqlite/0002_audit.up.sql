@@ -16,7 +16,7 @@ CREATE TABLE audit_logs (
     request_id TEXT NOT NULL,
     client_address TEXT,
     created TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
-        CHECK (created IS strftime('%Y-%m-%dT%H:%M:%fZ', created) AND created >= '0001'),
+        CHECK (created IS strftime('%Y-%m-%dT%H:%M:%fZ', created) AND created >= '0001' AND created NOT GLOB '*T24*'),
     UNIQUE (controller_id, id),
     CONSTRAINT audit_logs_affected_by_done CHECK (affected = 0 OR outcome = 'DONE')
 ) STRICT;
@@ -37,7 +37,7 @@ CREATE TABLE audit_log_details (
     kill INTEGER NOT NULL DEFAULT 0 CHECK (kill IN (0, 1)),
     via_parent TEXT,
     created TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
-        CHECK (created IS strftime('%Y-%m-%dT%H:%M:%fZ', created) AND created >= '0001'),
+        CHECK (created IS strftime('%Y-%m-%dT%H:%M:%fZ', created) AND created >= '0001' AND created NOT GLOB '*T24*'),
     PRIMARY KEY (controller_id, audit_log_id, order_id),
     FOREIGN KEY (controller_id, audit_log_id) REFERENCES audit_logs (controller_id, id)
 ) STRICT, WITHOUT ROWID;

@@ -7,7 +7,7 @@ CREATE TABLE accounts (
     password_hash TEXT NOT NULL CHECK (password_hash LIKE '$argon2id$%'),
     disabled INTEGER NOT NULL DEFAULT 0 CHECK (disabled IN (0, 1)),
     created TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
-        CHECK (created IS strftime('%Y-%m-%dT%H:%M:%fZ', created) AND created >= '0001')
+        CHECK (created IS strftime('%Y-%m-%dT%H:%M:%fZ', created) AND created >= '0001' AND created NOT GLOB '*T24*')
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE roles (
@@ -15,7 +15,7 @@ CREATE TABLE roles (
         CHECK (length(role) BETWEEN 1 AND 100 AND instr(role, char(0)) = 0
                AND role NOT GLOB '*[' || char(1) || '-' || char(31) || char(127) || ']*'),
     created TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
-        CHECK (created IS strftime('%Y-%m-%dT%H:%M:%fZ', created) AND created >= '0001')
+        CHECK (created IS strftime('%Y-%m-%dT%H:%M:%fZ', created) AND created >= '0001' AND created NOT GLOB '*T24*')
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE role_permissions (
@@ -52,9 +52,9 @@ CREATE TABLE sessions (
         CHECK (length(token_hash) = 64 AND token_hash NOT GLOB '*[^0-9a-f]*'),
     account TEXT NOT NULL REFERENCES accounts ON DELETE CASCADE,
     created TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
-        CHECK (created IS strftime('%Y-%m-%dT%H:%M:%fZ', created) AND created >= '0001'),
+        CHECK (created IS strftime('%Y-%m-%dT%H:%M:%fZ', created) AND created >= '0001' AND created NOT GLOB '*T24*'),
     expires TEXT NOT NULL
-        CHECK (expires IS strftime('%Y-%m-%dT%H:%M:%fZ', expires) AND expires >= '0001')
+        CHECK (expires IS strftime('%Y-%m-%dT%H:%M:%fZ', expires) AND expires >= '0001' AND expires NOT GLOB '*T24*')
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX sessions_expires ON sessions (expires);
 CREATE INDEX sessions_account ON sessions (account);

@@ -1,7 +1,7 @@
 //! Starts the real app on a free port with a database of its own: a temporary SQLite file, or
 //! a database in a PostgreSQL cluster that lives as long as this process.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
@@ -355,16 +355,26 @@ impl App {
 
     /// Starts the app over a database.
     pub async fn over(db: Database, flags: &[&str]) -> Self {
-        let store = store::open(&db.url, 8).await.unwrap();
-        let hash = password::hash(ROOT.1).unwrap();
-        let _ = store.add_account(ROOT.0, &hash, &["all".into()]).await;
-        db.insert(&[]).await;
-
         let time = Arc::new(AtomicI64::new(start_time().timestamp_millis()));
         let clock = Clock::new({
             let time = time.clone();
             move || DateTime::from_timestamp_millis(time.load(Ordering::Relaxed)).unwrap()
         });
+        Self::at(db, flags, clock, time).await
+    }
+
+    /// Starts the app with the machine's clock, which is the database's.
+    pub async fn today(kind: Kind, flags: &[&str]) -> Self {
+        let db = Database::create(kind).await;
+        Self::at(db, flags, Clock::system(), Arc::default()).await
+    }
+
+    async fn at(db: Database, flags: &[&str], clock: Clock, time: Arc<AtomicI64>) -> Self {
+        let store = store::open(&db.url, 8).await.unwrap();
+        let hash = password::hash(ROOT.1).unwrap();
+        let _ = store.add_account(ROOT.0, &hash, &["all".into()]).await;
+        db.insert(&[]).await;
+
         let flags = std::iter::once("test").chain(flags.iter().copied());
         let settings = SettingsOnly::parse_from(flags).settings;
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -431,6 +441,66 @@ impl App {
     /// `/orders/cancel/preview`, which must succeed.
     pub async fn preview(&self, fields: Value) -> Value {
         self.post("/orders/cancel/preview", &with_controller(fields)).await.ok()
+    }
+}
+
+/// How a run of the real program ended.
+#[derive(Debug)]
+pub struct Ran {
+    pub success: bool,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Ran {
+    /// The output of a success.
+    #[track_caller]
+    pub fn ok(&self) -> &str {
+        assert!(self.success, "{self:?}");
+        &self.stdout
+    }
+
+    /// The complaint of a failure, which nothing else was written beside.
+    #[track_caller]
+    pub fn failed(&self) -> &str {
+        assert!(!self.success && self.stdout.is_empty(), "{self:?}");
+        &self.stderr
+    }
+}
+
+/// The real program, with no settings but the database, in a folder without `.env`.
+pub fn program(url: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_joc-orders"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("JOC_ORDERS_") {
+            command.env_remove(name);
+        }
+    }
+    command.env("DATABASE_URL", url).current_dir(std::env::temp_dir());
+    command
+}
+
+/// Runs the real program.
+pub async fn launch(url: &str, args: &[&str], stdin: impl Into<Vec<u8>>) -> Ran {
+    let mut command = program(url);
+    command.args(args);
+    launch_command(command, stdin).await
+}
+
+pub async fn launch_command(mut command: Command, stdin: impl Into<Vec<u8>>) -> Ran {
+    let stdin = stdin.into();
+    let ran = tokio::task::spawn_blocking(move || {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        // It may end without having read it.
+        let _ = child.stdin.take().unwrap().write_all(&stdin);
+        child.wait_with_output().unwrap()
+    });
+    let output = ran.await.unwrap();
+    Ran {
+        success: output.status.success(),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
     }
 }
 

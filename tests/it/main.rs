@@ -6,4 +6,9 @@
 mod harness;
 mod body;
 mod cancel;
+mod docs;
+mod import;
+mod schema;
 mod selection;
+mod sessions;
+mod transaction;

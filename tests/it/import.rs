@@ -1,0 +1,238 @@
+//! The real program's `import`: what it takes, what it refuses, and that all of a file is
+//! imported or nothing.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use serde_json::{Value, json};
+
+use crate::harness::{App, CONTROLLER, Database, Kind, Order, launch};
+
+const FIXTURE: &str = include_str!("../fixtures/orders.json");
+const FIXTURE_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/orders.json");
+
+fn fixture() -> Vec<Value> {
+    let answer: Value = serde_json::from_str(FIXTURE).unwrap();
+    answer["orders"].as_array().unwrap().clone()
+}
+
+/// Orders by id with `state`, the workflow and the instant.
+async fn stored(db: &Database) -> BTreeMap<String, [String; 3]> {
+    let at = match db.kind() {
+        Kind::Sqlite => "scheduled_for",
+        Kind::Postgres => {
+            "to_char(scheduled_for AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')"
+        }
+    };
+    let sql = format!(
+        "SELECT order_id, state || coalesce('+' || mark, '') || CASE WHEN suspended THEN '~' ELSE '' END,
+         workflow_path || ' ' || workflow_version_id, {at} FROM orders"
+    );
+    let text = |value: Option<String>| value.unwrap_or("never".into());
+    let rows = db.rows(&sql).await.unwrap();
+    rows.into_iter()
+        .map(|row| row.into_iter().map(text).collect::<Vec<_>>().try_into().unwrap())
+        .map(|[id, state, workflow, at]: [String; 4]| (id, [state, workflow, at]))
+        .collect()
+}
+
+/// What an order of the fixture is to be stored as.
+fn mapped(order: &Value) -> [String; 3] {
+    let at_start = order["position"] == json!([0]);
+    let mut state = match order["state"]["_text"].as_str().unwrap() {
+        "PENDING" | "SCHEDULED" | "BLOCKED" => "FRESH",
+        "SUSPENDED" if at_start || order["position"].is_null() => "FRESH~",
+        "SUSPENDED" => "WAITING~",
+        "BROKEN" => "FAILED",
+        "INPROGRESS" if at_start && order["state"]["_reason"] == "WAITING_FOR_ADMISSION" => "FRESH",
+        other => other,
+    }
+    .to_owned();
+    if let Some(mark) = order["marked"]["_text"].as_str().filter(|mark| *mark != "OUTDATED") {
+        state = match state.strip_suffix('~') {
+            Some(state) => format!("{state}+{mark}~"),
+            None => format!("{state}+{mark}"),
+        };
+    }
+    let workflow = &order["workflowId"];
+    let part = |name: &str| workflow[name].as_str().unwrap().to_owned();
+    let millis = order["scheduledFor"].as_i64().filter(|_| order["scheduledNever"] != true);
+    let at = millis.map_or("never".into(), |millis| {
+        let at = chrono::DateTime::from_timestamp_millis(millis).unwrap();
+        at.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
+    });
+    [state, part("path") + " " + &part("versionId"), at]
+}
+
+fn line(id: &str, path: &str, state: &str) -> String {
+    let workflow = json!({"path": path, "versionId": "1"});
+    let order = json!({"orderId": id, "workflowId": workflow, "state": {"_text": state}});
+    json!({"controllerId": CONTROLLER, "order": order}).to_string() + "\n"
+}
+
+on_both! {
+    async fn an_answer_of_joc(kind: Kind) {
+        let db = Database::create(kind).await;
+        let import = ["import", FIXTURE_FILE, "--controller-id", CONTROLLER];
+        let ran = launch(&db.url, &import, "").await;
+        assert_eq!(ran.ok(), "imported: 420 new, 0 replaced, 0 skipped\n");
+        let expected: BTreeMap<_, _> = fixture()
+            .iter()
+            .map(|order| (order["orderId"].as_str().unwrap().to_owned(), mapped(order)))
+            .collect();
+        assert_eq!(expected.len(), 420);
+        for (id, order) in stored(&db).await {
+            assert_eq!(order, expected[&id], "{id}");
+        }
+        assert_eq!(db.count("SELECT count(*) FROM orders").await, 420);
+
+        let ran = launch(&db.url, &import, "").await;
+        assert_eq!(ran.ok(), "imported: 0 new, 0 replaced, 420 skipped\n");
+        let replace = [&import[..], &["--replace"]].concat();
+        db.execute("UPDATE orders SET scheduled_for = NULL, mark = NULL WHERE state = 'FRESH'").await.unwrap();
+        let ran = launch(&db.url, &replace, "").await;
+        assert_eq!(ran.ok(), "imported: 0 new, 365 replaced, 55 skipped\n");
+        assert_eq!(stored(&db).await, expected);
+        db.execute("UPDATE orders SET state = 'CANCELLED', suspended = FALSE, mark = NULL
+            WHERE state IN ('FRESH')").await.unwrap();
+        let terminal = db.count("SELECT count(*) FROM orders WHERE state IN ('FINISHED', 'CANCELLED')").await;
+        let ran = launch(&db.url, &replace, FIXTURE).await;
+        let expected = format!("imported: 0 new, {} replaced, {terminal} skipped\n", 420 - terminal);
+        assert_eq!(ran.ok(), expected);
+    }
+
+    async fn an_imported_order_can_be_cancelled(kind: Kind) {
+        let app = App::start(kind, &[]).await;
+        let import = ["import", "-", "--controller-id", CONTROLLER];
+        launch(&app.db.url, &import, FIXTURE).await.ok();
+        for folder in ["/O'Brien & \"Söhne\"", "/shop/50% off", "/sos", "/日本/東京", "/Россия"] {
+            let before = stored(&app.db).await;
+            let below = format!("{folder}/");
+            let living = |order: &Value| {
+                let path = order["workflowId"]["path"].as_str().unwrap();
+                let state = order["state"]["_text"].as_str().unwrap();
+                path.starts_with(&below)
+                    && state != "FINISHED"
+                    && state != "CANCELLED"
+                    && order["marked"]["_text"] != "CANCELLING"
+            };
+            let expected: Vec<Value> = fixture().into_iter().filter(living).collect();
+            assert!(!expected.is_empty(), "{folder}");
+            let answer = app.cancel(json!({"folders": [{"folder": folder}]})).await;
+            assert_eq!(answer.affected(), expected.len() as u64, "{folder}");
+            let after = stored(&app.db).await;
+            for (id, order) in after {
+                if expected.iter().any(|order| order["orderId"] == json!(id)) {
+                    let [state, ..] = &order;
+                    assert!(state == "CANCELLED" || state.ends_with("+CANCELLING"), "{id}: {state}");
+                } else {
+                    assert_eq!(order, before[&id], "{id}");
+                }
+            }
+        }
+    }
+
+    async fn json_lines(kind: Kind) {
+        let db = Database::create(kind).await;
+        let mut text = json!({"controllerId": "other", "workflow":
+            {"path": "/a/b", "versionId": "7", "title": "x"}, "more": [1]}).to_string();
+        text += "\r\n\n   \n";
+        let order = json!({"orderId": "o", "workflowId": {"path": "/a/c", "versionId": "1"},
+            "state": {"_text": "SCHEDULED", "severity": 1}, "scheduledFor": 1_795_437_600_123_i64,
+            "unknown": {"x": null}, "marked": null});
+        text += &(json!({"controllerId": CONTROLLER, "order": order, "x": 1}).to_string() + "\n");
+        let names = ["it's \"quoted\"", "50%_ off", "Größe", "日本🎄", "\\'; DROP TABLE orders; --"];
+        for name in names {
+            text += &line(&format!("#{name}|{name}"), &format!("/{name}/{name}"), "FAILED");
+        }
+        text += line("last", "/a/c", "PROMPTING").trim_end();
+        let ran = launch(&db.url, &["import"], text.clone()).await;
+        assert_eq!(ran.ok(), "imported: 7 new, 0 replaced, 0 skipped\n");
+        assert_eq!(db.count("SELECT count(*) FROM workflows WHERE controller_id = 'other'").await, 1);
+        let stored = stored(&db).await;
+        assert_eq!(stored["o"], ["FRESH", "/a/c 1", "2026-11-23T12:40:00.123Z"]);
+        assert_eq!(stored["last"], ["PROMPTING", "/a/c 1", "never"]);
+        for name in names {
+            assert_eq!(stored[&format!("#{name}|{name}")][1], format!("/{name}/{name} 1"));
+        }
+        let ran = launch(&db.url, &["import", "-"], text).await;
+        assert_eq!(ran.ok(), "imported: 0 new, 0 replaced, 7 skipped\n");
+    }
+
+    async fn an_order_that_comes_twice(kind: Kind) {
+        let db = Database::create(kind).await;
+        let text = line("a", "/x", "FAILED") + &line("a", "/y", "WAITING");
+        let ran = launch(&db.url, &["import"], text.clone()).await;
+        assert_eq!(ran.ok(), "imported: 1 new, 0 replaced, 1 skipped\n");
+        assert_eq!(stored(&db).await["a"][..2], ["FAILED", "/x 1"]);
+        launch(&db.url, &["import", "--replace"], text).await.ok();
+        assert_eq!(stored(&db).await["a"][..2], ["WAITING", "/y 1"]);
+    }
+
+    async fn bad_lines(kind: Kind) {
+        let db = Database::create(kind).await;
+        let long = "x".repeat(256);
+        let text = [
+            line("good", "/a", "FAILED"),
+            "{\"controllerId\": \n".into(),
+            "\n".into(),
+            line("a", "/a", "FINSHED"),
+            line("", "/a", "FAILED"),
+            line("a||b", "/a", "FAILED"),
+            line("a", "a/b", "FAILED"),
+            line(&long, "/a", "FAILED"),
+            line("a", "/a", "FAILED").replace(CONTROLLER, "a/b"),
+            line("a", "/a", "FAILED").replace("\"order\":{", "\"order\":{\"scheduledFor\":\"soon\","),
+            "[]\n".into(),
+            "{\"controllerId\": \"prod\"}\n".into(),
+            line("good too", "/a", "FAILED"),
+        ]
+        .concat();
+        let ran = launch(&db.url, &["import"], text).await;
+        let complaint = ran.failed();
+        assert!(complaint.contains("nothing was imported: the input has 10 bad lines"), "{complaint}");
+        for expected in [
+            "line 2: ", "line 4: order.state._text: 'FINSHED'", "line 5: order.orderId: ",
+            "line 6: order.orderId: ", "line 7: order.workflowId.path: ", "line 8: order.orderId: ",
+            "line 9: controllerId: ", "line 10: order.scheduledFor: ", "line 11: ",
+            "line 12: workflow, order: ",
+        ] {
+            assert!(complaint.contains(expected), "{expected}\n{complaint}");
+        }
+        assert!(!complaint.contains("line 1: ") && !complaint.contains("line 13"), "{complaint}");
+
+        // Also when batches have been written before.
+        let mut text = String::new();
+        for i in 1..=11_000 {
+            text += &line(&format!("o{i}"), "/a", "WAITING");
+        }
+        text += "no JSON\n";
+        let ran = launch(&db.url, &["import"], text).await;
+        assert!(ran.failed().contains("line 11001: "), "{ran:?}");
+        let whole = launch(&db.url, &["import", FIXTURE_FILE], "").await;
+        assert!(whole.failed().contains("--controller-id"), "{whole:?}");
+        let absent = launch(&db.url, &["import", "/no/such/file"], "").await;
+        assert!(absent.failed().contains("/no/such/file"), "{absent:?}");
+        for table in ["controllers", "workflows", "orders"] {
+            assert_eq!(db.count(&format!("SELECT count(*) FROM {table}")).await, 0, "{table}");
+        }
+    }
+
+    async fn many_lines(kind: Kind) {
+        let db = Database::create(kind).await;
+        db.insert(&[Order::new("#7").state("FINISHED"), Order::new("#19999").state("RUNNING")]).await;
+        let mut text = String::new();
+        for i in 0..20_000 {
+            let workflow = json!({"path": format!("/f{}/w", i % 50), "versionId": "1"});
+            let order = json!({"orderId": format!("#{i}"), "workflowId": workflow,
+                "state": {"_text": "SCHEDULED"}, "scheduledFor": 1_795_437_600_000_i64 + i});
+            writeln!(text, "{}", json!({"controllerId": CONTROLLER, "order": order})).unwrap();
+        }
+        let ran = launch(&db.url, &["import"], text.clone()).await;
+        assert_eq!(ran.ok(), "imported: 19998 new, 0 replaced, 2 skipped\n");
+        let ran = launch(&db.url, &["import", "--replace"], text).await;
+        assert_eq!(ran.ok(), "imported: 0 new, 19999 replaced, 1 skipped\n");
+        assert_eq!(db.count("SELECT count(*) FROM orders WHERE state = 'FRESH'").await, 19_999);
+        assert_eq!(db.count("SELECT count(DISTINCT scheduled_for) FROM orders").await, 20_000);
+    }
+}
