@@ -154,7 +154,8 @@ on_both! {
             let controller_id = format!("round-{round}");
             let mut service = Service::start(&db);
             let token = service.login().await;
-            let moment = undisturbed.mul_f64((f64::from(round) - rand::random::<f64>()) / 10.0);
+            // From before the call's work to after it.
+            let moment = undisturbed.mul_f64((f64::from(round) - rand::random::<f64>()) / 8.0);
             let started = Instant::now();
             let call = async {
                 let answer = service.cancel(&token, &controller_id).await;
@@ -350,7 +351,7 @@ on_both! {
             while started.load(std::sync::atomic::Ordering::Relaxed) {
                 let sql = "SELECT count(*) FROM orders WHERE parent_id IS NULL AND state <> 'FRESH'";
                 let reached = usize::try_from(app.db.count(sql).await).unwrap();
-                let around = reached.saturating_sub(6)..(reached + 6).min(ROOTS);
+                let around = reached.saturating_sub(8)..(reached + 4).min(ROOTS);
                 let ids: Vec<String> =
                     around.filter(|_| rand::random_range(0..6) == 0).map(|i| format!("R{i}")).collect();
                 if ids.is_empty() {
@@ -413,7 +414,7 @@ on_both! {
         }
         eprintln!("{kind:?}: of {ROOTS} orders {fresh} were cancelled before they were forked, \
                    {waiting} after their children, {marked} marked");
-        assert!(fresh > 0 && children.len() > ROOTS / 4, "there was no race");
+        assert!(fresh > 0 && waiting + marked > 0, "there was no race");
     }
 
     async fn one_order_more_than_max_orders_changes_nothing(kind: Kind) {
