@@ -173,6 +173,15 @@ impl Database {
         }
     }
 
+    /// The same database once more; it is gone with the first.
+    pub fn share(&self) -> Self {
+        let pool = match &self.pool {
+            Pool::Sqlite(pool) => Pool::Sqlite(pool.clone()),
+            Pool::Postgres(pool) => Pool::Postgres(pool.clone()),
+        };
+        Self { url: self.url.clone(), pool, _folder: None }
+    }
+
     /// Which database it is.
     pub fn kind(&self) -> Kind {
         match self.pool {
@@ -388,6 +397,11 @@ impl App {
         app
     }
 
+    /// Starts another app over the same database: a replica, or this one after a restart.
+    pub async fn replica(&self, flags: &[&str]) -> Self {
+        Self::over(self.db.share(), flags).await
+    }
+
     /// Lets time pass for the app.
     pub fn pass(&self, time: TimeDelta) {
         self.time.fetch_add(time.num_milliseconds(), Ordering::Relaxed);
@@ -511,7 +525,8 @@ pub fn with_controller(mut fields: Value) -> Value {
 }
 
 impl Answer {
-    async fn of(request: reqwest::RequestBuilder) -> Self {
+    /// Sends a request.
+    pub async fn of(request: reqwest::RequestBuilder) -> Self {
         let response = request.send().await.unwrap();
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         Self { status, headers, text: response.text().await.unwrap() }
