@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -310,9 +311,11 @@ on_both! {
         let app = App::with(kind, &orders).await;
         let begin = if kind == Kind::Sqlite { "BEGIN IMMEDIATE" } else { "BEGIN" };
 
+        let reached = AtomicUsize::new(0);
         // Takes every order once, from the first to the last.
         let executor = async |first: usize| {
             for i in (first..ROOTS).step_by(2) {
+                reached.store(i, Ordering::Relaxed);
                 let of = format!("controller_id = '{CONTROLLER}' AND order_id = 'R{i}'");
                 app.db
                     .execute(&format!(
@@ -346,14 +349,14 @@ on_both! {
             tokio::join!(executor(0), executor(1));
         };
         // Cancels orders around the one that the executors have come to.
-        let started = std::sync::atomic::AtomicBool::new(true);
+        let started = AtomicBool::new(true);
         let canceller = async |deep: bool| {
-            while started.load(std::sync::atomic::Ordering::Relaxed) {
-                let sql = "SELECT count(*) FROM orders WHERE parent_id IS NULL AND state <> 'FRESH'";
-                let reached = usize::try_from(app.db.count(sql).await).unwrap();
-                let around = reached.saturating_sub(8)..(reached + 4).min(ROOTS);
+            while started.load(Ordering::Relaxed) {
+                tokio::time::sleep(Duration::from_millis(rand::random_range(0..4))).await;
+                let reached = reached.load(Ordering::Relaxed);
+                let around = reached.saturating_sub(6)..(reached + 3).min(ROOTS);
                 let ids: Vec<String> =
-                    around.filter(|_| rand::random_range(0..6) == 0).map(|i| format!("R{i}")).collect();
+                    around.filter(|_| rand::random_range(0..8) == 0).map(|i| format!("R{i}")).collect();
                 if ids.is_empty() {
                     continue;
                 }
@@ -367,7 +370,7 @@ on_both! {
         tokio::join!(
             async {
                 executors.await;
-                started.store(false, std::sync::atomic::Ordering::Relaxed);
+                started.store(false, Ordering::Relaxed);
             },
             canceller(false),
             canceller(false),
