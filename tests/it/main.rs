@@ -5,6 +5,7 @@
 #[macro_use]
 mod harness;
 mod cancel;
+mod commands;
 mod docs;
 mod import;
 mod schema;
