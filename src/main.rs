@@ -1,5 +1,7 @@
 //! The command line of joc-orders.
 
+use std::io::IsTerminal;
+
 use clap::{Parser, Subcommand};
 use joc_orders::cli::{account, demo, import, migrate, role, serve};
 use joc_orders::config::{LogFormat, Logging};
@@ -34,7 +36,10 @@ async fn main() -> anyhow::Result<()> {
     }
     let cli = Cli::parse();
     let filter = EnvFilter::try_new(&cli.logging.log)?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
     match cli.logging.log_format {
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().init(),

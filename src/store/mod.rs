@@ -367,6 +367,14 @@ pub async fn migrations(url: &str) -> Result<Vec<Migration>> {
     }
 }
 
+/// Refuses to migrate to a number that no migration has; 0 is before the first.
+fn expect_migration(migrator: &sqlx::migrate::Migrator, target: i64) -> Result<()> {
+    if target == 0 || migrator.version_exists(target) {
+        return Ok(());
+    }
+    Err(sqlx::migrate::MigrateError::VersionNotPresent(target).into())
+}
+
 async fn list_migrations<C: sqlx::migrate::Migrate>(
     migrator: &sqlx::migrate::Migrator,
     connection: &mut C,

@@ -6,6 +6,7 @@
 mod harness;
 mod body;
 mod cancel;
+mod commands;
 mod docs;
 mod import;
 mod schema;

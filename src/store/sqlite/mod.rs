@@ -121,6 +121,7 @@ pub(super) async fn migrate(url: &str, target: Option<i64>) -> Result<()> {
     match target {
         None => MIGRATOR.run(&mut connection).await?,
         Some(target) => {
+            super::expect_migration(&MIGRATOR, target)?;
             MIGRATOR.undo(&mut connection, target).await?;
             MIGRATOR.run_to(target, &mut connection).await?;
         }
