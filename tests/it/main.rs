@@ -9,6 +9,7 @@ mod cancel;
 mod commands;
 mod docs;
 mod import;
+mod oracle;
 mod schema;
 mod selection;
 mod sessions;

@@ -1,0 +1,263 @@
+//! Compares selection and effect with a model of them: random controllers and requests go
+//! through HTTP, and what preview says, cancel answers and both leave behind must be what a
+//! few naive loops over the orders say.
+//!
+//! `ORACLE_SEED` and `ORACLE_CASES` choose other and more controllers.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use chrono::TimeDelta;
+use proptest::test_runner::{
+    Config, RngAlgorithm, TestCaseError, TestCaseResult, TestRng, TestRunner,
+};
+use serde_json::json;
+use tokio::runtime::Handle;
+
+use crate::harness::{App, Order, quote, start_time};
+use generate::{ACCOUNTS, Case, Request};
+use model::Expected;
+
+mod generate;
+mod model;
+
+/// Rows of a table, as text.
+type Rows = Vec<Vec<Option<String>>>;
+
+on_both! {
+    async fn selection_and_effect_are_those_of_the_model(kind: Kind) {
+        let app = App::start(kind, &[]).await;
+        let mut tokens = vec![app.token.clone()];
+        for (i, folders) in ACCOUNTS.iter().enumerate().skip(1) {
+            let folders = generate::padded(folders, i);
+            let folders: Vec<_> = folders.iter().map(|(f, r)| (f.as_str(), *r)).collect();
+            let permission = "sos:products:controller:orders:cancel";
+            tokens.push(app.account(&format!("limited {i}"), permission, &folders).await);
+        }
+
+        let cases = from_environment("ORACLE_CASES").unwrap_or(300);
+        let seed = from_environment("ORACLE_SEED").unwrap_or(27);
+        let mut bytes = [0; 32];
+        bytes[..4].copy_from_slice(&seed.to_le_bytes());
+        let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
+        let config = Config {
+            cases,
+            max_shrink_iters: 400,
+            failure_persistence: None,
+            ..Config::default()
+        };
+        let mut runner = TestRunner::new_with_rng(config, rng);
+        let tally = Tally::default();
+        let result = tokio::task::block_in_place(|| {
+            runner.run(&generate::case(), |case| {
+                Handle::current().block_on(check(&app, &tokens, &case, &tally))
+            })
+        });
+        println!("{kind:?}, seed {seed}: {tally:?}");
+        if let Err(error) = result {
+            panic!("{error}");
+        }
+    }
+}
+
+/// How much was compared.
+#[derive(Debug, Default)]
+struct Tally {
+    controllers: AtomicU32,
+    requests: AtomicU32,
+    refused: AtomicU32,
+    without_orders: AtomicU32,
+    affected: AtomicU32,
+}
+
+fn from_environment(name: &str) -> Option<u32> {
+    std::env::var(name).ok().map(|value| value.parse().expect(name))
+}
+
+/// One controller: its requests one after another, each against the model.
+async fn check(app: &App, tokens: &[String], case: &Case, tally: &Tally) -> TestCaseResult {
+    let number = tally.controllers.fetch_add(1, Ordering::Relaxed);
+    let controller = format!("c{number}");
+    insert(app, &controller, &case.orders).await;
+    let mut orders = case.orders.clone();
+    let mut entries = Rows::new();
+    let mut passed = TimeDelta::zero();
+    let mut result = Ok(());
+    for (i, request) in case.requests.iter().enumerate() {
+        app.pass(request.pass);
+        passed += request.pass;
+        let now = start_time() + passed;
+        let expected = model::expected(&orders, request, now);
+        tally.requests.fetch_add(1, Ordering::Relaxed);
+        let compared =
+            compare(app, tokens, &controller, request, &expected, &mut orders, &mut entries).await;
+        result = compared.map_err(|problem| format!("request {i}: {problem}"));
+        if result.is_err() {
+            break;
+        }
+        match expected {
+            Expected::Refused => tally.refused.fetch_add(1, Ordering::Relaxed),
+            Expected::Touches { touches, .. } if touches.is_empty() => {
+                tally.without_orders.fetch_add(1, Ordering::Relaxed)
+            }
+            Expected::Touches { touches, .. } => {
+                tally.affected.fetch_add(touches.len() as u32, Ordering::Relaxed)
+            }
+        };
+    }
+    app.pass(-passed);
+    result.map_err(TestCaseError::fail)
+}
+
+/// One request: preview, cancel, and what is in the tables then.
+async fn compare(
+    app: &App,
+    tokens: &[String],
+    controller: &str,
+    request: &Request,
+    expected: &Expected,
+    orders: &mut [Order],
+    entries: &mut Rows,
+) -> Result<(), String> {
+    let token = &tokens[request.account];
+    let body = request.body(controller).to_string();
+    let preview = app.post_as(token, "/orders/cancel/preview", body.clone()).await;
+    let answer = app.post_as(token, "/orders/cancel", body).await;
+    let id = answer.headers.get("x-audit-log-id").map(|id| id.to_str().unwrap().to_owned());
+    let mut details = Rows::new();
+
+    match expected {
+        Expected::Refused => {
+            for answer in [&preview, &answer] {
+                if answer.status != 420 || answer.text.contains("No orders found.") {
+                    return Err(format!("not refused: {} {}", answer.status, answer.text));
+                }
+            }
+        }
+        Expected::Touches { touches, window } => {
+            let mut seen = preview.json();
+            seen.as_object_mut().unwrap().retain(|name, _| !name.ends_with("yDate"));
+            let wanted = model::preview(touches, window);
+            let [Some(listed), Some(modelled)] =
+                [&mut seen, &mut wanted.clone()].map(|p| p["orders"].take().as_array().cloned())
+            else {
+                return Err(format!("preview: {} {}", preview.status, preview.text));
+            };
+            let as_rows = |list: &[serde_json::Value]| -> Rows {
+                list.iter().map(|order| vec![Some(order.to_string())]).collect()
+            };
+            same("preview's orders", &as_rows(&listed), &as_rows(&modelled))?;
+            seen["orders"] = json!(listed);
+            if seen != wanted {
+                return Err(format!("preview: {seen}, expected {wanted}"));
+            }
+
+            let affected = answer.headers.get("x-orders-affected").map(|n| n.to_str().unwrap());
+            let outcome = if touches.is_empty() { "NO_ORDERS" } else { "DONE" };
+            let right = match touches.len() {
+                0 => answer.status == 420 && answer.refused() == "No orders found.",
+                n => answer.status == 200 && affected == Some(n.to_string().as_str()),
+            };
+            if !right {
+                let (status, text) = (answer.status, &answer.text);
+                return Err(format!("cancel: {status} {text} {affected:?}, not {}", touches.len()));
+            }
+            entries.push(vec![
+                Some(generate::account_name(request.account)),
+                Some(outcome.into()),
+                Some(touches.len().to_string()),
+            ]);
+            for touch in touches {
+                details.push(touch.detail());
+                let order = orders.iter_mut().find(|order| order.order_id == touch.order.order_id);
+                touch.apply(order.unwrap());
+            }
+        }
+    }
+
+    let of = format!("WHERE controller_id = {}", quote(controller));
+    let sql = format!(
+        "SELECT order_id, state, mark, CASE WHEN suspended THEN 'suspended' END, \
+         CASE WHEN kill_requested IS NOT NULL THEN 'killed' END FROM orders {of} ORDER BY order_id"
+    );
+    let flag = |is: bool, word: &str| is.then(|| word.to_owned());
+    let wanted = orders.iter().map(|o| {
+        vec![
+            Some(o.order_id.clone()),
+            Some(o.state.into()),
+            o.mark.map(Into::into),
+            flag(o.suspended, "suspended"),
+            flag(o.killed, "killed"),
+        ]
+    });
+    same("orders", &app.db.rows(&sql).await.unwrap(), &wanted.collect::<Rows>())?;
+
+    let sql = format!("SELECT account, outcome, affected FROM audit_logs {of} ORDER BY id");
+    same("audit_logs", &app.db.rows(&sql).await.unwrap(), entries)?;
+    if let Some(id) = id {
+        let sql = format!(
+            "SELECT order_id, workflow_path, workflow_version_id, folder, previous_state, \
+             new_state, mark, CASE WHEN kill THEN 'killed' END, via_parent \
+             FROM audit_log_details {of} AND audit_log_id = {} ORDER BY order_id",
+            id.parse::<i64>().unwrap()
+        );
+        same("audit_log_details", &app.db.rows(&sql).await.unwrap(), &details)?;
+    } else if !details.is_empty() {
+        return Err("cancel: no X-Audit-Log-Id".into());
+    }
+    Ok(())
+}
+
+/// Names the rows that only one of two lists has.
+fn same(what: &str, seen: &Rows, wanted: &Rows) -> Result<(), String> {
+    if seen == wanted {
+        return Ok(());
+    }
+    let only = |these: &Rows, those: &Rows| -> String {
+        let only = these.iter().filter(|row| !those.contains(row));
+        only.map(|row| {
+            let row: Vec<&str> = row.iter().map(|v| v.as_deref().unwrap_or("-")).collect();
+            format!("\n    {}", row.join("  "))
+        })
+        .collect()
+    };
+    Err(format!("{what} differ:\n  is{}\n  should be{}", only(seen, wanted), only(wanted, seen)))
+}
+
+/// Inserts orders of a controller, by plain SQL.
+async fn insert(app: &App, controller: &str, orders: &[Order]) {
+    let controller = quote(controller);
+    let mut sql = format!("INSERT INTO controllers (controller_id) VALUES ({controller});");
+    let workflows: Vec<String> = orders
+        .iter()
+        .map(|o| format!("({controller}, {}, {})", quote(&o.workflow.0), quote(&o.workflow.1)))
+        .collect();
+    sql += &format!(
+        "INSERT INTO workflows (controller_id, path, version_id) VALUES {} \
+         ON CONFLICT DO NOTHING;",
+        workflows.join(", ")
+    );
+    let null = || String::from("NULL");
+    let instant = |at| quote(&joc_orders::model::window::iso(&at));
+    let rows: Vec<String> = orders
+        .iter()
+        .map(|o| {
+            let killed = if o.killed { instant(start_time()) } else { null() };
+            format!(
+                "({controller}, {}, {}, {}, '{}', {}, {}, {killed}, {killed}, {})",
+                quote(&o.order_id),
+                quote(&o.workflow.0),
+                quote(&o.workflow.1),
+                o.state,
+                o.suspended,
+                o.mark.map_or_else(null, quote),
+                o.scheduled_for.map_or_else(null, instant),
+            )
+        })
+        .collect();
+    sql += &format!(
+        "INSERT INTO orders (controller_id, order_id, workflow_path, workflow_version_id, state, \
+         suspended, mark, kill_requested, sigkill_at, scheduled_for) VALUES {}",
+        rows.join(", ")
+    );
+    app.db.execute(&sql).await.unwrap();
+}

@@ -1,0 +1,322 @@
+//! Random controllers and requests, from pools that are small enough to meet one another and
+//! nasty enough to matter: ids and folders that begin alike, instants on every edge.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use joc_orders::model::window::iso;
+use proptest::collection::vec;
+use proptest::option::{of, weighted};
+use proptest::prelude::*;
+use proptest::sample::{Index, select};
+use serde_json::{Value, json};
+
+use crate::harness::{Order, ROOT, start_time};
+
+/// The folders that the accounts are limited to; the first account is not.
+pub const ACCOUNTS: &[&[(&str, bool)]] = &[
+    &[],
+    &[("/sos", true)],
+    &[("/sos", false), ("/sos_x", true)],
+    &[("/", false)],
+    &[("/sos/a", true), ("/Über", false), ("/sos%", true)],
+    // Padded to many folders.
+    &[("/sos", true), ("/o'b \"q", false), ("/sos_x", false)],
+];
+/// The account that is limited to very many folders.
+const MANY: usize = 5;
+
+const ROOTS: &[&str] =
+    &["a", "a", "a", "a", "ab", "a}", "a%", "a_", "A", "ä", "o'b \"q", "#2026-11-23#P1-eod"];
+const BRANCHES: &[&str] = &["b", "b", "b", "bc", "c", "}", "~", "%", "ß", "\u{10fffd}"];
+const WORKFLOWS: &[&str] = &[
+    "/sos/eod",
+    "/sos/eod",
+    "/sos/eod",
+    "/sosx/eod",
+    "/sos_x/eod",
+    "/sos/a/b/eod",
+    "/sos/a/x",
+    "/sos/a0/x",
+    "/sos%/x",
+    "/sos-/x",
+    "/sos0/x",
+    "/SOS/eod",
+    "/eod",
+    "/Über/ß",
+    "/o'b \"q/e d",
+];
+const NAMES: &[&str] = &["eod", "x", "ß", "e d", "EOD", "sos", "e_d", "%"];
+const FOLDERS: &[&str] = &[
+    "/", "/sos", "/sos", "/sos/a", "/sos/a/b", "/sosx", "/sos_x", "/sos_", "/sos%", "/sos-",
+    "/sos0", "/SOS", "/Über", "/o'b \"q", "/s", "/nowhere", "/eod",
+];
+const STATES: &[&str] = &[
+    "FRESH",
+    "FRESH",
+    "FRESH",
+    "RUNNING",
+    "RUNNING",
+    "INPROGRESS",
+    "WAITING",
+    "WAITING",
+    "WAITING",
+    "PROMPTING",
+    "FAILED",
+    "FINISHED",
+    "CANCELLED",
+];
+const EFFECTIVE: &[&str] = &[
+    "PENDING",
+    "SCHEDULED",
+    "INPROGRESS",
+    "RUNNING",
+    "SUSPENDED",
+    "WAITING",
+    "PROMPTING",
+    "FAILED",
+    "BLOCKED",
+];
+/// Instants on the edges of the windows below, and a millisecond before and after.
+const EDGES: &[&str] = &[
+    "2026-11-23T12:34:56.789Z",
+    "2026-11-23T13:34:56.789Z",
+    "2026-11-22T12:34:56.789Z",
+    "2026-11-22T00:00:00.000Z",
+    "2026-11-23T00:00:00.000Z",
+    "2026-11-24T00:00:00.000Z",
+    // Midnights of Berlin.
+    "2026-11-22T23:00:00.000Z",
+    "2026-11-23T23:00:00.000Z",
+];
+const DATES: &[&str] = &[
+    "0",
+    "1h",
+    "-1h",
+    "24h",
+    "-24h",
+    "0d",
+    "1d",
+    "-1d",
+    "0M",
+    "-1d+01:00",
+    "1w",
+    "2026-11-23T12:34:56.789Z",
+    "2026-11-23T12:34:56.790Z",
+    "2026-11-23T12:34:56.7881Z",
+    "2026-11-23T14:34:56.789+01:00",
+    "2026-11-23T00:00:00Z",
+    "2026-11-24T00:00:00",
+    "2026-11-22 12:34:56,789",
+];
+
+/// A controller and what is asked of it, one after another.
+#[derive(Clone)]
+pub struct Case {
+    /// By id.
+    pub orders: Vec<Order>,
+    pub requests: Vec<Request>,
+}
+
+/// A request; an empty list is not sent, or sent as an empty list.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// How much time passes before it.
+    pub pass: TimeDelta,
+    /// Index into [`ACCOUNTS`].
+    pub account: usize,
+    pub order_ids: Vec<String>,
+    pub workflow_ids: Vec<(String, Option<String>)>,
+    pub folders: Vec<(String, Option<bool>)>,
+    pub states: Vec<&'static str>,
+    pub date_from: Option<String>,
+    pub date_to: Option<String>,
+    pub time_zone: Option<String>,
+    pub kill: bool,
+    pub deep: bool,
+    pub order_type: Option<&'static str>,
+    /// Whether what does not count is sent all the same, and `version` for `versionId`.
+    verbose: bool,
+}
+
+/// The name of an account.
+pub fn account_name(account: usize) -> String {
+    if account == 0 { ROOT.0.into() } else { format!("limited {account}") }
+}
+
+/// An account's folders.
+pub fn padded(folders: &[(&str, bool)], account: usize) -> Vec<(String, bool)> {
+    let more = (0..if account == MANY { 40 } else { 0 }).map(|i| (format!("/none/{i}"), true));
+    folders.iter().map(|(f, r)| ((*f).to_owned(), *r)).chain(more).collect()
+}
+
+pub fn case() -> impl Strategy<Value = Case> {
+    (vec(order(), 5..=40), vec(request(), 3..=6)).prop_map(|(orders, requests)| {
+        let by_id: BTreeMap<String, Order> =
+            orders.into_iter().map(|order| (order.order_id.clone(), order)).collect();
+        let orders: Vec<Order> = by_id.into_values().collect();
+        let requests = requests.into_iter().map(|(mut request, existing)| {
+            if !request.order_ids.is_empty() {
+                let existing = existing.iter().map(|i| i.get(&orders).order_id.clone());
+                request.order_ids.extend(existing);
+                request.order_ids.sort();
+                request.order_ids.dedup();
+            }
+            request
+        });
+        Case { requests: requests.collect(), orders }
+    })
+}
+
+fn id() -> impl Strategy<Value = String> {
+    let depth = prop_oneof![3 => Just(0_usize), 4 => Just(1), 3 => Just(2), 2 => Just(3)];
+    let branches = depth.prop_flat_map(|depth| vec(select(BRANCHES), depth));
+    (select(ROOTS), branches).prop_map(|(root, branches)| {
+        let mut id = root.to_owned();
+        for branch in branches {
+            id += "|";
+            id += branch;
+        }
+        id
+    })
+}
+
+fn version() -> impl Strategy<Value = String> {
+    select(&["1", "1", "2", "3"][..]).prop_map(Into::into)
+}
+
+fn scheduled_for() -> impl Strategy<Value = Option<DateTime<Utc>>> {
+    let edge = (select(EDGES), -1..=1_i64).prop_map(|(edge, ms)| {
+        edge.parse::<DateTime<Utc>>().unwrap() + TimeDelta::milliseconds(ms)
+    });
+    let now = (-2..=3_i64).prop_map(|ms| start_time() + TimeDelta::milliseconds(ms));
+    weighted(0.8, prop_oneof![2 => edge, 1 => now])
+}
+
+fn order() -> impl Strategy<Value = Order> {
+    let marks = &["CANCELLING", "SUSPENDING", "RESUMING"][..];
+    let flags = (weighted(0.3, select(marks)), prop::bool::weighted(0.2), any::<bool>());
+    (id(), select(WORKFLOWS), version(), select(STATES), scheduled_for(), flags).prop_map(
+        |(order_id, path, version, state, scheduled_for, (mark, suspended, killed))| {
+            // Only what the schema allows.
+            let terminal = matches!(state, "FINISHED" | "CANCELLED");
+            let mark = mark.filter(|_| !terminal);
+            let killed = killed && matches!(mark, Some("CANCELLING" | "SUSPENDING"));
+            let suspended = suspended && !terminal && state != "RUNNING";
+            let workflow = (path.to_owned(), version);
+            Order { order_id, workflow, state, suspended, mark, killed, scheduled_for }
+        },
+    )
+}
+
+/// A list that is there with this probability.
+fn list<T: Strategy>(probability: f64, item: T) -> impl Strategy<Value = Vec<T::Value>>
+where
+    T::Value: Clone,
+{
+    weighted(probability, vec(item, 1..=4)).prop_map(Option::unwrap_or_default)
+}
+
+fn request() -> impl Strategy<Value = (Request, Vec<Index>)> {
+    let path = prop_oneof![3 => select(WORKFLOWS), 2 => select(NAMES), 1 => Just("/nowhere/x")];
+    let workflow = (path.prop_map(str::to_owned), of(version()));
+    let folder = (select(FOLDERS).prop_map(str::to_owned), of(any::<bool>()));
+    let many = prop::bool::weighted(0.15);
+    let folders = (list(0.55, folder), many).prop_map(|(mut folders, many)| {
+        if many && !folders.is_empty() {
+            folders.extend((0..40).map(|i| (format!("/none/{i}"), (i % 2 == 0).then_some(true))));
+        }
+        folders
+    });
+    let date = || weighted(0.25, select(DATES).prop_map(str::to_owned));
+    let zones = &["Europe/Berlin", "Asia/Kolkata"][..];
+    let zone = weighted(0.15, select(zones).prop_map(str::to_owned));
+    let account = prop_oneof![6 => Just(0), 5 => 1..ACCOUNTS.len()];
+    let order_type = of(select(&["FreshOnly", "FreshOrStarted"][..]));
+    (
+        (0..=2_i64, account, any::<bool>()),
+        (list(0.2, id()), vec(any::<Index>(), 0..=6), list(0.25, workflow), folders),
+        list(0.3, select(EFFECTIVE)),
+        (date(), date(), zone),
+        (any::<bool>(), any::<bool>(), order_type),
+    )
+        .prop_map(
+            |((pass, account, verbose), subject, states, dates, (kill, deep, order_type))| {
+                let (order_ids, existing, workflow_ids, folders) = subject;
+                let (date_from, date_to, time_zone) = dates;
+                let pass = TimeDelta::milliseconds(pass);
+                let request = Request {
+                    pass,
+                    account,
+                    order_ids,
+                    workflow_ids,
+                    folders,
+                    states,
+                    date_from,
+                    date_to,
+                    time_zone,
+                    kill,
+                    deep,
+                    order_type,
+                    verbose,
+                };
+                (request, existing)
+            },
+        )
+}
+
+impl Request {
+    /// The body that is sent.
+    pub fn body(&self, controller: &str) -> Value {
+        let version = if self.verbose { "version" } else { "versionId" };
+        let workflows = self.workflow_ids.iter().map(|(path, version_id)| match version_id {
+            Some(id) => json!({"path": path, version: id}),
+            None => json!({"path": path}),
+        });
+        let folders = self.folders.iter().map(|(folder, recursive)| match recursive {
+            Some(recursive) => json!({"folder": folder, "recursive": recursive}),
+            None => json!({"folder": folder}),
+        });
+        let mut body = json!({
+            "orderIds": self.order_ids,
+            "workflowIds": workflows.collect::<Vec<_>>(),
+            "folders": folders.collect::<Vec<_>>(),
+            "states": self.states,
+            "dateFrom": self.date_from,
+            "dateTo": self.date_to,
+            "timeZone": self.time_zone,
+            "kill": self.kill,
+            "deep": self.deep,
+            "orderType": self.order_type,
+        });
+        if !self.verbose {
+            let empty = |value: &Value| match value {
+                Value::Array(list) => list.is_empty(),
+                value => value.is_null() || *value == json!(false),
+            };
+            body.as_object_mut().unwrap().retain(|_, value| !empty(value));
+        }
+        body["controllerId"] = json!(controller);
+        body
+    }
+}
+
+impl fmt::Debug for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for o in &self.orders {
+            let at = o.scheduled_for.as_ref().map_or_else(|| "never".into(), iso);
+            let (path, version) = &o.workflow;
+            let mark = o.mark.unwrap_or_default();
+            let suspended = if o.suspended { " suspended" } else { "" };
+            let killed = if o.killed { " killed" } else { "" };
+            let (id, state) = (&o.order_id, o.state);
+            write!(f, "\n{id}  {path} {version}  {state}{suspended} {mark}{killed}  {at}")?;
+        }
+        for (i, request) in self.requests.iter().enumerate() {
+            let (account, pass) = (account_name(request.account), request.pass);
+            write!(f, "\n{i}: as {account}, {pass} later: {}", request.body("c"))?;
+        }
+        Ok(())
+    }
+}
