@@ -112,7 +112,7 @@ impl Sessions {
 /// The token that a request carries.
 pub(super) fn access_token(request: &HttpRequest) -> Option<String> {
     let header = request.headers().get(ACCESS_TOKEN).and_then(|token| token.to_str().ok());
-    header.map(Into::into).or_else(|| {
+    header.filter(|token| !token.is_empty()).map(Into::into).or_else(|| {
         let query = Query::<HashMap<String, String>>::from_query(request.query_string());
         query.ok()?.into_inner().remove(ACCESS_TOKEN_PARAMETER)
     })

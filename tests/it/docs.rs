@@ -343,7 +343,7 @@ on_both! {
         assert!(execute(db, "Join").await.is_empty(), "it is marked");
         let listed = execute(db, "3 Marks and kill requests").await;
         assert!(listed.len() == 1 && listed[0].ends_with("SETTLE"), "{listed:?}");
-        assert_eq!(settle().await, [child.clone()]);
+        assert_eq!(settle().await, std::slice::from_ref(&child));
         assert_eq!(settle().await, [id]);
         assert!(settle().await.is_empty());
         assert_eq!(db.ids_in("CANCELLED").await, [id, &child]);
