@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use actix_web::http::header;
@@ -12,6 +11,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use moka::sync::Cache;
 use serde_json::{Value, json};
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::config::Settings;
 use crate::http::error::{ApiError, Reason, Refusal};
@@ -25,17 +25,25 @@ const FAILURES_COUNT_FOR: Duration = Duration::from_secs(60);
 /// How many accounts and addresses with failed logins are remembered.
 const CAPACITY: u64 = 100_000;
 
-/// Failed logins of the last minute, by account and by address.
+/// Failed logins of the last minute, by account and by address. Whoever holds a count's lock
+/// may try: attempts take turns, so that many at once do not slip by, and none is refused for
+/// another that may yet succeed.
 pub(super) struct Throttle {
-    by_account: Cache<String, Arc<AtomicU32>>,
-    by_address: Cache<Option<IpAddr>, Arc<AtomicU32>>,
+    by_account: Cache<String, Arc<Mutex<u32>>>,
+    by_address: Cache<Option<IpAddr>, Arc<Mutex<u32>>>,
     max_by_account: u32,
     max_by_address: u32,
 }
 
+/// The turn of one attempt.
+struct Turn {
+    by_account: OwnedMutexGuard<u32>,
+    by_address: OwnedMutexGuard<u32>,
+}
+
 impl Throttle {
     pub(super) fn new(settings: &Settings) -> Self {
-        fn cache<K: std::hash::Hash + Eq + Send + Sync + 'static>() -> Cache<K, Arc<AtomicU32>> {
+        fn cache<K: std::hash::Hash + Eq + Send + Sync + 'static>() -> Cache<K, Arc<Mutex<u32>>> {
             Cache::builder().max_capacity(CAPACITY).time_to_live(FAILURES_COUNT_FOR).build()
         }
         Self {
@@ -46,20 +54,23 @@ impl Throttle {
         }
     }
 
-    /// Counts an attempt as failed before it is checked, so that many at once do not slip by.
-    fn admit(&self, account: &str, address: Option<IpAddr>) -> bool {
-        let counted = |count: Arc<AtomicU32>| count.fetch_add(1, Ordering::Relaxed);
-        let by_address = counted(self.by_address.get_with(address, Default::default));
-        let by_account = counted(self.by_account.get_with(account.into(), Default::default));
-        by_address < self.max_by_address && by_account < self.max_by_account
+    /// Waits for the attempt's turn; `None` if too many have failed.
+    async fn turn(&self, account: &str, address: Option<IpAddr>) -> Option<Turn> {
+        let by_address = self.by_address.get_with(address, Arc::default).lock_owned().await;
+        let by_account = self.by_account.get_with(account.into(), Arc::default).lock_owned().await;
+        (*by_address < self.max_by_address && *by_account < self.max_by_account)
+            .then_some(Turn { by_account, by_address })
+    }
+}
+
+impl Turn {
+    fn succeeded(mut self) {
+        *self.by_account = 0;
     }
 
-    fn succeeded(&self, account: &str, address: Option<IpAddr>) {
-        self.by_account.invalidate(account);
-        if let Some(count) = self.by_address.get(&address) {
-            // Only what this attempt added: the failures of others at the address stay.
-            let _ = count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1));
-        }
+    fn failed(mut self) {
+        *self.by_account += 1;
+        *self.by_address += 1;
     }
 }
 
@@ -81,15 +92,16 @@ pub(super) async fn login(
         return Err(refuse(Reason::Credentials, None, message));
     };
     let address = request.peer_addr().map(|address| address.ip());
-    if !service.throttle.admit(&account, address) {
+    let Some(turn) = service.throttle.turn(&account, address).await else {
         let reason = Reason::Throttled(FAILURES_COUNT_FOR);
         return Err(refuse(reason, Some(&account), "Too many failed logins, please wait a minute"));
-    }
+    };
 
     let hash = service.store.password_hash(&account).await?;
     let verified = actix_web::web::block(move || password::verify(&password, hash.as_deref()));
     let now = service.clock.now();
     if !verified.await.map_err(|error| ApiError::Internal(error.into()))? {
+        turn.failed();
         let entry = AuditEntry {
             controller_id: NO_CONTROLLER.into(),
             account: account.clone(),
@@ -107,7 +119,7 @@ pub(super) async fn login(
         tracing::warn!(account, "login refused");
         return Err(refuse(Reason::Credentials, Some(&account), "Wrong account or password"));
     }
-    service.throttle.succeeded(&account, address);
+    turn.succeeded();
     let token = service.sessions.open(&*service.store, &account, now).await?;
     let timeout = service.settings.session_timeout();
     let principal =

@@ -36,7 +36,13 @@ pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
         serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
             let path = error.path().to_string();
             let field = if path == "." { "body" } else { path.as_str() };
-            ApiError::BadRequest(format!("{field}: {}", error.inner()))
+            let problem = error.inner().to_string();
+            // serde would list what is expected, also what is only ignored.
+            if problem.starts_with("unknown field") {
+                ApiError::BadRequest(format!("{field}: there is no such field"))
+            } else {
+                ApiError::BadRequest(format!("{field}: {problem}"))
+            }
         })?;
     deserializer.end().map_err(not_json)?;
     Ok(parsed.0)
