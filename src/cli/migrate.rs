@@ -16,6 +16,9 @@ pub struct MigrateArgs {
     /// Only list the migrations
     #[arg(long, conflicts_with = "to")]
     status: bool,
+    /// Only record all migrations as applied: psql or sqlite3 has run their files
+    #[arg(long, conflicts_with_all = ["to", "status"])]
+    record: bool,
 }
 
 /// Migrates, and lists the migrations.
@@ -24,7 +27,9 @@ pub struct MigrateArgs {
 ///
 /// If the database cannot be had or is newer than this binary.
 pub async fn run(args: MigrateArgs) -> anyhow::Result<()> {
-    if !args.status {
+    if args.record {
+        store::record_migrations(&args.database.url).await?;
+    } else if !args.status {
         store::migrate(&args.database.url, args.to).await?;
     }
     for migration in store::migrations(&args.database.url).await? {

@@ -353,6 +353,21 @@ pub async fn migrate(url: &str, target: Option<i64>) -> Result<()> {
     }
 }
 
+/// Records every migration as applied, for a database whose schema `psql` or `sqlite3` made from
+/// the files.
+///
+/// # Errors
+///
+/// As [`open`].
+pub async fn record_migrations(url: &str) -> Result<()> {
+    match Backend::of(url)? {
+        #[cfg(feature = "sqlite")]
+        Backend::Sqlite => sqlite::record_migrations(url).await,
+        #[cfg(feature = "postgres")]
+        Backend::Postgres => postgres::record_migrations(url).await,
+    }
+}
+
 /// Every migration that this binary knows.
 ///
 /// # Errors

@@ -34,7 +34,7 @@ on_both! {
             tokens.push(app.account(&format!("limited {i}"), permission, &folders).await);
         }
 
-        let cases = from_environment("ORACLE_CASES").unwrap_or(300);
+        let cases = from_environment("ORACLE_CASES").unwrap_or(600);
         let seed = from_environment("ORACLE_SEED").unwrap_or(27);
         let mut bytes = [0; 32];
         bytes[..4].copy_from_slice(&seed.to_le_bytes());

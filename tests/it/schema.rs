@@ -526,6 +526,9 @@ on_both! {
             if !down {
                 db.insert(&[Order::new("a")]).await;
                 assert_eq!(db.count("SELECT count(*) FROM orders_effective").await, 1);
+                assert!(store::open(&db.url, 1).await.is_err(), "nobody recorded the migrations");
+                store::record_migrations(&db.url).await.unwrap();
+                store::open(&db.url, 1).await.unwrap().close().await;
             }
         }
         assert_eq!(db.count(TABLES[kind as usize]).await, 0, "something is left");

@@ -81,6 +81,14 @@ pub(super) async fn migrate(url: &str, target: Option<i64>) -> Result<()> {
     Ok(())
 }
 
+/// See [`super::record_migrations`].
+pub(super) async fn record_migrations(url: &str) -> Result<()> {
+    let mut connection = connect(url).await?;
+    MIGRATOR.skip(&mut connection, None).await?;
+    connection.close().await?;
+    Ok(())
+}
+
 /// See [`super::migrations`].
 pub(super) async fn migrations(url: &str) -> Result<Vec<Migration>> {
     super::list_migrations(&MIGRATOR, &mut connect(url).await?).await
