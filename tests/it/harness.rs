@@ -240,21 +240,27 @@ impl Database {
         rows[0][0].as_deref().unwrap().parse().unwrap()
     }
 
-    /// Inserts orders, with their workflows and the controller.
+    /// Inserts orders of [`CONTROLLER`].
     pub async fn insert(&self, orders: &[Order]) {
+        self.insert_into(CONTROLLER, orders).await;
+    }
+
+    /// Inserts orders, with their workflows and the controller.
+    pub async fn insert_into(&self, controller: &str, orders: &[Order]) {
+        let controller = quote(controller);
         let mut sql = format!(
-            "INSERT INTO controllers (controller_id) VALUES ('{CONTROLLER}') ON CONFLICT DO NOTHING;"
+            "INSERT INTO controllers (controller_id) VALUES ({controller}) ON CONFLICT DO NOTHING;"
         );
         for chunk in orders.chunks(500) {
             let values: Vec<String> = chunk
                 .iter()
                 .map(|o| {
-                    format!("('{CONTROLLER}', {}, {})", quote(&o.workflow.0), quote(&o.workflow.1))
+                    format!("({controller}, {}, {})", quote(&o.workflow.0), quote(&o.workflow.1))
                 })
                 .collect();
             sql += "INSERT INTO workflows (controller_id, path, version_id) VALUES ";
             sql += &(values.join(", ") + " ON CONFLICT DO NOTHING;");
-            let values: Vec<String> = chunk.iter().map(Order::values).collect();
+            let values: Vec<String> = chunk.iter().map(|o| o.values(&controller)).collect();
             sql += "INSERT INTO orders (controller_id, order_id, workflow_path, \
                     workflow_version_id, state, suspended, mark, kill_requested, sigkill_at, \
                     scheduled_for) VALUES ";
@@ -332,12 +338,13 @@ impl Order {
         self
     }
 
-    fn values(&self) -> String {
+    /// The row of the insert; `controller` is an SQL literal.
+    fn values(&self, controller: &str) -> String {
         let instant = |at: &DateTime<Utc>| quote(&iso(at));
         let null = || String::from("NULL");
         let killed = if self.killed { instant(&start_time()) } else { null() };
         format!(
-            "('{CONTROLLER}', {}, {}, {}, '{}', {}, {}, {killed}, {killed}, {})",
+            "({controller}, {}, {}, {}, '{}', {}, {}, {killed}, {killed}, {})",
             quote(&self.order_id),
             quote(&self.workflow.0),
             quote(&self.workflow.1),

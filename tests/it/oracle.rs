@@ -77,7 +77,7 @@ fn from_environment(name: &str) -> Option<u32> {
 async fn check(app: &App, tokens: &[String], case: &Case, tally: &Tally) -> TestCaseResult {
     let number = tally.controllers.fetch_add(1, Ordering::Relaxed);
     let controller = format!("c{number}");
-    insert(app, &controller, &case.orders).await;
+    app.db.insert_into(&controller, &case.orders).await;
     let mut orders = case.orders.clone();
     let mut entries = Rows::new();
     let mut passed = TimeDelta::zero();
@@ -221,43 +221,4 @@ fn same(what: &str, seen: &Rows, wanted: &Rows) -> Result<(), String> {
         .collect()
     };
     Err(format!("{what} differ:\n  is{}\n  should be{}", only(seen, wanted), only(wanted, seen)))
-}
-
-/// Inserts orders of a controller, by plain SQL.
-async fn insert(app: &App, controller: &str, orders: &[Order]) {
-    let controller = quote(controller);
-    let mut sql = format!("INSERT INTO controllers (controller_id) VALUES ({controller});");
-    let workflows: Vec<String> = orders
-        .iter()
-        .map(|o| format!("({controller}, {}, {})", quote(&o.workflow.0), quote(&o.workflow.1)))
-        .collect();
-    sql += &format!(
-        "INSERT INTO workflows (controller_id, path, version_id) VALUES {} \
-         ON CONFLICT DO NOTHING;",
-        workflows.join(", ")
-    );
-    let null = || String::from("NULL");
-    let instant = |at| quote(&joc_orders::model::window::iso(&at));
-    let rows: Vec<String> = orders
-        .iter()
-        .map(|o| {
-            let killed = if o.killed { instant(start_time()) } else { null() };
-            format!(
-                "({controller}, {}, {}, {}, '{}', {}, {}, {killed}, {killed}, {})",
-                quote(&o.order_id),
-                quote(&o.workflow.0),
-                quote(&o.workflow.1),
-                o.state,
-                o.suspended,
-                o.mark.map_or_else(null, quote),
-                o.scheduled_for.map_or_else(null, instant),
-            )
-        })
-        .collect();
-    sql += &format!(
-        "INSERT INTO orders (controller_id, order_id, workflow_path, workflow_version_id, state, \
-         suspended, mark, kill_requested, sigkill_at, scheduled_for) VALUES {}",
-        rows.join(", ")
-    );
-    app.db.execute(&sql).await.unwrap();
 }

@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use sqlx::{QueryBuilder, Sqlite};
 
 use super::{SqliteStore, set_clock};
+use crate::model::audit::Outcome;
 use crate::model::order::Action;
 use crate::model::selection::Selection;
 use crate::model::window::iso;
@@ -49,7 +50,7 @@ impl Orders for SqliteStore {
             Sqlite::push_text(&mut sql, controller_id);
             sql.build().execute(&mut *transaction).await?;
         }
-        let outcome = if affected > 0 { "DONE" } else { "NO_ORDERS" };
+        let outcome = if affected > 0 { Outcome::Done } else { Outcome::NoOrders }.as_str();
         let (category, count) = (audit.category.as_str(), affected.cast_signed());
         let created = iso(&audit.created);
         let audit_log_id = sqlx::query_scalar!(
