@@ -1,6 +1,7 @@
 //! Settings: from flags, then the environment, then `.env`; checked once, at the start.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -48,6 +49,9 @@ pub struct Logging {
     /// How log lines look
     #[arg(long, env = "JOC_ORDERS_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text, global = true)]
     pub log_format: LogFormat,
+    /// Where to send traces: the URL of an OpenTelemetry collector (OTLP over HTTP)
+    #[arg(long, env = "JOC_ORDERS_OTLP_ENDPOINT", global = true, hide_env_values = true)]
+    pub otlp_endpoint: Option<String>,
 }
 
 /// Where the service listens.
@@ -56,6 +60,15 @@ pub struct Listen {
     /// The address and port to listen on; port 0 takes a free one
     #[arg(long, env = "JOC_ORDERS_LISTEN", default_value = "127.0.0.1:4446")]
     pub listen: SocketAddr,
+    /// The file of the TLS certificate and its chain, in PEM
+    #[arg(long, env = "JOC_ORDERS_TLS_CERT", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// The file of the certificate's private key, in PEM
+    #[arg(long, env = "JOC_ORDERS_TLS_KEY", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+    /// Serve HTTP without TLS also where other machines can reach it
+    #[arg(long, env = "JOC_ORDERS_ALLOW_PLAIN_HTTP", default_value_t = false, action = clap::ArgAction::Set)]
+    pub allow_plain_http: bool,
 }
 
 /// How the service answers.
@@ -64,6 +77,25 @@ pub struct Settings {
     /// The largest request body, in bytes
     #[arg(long, env = "JOC_ORDERS_BODY_LIMIT", default_value_t = 8 * 1024 * 1024)]
     pub body_limit: usize,
+    /// The largest header fields and URL of a request together, in bytes
+    #[arg(long, env = "JOC_ORDERS_HEADER_LIMIT", default_value_t = 16 * 1024)]
+    pub header_limit: usize,
+    /// How many clients may be connected; more wait until one leaves
+    #[arg(
+        long,
+        env = "JOC_ORDERS_CLIENTS",
+        default_value_t = 10_000,
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
+    pub clients: u32,
+    /// After how many seconds a call is given up, unless it is changing something
+    #[arg(
+        long,
+        env = "JOC_ORDERS_REQUEST_TIMEOUT",
+        default_value_t = 60,
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
+    pub request_timeout: u32,
     /// After how many seconds without a call a session ends
     #[arg(
         long,
@@ -89,7 +121,7 @@ pub struct Settings {
     pub failed_logins_by_address: u32,
     /// How many seconds calls that are under way may take once the service is told to stop
     #[arg(long, env = "JOC_ORDERS_SHUTDOWN_TIMEOUT", default_value_t = 30)]
-    pub shutdown_timeout: u64,
+    pub shutdown_timeout: u32,
 }
 
 impl Settings {
@@ -101,5 +133,15 @@ impl Settings {
     /// After how long a kill request turns from `SIGTERM` to `SIGKILL`.
     pub fn sigkill_after(&self) -> Duration {
         Duration::from_secs(self.sigkill_after.into())
+    }
+
+    /// After how long a call is given up.
+    pub fn request_timeout(&self) -> Duration {
+        Duration::from_secs(self.request_timeout.into())
+    }
+
+    /// How long calls under way may take once the service is told to stop.
+    pub fn shutdown_timeout(&self) -> Duration {
+        Duration::from_secs(self.shutdown_timeout.into())
     }
 }

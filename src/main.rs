@@ -1,11 +1,14 @@
 //! The command line of joc-orders.
 
-use std::io::IsTerminal;
+use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
-use joc_orders::cli::{account, demo, import, migrate, role, serve};
-use joc_orders::config::{LogFormat, Logging};
-use tracing_subscriber::EnvFilter;
+use clap::{CommandFactory, Parser, Subcommand};
+use joc_orders::cli::client::failure::{self, Failure};
+use joc_orders::cli::client::orders;
+use joc_orders::cli::{
+    account, audit, check, completions, copy, demo, health, import, logging, migrate, role, serve,
+};
+use joc_orders::config::Logging;
 
 /// An order service that speaks the JOC API over one SQL database
 #[derive(Debug, Parser)]
@@ -25,25 +28,32 @@ enum Command {
     Import(import::ImportArgs),
     Account(account::AccountArgs),
     Role(role::RoleArgs),
+    Orders(orders::OrdersArgs),
+    Audit(audit::AuditArgs),
+    Check(check::CheckArgs),
+    Copy(copy::CopyArgs),
+    Health(health::HealthArgs),
+    Completions(completions::CompletionsArgs),
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failure::report(&error),
+    }
+}
+
+async fn run() -> anyhow::Result<()> {
     // An absent .env is fine; one that cannot be read is not.
     match dotenvy::dotenv() {
-        Err(error) if !error.not_found() => anyhow::bail!(".env: {error}"),
+        Err(error) if !error.not_found() => {
+            return Err(Failure::Usage(format!(".env: {error}")).into());
+        }
         _ => {}
     }
     let cli = Cli::parse();
-    let filter = EnvFilter::try_new(&cli.logging.log)?;
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
-    match cli.logging.log_format {
-        LogFormat::Text => log.init(),
-        LogFormat::Json => log.json().init(),
-    }
+    let _traces = logging::start(&cli.logging).map_err(Failure::setting)?;
     match cli.command {
         Command::Demo(args) => demo::run(args).await,
         Command::Serve(args) => serve::run(args).await,
@@ -51,5 +61,11 @@ async fn main() -> anyhow::Result<()> {
         Command::Import(args) => import::run(args).await,
         Command::Account(args) => account::run(args).await,
         Command::Role(args) => role::run(args).await,
+        Command::Orders(args) => orders::run(args).await,
+        Command::Audit(args) => audit::run(args).await,
+        Command::Check(args) => check::run(args).await,
+        Command::Copy(args) => copy::run(args).await,
+        Command::Health(args) => health::run(args).await,
+        Command::Completions(args) => completions::run(&args, Cli::command()),
     }
 }

@@ -12,6 +12,8 @@ use chrono::{DateTime, Utc};
 use joc_orders::model::window::{Window, WindowError};
 use serde::Deserialize;
 
+#[path = "dates/fields.rs"]
+mod fields;
 #[path = "dates/naive.rs"]
 mod naive;
 #[path = "dates/properties.rs"]

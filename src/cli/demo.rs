@@ -3,13 +3,17 @@
 
 use std::net::TcpListener;
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Args;
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 
+use crate::cli::client;
 use crate::cli::import::{self, ImportArgs};
+use crate::cli::stop::{self, Stop};
 use crate::clock::Clock;
 use crate::config::{Database, Settings};
 use crate::http::{self, BASE, Service, password};
@@ -44,22 +48,28 @@ pub async fn run(args: DemoArgs) -> anyhow::Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let url = format!("http://{}{BASE}", listener.local_addr()?);
     let service = Service::new(store.clone(), args.settings, Clock::system());
-    let server = http::serve(listener, service)?;
-    let handle = server.handle();
-    let serving = tokio::spawn(server);
-    tour(&url, &*store, &file).await?;
-
-    if args.once {
-        handle.stop(true).await;
-    } else {
-        println!("\nServing at {url} until Ctrl-C: paste any of the lines above.");
-    }
-    serving.await??;
-    store.close().await;
+    let server = http::serve(listener, service, None)?;
+    let toured = Notify::new();
+    let signals = (!args.once).then(Stop::listen).transpose()?;
+    let stop = async || match &signals {
+        Some(signals) => signals.asked().await,
+        None => toured.notified().await,
+    };
+    let serving = async { server.until(stop).await.context("the server") };
+    let touring = async {
+        tour(&url, &*store, &file).await?;
+        toured.notify_one();
+        if !args.once {
+            println!("\nServing at {url} until Ctrl-C: paste any of the lines above.");
+        }
+        Ok(())
+    };
+    tokio::try_join!(serving, touring)?;
+    stop::close(&*store).await;
     Ok(())
 }
 
-async fn set_up(file: &Path, folder: &Path) -> anyhow::Result<std::sync::Arc<dyn Store>> {
+async fn set_up(file: &Path, folder: &Path) -> anyhow::Result<Arc<dyn Store>> {
     let url = format!("sqlite:{}", file.display());
     let orders = folder.join("orders.json");
     tokio::fs::write(&orders, ORDERS).await?;
@@ -81,7 +91,7 @@ async fn tour(url: &str, store: &dyn Store, file: &Path) -> anyhow::Result<()> {
     println!(
         "$ TOKEN=$(curl -s -u {ACCOUNT}:{PASSWORD} -X POST {url}/authentication/login | jq -r .accessToken)"
     );
-    let client = reqwest::Client::new();
+    let client = client::transport(&url.parse()?)?;
     let login = format!("{url}/authentication/login");
     let answer = client.post(login).basic_auth(ACCOUNT, Some(PASSWORD)).send().await?;
     let answer: Value = answer.error_for_status()?.json().await?;

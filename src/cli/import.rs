@@ -12,7 +12,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tokio::sync::mpsc;
 use tokio::task;
 
-use self::read::{Format, Message, Report};
+use self::read::Message;
+pub use self::read::{Format, Report};
 use crate::config::Database;
 use crate::model::selection::check_controller_id;
 use crate::store::{self, Import, Imported, Store};
@@ -76,7 +77,12 @@ pub async fn run(args: ImportArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn import(
+/// Imports all of the input into a store, or nothing.
+///
+/// # Errors
+///
+/// Bad input, or what the database refuses.
+pub async fn import(
     store: &dyn Store,
     input: impl Read + Send + 'static,
     format: Format,

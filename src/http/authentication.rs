@@ -10,13 +10,14 @@ use actix_web::{HttpRequest, HttpResponse};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use moka::sync::Cache;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::config::Settings;
 use crate::http::error::{ApiError, Reason, Refusal};
 use crate::http::session::{self, ACCESS_TOKEN};
-use crate::http::{Service, body, call_name, client_address, password, request_id};
+use crate::http::{Service, body, call_name, client_address, password, prometheus, request_id};
 use crate::model::audit::{AuditEntry, Category, NO_CONTROLLER, Outcome};
 use crate::model::selection::check_name;
 
@@ -74,6 +75,43 @@ impl Turn {
     }
 }
 
+/// A session that has begun.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Login {
+    #[serde(flatten)]
+    session: Session,
+    /// For the header `X-Access-Token` of every other call.
+    access_token: String,
+    /// After how many milliseconds without a call the session ends.
+    session_timeout: i64,
+}
+
+/// Who is logged in, or no longer.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Session {
+    account: String,
+    caller_ip_address: Option<String>,
+    /// Always true.
+    enable_touch: bool,
+    /// Always false.
+    force_password_change: bool,
+    has_role: bool,
+    /// Always `JOC`.
+    identity_service: &'static str,
+    /// Always false.
+    is_approval_requestor: bool,
+    /// Always false.
+    is_approver: bool,
+    is_authenticated: bool,
+    is_permitted: bool,
+    /// Empty.
+    message: &'static str,
+    /// The account's roles, with commas between them.
+    role: String,
+}
+
 /// `POST /authentication/login`
 pub(super) async fn login(
     request: HttpRequest,
@@ -88,11 +126,13 @@ pub(super) async fn login(
         ApiError::Refused(Refusal { reason, account, caller, message: message.into() })
     };
     let Some((account, password)) = credentials(&request) else {
+        prometheus::login("refused");
         let message = "Access denied: expected 'Authorization: Basic …'";
         return Err(refuse(Reason::Credentials, None, message));
     };
     let address = request.peer_addr().map(|address| address.ip());
     let Some(turn) = service.throttle.turn(&account, address).await else {
+        prometheus::login("throttled");
         let reason = Reason::Throttled(FAILURES_COUNT_FOR);
         return Err(refuse(reason, Some(&account), "Too many failed logins, please wait a minute"));
     };
@@ -102,6 +142,7 @@ pub(super) async fn login(
     let now = service.clock.now();
     if !verified.await.map_err(|error| ApiError::Internal(error.into()))? {
         turn.failed();
+        prometheus::login("refused");
         let entry = AuditEntry {
             controller_id: NO_CONTROLLER.into(),
             account: account.clone(),
@@ -126,14 +167,17 @@ pub(super) async fn login(
         service.store.touch_session(&session::hash(&token), now, now + timeout).await?.ok_or_else(
             || refuse(Reason::Credentials, Some(&account), "Wrong account or password"),
         )?;
+    prometheus::login("accepted");
     let timeout = timeout.num_milliseconds();
-    let mut answer = login_state(&account, caller, principal.roles.join(","), true);
-    answer["accessToken"] = json!(token);
-    answer["sessionTimeout"] = json!(timeout);
+    let login = Login {
+        session: Session::of(&account, caller, principal.roles.join(","), true),
+        access_token: token.clone(),
+        session_timeout: timeout,
+    };
     Ok(HttpResponse::Ok()
         .insert_header((ACCESS_TOKEN, token))
         .insert_header(("X-JOC-Timeout", timeout.to_string()))
-        .json(answer))
+        .json(login))
 }
 
 /// `POST /authentication/logout`
@@ -147,7 +191,7 @@ pub(super) async fn logout(
         service.sessions.close(&*service.store, &token).await?;
     }
     let account = &call.principal.account;
-    Ok(HttpResponse::Ok().json(login_state(account, call.client_address, String::new(), false)))
+    Ok(HttpResponse::Ok().json(Session::of(account, call.client_address, String::new(), false)))
 }
 
 fn credentials(request: &HttpRequest) -> Option<(String, String)> {
@@ -162,19 +206,21 @@ fn credentials(request: &HttpRequest) -> Option<(String, String)> {
     Some((account.into(), password.into()))
 }
 
-fn login_state(account: &str, caller: Option<String>, role: String, logged_in: bool) -> Value {
-    json!({
-        "account": account,
-        "callerIpAddress": caller,
-        "enableTouch": true,
-        "forcePasswordChange": false,
-        "hasRole": !role.is_empty(),
-        "identityService": "JOC",
-        "isApprovalRequestor": false,
-        "isApprover": false,
-        "isAuthenticated": logged_in,
-        "isPermitted": logged_in && !role.is_empty(),
-        "message": "",
-        "role": role,
-    })
+impl Session {
+    fn of(account: &str, caller: Option<String>, role: String, logged_in: bool) -> Self {
+        Self {
+            account: account.into(),
+            caller_ip_address: caller,
+            enable_touch: true,
+            force_password_change: false,
+            has_role: !role.is_empty(),
+            identity_service: "JOC",
+            is_approval_requestor: false,
+            is_approver: false,
+            is_authenticated: logged_in,
+            is_permitted: logged_in && !role.is_empty(),
+            message: "",
+            role,
+        }
+    }
 }

@@ -1,15 +1,23 @@
 //! Request bodies: read up to a limit, parsed strictly, and refused with the field's name.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
 use actix_web::web::{Bytes, Payload};
-use serde::de::{DeserializeOwned, MapAccess, Visitor, value::MapAccessDeserializer};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{DeserializeOwned, Error, MapAccess, Visitor, value::MapAccessDeserializer};
 use serde::{Deserialize, Deserializer};
-use serde_json::Value;
+use serde_ignored::Path;
+use serde_json::{Number, Value};
+use serde_path_to_error::Segment;
 
 use crate::http::error::ApiError;
+use crate::model::selection::Invalid;
+use crate::model::window::{displayable, displayable_quoting};
 
+/// Up to here a float is exact.
+const MAX_EXACT: f64 = (1_u64 << 53) as f64;
 /// What stands for a masked value in the audit trail.
 const MASKED: &str = "********";
 /// Keys whose values are masked, wherever they stand; in lower case.
@@ -24,28 +32,107 @@ pub(super) async fn read(payload: Payload, limit: usize) -> Result<Bytes, ApiErr
     }
 }
 
-/// Parses a body that must be one JSON object.
-pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+/// Parses the body of a call that changes something: one JSON object, in which a field that is
+/// unknown is refused, since a misspelt selector must not select more. `is_known` says which
+/// fields of the object itself are ignored rather than refused.
+pub(super) fn parse<T: DeserializeOwned>(
+    body: &[u8],
+    is_known: impl Fn(&str) -> bool,
+) -> Result<T, ApiError> {
+    let mut unknown = None;
+    let parsed = deserialize(body, |path| {
+        let own = matches!(path, Path::Map { parent: Path::Root, key } if is_known(key));
+        if unknown.is_none() && !own {
+            unknown = Some(in_words(path));
+        }
+    })?;
+    match unknown {
+        None => Ok(parsed),
+        Some(field) => Err(ApiError::BadRequest(format!("{field}: there is no such field"))),
+    }
+}
+
+/// Parses the body of a call that reads: one JSON object, in which unknown fields are ignored.
+pub(super) fn parse_reading<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    deserialize(body, |_| {})
+}
+
+/// As [`parse_reading`], where JOC's clients may send nothing, which means `{}`.
+pub(super) fn parse_optional<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    parse_reading(if body.trim_ascii().is_empty() { b"{}" } else { body })
+}
+
+fn deserialize<T: DeserializeOwned>(
+    body: &[u8],
+    mut ignored: impl FnMut(&Path<'_>),
+) -> Result<T, ApiError> {
     let text =
         std::str::from_utf8(body).map_err(|_| ApiError::BadRequest("body: is not UTF-8".into()))?;
     if text.trim_ascii().is_empty() {
         return Err(ApiError::BadRequest("body: is empty, expected a JSON object".into()));
     }
-    let mut deserializer = serde_json::Deserializer::from_str(text);
-    let parsed: Object<T> =
-        serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-            let path = error.path().to_string();
-            let field = if path == "." { "body" } else { path.as_str() };
-            let problem = error.inner().to_string();
-            // serde would list what is expected, also what is only ignored.
-            if problem.starts_with("unknown field") {
-                ApiError::BadRequest(format!("{field}: there is no such field"))
-            } else {
-                ApiError::BadRequest(format!("{field}: {problem}"))
-            }
-        })?;
-    deserializer.end().map_err(not_json)?;
+    let mut json = serde_json::Deserializer::from_str(text);
+    let mut ignored = |path: Path<'_>| ignored(&path);
+    let deserializer = serde_ignored::Deserializer::new(&mut json, &mut ignored);
+    let parsed: Object<T> = serde_path_to_error::deserialize(deserializer)
+        .map_err(|error| ApiError::BadRequest(explained(&place(error.path()), error.inner())))?;
+    json.end().map_err(not_json)?;
     Ok(parsed.0)
+}
+
+/// What is wrong where, in words of ours: of JSON that is well-formed, serde tells a line and a
+/// column, which say nothing to who made it of values, and the object that lacks a field.
+fn explained(path: &str, error: &serde_json::Error) -> String {
+    let message = error.to_string();
+    let placed = message.rsplit_once(" at line ").filter(|_| error.is_data());
+    let message = fit(placed.map_or(message.as_str(), |(message, _)| message));
+    let missing = message.strip_prefix("missing field `").and_then(|name| name.strip_suffix('`'));
+    match (missing, path) {
+        (Some(name), "") => format!("{name}: is missing"),
+        (Some(name), path) => format!("{path}.{name}: is missing"),
+        (None, "") => format!("body: {message}"),
+        (None, path) => format!("{path}: {message}"),
+    }
+}
+
+/// A message of serde that is fit for display. It repeats the client's text, of any length, and
+/// says after it what was expected.
+fn fit(message: &str) -> String {
+    match message.rsplit_once(", expected ") {
+        Some((found, expected)) => format!("{}, expected {expected}", displayable_quoting(found)),
+        None => displayable_quoting(message),
+    }
+}
+
+/// A path as messages have it: `folders[0].recursive`; empty for the body itself.
+fn place(path: &serde_path_to_error::Path) -> String {
+    let mut place = String::new();
+    for segment in path {
+        match segment {
+            Segment::Seq { index } => place += &format!("[{index}]"),
+            Segment::Map { key } | Segment::Enum { variant: key } => {
+                if !place.is_empty() {
+                    place.push('.');
+                }
+                place += &displayable(key);
+            }
+            Segment::Unknown => {}
+        }
+    }
+    place
+}
+
+/// As [`place`], of what serde has ignored.
+fn in_words(path: &Path<'_>) -> String {
+    match path {
+        Path::Root => String::new(),
+        Path::Seq { parent, index } => format!("{}[{index}]", in_words(parent)),
+        Path::Map { parent: Path::Root, key } => displayable(key),
+        Path::Map { parent, key } => format!("{}.{}", in_words(parent), displayable(key)),
+        Path::Some { parent }
+        | Path::NewtypeStruct { parent }
+        | Path::NewtypeVariant { parent } => in_words(parent),
+    }
 }
 
 /// A body as the audit trail keeps it: JSON on one line, with secrets masked.
@@ -101,6 +188,100 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
 
         deserializer.deserialize_map(Fields(PhantomData))
     }
+}
+
+impl<T: JsonSchema> JsonSchema for Object<T> {
+    fn inline_schema() -> bool {
+        T::inline_schema()
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        T::schema_name()
+    }
+
+    fn schema_id() -> Cow<'static, str> {
+        T::schema_id()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        T::json_schema(generator)
+    }
+}
+
+/// A whole number, which JSON may also write as `3.0`, as JOC takes it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Whole<T>(
+    /// The number.
+    pub T,
+);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Whole<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let number = Number::deserialize(deserializer)?;
+        let whole = number
+            .as_f64()
+            .filter(|float| number.is_f64() && float.fract() == 0.0 && float.abs() <= MAX_EXACT);
+        #[expect(clippy::cast_possible_truncation, reason = "it is whole and not beyond 2^53")]
+        let number = whole.map_or(number, |float| (float as i64).into());
+        T::deserialize(number).map(Whole).map_err(D::Error::custom)
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for Whole<T> {
+    fn inline_schema() -> bool {
+        T::inline_schema()
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        T::schema_name()
+    }
+
+    fn schema_id() -> Cow<'static, str> {
+        T::schema_id()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        T::json_schema(generator)
+    }
+}
+
+/// The values of a list of objects, of which there are none where there is no list.
+pub(super) fn inner<T>(objects: Option<Vec<Object<T>>>) -> Vec<T> {
+    objects.unwrap_or_default().into_iter().map(|Object(inner)| inner).collect()
+}
+
+/// The schema of `limit`, which [`check_limit`] checks.
+pub(super) struct Limit;
+
+impl JsonSchema for Limit {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Limit".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "integer", "anyOf": [{ "minimum": 1, "maximum": i64::MAX }, { "const": -1 }] })
+    }
+}
+
+/// `limit`: `None` if it is absent, `Some(None)` if it is -1, which is no limit.
+pub(super) fn check_limit(limit: Option<Whole<i64>>) -> Result<Option<Option<u64>>, Invalid> {
+    match limit {
+        None => Ok(None),
+        Some(Whole(-1)) => Ok(Some(None)),
+        Some(Whole(limit)) => match u64::try_from(limit) {
+            Ok(limit) if limit > 0 => Ok(Some(Some(limit))),
+            _ => Err(Invalid::new("limit", "a positive number is expected, or -1 for no limit")),
+        },
+    }
+}
+
+/// A text that is there: an unset variable of a script means none.
+pub(super) fn given(text: Option<String>) -> Option<String> {
+    text.filter(|text| !text.is_empty())
 }
 
 #[cfg(test)]

@@ -4,18 +4,19 @@ use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header;
-use actix_web::{HttpResponse, ResponseError};
+use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
 use chrono::Utc;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
 
+use crate::http::answer::Instant;
 use crate::model::selection::Invalid;
-use crate::model::window::iso;
 use crate::store;
 
 /// How long a client should wait before it asks a database again that was out of reach.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
-/// A failure of a call. Nothing has changed.
+/// A failure of a call. Nothing has changed, but for [`ApiError::Unsettled`].
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ApiError {
     /// `JOC-400`: the request is not what the call takes, or there is nothing to act on.
@@ -30,15 +31,36 @@ pub(super) enum ApiError {
     /// There is no such call.
     #[error("there is no call {0}")]
     UnknownCall(String),
-    /// The call takes POST only.
-    #[error("{0} takes POST only")]
-    NotPost(String),
+    /// The path takes this method only.
+    #[error("{0} takes {1} only")]
+    WrongMethod(String, &'static str),
     /// The session or the permission is not there.
     #[error("{}", .0.message)]
     Refused(Refusal),
     /// The database cannot be reached.
     #[error("the database cannot be reached, please try again")]
     Unavailable(#[source] store::Error),
+    /// The database has no room left to write.
+    #[error("the database has no room left, nothing has changed; please try again later")]
+    NoRoom(#[source] store::Error),
+    /// The database was lost in the middle of a change.
+    #[error(
+        "the connection to the database broke off in the middle of the change, which has happened \
+         as a whole or not at all: the audit log tells, by the id of this request"
+    )]
+    Unsettled,
+    /// The database cannot be reached or is not this program's.
+    #[error("the database is not ready: {0}")]
+    NotReady(String),
+    /// The service takes no new calls.
+    #[error("the service is shutting down, please try again")]
+    Stopping,
+    /// The call took longer than the settings allow.
+    #[error("the call was given up after {} seconds; nothing has changed", .0.as_secs())]
+    TimedOut(Duration),
+    /// The header fields are larger than the settings allow.
+    #[error("the header fields are larger than {0} bytes")]
+    HeadersTooLarge(usize),
     /// `JOC-500`: anything unforeseen.
     #[error("an internal error, of which the log knows more under the id of this request")]
     Internal(#[source] anyhow::Error),
@@ -70,6 +92,53 @@ pub(super) enum Reason {
     Permission,
 }
 
+/// A failure; nothing has changed.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Failure {
+    /// When the answer was made.
+    delivery_date: Instant,
+    error: Problem,
+}
+
+/// What is wrong.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Problem {
+    #[schemars(extend("enum" = [BAD_REQUEST, MISSING_COMMENT, UNFORESEEN]))]
+    code: &'static str,
+    /// It begins with the field that is refused and says what was expected.
+    #[schemars(example = "dateFrom: '1q' is neither a date nor a period")]
+    message: String,
+}
+
+const BAD_REQUEST: &str = "JOC-400";
+const MISSING_COMMENT: &str = "JOC-300";
+const UNFORESEEN: &str = "JOC-500";
+
+/// Who is not let through, as JOC's clients know it.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "Refusal")]
+pub(super) struct RefusalBody<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account: Option<&'a str>,
+    caller_ip_address: Option<&'a str>,
+    /// Always true.
+    enable_touch: bool,
+    /// Always false.
+    force_password_change: bool,
+    has_role: bool,
+    /// Always false.
+    is_approval_requestor: bool,
+    /// Always false.
+    is_approver: bool,
+    is_authenticated: bool,
+    /// Always false.
+    is_permitted: bool,
+    /// For people.
+    message: &'a str,
+}
+
 impl From<Invalid> for ApiError {
     fn from(invalid: Invalid) -> Self {
         Self::BadRequest(invalid.to_string())
@@ -80,6 +149,8 @@ impl From<store::Error> for ApiError {
     fn from(error: store::Error) -> Self {
         match error {
             store::Error::Unavailable(_) => Self::Unavailable(error),
+            store::Error::NoRoom(_) => Self::NoRoom(error),
+            store::Error::Unsettled => Self::Unsettled,
             error => Self::Internal(error.into()),
         }
     }
@@ -91,14 +162,20 @@ impl ResponseError for ApiError {
             Self::BadRequest(_) | Self::MissingComment | Self::Internal(_) => 420,
             Self::TooLarge(_) => 413,
             Self::UnknownCall(_) => 404,
-            Self::NotPost(_) => 405,
+            Self::WrongMethod(..) => 405,
             Self::Refused(refusal) => match refusal.reason {
                 Reason::Credentials => 401,
                 Reason::Throttled(_) => 429,
                 Reason::Session => 440,
                 Reason::Permission => 403,
             },
-            Self::Unavailable(_) => 503,
+            Self::HeadersTooLarge(_) => 431,
+            Self::Unavailable(_)
+            | Self::NoRoom(_)
+            | Self::Unsettled
+            | Self::NotReady(_)
+            | Self::Stopping
+            | Self::TimedOut(_) => 503,
         };
         StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
@@ -106,16 +183,21 @@ impl ResponseError for ApiError {
     fn error_response(&self) -> HttpResponse {
         match self {
             Self::Internal(error) => tracing::error!(error = format!("{error:#}"), "failed"),
-            Self::Unavailable(error) => tracing::warn!(%error, "unavailable"),
+            Self::Unavailable(error) | Self::NoRoom(error) => {
+                tracing::warn!(%error, "unavailable")
+            }
+            error @ (Self::Unsettled | Self::NotReady(_) | Self::TimedOut(_)) => {
+                tracing::warn!(%error, "unavailable")
+            }
             error => tracing::debug!(%error, "refused"),
         }
         let mut builder = HttpResponse::build(self.status_code());
         match self {
-            Self::Unavailable(_) => {
+            _ if self.status_code() == StatusCode::SERVICE_UNAVAILABLE => {
                 builder.insert_header((header::RETRY_AFTER, RETRY_AFTER.as_secs()));
             }
-            Self::NotPost(_) => {
-                builder.insert_header((header::ALLOW, "POST"));
+            Self::WrongMethod(_, method) => {
+                builder.insert_header((header::ALLOW, *method));
             }
             Self::Refused(Refusal { reason: Reason::Throttled(wait), .. }) => {
                 builder.insert_header((header::RETRY_AFTER, wait.as_secs().max(1)));
@@ -125,7 +207,7 @@ impl ResponseError for ApiError {
             }
             _ => {}
         }
-        let mut response = builder.json(self.body());
+        let mut response = self.body(builder);
         response.head_mut().reason = match self.status_code().as_u16() {
             420 => Some("Invalid Request"),
             440 => Some("Login Timeout"),
@@ -136,37 +218,35 @@ impl ResponseError for ApiError {
 }
 
 impl ApiError {
-    fn body(&self) -> Value {
+    fn body(&self, mut builder: HttpResponseBuilder) -> HttpResponse {
         let code = match self {
-            Self::Refused(refusal) => return refusal.body(),
-            Self::MissingComment => "JOC-300",
-            Self::Internal(_) | Self::Unavailable(_) => "JOC-500",
-            _ => "JOC-400",
+            Self::Refused(refusal) => return builder.json(refusal.body()),
+            Self::MissingComment => MISSING_COMMENT,
+            Self::Internal(_) => UNFORESEEN,
+            _ if self.status_code() == StatusCode::SERVICE_UNAVAILABLE => UNFORESEEN,
+            _ => BAD_REQUEST,
         };
-        json!({
-            "deliveryDate": iso(&Utc::now()),
-            "error": { "code": code, "message": self.to_string() },
+        builder.json(Failure {
+            delivery_date: Instant(Utc::now()),
+            error: Problem { code, message: self.to_string() },
         })
     }
 }
 
 impl Refusal {
-    fn body(&self) -> Value {
+    fn body(&self) -> RefusalBody<'_> {
         let is_authenticated = self.reason == Reason::Permission;
-        let mut body = json!({
-            "callerIpAddress": self.caller,
-            "enableTouch": true,
-            "forcePasswordChange": false,
-            "hasRole": is_authenticated,
-            "isApprovalRequestor": false,
-            "isApprover": false,
-            "isAuthenticated": is_authenticated,
-            "isPermitted": false,
-            "message": self.message,
-        });
-        if let Some(account) = &self.account {
-            body["account"] = json!(account);
+        RefusalBody {
+            account: self.account.as_deref(),
+            caller_ip_address: self.caller.as_deref(),
+            enable_touch: true,
+            force_password_change: false,
+            has_role: is_authenticated,
+            is_approval_requestor: false,
+            is_approver: false,
+            is_authenticated,
+            is_permitted: false,
+            message: &self.message,
         }
-        body
     }
 }

@@ -3,35 +3,52 @@
 use std::net::TcpListener;
 use std::sync::Arc;
 
-use actix_web::body::MessageBody;
-use actix_web::dev::{Server, ServiceRequest, ServiceResponse};
-use actix_web::http::header::{HeaderName, HeaderValue};
-use actix_web::middleware::{Next, from_fn};
+use actix_web::middleware::{NormalizePath, from_fn};
 use actix_web::web::{self, Bytes, Data, Payload};
 use actix_web::{App, HttpMessage, HttpRequest, HttpResponse, HttpServer};
 use chrono::{DateTime, Utc};
-use tracing::Instrument;
-use uuid::Uuid;
+use moka::sync::Cache;
 
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::http::error::{ApiError, Reason, Refusal};
-use crate::model::audit::{AuditEntry, Category};
-use crate::model::permission::{Permission, Principal};
+use crate::http::drain::{Drain, Running};
+use crate::http::error::ApiError;
+use crate::http::frame::RequestId;
+use crate::model::permission::Principal;
 use crate::store::Store;
 
+mod answer;
+mod audit;
+mod audit_log;
 mod authentication;
 mod body;
+mod calls;
+mod cockpit;
+pub mod drain;
 mod error;
+mod frame;
+mod limits;
+mod openapi;
 mod orders;
 pub mod password;
+mod permissions;
+mod prometheus;
+mod regex;
 mod session;
+mod status;
+mod stream;
+mod summary;
+pub mod tls;
+mod trace;
+mod tree;
+mod workflows;
+
+pub use self::calls::routes;
 
 /// The path that every call is below.
 pub const BASE: &str = "/joc/api";
-/// The longest request id that is taken over from a client.
-const MAX_REQUEST_ID: usize = 128;
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// How many controllers are remembered.
+const CONTROLLERS: u64 = 10_000;
 
 /// What the calls share.
 pub struct Service {
@@ -39,7 +56,11 @@ pub struct Service {
     settings: Settings,
     clock: Clock,
     sessions: session::Sessions,
+    /// Controllers that are there: none ever goes away.
+    controllers: Cache<String, ()>,
     throttle: authentication::Throttle,
+    drain: Arc<Drain>,
+    readiness: status::Readiness,
 }
 
 /// A call whose session is checked and whose body is read.
@@ -54,16 +75,15 @@ struct Call {
     client_address: Option<String>,
 }
 
-/// The id of a request, in its extensions.
-#[derive(Clone)]
-struct RequestId(String);
-
 impl Service {
     /// A service over a store.
     pub fn new(store: Arc<dyn Store>, settings: Settings, clock: Clock) -> Self {
         Self {
             sessions: session::Sessions::new(settings.session_timeout()),
+            controllers: Cache::new(CONTROLLERS),
             throttle: authentication::Throttle::new(&settings),
+            drain: Arc::default(),
+            readiness: status::Readiness::default(),
             store,
             settings,
             clock,
@@ -86,33 +106,6 @@ impl Service {
     }
 }
 
-impl Call {
-    fn audit_entry(&self, controller_id: &str, parameters: String) -> AuditEntry {
-        AuditEntry {
-            controller_id: controller_id.into(),
-            account: self.principal.account.clone(),
-            request: self.name.clone(),
-            parameters,
-            category: Category::Controller,
-            comment: None,
-            time_spent: None,
-            ticket_link: None,
-            request_id: self.request_id.clone(),
-            client_address: self.client_address.clone(),
-            created: self.now,
-        }
-    }
-
-    fn not_permitted(&self, permission: Permission, controller_id: &str) -> ApiError {
-        ApiError::Refused(Refusal {
-            reason: Reason::Permission,
-            account: Some(self.principal.account.clone()),
-            caller: self.client_address.clone(),
-            message: format!("Access denied: {permission} is missing for {controller_id}"),
-        })
-    }
-}
-
 /// The name that JOC gives a call in its audit log: its path below the base.
 fn call_name(request: &HttpRequest) -> String {
     format!(".{}", request.path().strip_prefix(BASE).unwrap_or(request.path()))
@@ -126,61 +119,49 @@ fn client_address(request: &HttpRequest) -> Option<String> {
     request.peer_addr().map(|address| address.ip().to_string())
 }
 
-/// Starts to serve on a listening socket. The server ends by a signal or its handle.
+/// Starts to serve on a listening socket, by TLS if there is a configuration for it.
 ///
 /// # Errors
 ///
 /// If the socket cannot be used.
-pub fn serve(listener: TcpListener, service: Service) -> std::io::Result<Server> {
-    let shutdown_timeout = service.settings.shutdown_timeout;
+pub fn serve(
+    listener: TcpListener,
+    service: Service,
+    tls: Option<rustls::ServerConfig>,
+) -> std::io::Result<Running> {
+    prometheus::start();
+    let settings = service.settings.clone();
+    let drain = service.drain.clone();
     let service = Data::new(service);
     let server = HttpServer::new(move || {
         App::new()
             .app_data(service.clone())
-            .wrap(from_fn(identify))
-            .service(
-                web::scope(BASE)
-                    .route("/authentication/login", web::post().to(authentication::login))
-                    .route("/authentication/logout", web::post().to(authentication::logout))
-                    .route("/orders/cancel", web::post().to(orders::cancel))
-                    .route("/orders/cancel/preview", web::post().to(orders::preview_cancel)),
-            )
+            .wrap(from_fn(frame::frame))
+            // Scripts put URLs together with slashes too many, which JOC does not mind.
+            .wrap(NormalizePath::trim())
+            .configure(routes)
             .default_service(web::to(unknown_call))
     });
-    Ok(server.shutdown_timeout(shutdown_timeout).listen(listener)?.run())
-}
-
-/// Gives every request its id: in the logs, in the answer, in the audit trail.
-async fn identify(
-    request: ServiceRequest,
-    next: Next<impl MessageBody>,
-) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
-    let sent = request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok());
-    let id = sent.filter(|id| is_sane(id)).map_or_else(|| Uuid::new_v4().to_string(), Into::into);
-    request.extensions_mut().insert(RequestId(id.clone()));
-    // The path without the query, which may hold an access token.
-    let span = tracing::info_span!(
-        "request", request_id = id, method = %request.method(), path = request.path()
-    );
-    let started = std::time::Instant::now();
-    let mut response = next.call(request).instrument(span.clone()).await?;
-    span.in_scope(|| {
-        let (status, elapsed) = (response.status().as_u16(), started.elapsed());
-        tracing::info!(status, elapsed_ms = elapsed.as_millis(), "answered");
-    });
-    if let Ok(id) = HeaderValue::from_str(&id) {
-        response.headers_mut().insert(REQUEST_ID, id);
-    }
-    Ok(response)
-}
-
-fn is_sane(id: &str) -> bool {
-    (1..=MAX_REQUEST_ID).contains(&id.len())
-        && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':'))
+    let workers = limits::workers();
+    let server = server
+        .workers(workers)
+        // The last piece of an answer does not wait until the piece before it is acknowledged.
+        .tcp_nodelay(true)
+        .max_connections(limits::connections(&settings, workers))
+        .client_request_timeout(limits::HEAD_TIMEOUT)
+        .tls_handshake_timeout(limits::HEAD_TIMEOUT)
+        .shutdown_timeout(drain::LINGER)
+        .disable_signals();
+    let server = match tls {
+        Some(tls) => server.listen_rustls_0_23(listener, tls)?,
+        None => server.listen(listener)?,
+    };
+    Ok(Running::new(server.run(), drain, settings.shutdown_timeout()))
 }
 
 async fn unknown_call(request: HttpRequest) -> Result<HttpResponse, ApiError> {
     let known = request.resource_map().has_resource(request.path());
     let path = crate::model::window::displayable(request.path());
-    Err(if known { ApiError::NotPost(path) } else { ApiError::UnknownCall(path) })
+    let method = if path.starts_with(BASE) { "POST" } else { "GET" };
+    Err(if known { ApiError::WrongMethod(path, method) } else { ApiError::UnknownCall(path) })
 }

@@ -1,8 +1,14 @@
 //! What the words of the contract mean: states, effects, selections, windows, permissions.
 //! No I/O, no clock and no SQL; this module imports nothing of the crate.
 
+pub mod action;
+pub mod arguments;
 pub mod audit;
+pub mod finding;
 pub mod order;
+pub mod order_name;
 pub mod permission;
+pub mod seal;
 pub mod selection;
+pub mod texts;
 pub mod window;

@@ -1,7 +1,8 @@
-//! States and marks of an order, and what an action does to it.
-//! The rules of an action are data: the store turns them into SQL, so a new action on orders
-//! is a new list of rules here.
+//! States and marks of an order. What an action does to it is in [`action`](super::action).
 
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
 /// The state that an order row stores.
@@ -46,8 +47,7 @@ impl State {
     }
 }
 
-/// The states that a request can filter by: the effective states of orders that are not
-/// terminal, as JOC's documentation lists them for `states` of `/orders/cancel`.
+/// The states that an API client sees and filters by, as JOC's documentation lists them.
 ///
 /// Which order has which effective state is said once, in the database (`orders_effective`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -71,6 +71,37 @@ pub enum EffectiveState {
     Prompting,
     /// See [`State::Failed`].
     Failed,
+    /// See [`State::Finished`].
+    Finished,
+    /// See [`State::Cancelled`].
+    Cancelled,
+}
+
+/// The effective states of orders that are not terminal.
+pub const LIVING: &[EffectiveState] = {
+    use EffectiveState::*;
+    &[Pending, Scheduled, Blocked, Suspended, InProgress, Running, Waiting, Prompting, Failed]
+};
+
+/// Every effective state.
+pub const ALL: &[EffectiveState] = {
+    use EffectiveState::*;
+    &[
+        Pending, Scheduled, Blocked, Suspended, InProgress, Running, Waiting, Prompting, Failed,
+        Finished, Cancelled,
+    ]
+};
+
+impl JsonSchema for EffectiveState {
+    fn schema_name() -> Cow<'static, str> {
+        "EffectiveState".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let words: Vec<&str> = ALL.iter().map(|state| state.as_str()).collect();
+        json_schema!({ "description": "What an order does at the time of the request",
+                       "type": "string", "enum": words })
+    }
 }
 
 impl EffectiveState {
@@ -86,6 +117,49 @@ impl EffectiveState {
             Self::Waiting => "WAITING",
             Self::Prompting => "PROMPTING",
             Self::Failed => "FAILED",
+            Self::Finished => "FINISHED",
+            Self::Cancelled => "CANCELLED",
+        }
+    }
+
+    /// The state of this word.
+    pub fn of(word: &str) -> Option<Self> {
+        ALL.iter().copied().find(|state| state.as_str() == word)
+    }
+
+    /// The stored state that an order must have to be in this one; `None`: any.
+    pub const fn stored(self) -> Option<State> {
+        match self {
+            Self::Pending | Self::Scheduled | Self::Blocked => Some(State::Fresh),
+            Self::Suspended => None,
+            Self::InProgress => Some(State::InProgress),
+            Self::Running => Some(State::Running),
+            Self::Waiting => Some(State::Waiting),
+            Self::Prompting => Some(State::Prompting),
+            Self::Failed => Some(State::Failed),
+            Self::Finished => Some(State::Finished),
+            Self::Cancelled => Some(State::Cancelled),
+        }
+    }
+
+    /// Whether nothing changes an order in this state any more.
+    pub const fn is_terminal(self) -> bool {
+        matches!(self, Self::Finished | Self::Cancelled)
+    }
+
+    /// The number by which JOC's GUI colours the state (`severity` of JOC's `orderState`).
+    pub const fn severity(self) -> u8 {
+        match self {
+            Self::Running => 0,
+            Self::Scheduled => 1,
+            Self::Failed | Self::Cancelled => 2,
+            Self::InProgress => 3,
+            Self::Suspended => 5,
+            Self::Finished => 6,
+            Self::Blocked => 7,
+            Self::Waiting => 8,
+            Self::Pending => 10,
+            Self::Prompting => 12,
         }
     }
 }
@@ -102,6 +176,9 @@ pub enum Mark {
 }
 
 impl Mark {
+    /// Every mark.
+    pub const ALL: [Self; 3] = [Self::Cancelling, Self::Suspending, Self::Resuming];
+
     /// The word that the database and the API use.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -110,135 +187,18 @@ impl Mark {
             Self::Resuming => "RESUMING",
         }
     }
-}
 
-/// What happens to one order in one call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Effect {
-    /// It becomes `CANCELLED`.
-    Cancelled,
-    /// It keeps its state and gets the mark `CANCELLING`.
-    Cancelling,
-    /// As [`Effect::Cancelling`], and its running job is to be killed.
-    Kill,
-}
-
-/// What an effect writes; `None` leaves a column as it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Change {
-    /// The stored state; a terminal one also clears `suspended`, the mark and a kill request.
-    pub state: Option<State>,
-    /// The mark.
-    pub mark: Option<Mark>,
-    /// Whether a kill is requested.
-    pub kill: bool,
-}
-
-impl Effect {
-    /// Every effect there is.
-    pub const ALL: [Self; 3] = [Self::Cancelled, Self::Cancelling, Self::Kill];
-
-    /// The word that previews show.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Cancelled => "CANCELLED",
-            Self::Cancelling => "CANCELLING",
-            Self::Kill => "KILL",
-        }
+    /// The mark of this word.
+    pub fn of(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|mark| mark.as_str() == word)
     }
 
-    /// What it writes.
-    pub const fn change(self) -> Change {
-        let marked = Change { state: None, mark: Some(Mark::Cancelling), kill: false };
+    /// The number by which JOC's GUI colours the mark.
+    pub const fn severity(self) -> u8 {
         match self {
-            Self::Cancelled => Change { state: Some(State::Cancelled), mark: None, kill: false },
-            Self::Cancelling => marked,
-            Self::Kill => Change { kill: true, ..marked },
-        }
-    }
-
-    /// Whether an order is terminal after it.
-    pub const fn ends(self) -> bool {
-        match self.change().state {
-            Some(state) => state.is_terminal(),
-            None => false,
-        }
-    }
-}
-
-/// A condition beside the effective state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Condition {
-    /// None.
-    Always,
-    /// The order has this mark already.
-    Marked(Mark),
-    /// No kill has been requested for its job yet.
-    NotKilledYet,
-    /// It has a living descendant that is not ended by the same call.
-    HeldByChildren,
-}
-
-/// One line of an action's table: orders in one of these states that meet the condition.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rule {
-    /// The effective states it is about.
-    pub states: &'static [EffectiveState],
-    /// What else must hold.
-    pub condition: Condition,
-    /// What happens to such an order; `None`: it is not affected.
-    pub effect: Option<Effect>,
-}
-
-/// What a call does to the orders that it selects.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Action {
-    /// `/orders/cancel`
-    Cancel {
-        /// Whether running jobs are killed.
-        kill: bool,
-    },
-}
-
-impl Action {
-    /// The action's table, of which the first line that fits an order counts.
-    ///
-    /// For cancel: a running job is never taken away from whoever runs it, only marked; a
-    /// waiting order whose children go on is marked too, since they join it; an order that
-    /// is marked already is affected only by a kill that is news.
-    pub fn rules(self) -> &'static [Rule] {
-        use EffectiveState::*;
-        const ANY: &[EffectiveState] = &[
-            Pending, Scheduled, Blocked, Suspended, InProgress, Running, Waiting, Prompting, Failed,
-        ];
-        const CANCEL: &[Rule] = &[
-            Rule { states: ANY, condition: Condition::Marked(Mark::Cancelling), effect: None },
-            Rule {
-                states: &[Running, InProgress],
-                condition: Condition::Always,
-                effect: Some(Effect::Cancelling),
-            },
-            Rule {
-                states: &[Waiting],
-                condition: Condition::HeldByChildren,
-                effect: Some(Effect::Cancelling),
-            },
-            Rule { states: ANY, condition: Condition::Always, effect: Some(Effect::Cancelled) },
-        ];
-        const KILL: &[Rule] = &[
-            Rule {
-                states: &[Running],
-                condition: Condition::NotKilledYet,
-                effect: Some(Effect::Kill),
-            },
-            CANCEL[0],
-            CANCEL[1],
-            CANCEL[2],
-            CANCEL[3],
-        ];
-        match self {
-            Self::Cancel { kill: false } => CANCEL,
-            Self::Cancel { kill: true } => KILL,
+            Self::Resuming => 0,
+            Self::Cancelling => 2,
+            Self::Suspending => 5,
         }
     }
 }

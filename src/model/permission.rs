@@ -1,13 +1,33 @@
 //! Who may do what: JOC's permission names, the roles that grant them, and the folders that a
 //! role is limited to.
 
+use std::collections::BTreeSet;
+
 use crate::model::selection::Folder;
 
 /// A permission's name, as JOC spells it.
 pub type Permission = &'static str;
 
+/// List orders and their history.
+pub const VIEW_ORDERS: Permission = "sos:products:controller:orders:view";
+/// Add orders.
+pub const CREATE_ORDERS: Permission = "sos:products:controller:orders:create";
 /// Cancel orders and preview it.
 pub const CANCEL_ORDERS: Permission = "sos:products:controller:orders:cancel";
+/// Suspend orders, and resume those that are suspended.
+pub const SUSPEND_RESUME_ORDERS: Permission = "sos:products:controller:orders:suspend_resume";
+/// Resume orders that failed.
+pub const RESUME_FAILED_ORDERS: Permission = "sos:products:controller:orders:resume_failed";
+/// Confirm prompting orders.
+pub const CONFIRM_ORDERS: Permission = "sos:products:controller:orders:confirm";
+/// Change the priority of orders, let waiting ones continue, take terminal ones out of sight.
+pub const MODIFY_ORDERS: Permission = "sos:products:controller:orders:modify";
+/// List workflows and their folders.
+pub const VIEW_WORKFLOWS: Permission = "sos:products:controller:workflows:view";
+/// List the controllers.
+pub const VIEW_CONTROLLER: Permission = "sos:products:controller:view";
+/// Read the audit log.
+pub const VIEW_AUDIT_LOG: Permission = "sos:products:joc:auditlog:view";
 
 /// In [`Grant::controller_id`]: every controller.
 pub const EVERY_CONTROLLER: &str = "*";
@@ -30,6 +50,25 @@ pub enum Visible {
     Everything,
     /// These folders; never empty.
     Folders(Vec<Folder>),
+}
+
+impl Visible {
+    /// Whether a folder is among them.
+    pub fn shows(&self, folder: &str) -> bool {
+        match self {
+            Self::Everything => true,
+            Self::Folders(folders) => folders.iter().any(|visible| visible.contains(folder)),
+        }
+    }
+}
+
+/// Where an account has a permission, over all controllers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Extent {
+    /// On these controllers.
+    pub controllers: Vec<(String, Visible)>,
+    /// On every other one; `None`: nowhere else.
+    pub elsewhere: Option<Visible>,
 }
 
 /// An account that is logged in, and what it may do.
@@ -62,13 +101,43 @@ impl Principal {
         }
         granted.then_some(Visible::Folders(folders))
     }
+
+    /// Whether the account has any permission on the controller.
+    pub fn has_grant_for(&self, controller_id: &str) -> bool {
+        self.grants.iter().any(|grant| grant.is_for(controller_id))
+    }
+
+    /// Where the account has the permission at all; `None`: nowhere.
+    pub fn extent(&self, permission: Permission) -> Option<Extent> {
+        let elsewhere = self.may(permission, EVERY_CONTROLLER);
+        let named: BTreeSet<&str> =
+            self.grants.iter().map(|grant| grant.controller_id.as_str()).collect();
+        let controllers: Vec<(String, Visible)> = named
+            .into_iter()
+            .filter_map(|controller| Some((controller.into(), self.may(permission, controller)?)))
+            .filter(|(_, visible)| elsewhere.as_ref() != Some(visible))
+            .collect();
+        let somewhere = elsewhere.is_some() || !controllers.is_empty();
+        somewhere.then_some(Extent { controllers, elsewhere })
+    }
+}
+
+impl Extent {
+    /// One controller and no other.
+    pub fn only(controller_id: String, visible: Visible) -> Self {
+        Self { controllers: vec![(controller_id, visible)], elsewhere: None }
+    }
 }
 
 impl Grant {
     fn covers(&self, permission: Permission, controller_id: &str) -> bool {
         let below = permission.strip_prefix(self.permission.as_str());
         below.is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
-            && (self.controller_id == EVERY_CONTROLLER || self.controller_id == controller_id)
+            && self.is_for(controller_id)
+    }
+
+    fn is_for(&self, controller_id: &str) -> bool {
+        self.controller_id == EVERY_CONTROLLER || self.controller_id == controller_id
     }
 }
 
@@ -104,6 +173,27 @@ mod tests {
         let principal = principal(&[("sos:products", "east", &[])]);
         assert!(principal.may(CANCEL_ORDERS, "east").is_some());
         assert!(principal.may(CANCEL_ORDERS, "west").is_none());
+    }
+
+    #[test]
+    fn an_extent_tells_controllers_apart_only_where_they_differ() {
+        let extent = |grants| principal(grants).extent(VIEW_AUDIT_LOG);
+        let everywhere = Extent { controllers: vec![], elsewhere: Some(Visible::Everything) };
+        assert_eq!(
+            extent(&[("sos:products", "*", &[]), ("sos", "east", &["/a"])]),
+            Some(everywhere)
+        );
+        assert_eq!(extent(&[(CANCEL_ORDERS, "*", &[]), (CANCEL_ORDERS, "east", &[])]), None);
+        let limited = extent(&[
+            ("sos:products", "*", &["/a"]),
+            (CANCEL_ORDERS, "west", &[]),
+            (VIEW_AUDIT_LOG, "east", &[]),
+        ])
+        .unwrap();
+        assert_eq!(limited.controllers, [("east".into(), Visible::Everything)]);
+        assert!(matches!(limited.elsewhere, Some(Visible::Folders(folders)) if folders.len() == 1));
+        let one = extent(&[("sos:products:joc", "east", &[])]).unwrap();
+        assert_eq!(one, Extent::only("east".into(), Visible::Everything));
     }
 
     #[test]

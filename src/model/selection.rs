@@ -4,10 +4,12 @@
 use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
+use schemars::{JsonSchema, Schema};
 use serde::Deserialize;
 
 use crate::model::order::EffectiveState;
 use crate::model::permission::Visible;
+use crate::model::texts;
 use crate::model::window::{Window, WindowError, displayable};
 
 /// The longest order id, workflow path or version, in characters.
@@ -65,25 +67,41 @@ pub struct Selectors {
 }
 
 /// A workflow that a request names: by path or by name, in one version or in all.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(inline, transform = |schema: &mut Schema| texts::alias(schema, "versionId", "version"))]
 pub struct WorkflowId {
     /// An absolute path, or, without a leading `/`, the name of workflows in any folder.
+    #[schemars(with = "texts::WorkflowPath")]
     pub path: String,
     /// The version; none: every version.
     #[serde(default, alias = "version")]
+    #[schemars(with = "Option<texts::Name>")]
     pub version_id: Option<String>,
 }
 
 /// A folder of workflows, with or without the folders below it.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[schemars(inline)]
 pub struct Folder {
     /// An absolute path; `/` is the root.
+    #[schemars(with = "texts::FolderPath")]
     pub folder: String,
     /// Whether the folders below it are meant too; JOC's default is that they are.
     #[serde(default = "recursive_by_default", deserialize_with = "recursive_or_default")]
+    #[schemars(with = "Option<bool>")]
     pub recursive: bool,
+}
+
+impl Folder {
+    /// Whether it is the folder, or means it as one below.
+    pub fn contains(&self, folder: &str) -> bool {
+        match folder.strip_prefix(self.folder.as_str()) {
+            Some("") => true,
+            Some(rest) => self.recursive && (self.folder == "/" || rest.starts_with('/')),
+            None => false,
+        }
+    }
 }
 
 fn recursive_by_default() -> bool {
@@ -124,7 +142,31 @@ pub struct Selection {
     pub fresh_only: bool,
     /// Whether the descendants of what is selected are taken along.
     pub deep: bool,
-    /// Where the account can see orders.
+    /// Since when they have their state.
+    pub state_window: Window,
+    /// Which orders a call may touch at all.
+    pub reach: Reach,
+    /// Where the account can see orders: an order must be in sight of one of these.
+    pub sight: Vec<Sight>,
+}
+
+/// Which orders a call may touch at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// Those that are not terminal.
+    Living,
+    /// Those, and terminal ones that are not removed from sight.
+    InSight,
+    /// Those that are not to be removed from sight when they are terminal, or are so already.
+    NotRemoved,
+}
+
+/// Where an account can see orders.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sight {
+    /// What is said of orders in these effective states; empty: in any.
+    pub states: &'static [EffectiveState],
+    /// The folders.
     pub visible: Visible,
 }
 
@@ -142,13 +184,19 @@ impl Selectors {
     /// Checks every field and decides which of them count.
     ///
     /// `orderIds` come before `workflowIds`, and these before `folders`; with `orderIds`,
-    /// `states` do not count either, but the window does. Fields that do not count must be
+    /// `states` do not count either, but the window does. `reach` says which orders the call
+    /// may touch; until `sight` is set, the selection is empty. Fields that do not count must be
     /// well-formed all the same.
     ///
     /// # Errors
     ///
     /// The first field that is refused.
-    pub fn resolve(self, now: DateTime<Utc>, unfiltered: Unfiltered) -> Result<Selection, Invalid> {
+    pub fn resolve(
+        self,
+        now: DateTime<Utc>,
+        unfiltered: Unfiltered,
+        reach: Reach,
+    ) -> Result<Selection, Invalid> {
         check_controller_id(&self.controller_id)?;
         let mut seen = HashSet::with_capacity(self.order_ids.len());
         for (i, id) in self.order_ids.iter().enumerate() {
@@ -159,10 +207,16 @@ impl Selectors {
             }
         }
         for (i, workflow) in self.workflow_ids.iter().enumerate() {
-            workflow.check(i)?;
+            workflow.check(&format!("workflowIds[{i}]"))?;
         }
         for (i, folder) in self.folders.iter().enumerate() {
             check_folder(&format!("folders[{i}].folder"), &folder.folder)?;
+        }
+        if reach == Reach::Living
+            && let Some(i) = self.states.iter().position(|state| state.is_terminal())
+        {
+            let problem = format!("{} orders do not change any more", self.states[i].as_str());
+            return Err(Invalid::new(format!("states[{i}]"), problem));
         }
         let window = Window::resolve(
             self.date_from.as_deref(),
@@ -197,7 +251,9 @@ impl Selectors {
             now,
             fresh_only: false,
             deep: false,
-            visible: Visible::Everything,
+            state_window: Window::UNBOUNDED,
+            reach,
+            sight: Vec::new(),
         })
     }
 }
@@ -208,20 +264,18 @@ impl WorkflowId {
         !self.path.starts_with('/')
     }
 
-    fn check(&self, i: usize) -> Result<(), Invalid> {
-        let field = format!("workflowIds[{i}].path");
-        check_name(&field, &self.path)?;
-        if self.is_bare_name() && self.path.contains('/') {
-            return Err(Invalid::new(
-                field,
-                format!("{} is neither an absolute path nor a name", quoted(&self.path)),
-            ));
-        }
-        if !self.is_bare_name() {
-            check_segments(&field, &self.path)?;
-        }
+    /// Takes an empty version for none, as JOC does.
+    pub fn without_empty_version(mut self) -> Self {
+        self.version_id = self.version_id.filter(|version| !version.is_empty());
+        self
+    }
+
+    /// Refuses what can be no path or no version; `place` is the object's in the request.
+    pub fn check(&self, place: &str) -> Result<(), Invalid> {
+        let field = format!("{place}.path");
+        check_workflow_path(&field, &self.path)?;
         match &self.version_id {
-            Some(version) => check_name(&format!("workflowIds[{i}].versionId"), version),
+            Some(version) => check_name(&format!("{place}.versionId"), version),
             None => Ok(()),
         }
     }
@@ -233,6 +287,19 @@ pub fn check_controller_id(id: &str) -> Result<(), Invalid> {
     match id.chars().find(|c| NOT_IN_CONTROLLER_ID.contains(*c)) {
         Some(c) => Err(Invalid::new("controllerId", format!("'{c}' is not allowed in it"))),
         None => Ok(()),
+    }
+}
+
+/// Refuses what can be neither a workflow's path nor its name.
+pub fn check_workflow_path(field: &str, path: &str) -> Result<(), Invalid> {
+    check_name(field, path)?;
+    if path.starts_with('/') {
+        check_segments(field, path)
+    } else if path.contains('/') {
+        let problem = format!("{} is neither an absolute path nor a name", quoted(path));
+        Err(Invalid::new(field, problem))
+    } else {
+        Ok(())
     }
 }
 
@@ -274,4 +341,26 @@ fn check_segments(field: &str, path: &str) -> Result<(), Invalid> {
 /// A client's text in quotes, fit for display.
 fn quoted(text: &str) -> String {
     format!("'{}'", displayable(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn names(folder: &str) -> Vec<&str> {
+        folder.split('/').filter(|name| !name.is_empty()).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn a_folder_contains_what_begins_with_its_names(
+            folder in "/|(/[ab%]{1,2}){1,3}", other in "/|(/[ab%]{1,2}){1,4}", recursive in any::<bool>(),
+        ) {
+            let contains = Folder { folder: folder.clone(), recursive }.contains(&other);
+            let below = names(&other).starts_with(&names(&folder));
+            prop_assert_eq!(contains, below && (recursive || folder == other));
+        }
+    }
 }

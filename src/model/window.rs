@@ -1,25 +1,30 @@
 //! What `dateFrom`, `dateTo` and `timeZone` mean: three strings of a request and the time of
-//! the request become one half-open [`Window`] of instants. The rules are the date rules of
+//! the request become one half-open [`Window`] of instants. [`Fields`] are for calls that name
+//! the two dates otherwise, or look back. The rules are the date rules of
 //! the JOC API as this service keeps them (`docs/dates.md`); comments cite them by number.
 //!
 //! The grammar of a value is in [`value`], the reading of local times in [`zone`]; here are
 //! the limits of a result, the choice of the zone and the direction of unsigned numbers.
-
-use std::fmt;
 
 use chrono::{DateTime, Datelike, SecondsFormat, Utc};
 
 use self::value::{Direction, Value};
 use self::zone::Zone;
 
+pub mod scheduled;
 mod value;
 mod zone;
 
 /// The years an instant may have, in UTC (rule 9): those that four digits can write.
 const YEARS: std::ops::RangeInclusive<i32> = 1..=9999;
 
+/// The grammar of a value, but for days that a month does not have and for [`YEARS`].
+pub(crate) const PATTERN: &str = r"^(?:[+-]?0|(?:[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])[T ](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:[.,][0-9]{1,9})?|(?:[+-]?[0-9]+[smhdwMy])+)(?:Z|[+-](?:(?:0[0-9]|1[0-7])(?::?[0-5][0-9])?|18(?::?00)?))?)$";
+
 /// How many characters of a client's text an error message repeats.
 const QUOTED_CHARS: usize = 60;
+/// The same of a message that repeats it by itself.
+const MESSAGE_CHARS: usize = 100;
 
 /// A half-open window of instants: `from` ≤ instant < `to`; an absent bound does not limit.
 ///
@@ -34,17 +39,43 @@ pub struct Window {
     pub to: Option<DateTime<Utc>>,
 }
 
-impl Window {
-    /// Whether the window limits nothing, since neither bound was given.
-    #[must_use]
-    pub fn is_unbounded(&self) -> bool {
-        self.from.is_none() && self.to.is_none()
-    }
+/// The two fields that bound a window in a call, and where their unsigned numbers point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fields {
+    /// The field of the lower bound; of a whole day, week, month or year it means the first
+    /// instant.
+    pub from: &'static str,
+    /// The field of the upper bound; of a whole day, week, month or year it means the first
+    /// instant after it.
+    pub to: &'static str,
+    /// Where a number without a sign points.
+    pub unsigned: Unsigned,
+}
 
-    /// Resolves a request's `dateFrom`, `dateTo` and `timeZone`, as seen at `now`.
+/// Where the numbers of a window that have no sign point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unsigned {
+    /// Forward, and back only if that leaves the window empty (rule 8).
+    ForwardThenBack,
+    /// Always back, as in JOC's calls about what has happened already.
+    Back,
+}
+
+impl Fields {
+    /// `dateFrom` and `dateTo` of calls about orders that may lie ahead.
+    pub const DATES: Self =
+        Self { from: "dateFrom", to: "dateTo", unsigned: Unsigned::ForwardThenBack };
+    /// `dateFrom` and `dateTo` of calls about the past: histories and the audit log.
+    pub const PAST_DATES: Self = Self { unsigned: Unsigned::Back, ..Self::DATES };
+    /// `stateDateFrom` and `stateDateTo`: since when orders have their state.
+    pub const STATE_DATES: Self =
+        Self { from: "stateDateFrom", to: "stateDateTo", unsigned: Unsigned::Back };
+    /// `completedDateFrom` and `completedDateTo`: when orders became terminal.
+    pub const COMPLETED_DATES: Self =
+        Self { from: "completedDateFrom", to: "completedDateTo", unsigned: Unsigned::Back };
+
+    /// Resolves what a request has in these fields and in `timeZone`, as seen at `now`.
     ///
-    /// A number without a sign points forward, unless both bounds are given and that reading
-    /// leaves no instant between them: then such numbers of both values point back (rule 8).
     /// A window with a single bound cannot be empty, so its numbers never turn around.
     ///
     /// # Errors
@@ -54,63 +85,82 @@ impl Window {
     /// - [`WindowError::Malformed`] for a value that is neither a date nor a period (rules 1
     ///   to 3); an empty string is one, since an unset variable of a script means no date.
     /// - [`WindowError::OutOfYears`] for a bound outside the years 1 to 9999 of UTC (rule 9),
-    ///   be it in the forward reading or in the one that replaces it.
-    /// - [`WindowError::Empty`] for a window that ends where it begins, or before, in both
-    ///   readings (rule 8); the error shows the forward one.
+    ///   be it in the first reading or in the one that replaces it.
+    /// - [`WindowError::Empty`] for a window that ends where it begins, or before, in every
+    ///   reading (rule 8); the error shows the first one.
+    pub fn resolve(
+        self,
+        from: Option<&str>,
+        to: Option<&str>,
+        time_zone: Option<&str>,
+        now: DateTime<Utc>,
+    ) -> Result<Window, WindowError> {
+        let zone = time_zone.map(named_zone).transpose()?;
+        let read = |field, bound, text| Reading::parse(field, bound, text, zone);
+        let from = from.map(|text| read(self.from, Bound::From, text)).transpose()?;
+        let to = to.map(|text| read(self.to, Bound::To, text)).transpose()?;
+
+        let pointing = |direction| {
+            let instant = |reading: &Reading<'_>| reading.instant(direction, now);
+            Ok(Window {
+                from: from.as_ref().map(instant).transpose()?,
+                to: to.as_ref().map(instant).transpose()?,
+            })
+        };
+        let (first, second) = match self.unsigned {
+            Unsigned::ForwardThenBack => (Direction::Forward, Some(Direction::Back)),
+            Unsigned::Back => (Direction::Back, None),
+        };
+        let window: Window = pointing(first)?;
+        let Some(empty) = self.emptiness(&window) else {
+            return Ok(window);
+        };
+        if let Some(window) = second.map(pointing).transpose()?
+            && self.emptiness(&window).is_none()
+        {
+            return Ok(window);
+        }
+        Err(empty)
+    }
+
+    /// The error to answer if no instant lies between the bounds.
+    fn emptiness(&self, window: &Window) -> Option<WindowError> {
+        let (from, to) = window.from.zip(window.to)?;
+        (to <= from).then_some(WindowError::Empty { fields: *self, from, to })
+    }
+}
+
+impl Window {
+    /// The window that limits nothing.
+    pub const UNBOUNDED: Self = Self { from: None, to: None };
+
+    /// Whether the window limits nothing, since neither bound was given.
+    #[must_use]
+    pub fn is_unbounded(&self) -> bool {
+        self.from.is_none() && self.to.is_none()
+    }
+
+    /// Resolves a request's `dateFrom`, `dateTo` and `timeZone`, as seen at `now`: the
+    /// [`Fields::DATES`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`Fields::resolve`].
     pub fn resolve(
         date_from: Option<&str>,
         date_to: Option<&str>,
         time_zone: Option<&str>,
         now: DateTime<Utc>,
     ) -> Result<Self, WindowError> {
-        let zone = time_zone.map(named_zone).transpose()?;
-        let read = |bound, text| Reading::parse(bound, text, zone);
-        let from = date_from.map(|text| read(Bound::DateFrom, text)).transpose()?;
-        let to = date_to.map(|text| read(Bound::DateTo, text)).transpose()?;
-
-        let pointing = |direction| {
-            let instant = |reading: &Reading<'_>| reading.instant(direction, now);
-            Ok(Self {
-                from: from.as_ref().map(instant).transpose()?,
-                to: to.as_ref().map(instant).transpose()?,
-            })
-        };
-        let forward: Self = pointing(Direction::Forward)?;
-        let Some(empty) = forward.emptiness() else {
-            return Ok(forward);
-        };
-        let back = pointing(Direction::Back)?;
-        match back.emptiness() {
-            None => Ok(back),
-            Some(_) => Err(empty),
-        }
-    }
-
-    /// The error to answer if no instant lies between the bounds.
-    fn emptiness(&self) -> Option<WindowError> {
-        match (self.from, self.to) {
-            (Some(from), Some(to)) if to <= from => Some(WindowError::Empty { from, to }),
-            _ => None,
-        }
+        Fields::DATES.resolve(date_from, date_to, time_zone, now)
     }
 }
 
-/// The two request fields that bound a window; displayed by the name of the field.
+/// Which of the two bounds a value is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Bound {
-    /// `dateFrom`; of a whole day, week, month or year it means the first instant.
-    DateFrom,
-    /// `dateTo`; of a whole day, week, month or year it means the first instant after it.
-    DateTo,
-}
-
-impl fmt::Display for Bound {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::DateFrom => "dateFrom",
-            Self::DateTo => "dateTo",
-        })
-    }
+enum Bound {
+    From,
+    To,
 }
 
 /// Why a request's dates are refused. The message begins with the name of the request's field.
@@ -120,18 +170,18 @@ impl fmt::Display for Bound {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WindowError {
     /// The value follows neither grammar (rules 1 to 3).
-    #[error("{bound}: '{value}' is neither a date nor a period")]
+    #[error("{field}: '{value}' is neither a date nor a period")]
     Malformed {
         /// The field that holds the value.
-        bound: Bound,
+        field: &'static str,
         /// The value, fit for display.
         value: String,
     },
     /// The value means an instant outside the years 1 to 9999 of UTC (rule 9).
-    #[error("{bound}: '{value}' leaves the years 1 to 9999")]
+    #[error("{field}: '{value}' leaves the years 1 to 9999")]
     OutOfYears {
         /// The field that holds the value.
-        bound: Bound,
+        field: &'static str,
         /// The value, fit for display.
         value: String,
     },
@@ -143,12 +193,16 @@ pub enum WindowError {
     },
     /// No instant lies in the window, whichever way unsigned numbers point (rule 8).
     #[error(
-        "dateTo: the window is empty: it ends at {}, which is not after dateFrom {}",
+        "{}: the window is empty: it ends at {}, which is not after {} {}",
+        fields.to,
         iso(to),
+        fields.from,
         iso(from)
     )]
     Empty {
-        /// Where the window would begin, unsigned numbers pointing forward.
+        /// The fields that bound it.
+        fields: Fields,
+        /// Where the window would begin, unsigned numbers pointing where they first do.
         from: DateTime<Utc>,
         /// Where it would end.
         to: DateTime<Utc>,
@@ -157,6 +211,7 @@ pub enum WindowError {
 
 /// A parsed value together with what it takes to resolve it and to complain about it.
 struct Reading<'a> {
+    field: &'static str,
     bound: Bound,
     text: &'a str,
     value: Value,
@@ -164,14 +219,19 @@ struct Reading<'a> {
 }
 
 impl<'a> Reading<'a> {
-    fn parse(bound: Bound, text: &'a str, named: Option<Zone>) -> Result<Self, WindowError> {
+    fn parse(
+        field: &'static str,
+        bound: Bound,
+        text: &'a str,
+        named: Option<Zone>,
+    ) -> Result<Self, WindowError> {
         let Some((value, offset)) = value::parse(text) else {
             let value = displayable(text);
-            return Err(WindowError::Malformed { bound, value });
+            return Err(WindowError::Malformed { field, value });
         };
         // Rule 4: timeZone beats the value's offset, which beats UTC.
         let zone = named.or(offset.map(Zone::Fixed)).unwrap_or_else(Zone::utc);
-        Ok(Self { bound, text, value, zone })
+        Ok(Self { field, bound, text, value, zone })
     }
 
     fn instant(
@@ -184,10 +244,15 @@ impl<'a> Reading<'a> {
             .and_then(whole_milliseconds)
             .filter(|instant| YEARS.contains(&instant.year()))
             .ok_or_else(|| WindowError::OutOfYears {
-                bound: self.bound,
+                field: self.field,
                 value: displayable(self.text),
             })
     }
+}
+
+/// The names of the zones that [`Fields::resolve`] knows.
+pub(crate) fn time_zones() -> impl Iterator<Item = &'static str> {
+    chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name())
 }
 
 fn named_zone(name: &str) -> Result<Zone, WindowError> {
@@ -213,14 +278,22 @@ pub fn iso(instant: &DateTime<Utc>) -> String {
 
 /// A client's text as messages show it: shortened, and with control characters escaped.
 pub(crate) fn displayable(text: &str) -> String {
-    let mut shown = String::new();
-    for (count, c) in text.chars().enumerate() {
-        if count == QUOTED_CHARS {
-            shown.push('…');
-            break;
-        }
-        // escape_debug also covers characters that are invisible or turn the text's direction.
-        shown.extend(c.escape_debug());
+    // escape_debug also covers characters that are invisible or turn the text's direction.
+    shown(text, QUOTED_CHARS, |c| c.escape_debug().collect())
+}
+
+/// As [`displayable`], of a message that has a client's text in quotes already.
+pub(crate) fn displayable_quoting(message: &str) -> String {
+    shown(message, MESSAGE_CHARS, |c| match c {
+        '\'' | '"' | '\\' => c.into(),
+        c => c.escape_debug().collect(),
+    })
+}
+
+fn shown(text: &str, most: usize, show: impl Fn(char) -> String) -> String {
+    let mut shown: String = text.chars().take(most).map(show).collect();
+    if text.chars().nth(most).is_some() {
+        shown.push('…');
     }
     shown
 }

@@ -6,67 +6,36 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use futures_util::stream::BoxStream;
 
-use crate::model::audit::{AuditEntry, Outcome};
-use crate::model::order::{Action, Effect, Mark, State};
-use crate::model::permission::{Grant, Principal};
+use crate::model::action::{Action, Effect};
+use crate::model::audit::{AuditEntry, AuditFilter, Outcome};
+use crate::model::order::{Mark, State};
+use crate::model::permission::{Extent, Grant, Principal};
 use crate::model::selection::{Folder, Selection};
 
+pub mod add;
+pub mod check;
+pub mod copy;
+mod error;
+mod health;
+mod import;
+pub mod list;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod rows;
+pub mod seals;
 mod sql;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+mod workflows;
+
+pub use error::{Error, Result};
+pub use health::{Health, PoolUse, RETRIES};
+pub use workflows::{OrderCounts, Workflow, WorkflowFilter, Workflows};
 
 /// How many connections read at the same time unless told otherwise.
 pub const DEFAULT_CONNECTIONS: u32 = 16;
-
-/// Why a unit of work did not happen.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The database cannot be reached, or has no connection free: trying again may help.
-    #[error("the database cannot be reached: {0}")]
-    Unavailable(#[source] sqlx::Error),
-    /// What is to be made is there already, or what is to be changed is not there.
-    #[error("{0}")]
-    Conflict(String),
-    /// `DATABASE_URL` is of no use.
-    #[error("DATABASE_URL: {0}")]
-    Url(String),
-    /// The schema is not this binary's, or could not be made so.
-    #[error("the database's schema: {0}")]
-    Migrate(#[from] sqlx::migrate::MigrateError),
-    /// Anything else that the database said.
-    #[error("the database: {0}")]
-    Database(#[source] sqlx::Error),
-}
-
-impl From<sqlx::Error> for Error {
-    fn from(error: sqlx::Error) -> Self {
-        let unreachable = match &error {
-            sqlx::Error::Io(_)
-            | sqlx::Error::Tls(_)
-            | sqlx::Error::PoolTimedOut
-            | sqlx::Error::PoolClosed
-            | sqlx::Error::WorkerCrashed => true,
-            // 57P0x: the server shuts down or starts; 53300: too many connections;
-            // 5 and 6 with their extensions: SQLite is busy or locked.
-            sqlx::Error::Database(database) => database.code().is_some_and(|code| {
-                code.starts_with("57P")
-                    || code.starts_with("08")
-                    || code == "53300"
-                    || code
-                        .parse::<u32>()
-                        .is_ok_and(|code| matches!(code & 0xff, 5 | 6) && code < 10_000)
-            }),
-            _ => false,
-        };
-        if unreachable { Self::Unavailable(error) } else { Self::Database(error) }
-    }
-}
-
-/// The result of a unit of work.
-pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// A call that changes orders.
 #[derive(Debug, Clone)]
@@ -134,7 +103,9 @@ pub trait Orders {
     /// Changes the orders and writes the audit, both or neither.
     async fn change_orders(&self, change: &Change) -> Result<Changed>;
     /// What [`Orders::change_orders`] would do to at most `limit` orders, and the counts of all.
-    async fn preview(&self, selection: &Selection, action: Action, limit: u32) -> Result<Preview>;
+    async fn preview(&self, selection: &Selection, action: &Action, limit: u32) -> Result<Preview>;
+    /// How the database would find what [`Orders::preview`] shows: its plan, line by line.
+    async fn plan(&self, selection: &Selection, action: &Action) -> Result<Vec<String>>;
 }
 
 /// The audit trail.
@@ -144,6 +115,68 @@ pub trait Audit {
     async fn record(&self, entry: &AuditEntry, outcome: Outcome) -> Result<()>;
     /// What has been done to an order, the newest first.
     async fn trail(&self, controller_id: &str, order_id: &str) -> Result<Vec<Touch>>;
+    /// The entries that a filter means, the newest first, at most `limit` of them.
+    fn entries(
+        &self,
+        filter: &AuditFilter,
+        limit: Option<u64>,
+    ) -> BoxStream<'static, Result<Entry>>;
+    /// What the entry with this id did to the orders within reach, by order id.
+    fn details(&self, audit_log_id: i64, extent: &Extent) -> BoxStream<'static, Result<Detail>>;
+}
+
+/// A row of `audit_logs`, as far as an account may see it.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct Entry {
+    /// Its number.
+    pub id: i64,
+    /// The controller, or [`crate::model::audit::NO_CONTROLLER`].
+    pub controller_id: String,
+    /// Who called.
+    pub account: String,
+    /// What was called: `./orders/cancel`.
+    pub request: String,
+    /// The request's body; `None` if it may name what the account cannot see.
+    pub parameters: Option<String>,
+    /// What kind of call it was.
+    pub category: String,
+    /// Why.
+    pub comment: Option<String>,
+    /// Minutes.
+    pub time_spent: Option<i64>,
+    /// The ticket that asked for it.
+    pub ticket_link: Option<String>,
+    /// How it ended.
+    pub outcome: String,
+    /// How many orders it affected that the account can see.
+    pub affected: i64,
+    /// The request's `X-Request-Id`.
+    pub request_id: String,
+    /// The address that the call came from.
+    pub client_address: Option<String>,
+    /// When it was.
+    pub created: DateTime<Utc>,
+}
+
+/// A row of `audit_log_details`: what a call did to one order.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct Detail {
+    /// The order.
+    pub order_id: String,
+    /// The path of its workflow.
+    pub workflow_path: String,
+    /// The version of its workflow.
+    pub workflow_version_id: String,
+    /// Its effective state before.
+    pub previous_state: String,
+    /// Its effective state after.
+    pub new_state: String,
+    /// The mark that it got.
+    pub mark: Option<String>,
+    /// Whether its job was to be killed.
+    pub kill: bool,
+    /// The selected ancestor that took it along.
+    pub via_parent: Option<String>,
 }
 
 /// One call's effect on one order, from the audit trail.
@@ -236,7 +269,8 @@ pub trait Accounts {
 /// Sessions. A session is known by the hash of its access token.
 #[async_trait]
 pub trait Sessions {
-    /// Opens a session, and removes those that ended before `now`.
+    /// Opens a session, and removes those that ended before `now`. No session ends after it:
+    /// those that would were opened or prolonged before the clock was set back.
     async fn open_session(
         &self,
         token_hash: &str,
@@ -264,6 +298,8 @@ pub struct Item {
     pub workflow_path: String,
     /// The workflow's version; the workflow is made if it is not known.
     pub workflow_version_id: String,
+    /// Since when there is this version; `None`: it is newer than those that came before.
+    pub version_date: Option<DateTime<Utc>>,
     /// The order, if the item is one.
     pub order: Option<NewOrder>,
 }
@@ -279,8 +315,16 @@ pub struct NewOrder {
     pub suspended: bool,
     /// Its mark.
     pub mark: Option<Mark>,
+    /// Why it waits.
+    pub reason: Option<String>,
     /// When it is due; `None`: never.
     pub scheduled_for: Option<DateTime<Utc>>,
+    /// Its priority.
+    pub priority: i32,
+    /// Its arguments, a JSON object.
+    pub arguments: String,
+    /// Where in its workflow it is, a JSON array.
+    pub position: Option<String>,
 }
 
 /// What an import did.
@@ -306,7 +350,21 @@ pub trait Import: Send {
 
 /// Everything a store can do.
 #[async_trait]
-pub trait Store: Orders + Audit + Accounts + Sessions + Send + Sync {
+pub trait Store:
+    Orders
+    + add::Additions
+    + list::Lists
+    + Audit
+    + seals::Seals
+    + check::Checks
+    + copy::Copies
+    + Accounts
+    + Sessions
+    + Workflows
+    + Health
+    + Send
+    + Sync
+{
     /// Starts an import; with `replace`, orders that are there are updated.
     async fn begin_import(&self, replace: bool) -> Result<Box<dyn Import>>;
     /// Ends every connection.
@@ -317,14 +375,28 @@ pub trait Store: Orders + Audit + Accounts + Sessions + Send + Sync {
 ///
 /// # Errors
 ///
-/// [`Error::Url`], [`Error::Unavailable`], or [`Error::Migrate`] if the schema is newer than
-/// this binary.
+/// [`Error::Url`], [`Error::Unavailable`], [`Error::Newer`] or [`Error::Migrate`].
 pub async fn open(url: &str, connections: u32) -> Result<Arc<dyn Store>> {
     match Backend::of(url)? {
         #[cfg(feature = "sqlite")]
         Backend::Sqlite => Ok(Arc::new(sqlite::SqliteStore::open(url, connections).await?)),
         #[cfg(feature = "postgres")]
         Backend::Postgres => Ok(Arc::new(postgres::PgStore::open(url, connections).await?)),
+    }
+}
+
+/// Whether there is a file for an SQLite database, which [`open`] would make; any other database
+/// is taken to be there.
+///
+/// # Errors
+///
+/// [`Error::Url`].
+pub fn exists(url: &str) -> Result<bool> {
+    match Backend::of(url)? {
+        #[cfg(feature = "sqlite")]
+        Backend::Sqlite => sqlite::exists(url),
+        #[cfg(feature = "postgres")]
+        Backend::Postgres => Ok(true),
     }
 }
 
@@ -488,13 +560,12 @@ fn expect_one(rows: u64, otherwise: impl FnOnce() -> String) -> Result<()> {
 }
 
 /// Puts a preview together from rows of counts, which have no order id, and rows of orders.
-fn preview(rows: Vec<PreviewRow>) -> Result<Preview> {
+fn preview(action: &Action, rows: Vec<PreviewRow>) -> Result<Preview> {
+    let effects = action.effects();
     let mut preview = Preview::default();
     for row in rows {
-        let effect = Effect::ALL.into_iter().find(|effect| effect.as_str() == row.effect);
-        let effect = effect.ok_or_else(|| {
-            Error::Database(sqlx::Error::Decode(format!("effect {}", row.effect).into()))
-        })?;
+        let effect = effects.iter().find(|effect| effect.name == row.effect).copied();
+        let effect = effect.ok_or_else(|| Error::Data(format!("effect {}", row.effect)))?;
         match (row.order_id, row.workflow_path, row.workflow_version_id) {
             (Some(order_id), Some(workflow_path), Some(workflow_version_id)) => {
                 let state = row.effective_state;
@@ -510,6 +581,11 @@ fn preview(rows: Vec<PreviewRow>) -> Result<Preview> {
         }
     }
     Ok(preview)
+}
+
+/// Rows of a word and a number.
+fn counts(rows: Vec<(String, i64)>) -> Vec<(String, u64)> {
+    rows.into_iter().map(|(word, count)| (word, count.unsigned_abs())).collect()
 }
 
 #[derive(sqlx::FromRow)]

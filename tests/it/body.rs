@@ -82,7 +82,7 @@ on_both! {
             (with(json!({"folders": ["/sos"]})), "folders[0]"),
             (with(json!({"folders": [["/"]]})), "folders[0]"),
             (with(json!({"folders": [{"folder": "/", "recursive": "false"}]})), "folders[0].recursive"),
-            (with(json!({"folders": [{"recursive": false}]})), "folders[0]"),
+            (with(json!({"folders": [{"recursive": false}]})), "folders[0].folder"),
             (path(""), "workflowIds[0].path"),
             (path("/"), "workflowIds[0].path"),
             (path("sos/eod"), "workflowIds[0].path"),
@@ -113,7 +113,7 @@ on_both! {
             (also("auditLog.timeSpent", json!(-1)), "auditLog.timeSpent"),
             (also("auditLog.ticketLink", json!("y".repeat(256))), "auditLog.ticketLink"),
             (also("auditLog.ticketLink", json!("a>b")), "auditLog.ticketLink"),
-            (json!({"orderIds": ["a"]}), "body"),
+            (json!({"orderIds": ["a"]}), "controllerId"),
             (json!({"controllerId": null, "orderIds": ["a"]}), "controllerId"),
             (json!({"controllerId": "", "orderIds": ["a"]}), "controllerId"),
             (json!({"controllerId": "nowhere", "orderIds": ["a"]}), "controllerId"),
@@ -123,6 +123,41 @@ on_both! {
         .await;
         let inverted = with(json!({"dateFrom": "2026-11-24T00:00:00Z", "dateTo": "2026-11-23T00:00:00Z"}));
         refused(&app, &[(inverted, "dateTo")]).await;
+    }
+
+    async fn messages_say_which_field_and_no_column(kind: Kind) {
+        let app = App::with(kind, &[Order::new("a")]).await;
+        let selected = "unknown variant `NONE`, expected one of ";
+        for (call, fields, message) in [
+            ("/order", json!({}), "orderId: is missing"),
+            ("/orders/add", json!({"orders": [{}]}), "orders[0].workflowPath: is missing"),
+            ("/orders/cancel", json!({"folders": [{}]}), "folders[0].folder: is missing"),
+            ("/orders", json!({"orderIds": 5}), "orderIds: invalid type: integer `5`, expected a sequence"),
+        ] {
+            assert_eq!(app.post(call, &with(fields)).await.refused(), message, "{call}");
+        }
+        let refused = app.post("/orders", &with(json!({"states": ["NONE"]}))).await.refused();
+        assert!(refused.starts_with(&format!("states[0]: {selected}")), "{refused}");
+        assert!(!refused.contains(" line ") && !refused.contains(" column "), "{refused}");
+        // What is repeated of the body is short and harmless, and what was expected is there.
+        let hostile = format!("\u{1b}[31m\u{202e}{}", "x".repeat(10_000));
+        for (call, fields, beginning) in [
+            ("/orders", json!({"states": [hostile]}), "states[0]: unknown variant `\\u{1b}[31m\\u{202e}xxx"),
+            ("/orders", json!({"limit": hostile}), "limit: "),
+            ("/orders/cancel", json!({"kill": hostile}), "kill: invalid type: string \"\\u{1b}[31m\\u{202e}xxx"),
+            ("/orders/add", json!({"orders": [{"workflowPath": "w", "arguments": {"a\u{85}b": [1]}}]}), "orders[0].arguments.a\\u{85}b[0]: "),
+            ("/orders", json!({"controllerId": "p\u{202e}"}), "controllerId: there is no controller 'p\\u{202e}'"),
+        ] {
+            let mut body = with(json!({}));
+            body.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+            let refused = app.post(call, &body).await.refused();
+            assert!(refused.starts_with(beginning) && refused.chars().count() < 400, "{refused}");
+            assert!(!refused.contains(['\u{1b}', '\u{85}', '\u{202e}']), "{refused}");
+            assert!(!refused.contains("xxx") || refused.contains("…, expected "), "{refused}");
+        }
+        // Of what is no JSON, they are all there is to say.
+        let broken = app.post_as(&app.token, "/orders", "{\"a\": }").await.refused();
+        assert!(broken.ends_with(" at line 1 column 7"), "{broken}");
     }
 
     async fn limit_is_for_previews(kind: Kind) {

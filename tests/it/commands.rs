@@ -1,64 +1,17 @@
 //! The real program's other commands, each over a database that an app is running on, and what
 //! the app makes of it.
 
-use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use chrono::TimeDelta;
 use joc_orders::store;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::harness::{App, CONTROLLER, Database, Order, ROOT, launch, launch_command, program};
+use crate::harness::{App, CONTROLLER, Database, Kind, Order, launch, launch_command, program};
+use crate::served::Served;
 
 const CANCEL: &str = "sos:products:controller:orders:cancel";
 const PASSWORD: &str = "op-password";
-
-/// `joc-orders serve`, which is killed with this.
-struct Served {
-    process: Child,
-    url: String,
-}
-
-impl Served {
-    fn start(mut command: Command) -> Self {
-        command.args(["serve", "--listen", "127.0.0.1:0", "--log-format", "json"]);
-        let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut log = BufReader::new(process.stderr.take().unwrap());
-        let mut url = None;
-        while url.is_none() {
-            let mut line = String::new();
-            assert_ne!(log.read_line(&mut line).unwrap(), 0, "serve has ended");
-            let line: Value = serde_json::from_str(&line).unwrap();
-            url = line["fields"]["address"].as_str().map(|at| format!("http://{at}/joc/api"));
-        }
-        // Nobody may leave it with a full pipe.
-        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-        Self { process, url: url.unwrap() }
-    }
-
-    async fn login(&self, password: &str) -> u16 {
-        let request = reqwest::Client::new().post(format!("{}/authentication/login", self.url));
-        request.basic_auth(ROOT.0, Some(password)).send().await.unwrap().status().as_u16()
-    }
-
-    /// Ends it as an operator does, and gives what it has written to standard output.
-    fn stop(mut self) -> String {
-        let id = self.process.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
-        let mut output = String::new();
-        self.process.stdout.take().unwrap().read_to_string(&mut output).unwrap();
-        assert!(self.process.wait().unwrap().success());
-        output
-    }
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
 
 /// Runs a command, which is to succeed, with the password as standard input.
 async fn ok(db: &Database, command: &str) -> String {
@@ -189,26 +142,27 @@ on_both! {
     async fn migrate(kind: Kind) {
         let db = Database::create(kind).await;
         let listed = |applied: usize| -> String {
-            ["0001 orders    ", "0002 audit     ", "0003 accounts  "].iter().enumerate()
+            ["0001 orders    ", "0002 audit     ", "0003 accounts  ", "0004 family    ",
+                "0005 seals     "].iter().enumerate()
                 .map(|(i, name)| format!("{name} {}\n", if i < applied { "applied" } else { "pending" }))
                 .collect()
         };
-        assert_eq!(ok(&db, "migrate --status").await, listed(3));
+        assert_eq!(ok(&db, "migrate --status").await, listed(5));
         assert_eq!(ok(&db, "migrate --to 0").await, listed(0));
         assert_eq!(ok(&db, "migrate --status").await, listed(0));
         assert_eq!(ok(&db, "migrate --to 2").await, listed(2));
-        assert_eq!(ok(&db, "migrate").await, listed(3));
-        assert_eq!(ok(&db, "migrate").await, listed(3));
+        assert_eq!(ok(&db, "migrate").await, listed(5));
+        assert_eq!(ok(&db, "migrate").await, listed(5));
         launch(&db.url, &["migrate", "--status", "--to", "1"], "").await.failed();
         let ran = launch(&db.url, &["migrate", "--to", "99"], "").await;
         assert!(ran.failed().contains("99") && !ran.stderr.contains('\u{1b}'), "{ran:?}");
-        assert_eq!(ok(&db, "migrate --status").await, listed(3));
+        assert_eq!(ok(&db, "migrate --status").await, listed(5));
     }
 
     async fn serve(kind: Kind) {
         let db = Database::create(kind).await;
         let first = Served::start(program(&db.url));
-        assert_eq!(first.login("wrong").await, 401);
+        assert_eq!(first.try_login("wrong").await, 401);
         let url = first.url.clone();
         let output = first.stop();
         let password = output
@@ -221,15 +175,19 @@ on_both! {
         let mut again = program(&db.url);
         again.env("JOC_ORDERS_ROOT_PASSWORD", "not any more");
         let again = Served::start(again);
-        assert_eq!(again.login(password).await, 200);
-        assert_eq!(again.login("not any more").await, 401);
+        assert_eq!(again.try_login(password).await, 200);
+        assert_eq!(again.try_login("not any more").await, 401);
         assert_eq!(again.stop(), "");
+        // What it has audited is sealed when it ends.
+        let audited = db.count("SELECT count(*) FROM audit_logs").await;
+        assert!(audited > 0);
+        assert_eq!(db.count("SELECT sum(entries) FROM audit_seals").await, audited);
 
         let db = Database::create(kind).await;
         let mut given = program(&db.url);
         given.env("JOC_ORDERS_ROOT_PASSWORD", "given-password");
         let given = Served::start(given);
-        assert_eq!(given.login("given-password").await, 200);
+        assert_eq!(given.try_login("given-password").await, 200);
         assert_eq!(given.stop(), "");
     }
 
@@ -269,6 +227,17 @@ async fn a_new_database() {
     let url = format!("sqlite:{}", folder.path().join("new.db").display());
     assert!(launch(&url, &["migrate"], "").await.ok().contains("0001 orders     applied"));
     assert!(store::migrations(&url).await.unwrap().iter().all(|migration| migration.applied));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn how_surely_sqlite_writes() {
+    let db = Database::create(Kind::Sqlite).await;
+    for synchronous in ["normal", "full", "extra"] {
+        let url = format!("{}?synchronous={synchronous}&mode=rwc", db.url);
+        launch(&url, &["migrate"], "").await.ok();
+    }
+    let ran = launch(&format!("{}?synchronous=nonsense", db.url), &["migrate"], "").await;
+    assert!(ran.failed().contains("DATABASE_URL") && ran.stderr.contains("nonsense"), "{ran:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -322,6 +291,19 @@ async fn every_command_has_help() {
         "role assign",
         "role unassign",
         "role list",
+        "orders",
+        "orders list",
+        "orders add",
+        "orders cancel",
+        "orders suspend",
+        "orders resume",
+        "audit",
+        "audit verify",
+        "audit seals",
+        "check",
+        "copy",
+        "health",
+        "completions",
     ] {
         let mut args: Vec<&str> = command.split_whitespace().collect();
         args.push("--help");

@@ -1,17 +1,14 @@
-//! The statements of the documentation, taken from it and run over the example that it names,
+//! The queries of the documentation, taken from it and run over the example that it names,
 //! after real calls.
-
-use std::collections::BTreeSet;
-use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
 use serde_json::json;
-use sqlx::postgres::PgListener;
 
 use crate::harness::{App, CONTROLLER, Database, Kind, Order};
 
+mod executors;
+
 const SCHEMA: &str = include_str!("../../docs/schema.md");
-const EXECUTORS: &str = include_str!("../../docs/executors.md");
 const INVOICES: &str = "#2026-11-23#P0000000498-invoices";
 const TICKET: &str = "https://tickets.example.com/OPS-4711";
 
@@ -75,19 +72,6 @@ async fn query(db: &Database, section: &str, columns: &str) -> Vec<String> {
     rows.iter()
         .map(|row| columns.split(' ').map(|c| value(row, c)).collect::<Vec<_>>().join(" "))
         .collect()
-}
-
-/// The rows that a block of docs/executors.md returns, each in one text.
-async fn execute(db: &Database, section: &str) -> Vec<String> {
-    returned(db, &block(EXECUTORS, db.kind(), section)).await
-}
-
-async fn returned(db: &Database, block: &Block) -> Vec<String> {
-    let rows = db.rows(&block.sql).await.unwrap_or_else(|e| panic!("{e}: {block:?}"));
-    let text = |row: Vec<Option<String>>| {
-        row.into_iter().map(|value| value.unwrap_or("-".into())).collect::<Vec<_>>().join(" ")
-    };
-    rows.into_iter().map(text).collect()
 }
 
 fn invoices() -> Order {
@@ -202,177 +186,24 @@ on_both! {
         let rows = query(db, "Orders cancelled by kill", "order_id state_now").await;
         assert_eq!(rows, ["running -"]);
 
+        // What else is done to orders is no cancel.
+        db.insert(&[Order::new("stuck").workflow("/sos/reporting/daily", "1").state("RUNNING")]).await;
+        for (call, id) in [("suspend", "stuck"), ("remove_when_terminated", INVOICES)] {
+            let body = json!({"controllerId": CONTROLLER, "orderIds": [id], "kill": true});
+            assert_eq!(app.post(&format!("/orders/{call}"), &body).await.affected(), 1);
+        }
+        let rows = query(db, "Who cancelled this order and why", "request").await;
+        assert_eq!(rows, ["./orders/cancel"]);
+        let rows = query(db, "Orders cancelled by kill", "order_id state_now").await;
+        assert_eq!(rows, ["running -"]);
+        let rows = query(db, "Per-folder counts per day", "folder touched cancelled marked killed").await;
+        assert_eq!(rows, ["/sos/billing 3 1 1 1", "/sos/reporting 3 0 2 0"]);
+
+        assert!(app.store.seal(Utc::now()).await.unwrap() > 0);
+        let rows = query(db, "Which seal covers an entry", "number first_id").await;
+        assert_eq!(rows, ["1 1"]);
+
         // No query is left out above.
-        assert_eq!(blocks(SCHEMA, kind).len(), 8);
+        assert_eq!(blocks(SCHEMA, kind).len(), 9);
     }
-
-    async fn the_executors_page_from_top_to_bottom(kind: Kind) {
-        let db = Database::create(kind).await;
-        db.insert(&[invoices()]).await;
-        let mut sections = Vec::new();
-        for block in blocks(EXECUTORS, kind) {
-            let rows = returned(&db, &block).await;
-            let first = rows.first().map(String::as_str).unwrap_or_default();
-            let section = block.section.as_str();
-            match section {
-                "1 Take due orders" => {
-                    assert!(first.starts_with(&format!("{INVOICES} /sos/billing/eod 1 20")));
-                    assert!(returned(&db, &block).await.is_empty(), "taken twice");
-                }
-                "2 Report a state" => assert!(["INPROGRESS f", "INPROGRESS 0"].contains(&first)),
-                "The next job" | "Fork" => assert_eq!(rows, [INVOICES]),
-                "PostgreSQL" | "SQLite" => {}
-                _ => assert!(rows.is_empty(), "{section}: {rows:?}"),
-            }
-            sections.push(block.section);
-        }
-        assert!(sections.len() >= 8, "{sections:?}");
-        assert_eq!(db.state(INVOICES).await, "WAITING");
-        for child in ["east", "west"] {
-            let id = format!("{INVOICES}|{child}");
-            assert!(execute(&db, "Join").await.is_empty());
-            assert_eq!(db.state(&id).await, "FRESH");
-            set(&db, &id, "state = 'FINISHED'").await;
-        }
-        assert_eq!(execute(&db, "Join").await, [INVOICES]);
-        assert!(execute(&db, "Join").await.is_empty());
-        assert_eq!(db.state(INVOICES).await, "INPROGRESS");
-    }
-
-    async fn an_order_is_taken_once(kind: Kind) {
-        let db = Database::create(kind).await;
-        let due = |id: &str| Order { order_id: id.into(), ..invoices() };
-        let ids: Vec<String> = (0..95).map(|i| format!("due {i:02}")).collect();
-        let mut orders: Vec<Order> = ids.iter().map(|id| due(id)).collect();
-        let mut later = due("later");
-        later.scheduled_for = Some(Utc::now() + TimeDelta::hours(1));
-        orders.extend([
-            later,
-            due("never").never(),
-            due("suspended").suspended(),
-            due("marked").mark("CANCELLING"),
-            due("running").state("RUNNING"),
-            due("finished").state("FINISHED"),
-        ]);
-        db.insert(&orders).await;
-        let block = block(EXECUTORS, kind, "1 Take due orders");
-        let executor = || async {
-            let mut taken = Vec::new();
-            loop {
-                let rows = returned(&db, &block).await;
-                assert!(rows.len() <= 10);
-                if rows.is_empty() {
-                    return taken;
-                }
-                taken.extend(rows);
-            }
-        };
-        let (a, b, c) = tokio::join!(executor(), executor(), executor());
-        let all = [a, b, c].concat();
-        let distinct: BTreeSet<String> = all.iter().map(|row| row[..6].to_owned()).collect();
-        assert_eq!((all.len(), distinct), (95, ids.into_iter().collect()));
-        assert_eq!(db.ids_in("RUNNING").await.len(), 96);
-    }
-
-    async fn a_mark_is_honoured(kind: Kind) {
-        let app = App::today(kind, &["--sigkill-after", "2"]).await;
-        let db = &app.db;
-        let id = INVOICES;
-        let mut running = invoices().state("RUNNING");
-        running.scheduled_for = None;
-        db.insert(&[running]).await;
-        let marks = async || execute(db, "3 Marks and kill requests").await;
-
-        assert_eq!(app.cancel(json!({"orderIds": [id]})).await.affected(), 1);
-        assert_eq!(db.state(id).await, "RUNNING+CANCELLING");
-        assert!(marks().await.is_empty(), "its job is let end");
-        assert!(execute(db, "The next job").await.is_empty());
-        assert_eq!(app.cancel(json!({"orderIds": [id], "kill": true})).await.affected(), 1);
-        let row = marks().await.concat();
-        assert!(row.starts_with(&format!("{id} RUNNING CANCELLING 20")), "{row}");
-        assert!(row.ends_with(" SIGTERM"), "{row}");
-        tokio::time::sleep(Duration::from_millis(2100)).await;
-        let row = marks().await.concat();
-        assert!(row.ends_with(" SIGKILL"), "{row}");
-        let row = execute(db, "2 Report a state").await.concat();
-        assert!(["CANCELLED f", "CANCELLED 0"].contains(&row.as_str()), "{row}");
-        assert_eq!(db.state(id).await, "CANCELLED");
-        assert!(marks().await.is_empty());
-        assert!(execute(db, "2 Report a state").await.is_empty(), "too late");
-        assert!(execute(db, "The next job").await.is_empty());
-    }
-
-    async fn each_mark_is_honoured(kind: Kind) {
-        let db = Database::create(kind).await;
-        db.insert(&[invoices().state("RUNNING")]).await;
-        let report = block(EXECUTORS, kind, "2 Report a state");
-        for (mark, reported, expected) in [
-            ("NULL", "WAITING", "WAITING"),
-            ("'RESUMING'", "INPROGRESS", "INPROGRESS"),
-            ("'SUSPENDING'", "FAILED", "FAILED~"),
-            ("NULL", "FAILED", "FAILED~"),
-            ("'RESUMING'", "WAITING", "WAITING"),
-            ("'SUSPENDING'", "FINISHED", "FINISHED"),
-        ] {
-            set(&db, INVOICES, &format!("mark = {mark}")).await;
-            let sql = report.sql.replace("'INPROGRESS' AS", &format!("'{reported}' AS"));
-            db.rows(&sql).await.unwrap();
-            assert_eq!(db.state(INVOICES).await, expected, "{mark} {reported}");
-        }
-        db.execute("DELETE FROM orders").await.unwrap();
-        db.insert(&[invoices().state("RUNNING").mark("CANCELLING")]).await;
-        db.rows(&report.sql.replace("'INPROGRESS' AS", "'FINISHED' AS")).await.unwrap();
-        assert_eq!(db.state(INVOICES).await, "CANCELLED");
-    }
-
-    async fn a_cancelled_parent_ends_with_its_last_descendant(kind: Kind) {
-        let app = App::today(kind, &[]).await;
-        let (db, id) = (&app.db, INVOICES);
-        let child = format!("{id}|east");
-        let grandchild = format!("{child}|north");
-        let of = |id: &str| Order { order_id: id.into(), ..invoices() };
-        db.insert(&[of(id).state("WAITING"), of(&child).state("WAITING"),
-            of(&grandchild).state("RUNNING"), of(&format!("{id}}}")).state("RUNNING")]).await;
-        let settle = async || execute(db, "A cancelled parent").await;
-        let answer = app.cancel(json!({"orderIds": [id], "deep": true})).await;
-        assert_eq!(answer.affected(), 3);
-        assert_eq!(db.state(id).await, "WAITING+CANCELLING");
-        assert!(settle().await.is_empty());
-        assert!(execute(db, "3 Marks and kill requests").await.is_empty());
-        set(db, &grandchild, "state = 'FINISHED', mark = NULL").await;
-        assert!(execute(db, "Join").await.is_empty(), "it is marked");
-        let listed = execute(db, "3 Marks and kill requests").await;
-        assert!(listed.len() == 1 && listed[0].ends_with("SETTLE"), "{listed:?}");
-        assert_eq!(settle().await, std::slice::from_ref(&child));
-        assert_eq!(settle().await, [id]);
-        assert!(settle().await.is_empty());
-        assert_eq!(db.ids_in("CANCELLED").await, [id, &child]);
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_listener_is_woken_by_marks_only() {
-    let app = App::with(
-        Kind::Postgres,
-        &[Order::new("fresh"), Order::new("a").state("RUNNING"), Order::new("b").state("RUNNING")],
-    )
-    .await;
-    let blocks = blocks(EXECUTORS, Kind::Postgres);
-    let channel = blocks.iter().find_map(|block| block.sql.strip_prefix("LISTEN ")).unwrap();
-    let channel = channel.trim_end_matches(';');
-    let mut listener = PgListener::connect(&app.db.url).await.unwrap();
-    listener.listen(channel).await.unwrap();
-    let soon = Duration::from_millis(500);
-
-    assert_eq!(app.cancel(json!({"orderIds": ["fresh"]})).await.affected(), 1);
-    assert!(tokio::time::timeout(soon, listener.recv()).await.is_err(), "nothing was marked");
-    assert_eq!(app.cancel(json!({"orderIds": ["a", "b"]})).await.affected(), 2);
-    let long = Duration::from_secs(20);
-    let notification = tokio::time::timeout(long, listener.recv()).await.unwrap().unwrap();
-    assert_eq!(notification.payload(), CONTROLLER);
-    assert!(tokio::time::timeout(soon, listener.recv()).await.is_err(), "one of one transaction");
-    app.preview(json!({"orderIds": ["a", "b"], "kill": true})).await;
-    assert!(tokio::time::timeout(soon, listener.recv()).await.is_err(), "a preview marks nothing");
-    assert_eq!(app.cancel(json!({"orderIds": ["a"], "kill": true})).await.affected(), 1);
-    tokio::time::timeout(long, listener.recv()).await.unwrap().unwrap();
 }

@@ -3,7 +3,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -16,8 +16,9 @@ use joc_orders::model::window::iso;
 use joc_orders::store::{self, Store};
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
-use sqlx::postgres::PgPool;
-use sqlx::sqlite::SqlitePool;
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgPool, Postgres};
+use sqlx::sqlite::{Sqlite, SqlitePool};
 use sqlx::{AssertSqlSafe, Column, Row};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
@@ -68,6 +69,22 @@ enum Pool {
     Postgres(PgPool),
 }
 
+/// One connection, for statements that belong together.
+pub enum Connection {
+    Sqlite(PoolConnection<Sqlite>),
+    Postgres(PoolConnection<Postgres>),
+}
+
+impl Connection {
+    pub async fn execute(&mut self, sql: &str) {
+        let sql = sqlx::raw_sql(AssertSqlSafe(sql.to_owned()));
+        match self {
+            Self::Sqlite(connection) => drop(sql.execute(&mut **connection).await.unwrap()),
+            Self::Postgres(connection) => drop(sql.execute(&mut **connection).await.unwrap()),
+        }
+    }
+}
+
 /// A running app.
 pub struct App {
     pub url: String,
@@ -97,6 +114,8 @@ pub struct Order {
     pub mark: Option<&'static str>,
     pub killed: bool,
     pub scheduled_for: Option<DateTime<Utc>>,
+    pub reason: Option<&'static str>,
+    pub remove_when_terminated: bool,
 }
 
 #[derive(Parser)]
@@ -110,33 +129,56 @@ pub fn start_time() -> DateTime<Utc> {
     "2026-11-23T12:34:56.789Z".parse().unwrap()
 }
 
-struct Cluster {
-    url: String,
-    _process: Child,
+/// A PostgreSQL cluster that ends with this.
+pub struct Cluster {
+    pub url: String,
+    process: Child,
+    output: BufReader<ChildStdout>,
 }
 
-/// The URL of a PostgreSQL cluster that ends with this process.
+impl Cluster {
+    pub fn start() -> Self {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/postgres");
+        let mut command = Command::new(script);
+        let mut process =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("scripts/postgres");
+        let output = BufReader::new(process.stdout.take().expect("piped"));
+        let mut cluster = Self { url: String::new(), process, output };
+        cluster.url = cluster.line();
+        cluster
+    }
+
+    /// Ends the server by the signal of this name, or starts it again: `start`.
+    pub fn tell(&mut self, command: &str) {
+        writeln!(self.process.stdin.as_mut().expect("piped"), "{command}").unwrap();
+        assert_eq!(self.line(), command);
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.output.read_line(&mut line).expect("scripts/postgres");
+        assert!(!line.is_empty(), "scripts/postgres has ended");
+        line.trim().into()
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        drop(self.process.stdin.take());
+        let _ = self.process.wait();
+    }
+}
+
+/// The URL of the cluster that the tests share, which ends with this process.
 fn cluster() -> &'static str {
     static CLUSTER: OnceLock<Cluster> = OnceLock::new();
-    let cluster = CLUSTER.get_or_init(|| {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/postgres");
-        let mut process = Command::new(script)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("scripts/postgres");
-        let mut url = String::new();
-        let stdout = process.stdout.as_mut().expect("piped");
-        BufReader::new(stdout).read_line(&mut url).expect("scripts/postgres");
-        assert!(!url.is_empty(), "scripts/postgres started no cluster");
-        Cluster { url: url.trim().into(), _process: process }
-    });
-    &cluster.url
+    &CLUSTER.get_or_init(Cluster::start).url
 }
 
 impl Database {
     /// An empty database with the current schema.
     pub async fn create(kind: Kind) -> Self {
+        cryptography();
         match kind {
             Kind::Sqlite => {
                 let folder = tempfile::tempdir().unwrap();
@@ -173,6 +215,14 @@ impl Database {
         }
     }
 
+    /// The one database of a cluster, which must be empty.
+    pub async fn of(cluster: &Cluster) -> Self {
+        cryptography();
+        store::migrate(&cluster.url, None).await.unwrap();
+        let pool = Pool::Postgres(PgPool::connect(&cluster.url).await.unwrap());
+        Self { url: cluster.url.clone(), pool, _folder: None }
+    }
+
     /// The same database once more; it is gone with the first.
     pub fn share(&self) -> Self {
         let pool = match &self.pool {
@@ -197,6 +247,16 @@ impl Database {
             Pool::Sqlite(pool) => sqlx::raw_sql(sql).execute(pool).await?.rows_affected(),
             Pool::Postgres(pool) => sqlx::raw_sql(sql).execute(pool).await?.rows_affected(),
         })
+    }
+
+    /// A connection on which this has been said.
+    pub async fn lock(&self, begin: &str) -> Connection {
+        let mut connection = match &self.pool {
+            Pool::Sqlite(pool) => Connection::Sqlite(pool.acquire().await.unwrap()),
+            Pool::Postgres(pool) => Connection::Postgres(pool.acquire().await.unwrap()),
+        };
+        connection.execute(begin).await;
+        connection
     }
 
     /// The rows of a query, every value as the database writes it.
@@ -263,7 +323,7 @@ impl Database {
             let values: Vec<String> = chunk.iter().map(|o| o.values(&controller)).collect();
             sql += "INSERT INTO orders (controller_id, order_id, workflow_path, \
                     workflow_version_id, state, suspended, mark, kill_requested, sigkill_at, \
-                    scheduled_for) VALUES ";
+                    scheduled_for, reason, remove_when_terminated) VALUES ";
             sql += &(values.join(", ") + ";");
         }
         self.execute(&sql).await.unwrap();
@@ -289,6 +349,11 @@ impl Database {
     }
 }
 
+/// Lets reqwest make clients, which it does not without this, not even for plain HTTP.
+fn cryptography() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
 /// A text as an SQL literal.
 pub fn quote(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
@@ -305,6 +370,8 @@ impl Order {
             mark: None,
             killed: false,
             scheduled_for: Some(start_time() + TimeDelta::hours(1)),
+            reason: None,
+            remove_when_terminated: false,
         }
     }
 
@@ -328,6 +395,23 @@ impl Order {
         self
     }
 
+    /// With a kill request.
+    pub fn killed(mut self) -> Self {
+        self.killed = true;
+        self
+    }
+
+    /// `WAITING` for a reason.
+    pub fn waits(mut self, reason: &'static str) -> Self {
+        self.reason = Some(reason);
+        self.state("WAITING")
+    }
+
+    pub fn remove_when_terminated(mut self) -> Self {
+        self.remove_when_terminated = true;
+        self
+    }
+
     pub fn at(mut self, instant: &str) -> Self {
         self.scheduled_for = Some(instant.parse().unwrap());
         self
@@ -344,7 +428,7 @@ impl Order {
         let null = || String::from("NULL");
         let killed = if self.killed { instant(&start_time()) } else { null() };
         format!(
-            "({controller}, {}, {}, {}, '{}', {}, {}, {killed}, {killed}, {})",
+            "({controller}, {}, {}, {}, '{}', {}, {}, {killed}, {killed}, {}, {}, {})",
             quote(&self.order_id),
             quote(&self.workflow.0),
             quote(&self.workflow.1),
@@ -352,6 +436,8 @@ impl Order {
             self.suspended,
             self.mark.map_or_else(null, quote),
             self.scheduled_for.as_ref().map_or_else(null, instant),
+            self.reason.map_or_else(null, quote),
+            self.remove_when_terminated,
         )
     }
 }
@@ -396,7 +482,8 @@ impl App {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/joc/api", listener.local_addr().unwrap());
         let service = Service::new(store.clone(), settings, clock);
-        tokio::spawn(http::serve(listener, service).unwrap());
+        let server = http::serve(listener, service, None).unwrap();
+        tokio::spawn(server.until(std::future::pending));
 
         let client = reqwest::Client::new();
         let mut app = Self { url, db, store, client, token: String::new(), time };
@@ -469,6 +556,7 @@ impl App {
 #[derive(Debug)]
 pub struct Ran {
     pub success: bool,
+    pub code: Option<i32>,
     pub stdout: String,
     pub stderr: String,
 }
@@ -491,6 +579,7 @@ impl Ran {
 
 /// The real program, with no settings but the database, in a folder without `.env`.
 pub fn program(url: &str) -> Command {
+    cryptography();
     let mut command = Command::new(env!("CARGO_BIN_EXE_joc-orders"));
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("JOC_ORDERS_") {
@@ -520,6 +609,7 @@ pub async fn launch_command(mut command: Command, stdin: impl Into<Vec<u8>>) -> 
     let output = ran.await.unwrap();
     Ran {
         success: output.status.success(),
+        code: output.status.code(),
         stdout: String::from_utf8(output.stdout).unwrap(),
         stderr: String::from_utf8(output.stderr).unwrap(),
     }

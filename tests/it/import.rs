@@ -159,6 +159,115 @@ on_both! {
         assert_eq!(ran.ok(), "imported: 0 new, 0 replaced, 7 skipped\n");
     }
 
+    async fn what_an_order_carries(kind: Kind) {
+        let app = App::start(kind, &[]).await;
+        let text = |id: &str, state: Value, more: Value| {
+            let workflow = json!({"path": "/sos/eod", "versionId": "1"});
+            let mut order = json!({"orderId": id, "workflowId": workflow, "state": state});
+            order.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            json!({"controllerId": CONTROLLER, "order": order}).to_string() + "\n"
+        };
+        let carried = json!({"priority": -7, "position": [2, "then", 0], "arguments":
+            {"text": "O'Brien \"日本\"", "number": 1.5, "flag": false, "list": [{"a": 1}], "none": null}});
+        let waiting = json!({"_text": "WAITING", "_reason": "DELAYING_RETRY"});
+        let input = text("a", waiting, carried.clone())
+            + &text("b", json!({"_text": "RUNNING"}), json!({"priority": null, "arguments": null}))
+            + &text("c", json!({"_text": "SUSPENDED", "_reason": "FORKED"}), carried)
+            + &text("d", json!({"_text": "FINISHED", "_reason": "FORKED"}), json!({"position": [1]}));
+        launch(&app.db.url, &["import"], input).await.ok();
+        let shown = async |id: &str| {
+            app.post("/order", &json!({"controllerId": CONTROLLER, "orderId": id})).await.ok()
+        };
+        let [a, b, c, d] = [shown("a").await, shown("b").await, shown("c").await, shown("d").await];
+        let arguments =
+            json!({"text": "O'Brien \"日本\"", "number": 1.5, "flag": false, "list": [{"a": 1}]});
+        for order in [&a, &c] {
+            assert_eq!(order["priority"], -7);
+            assert_eq!(order["position"], json!([2, "then", 0]));
+            assert_eq!(order["arguments"], arguments);
+        }
+        let waiting = json!({"_text": "WAITING", "severity": 8, "_reason": "DELAYING_RETRY"});
+        assert_eq!((&a["state"], &a["isContinuable"]), (&waiting, &json!(true)));
+        assert_eq!((&b["priority"], &b["arguments"]), (&json!(0), &json!({})));
+        assert!(b.get("position").is_none() && b["state"].get("_reason").is_none(), "{b}");
+        assert_eq!(c["state"]["_reason"], "FORKED");
+        assert_eq!((&d["position"], d["state"].get("_reason")), (&json!([1]), None));
+
+        // A copy is the same, whatever the way there.
+        let copy = Database::create(kind).await;
+        let all = json!({"controllerId": CONTROLLER, "orderIds": ["a", "b", "c", "d"]});
+        let exported = app.post("/orders", &all).await.text;
+        launch(&copy.url, &["import", "--controller-id", CONTROLLER], exported.clone()).await.ok();
+        let copied = App::over(copy, &[]).await.post("/orders", &all).await.json();
+        assert_eq!(copied["orders"], serde_json::from_str::<Value>(&exported).unwrap()["orders"]);
+
+        // What is replaced keeps nothing of what it was, but since when it is what it stays.
+        let old = "UPDATE orders SET state_since = '2020-01-01T00:00:00.000Z' WHERE order_id <> 'd'";
+        app.db.execute(old).await.unwrap();
+        let replacing = text("a", json!({"_text": "WAITING"}), json!({}))
+            + &text("b", json!({"_text": "FINISHED"}), json!({"priority": 3}));
+        launch(&app.db.url, &["import", "--replace"], replacing).await.ok();
+        let [a, b] = [shown("a").await, shown("b").await];
+        assert_eq!((&a["priority"], &a["arguments"]), (&json!(0), &json!({})));
+        assert_eq!(a["isContinuable"], false);
+        assert!(a.get("position").is_none() && a["state"].get("_reason").is_none(), "{a}");
+        assert_eq!(b["priority"], 3);
+        let kept = "SELECT count(*) FROM orders WHERE order_id = 'a' AND state_since < '2021-01-01'";
+        assert_eq!(app.db.count(kept).await, 1);
+        let history = json!({"controllerId": CONTROLLER, "orderId": "b"});
+        let history = app.post("/orders/history", &history).await.ok();
+        let ended = history["history"][0]["endTime"].as_str().unwrap();
+        assert!(ended > "2026", "{ended}");
+    }
+
+    async fn the_current_version_is_what_the_file_says(kind: Kind) {
+        let app = App::start(kind, &[]).await;
+        let line = |path: &str, version: &str, date: Option<&str>| {
+            let workflow = json!({"path": path, "versionId": version, "versionDate": date});
+            json!({"controllerId": CONTROLLER, "workflow": workflow}).to_string() + "\n"
+        };
+        let order = |id: &str, path: &str, version: &str| {
+            let workflow = json!({"path": path, "versionId": version});
+            let order = json!({"orderId": id, "workflowId": workflow, "state": {"_text": "PENDING"}});
+            json!({"controllerId": CONTROLLER, "order": order}).to_string() + "\n"
+        };
+        let current = async |path: &str| -> Vec<String> {
+            let body = json!({"controllerId": CONTROLLER, "workflowId": {"path": path}});
+            let shown = app.post("/workflow", &body).await.ok();
+            let orders = json!([{"workflowPath": path}]);
+            let body = json!({"controllerId": CONTROLLER, "orders": orders});
+            let added = app.post("/orders/add/preview", &body).await.ok();
+            [&shown["workflow"]["versionId"], &added["orders"][0]["workflowId"]["versionId"]]
+                .map(|version| version.as_str().unwrap().to_owned())
+                .into()
+        };
+        // The last line that names a version first; dates come before that.
+        let mut text = ["z", "b", "m", "a"].map(|version| line("/plain", version, None)).concat();
+        text += &(order("o1", "/named", "2") + &order("o2", "/named", "1") + &order("o3", "/named", "2"));
+        text += &line("/dated", "new", Some("2026-03-01T00:00:00.000Z"));
+        text += &line("/dated", "old", Some("2025-03-01T00:00:00+01:00"));
+        text += &(order("o4", "/late", "x") + &order("o5", "/late", "w"));
+        launch(&app.db.url, &["import"], text.clone()).await.ok();
+        for (path, version) in [("/plain", "a"), ("/named", "1"), ("/dated", "new"), ("/late", "w")] {
+            assert_eq!(current(path).await, [version, version], "{path}");
+        }
+        let body = json!({"controllerId": CONTROLLER, "workflowId": {"path": "/dated"}});
+        let shown = app.post("/workflow", &body).await.ok();
+        assert_eq!(shown["workflow"]["versionDate"], "2026-03-01T00:00:00.000Z");
+
+        // The same again changes nothing; a new version is the newest; a date that comes later counts.
+        launch(&app.db.url, &["import"], text).await.ok();
+        let more = line("/plain", "c", None) + &line("/late", "w", Some("2020-01-01T00:00:00Z"));
+        launch(&app.db.url, &["import"], more).await.ok();
+        for (path, version) in [("/plain", "c"), ("/named", "1"), ("/dated", "new"), ("/late", "x")] {
+            assert_eq!(current(path).await, [version, version], "{path}");
+        }
+        // Also over many batches.
+        let text: String = (0..12_000).rev().map(|i| line("/many", &format!("v{i:05}"), None)).collect();
+        launch(&app.db.url, &["import"], text).await.ok();
+        assert_eq!(current("/many").await, ["v00000", "v00000"]);
+    }
+
     async fn an_order_that_comes_twice(kind: Kind) {
         let db = Database::create(kind).await;
         let text = line("a", "/x", "FAILED") + &line("a", "/y", "WAITING");

@@ -4,13 +4,37 @@
 
 #[macro_use]
 mod harness;
+mod add;
+mod audit_log;
 mod body;
+mod calls;
 mod cancel;
+mod check;
+mod client;
+mod cockpit;
 mod commands;
+mod copy;
+mod corpus;
 mod docs;
+mod every_call;
+mod family;
+mod faults;
+mod history;
 mod import;
+mod joc_clients;
+mod list;
+mod observed;
+mod openapi;
 mod oracle;
+mod plans;
+mod replicas;
 mod schema;
+mod seals;
+mod secured;
 mod selection;
+mod served;
 mod sessions;
+mod stop;
+mod stream;
 mod transaction;
+mod workflows;

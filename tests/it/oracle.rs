@@ -1,21 +1,23 @@
 //! Compares selection and effect with a model of them: random controllers and requests go
-//! through HTTP, and what preview says, cancel answers and both leave behind must be what a
-//! few naive loops over the orders say.
+//! through HTTP, and what previews say, calls answer and both leave behind must be what a few
+//! naive loops over the orders say.
 //!
 //! `ORACLE_SEED` and `ORACLE_CASES` choose other and more controllers.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use chrono::TimeDelta;
+use joc_orders::model::selection::Folder;
+use joc_orders::model::window::iso;
 use proptest::test_runner::{
     Config, RngAlgorithm, TestCaseError, TestCaseResult, TestRng, TestRunner,
 };
 use serde_json::json;
 use tokio::runtime::Handle;
 
-use crate::harness::{App, Order, quote, start_time};
+use crate::harness::{App, Kind, quote, start_time};
 use generate::{ACCOUNTS, Case, Request};
-use model::Expected;
+use model::{Expected, Row};
 
 mod generate;
 mod model;
@@ -30,8 +32,24 @@ on_both! {
         for (i, folders) in ACCOUNTS.iter().enumerate().skip(1) {
             let folders = generate::padded(folders, i);
             let folders: Vec<_> = folders.iter().map(|(f, r)| (f.as_str(), *r)).collect();
-            let permission = "sos:products:controller:orders:cancel";
-            tokens.push(app.account(&format!("limited {i}"), permission, &folders).await);
+            let name = generate::account_name(i);
+            tokens.push(app.account(&name, "sos:products:controller:orders:cancel", &folders).await);
+            for permission in ["suspend_resume", "confirm", "modify"] {
+                let permission = format!("sos:products:controller:orders:{permission}");
+                app.store.grant(&name, &permission, "*").await.unwrap();
+            }
+            if let Some(other) = generate::FAILED_AS[i] {
+                let role = format!("{name}, failed");
+                let folders = generate::padded(ACCOUNTS[other], other).into_iter();
+                let folders: Vec<_> =
+                    folders.map(|(folder, recursive)| Folder { folder, recursive }).collect();
+                app.store.add_role(&role).await.unwrap();
+                let permission = "sos:products:controller:orders:resume_failed";
+                app.store.grant(&role, permission, "*").await.unwrap();
+                app.store.limit(&role, &folders).await.unwrap();
+                app.store.assign(&role, &name).await.unwrap();
+            }
+            *tokens.last_mut().unwrap() = app.login(&name, "a-password").await;
         }
 
         let cases = from_environment("ORACLE_CASES").unwrap_or(600);
@@ -78,7 +96,7 @@ async fn check(app: &App, tokens: &[String], case: &Case, tally: &Tally) -> Test
     let number = tally.controllers.fetch_add(1, Ordering::Relaxed);
     let controller = format!("c{number}");
     app.db.insert_into(&controller, &case.orders).await;
-    let mut orders = case.orders.clone();
+    let mut orders: Vec<Row> = case.orders.iter().map(Row::new).collect();
     let mut entries = Rows::new();
     let mut passed = TimeDelta::zero();
     let mut result = Ok(());
@@ -108,27 +126,28 @@ async fn check(app: &App, tokens: &[String], case: &Case, tally: &Tally) -> Test
     result.map_err(TestCaseError::fail)
 }
 
-/// One request: preview, cancel, and what is in the tables then.
+/// One request: preview, call, and what is in the tables then.
 async fn compare(
     app: &App,
     tokens: &[String],
     controller: &str,
     request: &Request,
     expected: &Expected,
-    orders: &mut [Order],
+    orders: &mut [Row],
     entries: &mut Rows,
 ) -> Result<(), String> {
     let token = &tokens[request.account];
     let body = request.body(controller).to_string();
-    let preview = app.post_as(token, "/orders/cancel/preview", body.clone()).await;
-    let answer = app.post_as(token, "/orders/cancel", body).await;
+    let call = format!("/orders/{}", request.call);
+    let preview = app.post_as(token, &format!("{call}/preview"), body.clone()).await;
+    let answer = app.post_as(token, &call, body).await;
     let id = answer.headers.get("x-audit-log-id").map(|id| id.to_str().unwrap().to_owned());
     let mut details = Rows::new();
 
     match expected {
         Expected::Refused => {
             for answer in [&preview, &answer] {
-                if answer.status != 420 || answer.text.contains("No orders found.") {
+                if answer.status != 420 || answer.text.contains("orders found.") {
                     return Err(format!("not refused: {} {}", answer.status, answer.text));
                 }
             }
@@ -136,7 +155,7 @@ async fn compare(
         Expected::Touches { touches, window } => {
             let mut seen = preview.json();
             seen.as_object_mut().unwrap().retain(|name, _| !name.ends_with("yDate"));
-            let wanted = model::preview(touches, window);
+            let wanted = model::preview(touches, window, request);
             let [Some(listed), Some(modelled)] =
                 [&mut seen, &mut wanted.clone()].map(|p| p["orders"].take().as_array().cloned())
             else {
@@ -154,31 +173,46 @@ async fn compare(
             let affected = answer.headers.get("x-orders-affected").map(|n| n.to_str().unwrap());
             let outcome = if touches.is_empty() { "NO_ORDERS" } else { "DONE" };
             let right = match touches.len() {
-                0 => answer.status == 420 && answer.refused() == "No orders found.",
+                0 => answer.status == 420 && answer.refused() == model::nothing_found(request),
                 n => answer.status == 200 && affected == Some(n.to_string().as_str()),
             };
             if !right {
                 let (status, text) = (answer.status, &answer.text);
-                return Err(format!("cancel: {status} {text} {affected:?}, not {}", touches.len()));
+                return Err(format!("{call}: {status} {text} {affected:?}, not {}", touches.len()));
             }
             entries.push(vec![
                 Some(generate::account_name(request.account)),
+                Some(format!(".{call}")),
                 Some(outcome.into()),
                 Some(touches.len().to_string()),
             ]);
             for touch in touches {
-                details.push(touch.detail());
-                let order = orders.iter_mut().find(|order| order.order_id == touch.order.order_id);
-                touch.apply(order.unwrap());
+                details.push(touch.detail(request));
+                let row = orders.iter_mut().find(|row| row.order_id == touch.order.order_id);
+                *row.unwrap() = touch.after.clone();
             }
         }
     }
 
     let of = format!("WHERE controller_id = {}", quote(controller));
+    let instant = |column: &str| match app.db.kind() {
+        Kind::Sqlite => column.to_owned(),
+        Kind::Postgres => {
+            format!("to_char({column} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')")
+        }
+    };
     let sql = format!(
         "SELECT order_id, state, mark, CASE WHEN suspended THEN 'suspended' END, \
-         CASE WHEN kill_requested IS NOT NULL THEN 'killed' END FROM orders {of} ORDER BY order_id"
+         CASE WHEN kill_requested IS NOT NULL THEN 'killed' END, reason, \
+         CASE WHEN remove_when_terminated THEN 'removed' END, priority, {}, arguments, position \
+         FROM orders {of} ORDER BY order_id",
+        instant("state_since")
     );
+    let mut seen = app.db.rows(&sql).await.unwrap();
+    // Spaces are the database's own.
+    for json in seen.iter_mut().flat_map(|row| &mut row[9..]).flatten() {
+        *json = serde_json::from_str::<serde_json::Value>(json).unwrap().to_string();
+    }
     let flag = |is: bool, word: &str| is.then(|| word.to_owned());
     let wanted = orders.iter().map(|o| {
         vec![
@@ -187,11 +221,18 @@ async fn compare(
             o.mark.map(Into::into),
             flag(o.suspended, "suspended"),
             flag(o.killed, "killed"),
+            o.reason.map(Into::into),
+            flag(o.remove_when_terminated, "removed"),
+            Some(o.priority.to_string()),
+            o.state_since.as_ref().map(iso),
+            Some(json!(o.arguments).to_string()),
+            o.position.as_ref().map(|position| position.to_string()),
         ]
     });
-    same("orders", &app.db.rows(&sql).await.unwrap(), &wanted.collect::<Rows>())?;
+    same("orders", &seen, &wanted.collect::<Rows>())?;
 
-    let sql = format!("SELECT account, outcome, affected FROM audit_logs {of} ORDER BY id");
+    let sql =
+        format!("SELECT account, request, outcome, affected FROM audit_logs {of} ORDER BY id");
     same("audit_logs", &app.db.rows(&sql).await.unwrap(), entries)?;
     if let Some(id) = id {
         let sql = format!(
@@ -202,7 +243,7 @@ async fn compare(
         );
         same("audit_log_details", &app.db.rows(&sql).await.unwrap(), &details)?;
     } else if !details.is_empty() {
-        return Err("cancel: no X-Audit-Log-Id".into());
+        return Err(format!("{call}: no X-Audit-Log-Id"));
     }
     Ok(())
 }

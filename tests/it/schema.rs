@@ -193,6 +193,34 @@ on_both! {
             pairs.order(column, wrong[0], at);
             pairs.order(column, "NULL", at);
         }
+        for column in ["started", "state_since"] {
+            pairs.order(column, wrong[0], at);
+            pairs.order(column, "''", "NULL");
+        }
+
+        // What calls and executors say of an order.
+        pairs.order("priority", "2147483648", "2147483647");
+        pairs.order("priority", "-2147483649", "-2147483648");
+        pairs.order("priority", "NULL", "0");
+        for (wrong, right) in [("'[]'", "'{\"a\": 1}'"), ("'null'", "'{}'"), ("'{'", "'{ }'"),
+                               ("NULL", "'{}'"), ("'1'", "'{}'"), ("''", "'{}'")] {
+            pairs.order("arguments", wrong, right);
+        }
+        for (wrong, right) in [("'{}'", "'[]'"), ("'null'", "NULL"), ("'\"a\"'", "'[2, \"then\", 0]'"),
+                               ("'['", "'[0]'"), ("''", "'[ ]'")] {
+            pairs.order("position", wrong, right);
+        }
+        let long = format!("'{}'", "A".repeat(101));
+        for (wrong, right) in [("'Forked'", "'FORKED'"), ("''", "NULL"), ("'_A'", "'A_'"),
+                               ("'A B'", "'A_B'"), ("'A1'", "'A'"), ("'Ä'", "'AE'"),
+                               ("'A\n'", "'A'"), (&long, &long.replacen('A', "", 1))] {
+            pairs.order("reason", wrong, right);
+        }
+        if kind == Kind::Sqlite {
+            pairs.order("reason", "'A' || char(0)", "'A'");
+        }
+        pairs.order("remove_when_terminated", "2", "TRUE");
+        pairs.order("remove_when_terminated", "NULL", "FALSE");
 
         // What they refer to.
         let order = |controller: &str, path: &str, version: &str| format!(
@@ -289,7 +317,9 @@ on_both! {
             "state = 'FRESH'", "state = state", "suspended = FALSE", "mark = NULL",
             "scheduled_for = NULL", "kill_requested = NULL", "sigkill_at = NULL",
             "workflow_path = '/sos/other'", "workflow_version_id = '1'",
-            "order_id = 'x' || order_id", "controller_id = controller_id",
+            "order_id = 'x' || order_id", "controller_id = controller_id", "priority = 1",
+            "arguments = '{}'", "position = NULL", "reason = NULL", "started = NULL",
+            "state_since = NULL",
         ];
         for change in changes {
             for id in ["finished", "cancelled"] {
@@ -613,6 +643,30 @@ async fn without_foreign_keys_an_insert_is_checked_nevertheless() {
     let right = "INSERT INTO orders (controller_id, order_id, workflow_path, workflow_version_id)
         VALUES ('prod', 'a', '/sos/eod', '1')";
     sqlx::raw_sql(right).execute(&mut shell).await.unwrap();
+}
+
+/// The shell is often older than the library: in SQLite 3.40, `json_valid(NULL)` is 0.
+#[test]
+fn the_sqlite3_shell_makes_the_schema_and_writes_orders() {
+    let mut sql: String = files(Kind::Sqlite, false)
+        .iter()
+        .map(|file| std::fs::read_to_string(file).unwrap() + "\n")
+        .collect();
+    sql += WORLD;
+    sql += "INSERT INTO orders (controller_id, order_id, workflow_path, workflow_version_id)
+            VALUES ('prod', 'a', '/sos/eod', '1');
+            UPDATE orders SET position = '[0]', reason = 'FORKED', state = 'WAITING';
+            SELECT effective_state FROM orders_effective;";
+    let mut shell = std::process::Command::new("sqlite3")
+        .args(["-bail", ":memory:"])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("sqlite3, which scripts/setup installs");
+    std::io::Write::write_all(&mut shell.stdin.take().unwrap(), sql.as_bytes()).unwrap();
+    let output = shell.wait_with_output().unwrap();
+    assert!(output.status.success());
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "WAITING\n");
 }
 
 #[tokio::test(flavor = "multi_thread")]

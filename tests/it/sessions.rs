@@ -360,7 +360,7 @@ on_both! {
 
     async fn other_paths_methods_and_reasons(kind: Kind) {
         let app = App::start(kind, &[]).await;
-        for path in ["/orders/cancle", "/orders/cancel/", ""] {
+        for path in ["/orders/cancle", "/orders/cancel/all", ""] {
             let answer = app.post_as(&app.token, path, "{}").await;
             assert_eq!(answer.status, 404, "{}", answer.text);
             let message = answer.json()["error"]["message"].as_str().unwrap().to_owned();

@@ -2,73 +2,21 @@
 //! when calls meet on the same orders, and when orders change under way.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::harness::{App, CONTROLLER, Database, Kind, Order, ROOT};
+use crate::harness::{App, CONTROLLER, Database, Kind, Order};
+use crate::served::Served;
 
-/// The real binary over a database; killed when dropped.
-struct Service {
-    process: Child,
-    url: String,
-    _folder: tempfile::TempDir,
-}
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        self.kill();
-    }
-}
-
-impl Service {
-    fn start(db: &Database) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let mut process = Command::new(env!("CARGO_BIN_EXE_joc-orders"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--log-format", "json"])
-            .current_dir(&folder)
-            .env_clear()
-            .env("DATABASE_URL", &db.url)
-            .env("JOC_ORDERS_ROOT_PASSWORD", ROOT.1)
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
-        let address = lines
-            .by_ref()
-            .map_while(Result::ok)
-            .filter_map(|line| serde_json::from_str::<Value>(&line).ok())
-            .find_map(|line| line["fields"]["address"].as_str().map(String::from))
-            .expect("the service does not start");
-        // Goes on reading, so that the service can go on writing.
-        std::thread::spawn(move || lines.for_each(drop));
-        Self { process, url: format!("http://{address}/joc/api"), _folder: folder }
-    }
-
-    /// SIGKILL.
-    fn kill(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-
-    async fn login(&self) -> String {
-        let request = reqwest::Client::new().post(format!("{}/authentication/login", self.url));
-        let answer = request.basic_auth(ROOT.0, Some(ROOT.1)).send().await.unwrap();
-        answer.headers()["x-access-token"].to_str().unwrap().into()
-    }
-
-    /// Cancels every order of a controller.
-    async fn cancel(&self, token: &str, controller_id: &str) -> reqwest::Result<u16> {
-        let answer = cancel_all(&reqwest::Client::new(), &self.url, token, controller_id);
-        let answer = answer.send().await?;
-        let status = answer.status().as_u16();
-        answer.bytes().await?;
-        Ok(status)
-    }
+/// Cancels every order of a controller.
+async fn cancel(served: &Served, token: &str, controller_id: &str) -> reqwest::Result<u16> {
+    let answer = cancel_all(&reqwest::Client::new(), &served.url, token, controller_id);
+    let answer = answer.send().await?;
+    let status = answer.status().as_u16();
+    answer.bytes().await?;
+    Ok(status)
 }
 
 fn cancel_all(
@@ -141,10 +89,10 @@ on_both! {
             make_orders(&db, &format!("round-{round}"), ORDERS).await;
         }
         let mut undisturbed = {
-            let service = Service::start(&db);
+            let service = Served::over(&db, &[]);
             let token = service.login().await;
             let started = Instant::now();
-            assert_eq!(service.cancel(&token, "round-0").await.unwrap(), 200);
+            assert_eq!(cancel(&service, &token, "round-0").await.unwrap(), 200);
             started.elapsed()
         };
         wait_for_backends(&db).await;
@@ -153,20 +101,18 @@ on_both! {
         let (mut interrupted, mut done) = (0, 0);
         for round in 1..=ROUNDS {
             let controller_id = format!("round-{round}");
-            let mut service = Service::start(&db);
+            let service = Served::over(&db, &[]);
             let token = service.login().await;
             // From before the call's work to after it.
             let moment = undisturbed.mul_f64((f64::from(round) - rand::random::<f64>()) / 8.0);
             let started = Instant::now();
             let call = async {
-                let answer = service.cancel(&token, &controller_id).await;
+                let answer = cancel(&service, &token, &controller_id).await;
                 (answer, started.elapsed())
             };
-            let pid = service.process.id().to_string();
             let ((answer, elapsed), ()) = tokio::join!(call, async {
                 tokio::time::sleep(moment).await;
-                let kill = Command::new("kill").args(["-KILL", &pid]).status();
-                assert!(kill.unwrap().success());
+                service.signal("-KILL");
                 // PostgreSQL goes on with a statement whose client is gone.
                 if kind == Kind::Postgres && round % 2 == 1 {
                     let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
@@ -175,7 +121,7 @@ on_both! {
                     db.rows(end).await.unwrap();
                 }
             });
-            service.kill();
+            drop(service);
             wait_for_backends(&db).await;
             let all = is_done(&db, &controller_id, ORDERS).await;
             done += u32::from(all);
@@ -189,8 +135,8 @@ on_both! {
                 Err(_) => interrupted += 1,
             }
             // Whoever comes back finds either nothing to do or all of it.
-            let service = Service::start(&db);
-            let again = service.cancel(&token, &controller_id).await.unwrap();
+            let service = Served::over(&db, &[]);
+            let again = cancel(&service, &token, &controller_id).await.unwrap();
             assert_eq!(again, if all { 420 } else { 200 });
         }
         eprintln!("{kind:?}: a call took {undisturbed:?}; of {ROUNDS} calls \

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
+use crate::model::arguments::{check_arguments, check_position};
 use crate::model::order::{Mark, State};
 use crate::model::selection::{Invalid, check_controller_id, check_folder, check_name};
 use crate::model::window::displayable;
@@ -13,6 +14,8 @@ use crate::store::{Item, NewOrder};
 
 /// How many characters of serde's messages are shown: they repeat values of any length.
 const MAX_REASON: usize = 200;
+/// The longest reason of an order to wait.
+const MAX_WORD: usize = 100;
 
 /// What a line or an order of an answer comes to.
 #[derive(Debug, PartialEq, Eq)]
@@ -44,6 +47,8 @@ pub(super) struct Order {
     state: Option<Value>,
     marked: Option<Value>,
     position: Option<Value>,
+    arguments: Option<Value>,
+    priority: Option<Value>,
     scheduled_for: Option<Value>,
     scheduled_never: Option<Value>,
     cyclic_order: Option<Value>,
@@ -88,9 +93,7 @@ impl Line {
         check_controller_id(controller_id)?;
         match (self.workflow, self.order) {
             (Some(workflow), None) => {
-                let (workflow_path, workflow_version_id) = parse_workflow("workflow", &workflow)?;
-                let controller_id = controller_id.to_owned();
-                let item = Item { controller_id, workflow_path, workflow_version_id, order: None };
+                let item = parse_workflow(controller_id, "workflow", &workflow)?;
                 Ok(Parsed { item, hidden_cyclic: 0 })
             }
             (None, Some(order)) => order.parse(controller_id).map_err(|invalid| {
@@ -117,13 +120,25 @@ impl Order {
         let order_id = required("orderId", self.order_id.as_ref(), text)?;
         check_order_id(order_id)?;
         let workflow = required("workflowId", self.workflow_id.as_ref(), any)?;
-        let (workflow_path, workflow_version_id) = parse_workflow("workflowId", workflow)?;
+        let item = parse_workflow(controller_id, "workflowId", workflow)?;
 
         let joc_state = required("state", self.state.as_ref(), object)?;
         let joc_text = required("state._text", joc_state.get("_text"), text)?;
         let joc_reason = optional("state._reason", joc_state.get("_reason"), text)?;
         let position = optional("position", self.position.as_ref(), list)?;
         let stored = Stored::of(joc_text, joc_reason, position)?;
+        if let Some(reason) = joc_reason {
+            check_reason("state._reason", reason)?;
+        }
+        let position = self.position.as_ref().filter(|position| !position.is_null());
+        if let Some(position) = position {
+            check_position("position", position)?;
+        }
+        let arguments = optional("arguments", self.arguments.as_ref(), object)?;
+        let mut arguments = arguments.cloned().unwrap_or_default();
+        arguments.retain(|_, value| !value.is_null());
+        check_arguments("arguments", &arguments)?;
+        let priority = optional("priority", self.priority.as_ref(), number_of_32_bits)?;
 
         let marked = optional("marked", self.marked.as_ref(), object)?;
         let mark = match marked.and_then(|marked| marked.get("_text")) {
@@ -150,12 +165,13 @@ impl Order {
             state: stored.state,
             suspended: stored.suspended,
             mark,
+            reason: joc_reason.filter(|_| !stored.state.is_terminal()).map(Into::into),
             scheduled_for,
+            priority: priority.unwrap_or_default(),
+            arguments: Value::Object(arguments).to_string(),
+            position: position.map(Value::to_string),
         };
-        let controller_id = controller_id.to_owned();
-        let order = Some(order);
-        let item = Item { controller_id, workflow_path, workflow_version_id, order };
-        Ok(Parsed { item, hidden_cyclic })
+        Ok(Parsed { item: Item { order: Some(order), ..item }, hidden_cyclic })
     }
 }
 
@@ -218,7 +234,8 @@ fn mark_of(field: &str, value: &Value) -> Result<Option<Mark>, Invalid> {
     }
 }
 
-fn parse_workflow(field: &str, value: &Value) -> Result<(String, String), Invalid> {
+/// The item of a workflow alone.
+fn parse_workflow(controller_id: &str, field: &str, value: &Value) -> Result<Item, Invalid> {
     let workflow = object(field, value)?;
     let field = |name: &str| format!("{field}.{name}");
     let path = required(&field("path"), workflow.get("path"), text)?;
@@ -229,7 +246,14 @@ fn parse_workflow(field: &str, value: &Value) -> Result<(String, String), Invali
     let version = workflow.get("versionId").or_else(|| workflow.get("version"));
     let version = required(&field("versionId"), version, text)?;
     check_name(&field("versionId"), version)?;
-    Ok((path.to_owned(), version.to_owned()))
+    let version_date = workflow.get("versionDate");
+    Ok(Item {
+        controller_id: controller_id.to_owned(),
+        workflow_path: path.to_owned(),
+        workflow_version_id: version.to_owned(),
+        version_date: optional(&field("versionDate"), version_date, date)?,
+        order: None,
+    })
 }
 
 fn check_order_id(id: &str) -> Result<(), Invalid> {
@@ -239,6 +263,15 @@ fn check_order_id(id: &str) -> Result<(), Invalid> {
     }
     let problem = format!("'{}' has an empty name before or after a '|'", displayable(id));
     Err(Invalid::new("orderId", problem))
+}
+
+/// Refuses what the database takes for no reason.
+fn check_reason(field: &str, reason: &str) -> Result<(), Invalid> {
+    let is_word = reason.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
+    if is_word && reason.len() <= MAX_WORD && !reason.is_empty() && !reason.starts_with('_') {
+        return Ok(());
+    }
+    Err(Invalid::new(field, format!("'{}' is no reason such as FORKED", displayable(reason))))
 }
 
 fn instant(field: &str, millis: i64) -> Result<DateTime<Utc>, Invalid> {
@@ -279,6 +312,19 @@ fn boolean(field: &str, value: &Value) -> Result<bool, Invalid> {
 
 fn whole_number(field: &str, value: &Value) -> Result<i64, Invalid> {
     value.as_i64().ok_or_else(|| Invalid::new(field, "is not a whole number of milliseconds"))
+}
+
+fn number_of_32_bits(field: &str, value: &Value) -> Result<i32, Invalid> {
+    let number = value.as_i64().and_then(|number| number.try_into().ok());
+    number.ok_or_else(|| Invalid::new(field, "is not a whole number of 32 bits"))
+}
+
+fn date(field: &str, value: &Value) -> Result<DateTime<Utc>, Invalid> {
+    DateTime::parse_from_rfc3339(text(field, value)?)
+        .map(|date| date.to_utc())
+        .ok()
+        .filter(|date| (1..=9999).contains(&date.year()))
+        .ok_or_else(|| Invalid::new(field, "is not a date such as 2026-11-23T12:34:56.789Z"))
 }
 
 fn list<'a>(field: &str, value: &'a Value) -> Result<&'a [Value], Invalid> {

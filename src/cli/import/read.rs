@@ -27,7 +27,7 @@ const REPORTED: usize = 50;
 
 /// What the input is.
 #[derive(Debug)]
-pub(super) enum Format {
+pub enum Format {
     /// JSON lines, each of which names its controller.
     Lines,
     /// A whole JOC `/orders` answer.
@@ -67,7 +67,7 @@ impl Batch {
 
 /// What the reader knows at the end.
 #[derive(Debug, Default)]
-pub(super) struct Report {
+pub struct Report {
     /// The first bad lines, each with its place and reason.
     bad: Vec<String>,
     /// How many bad lines there are.
@@ -75,18 +75,18 @@ pub(super) struct Report {
     /// How many lines or orders were good.
     good: u64,
     /// How many orders were good.
-    pub(super) orders: u64,
+    pub orders: u64,
     /// What became of orders that a batch had already; the database has not seen these.
-    pub(super) repeated: Imported,
+    pub repeated: Imported,
     /// How many orders stand for a cycle of which they are the first.
-    pub(super) cycles: u64,
+    pub cycles: u64,
     /// How many orders those cycles have beside them.
-    pub(super) hidden_cyclic: u64,
+    pub hidden_cyclic: u64,
 }
 
 impl Report {
     /// What to tell about bad lines, if there are any.
-    pub(super) fn complaint(&self) -> Option<String> {
+    pub fn complaint(&self) -> Option<String> {
         if self.bad_count == 0 {
             return None;
         }

@@ -84,8 +84,8 @@ impl Value {
                 let start = if period.has_calendar_unit() {
                     let day = period.day(bound, direction, zone.date_at(now)?)?;
                     zone.first_instant(match bound {
-                        Bound::DateFrom => day,
-                        Bound::DateTo => day.succ_opt()?,
+                        Bound::From => day,
+                        Bound::To => day.succ_opt()?,
                     })?
                 } else {
                     now
@@ -110,13 +110,13 @@ impl Period {
         if let Some(years) = self.years {
             day = add_months(day, years.pointing(direction)?.checked_mul(12)?)?;
             day = match bound {
-                Bound::DateFrom => NaiveDate::from_ymd_opt(day.year(), 1, 1)?,
-                Bound::DateTo => NaiveDate::from_ymd_opt(day.year(), 12, 31)?,
+                Bound::From => NaiveDate::from_ymd_opt(day.year(), 1, 1)?,
+                Bound::To => NaiveDate::from_ymd_opt(day.year(), 12, 31)?,
             };
         }
         if let Some(months) = self.months {
             day = add_months(day, months.pointing(direction)?)?.with_day(1)?;
-            if bound == Bound::DateTo {
+            if bound == Bound::To {
                 day = add_months(day, 1)?.pred_opt()?;
             }
         }
@@ -124,8 +124,8 @@ impl Period {
             day = day.checked_add_signed(TimeDelta::try_weeks(weeks.pointing(direction)?)?)?;
             let week = day.week(Weekday::Mon);
             day = match bound {
-                Bound::DateFrom => week.checked_first_day()?,
-                Bound::DateTo => week.checked_last_day()?,
+                Bound::From => week.checked_first_day()?,
+                Bound::To => week.checked_last_day()?,
             };
         }
         if let Some(days) = self.days {

@@ -1,33 +1,49 @@
 //! The audit trail on PostgreSQL.
 
 use async_trait::async_trait;
+use futures_util::stream::BoxStream;
+use sqlx::{PgConnection, QueryBuilder};
 
 use super::PgStore;
-use crate::model::audit::{AuditEntry, Outcome};
-use crate::store::{Audit, Result, Touch};
+use crate::model::audit::{AuditEntry, AuditFilter, Outcome};
+use crate::model::permission::Extent;
+use crate::store::sql::audit::{push_details, push_entries};
+use crate::store::{Audit, Detail, Entry, Result, Touch, rows};
+
+/// Writes an entry about `affected` orders and gives its id.
+pub(super) async fn insert(
+    connection: &mut PgConnection,
+    entry: &AuditEntry,
+    outcome: Outcome,
+    affected: u64,
+) -> Result<i64> {
+    let id = sqlx::query_scalar!(
+        "INSERT INTO audit_logs (controller_id, account, request, parameters, category,
+             comment, time_spent, ticket_link, outcome, affected, request_id, client_address,
+             created)
+         VALUES ($1, $2, $3, $4::text::json, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+         RETURNING id",
+        entry.controller_id,
+        entry.account,
+        entry.request,
+        entry.parameters,
+        entry.category.as_str(),
+        entry.comment,
+        entry.time_spent,
+        entry.ticket_link,
+        outcome.as_str(),
+        affected.cast_signed(),
+        entry.request_id,
+        entry.client_address,
+        entry.created,
+    );
+    Ok(id.fetch_one(connection).await?)
+}
 
 #[async_trait]
 impl Audit for PgStore {
     async fn record(&self, entry: &AuditEntry, outcome: Outcome) -> Result<()> {
-        sqlx::query!(
-            "INSERT INTO audit_logs (controller_id, account, request, parameters, category,
-                 comment, time_spent, ticket_link, outcome, request_id, client_address, created)
-             VALUES ($1, $2, $3, $4::text::json, $5, $6, $7, $8, $9, $10, $11, $12)",
-            entry.controller_id,
-            entry.account,
-            entry.request,
-            entry.parameters,
-            entry.category.as_str(),
-            entry.comment,
-            entry.time_spent,
-            entry.ticket_link,
-            outcome.as_str(),
-            entry.request_id,
-            entry.client_address,
-            entry.created,
-        )
-        .execute(&self.pool)
-        .await?;
+        insert(&mut *self.pool.acquire().await?, entry, outcome, 0).await?;
         Ok(())
     }
 
@@ -44,5 +60,21 @@ impl Audit for PgStore {
             order_id,
         );
         Ok(touches.fetch_all(&self.pool).await?)
+    }
+
+    fn entries(
+        &self,
+        filter: &AuditFilter,
+        limit: Option<u64>,
+    ) -> BoxStream<'static, Result<Entry>> {
+        let mut sql = QueryBuilder::new("");
+        push_entries(&mut sql, filter, limit);
+        rows::stream(self.gate.clone(), self.connection(), sql)
+    }
+
+    fn details(&self, audit_log_id: i64, extent: &Extent) -> BoxStream<'static, Result<Detail>> {
+        let mut sql = QueryBuilder::new("");
+        push_details(&mut sql, audit_log_id, extent);
+        rows::stream(self.gate.clone(), self.connection(), sql)
     }
 }

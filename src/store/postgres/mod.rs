@@ -6,23 +6,36 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use futures_util::stream::BoxStream;
 use sqlx::migrate::Migrator;
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions, Postgres};
 use sqlx::{Connection, QueryBuilder};
 
-use crate::store::sql::Dialect;
-use crate::store::{Error, Import, Migration, Result, Store};
+use crate::model::finding::Finding;
+use crate::store::check::{self, Checks};
+use crate::store::rows::Gate;
+use crate::store::sql::{Dialect, search};
+use crate::store::{Error, Health, Import, Migration, PoolUse, RETRIES, Result, Store, health};
 
 mod accounts;
+mod add;
 mod audit;
+mod copy;
 mod import;
+mod list;
 mod orders;
+mod seals;
 mod sessions;
+mod settle;
+mod workflows;
 
 static MIGRATOR: Migrator = sqlx::migrate!("migrations/postgres");
 
 /// How long a call waits for a free connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+/// For how long an idle connection is taken to be alive.
+const TRUSTED: Duration = Duration::from_secs(1);
 /// How often a unit of work is tried that another one gets in the way of.
 const ATTEMPTS: u32 = 20;
 
@@ -30,6 +43,10 @@ const ATTEMPTS: u32 = 20;
 #[derive(Debug)]
 pub(super) struct PgStore {
     pool: PgPool,
+    /// The connection of the sealer, beside those of the calls.
+    sealer: PgPool,
+    /// Before the pool, for long results.
+    gate: Gate,
 }
 
 impl PgStore {
@@ -39,10 +56,46 @@ impl PgStore {
         let pool = PgPoolOptions::new()
             .max_connections(connections)
             .acquire_timeout(ACQUIRE_TIMEOUT)
-            // Selections differ too much for one plan: see docs/schema.md on indexes.
-            .connect_with(options(url)?.options([("plan_cache_mode", "force_custom_plan")]))
+            // A connection that was in use just now needs no question whether it is alive.
+            .test_before_acquire(false)
+            .before_acquire(|connection, meta| {
+                Box::pin(
+                    async move { Ok(meta.idle_for < TRUSTED || connection.ping().await.is_ok()) },
+                )
+            })
+            // Living orders are in memory, where to go to a page costs little more than to go
+            // to the next one.
+            .connect_with(options(url)?.options([("random_page_cost", "1.1")]))
             .await?;
-        Ok(Self { pool })
+        let sealer = PgPoolOptions::new().max_connections(1).connect_lazy_with(options(url)?);
+        Ok(Self { pool, sealer, gate: Gate::new(connections, ACQUIRE_TIMEOUT) })
+    }
+
+    /// A connection for a task of its own.
+    fn connection(&self) -> impl Future<Output = Result<PoolConnection<Postgres>>> + use<> {
+        let pool = self.pool.clone();
+        async move { Ok(pool.acquire().await?) }
+    }
+}
+
+impl Checks for PgStore {
+    fn check(&self, strict: bool) -> BoxStream<'static, Result<Finding>> {
+        let pool = self.pool.clone();
+        check::check::<Postgres, _>(strict, self.gate.clone(), move || {
+            let pool = pool.clone();
+            async move { Ok(pool.acquire().await?) }
+        })
+    }
+}
+
+#[async_trait]
+impl Health for PgStore {
+    async fn ready(&self) -> Result<()> {
+        health::check_migrations(&MIGRATOR, &mut *self.pool.acquire().await?).await
+    }
+
+    fn pools(&self) -> Vec<PoolUse> {
+        vec![health::pool_use("all", &self.pool)]
     }
 }
 
@@ -53,6 +106,7 @@ impl Store for PgStore {
     }
 
     async fn close(&self) {
+        self.sealer.close().await;
         self.pool.close().await;
     }
 }
@@ -108,6 +162,7 @@ where
                     && matches!(error.code().as_deref(), Some("40001" | "40P01")) =>
             {
                 tracing::debug!(attempt, %error, "tried again");
+                metrics::counter!(RETRIES).increment(1);
                 tokio::time::sleep(Duration::from_millis(rand::random_range(
                     1..=10 * u64::from(attempt),
                 )))
@@ -130,12 +185,17 @@ impl Dialect for Postgres {
         sql.push_bind(text);
     }
 
+    fn push_key(sql: &mut QueryBuilder<Self>, text: &str) {
+        Self::push_text(sql, text);
+    }
+
     fn push_instant(sql: &mut QueryBuilder<Self>, at: DateTime<Utc>) {
         sql.push_bind(at);
     }
 
-    fn push_texts(sql: &mut QueryBuilder<Self>, texts: Vec<&str>) {
-        sql.push("(SELECT unnest(").push_bind(texts).push("))");
+    fn push_among(sql: &mut QueryBuilder<Self>, texts: Vec<&str>) {
+        // Of an array the planner knows how many texts there are, of unnest not.
+        sql.push(" = ANY (").push_bind(texts).push(")");
     }
 
     fn push_rows(sql: &mut QueryBuilder<Self>, rows: Vec<[Option<&str>; 3]>) {
@@ -143,5 +203,34 @@ impl Dialect for Postgres {
         sql.push("unnest(").push_bind(column(0));
         sql.push(", ").push_bind(column(1));
         sql.push(", ").push_bind(column(2)).push(") r (a, b, c)");
+    }
+
+    fn push_integer(sql: &mut QueryBuilder<Self>, number: i64) {
+        sql.push_bind(number);
+    }
+
+    fn push_like(sql: &mut QueryBuilder<Self>, pattern: &str) {
+        sql.push(" LIKE ").push_bind(search::like(pattern));
+    }
+
+    fn push_json(sql: &mut QueryBuilder<Self>, json: &str) {
+        sql.push_bind(json).push("::jsonb");
+    }
+
+    fn push_merged(sql: &mut QueryBuilder<Self>, column: &str, json: &str) {
+        sql.push(column).push(" || ");
+        Self::push_json(sql, json);
+    }
+
+    fn push_new_state(
+        sql: &mut QueryBuilder<Self>,
+        _controller_id: &str,
+        at: DateTime<Utc>,
+        state: &str,
+        suspended: &str,
+    ) {
+        sql.push(format_args!("effective_state({state}, {suspended}, a.scheduled_for, "));
+        Self::push_instant(sql, at);
+        sql.push(")");
     }
 }

@@ -1,15 +1,17 @@
 //! Orders on PostgreSQL. One statement selects, locks, changes and audits.
 
 use async_trait::async_trait;
+use sqlx::pool::PoolConnection;
 use sqlx::{Connection, PgConnection, Postgres, QueryBuilder};
 
+use super::settle::{Lock, Settled};
 use super::{PgStore, retrying};
-use crate::model::order::Action;
+use crate::model::action::Action;
 use crate::model::selection::Selection;
-use crate::store::sql::{
-    Dialect, marking_effects, push_affected, push_assignments, push_chosen, push_details,
-    push_preview,
+use crate::store::sql::change::{
+    concerns_runner, push_affected, push_assignments, push_details, push_preview,
 };
+use crate::store::sql::{Dialect, plans_alike, push_chosen};
 use crate::store::{Change, Changed, Error, Orders, Preview, Result, preview};
 
 /// How often a transaction looks again at orders that changed while it waited for them. Each
@@ -27,32 +29,37 @@ impl Orders for PgStore {
     }
 
     async fn change_orders(&self, change: &Change) -> Result<Changed> {
+        let lock = Lock::of_a_call();
         retrying(|| async {
-            let mut connection = self.pool.acquire().await?;
-            // The common case is a single statement, which is a transaction of its own.
-            if let Some(changed) = apply(&mut connection, change).await? {
-                return Ok(changed);
+            let connection = self.pool.acquire().await?;
+            match apply_once(connection, change, lock).await {
+                Ok(changed) => Ok(changed),
+                Err(error) => Ok(match self.settle(lock, &change.audit, error).await? {
+                    Settled { affected: 0, .. } => Changed::NoOrders,
+                    Settled { audit_log_id, affected } => {
+                        Changed::Done { audit_log_id, affected: affected.unsigned_abs() }
+                    }
+                }),
             }
-            let mut transaction = connection.begin().await?;
-            for _ in 0..LOOKS {
-                if let Some(changed) = apply(&mut transaction, change).await? {
-                    transaction.commit().await?;
-                    return Ok(changed);
-                }
-            }
-            Err(Error::Unavailable(sqlx::Error::Protocol(
-                "the selected orders keep changing".into(),
-            )))
         })
         .await
     }
 
-    async fn preview(&self, selection: &Selection, action: Action, limit: u32) -> Result<Preview> {
+    async fn preview(&self, selection: &Selection, action: &Action, limit: u32) -> Result<Preview> {
         let mut sql = QueryBuilder::<Postgres>::new("WITH ");
         push_chosen(&mut sql, selection);
         push_affected(&mut sql, selection, action);
         push_preview(&mut sql, limit);
-        preview(sql.build_query_as().fetch_all(&self.pool).await?)
+        let query = sql.build_query_as().persistent(plans_alike(selection));
+        preview(action, query.fetch_all(&self.pool).await?)
+    }
+
+    async fn plan(&self, selection: &Selection, action: &Action) -> Result<Vec<String>> {
+        let mut sql = QueryBuilder::<Postgres>::new("EXPLAIN WITH ");
+        push_chosen(&mut sql, selection);
+        push_affected(&mut sql, selection, action);
+        push_preview(&mut sql, 0);
+        Ok(sql.build_query_scalar().fetch_all(&self.pool).await?)
     }
 }
 
@@ -63,12 +70,36 @@ struct Verdict {
     audit_log_id: Option<i64>,
 }
 
+/// Selects, changes and audits in one transaction.
+async fn apply_once(
+    mut connection: PoolConnection<Postgres>,
+    change: &Change,
+    lock: Lock,
+) -> Result<Changed> {
+    // The common case is a single statement, which is a transaction of its own.
+    if let Some(changed) = apply(&mut connection, change, lock).await? {
+        return Ok(changed);
+    }
+    let mut transaction = connection.begin().await?;
+    for _ in 0..LOOKS {
+        if let Some(changed) = apply(&mut transaction, change, lock).await? {
+            transaction.commit().await?;
+            return Ok(changed);
+        }
+    }
+    Err(Error::Unavailable(sqlx::Error::Protocol("the selected orders keep changing".into())))
+}
+
 /// Selects, locks, changes and audits in one statement; `None`: it did nothing, since a chosen
 /// order changed between the statement's snapshot and the lock.
 ///
 /// Orders are judged as the snapshot shows them, and only if each of them is still so once it
 /// is locked: then the statement has the effect it would have alone.
-async fn apply(connection: &mut PgConnection, change: &Change) -> Result<Option<Changed>> {
+async fn apply(
+    connection: &mut PgConnection,
+    change: &Change,
+    lock: Lock,
+) -> Result<Option<Changed>> {
     let Change { selection, action, max_orders, sigkill_after, audit } = change;
     let controller_id = selection.controller_id.as_str();
     let max_orders = max_orders.map(|max| i64::try_from(max).unwrap_or(i64::MAX));
@@ -77,15 +108,16 @@ async fn apply(connection: &mut PgConnection, change: &Change) -> Result<Option<
     push_chosen(&mut sql, selection);
     sql.push(
         ", locked AS MATERIALIZED (SELECT (o.workflow_path, o.workflow_version_id, o.state, \
-         o.suspended, o.mark, o.kill_requested, o.scheduled_for) IS NOT DISTINCT FROM \
+         o.suspended, o.mark, o.kill_requested, o.scheduled_for, o.reason, \
+         o.remove_when_terminated) IS NOT DISTINCT FROM \
          (c.workflow_path, c.workflow_version_id, c.state, c.suspended, c.mark, \
-         c.kill_requested, c.scheduled_for) AS same \
+         c.kill_requested, c.scheduled_for, c.reason, c.remove_when_terminated) AS same \
          FROM chosen c JOIN orders o ON o.order_id = c.order_id WHERE o.controller_id = ",
     );
-    Postgres::push_text(&mut sql, controller_id);
+    Postgres::push_key(&mut sql, controller_id);
     // In the order of the key, so that two calls that want the same orders do not deadlock.
     sql.push(" ORDER BY o.order_id FOR NO KEY UPDATE OF o)");
-    push_affected(&mut sql, selection, *action);
+    push_affected(&mut sql, selection, action);
     sql.push(
         ", gate AS MATERIALIZED (SELECT (SELECT count(*) FROM affected) AS affected, \
          (SELECT count(*) FROM chosen) <> (SELECT count(*) FROM locked WHERE same) AS stale), \
@@ -106,14 +138,16 @@ async fn apply(connection: &mut PgConnection, change: &Change) -> Result<Option<
     sql.push_bind(audit.client_address.as_deref()).push(", ");
     sql.push_bind(audit.created).push(" FROM gate g WHERE NOT g.stale AND g.affected <= ");
     sql.push_bind(max_orders.unwrap_or(i64::MAX));
+    sql.push(" AND pg_try_advisory_xact_lock_shared(").push_bind(lock.0).push(")");
     // Whatever joins `audit` happens only if the gate is open.
     sql.push(" RETURNING id), changed AS (UPDATE orders AS o SET ");
-    push_assignments(&mut sql, selection.now, selection.now + *sigkill_after);
+    push_assignments(&mut sql, action, selection.now, selection.now + *sigkill_after);
     sql.push(" FROM affected a, audit WHERE o.order_id = a.order_id AND o.controller_id = ");
-    Postgres::push_text(&mut sql, controller_id);
+    Postgres::push_key(&mut sql, controller_id);
     sql.push("), details AS (");
     push_details(
         &mut sql,
+        action,
         controller_id,
         selection.now,
         |sql| {
@@ -125,14 +159,15 @@ async fn apply(connection: &mut PgConnection, change: &Change) -> Result<Option<
         ") SELECT g.stale, g.affected, (SELECT id FROM audit) AS audit_log_id, \
          (SELECT count(*) FROM (SELECT pg_notify('joc_orders_marks', ",
     );
-    Postgres::push_text(&mut sql, controller_id);
+    Postgres::push_key(&mut sql, controller_id);
     sql.push(format_args!(
-        ") FROM audit WHERE EXISTS (SELECT 1 FROM affected a WHERE a.effect IN ({})) OFFSET 0) n) \
+        ") FROM audit WHERE EXISTS (SELECT 1 FROM affected a WHERE {}) OFFSET 0) n) \
          AS notified FROM gate g",
-        marking_effects()
+        concerns_runner(action)
     ));
 
-    let verdict: Verdict = sql.build_query_as().fetch_one(connection).await?;
+    let query = sql.build_query_as().persistent(plans_alike(selection));
+    let verdict: Verdict = query.fetch_one(connection).await?;
     let affected = verdict.affected.unsigned_abs();
     Ok(match verdict.audit_log_id {
         _ if verdict.stale => None,

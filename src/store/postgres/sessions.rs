@@ -17,7 +17,8 @@ impl Sessions for PgStore {
         expires: DateTime<Utc>,
     ) -> Result<()> {
         sqlx::query!(
-            "WITH ended AS (DELETE FROM sessions WHERE expires <= $3)
+            "WITH ended AS (DELETE FROM sessions WHERE expires <= $3),
+                 shortened AS (UPDATE sessions SET expires = $4 WHERE expires > $4)
              INSERT INTO sessions (token_hash, account, created, expires) VALUES ($1, $2, $3, $4)",
             token_hash,
             account,

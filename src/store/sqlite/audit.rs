@@ -1,36 +1,56 @@
 //! The audit trail on SQLite.
 
 use async_trait::async_trait;
+use futures_util::stream::BoxStream;
+use sqlx::{QueryBuilder, SqliteConnection};
 
 use super::SqliteStore;
-use crate::model::audit::{AuditEntry, Outcome};
+use crate::model::audit::{AuditEntry, AuditFilter, Outcome};
+use crate::model::permission::Extent;
 use crate::model::window::iso;
-use crate::store::{Audit, Result, Touch};
+use crate::store::sql::audit::{push_details, push_entries};
+use crate::store::{Audit, Detail, Entry, Result, Touch, rows};
+
+/// Writes an entry about `affected` orders and gives its id.
+pub(super) async fn insert(
+    connection: &mut SqliteConnection,
+    entry: &AuditEntry,
+    outcome: Outcome,
+    affected: u64,
+) -> Result<i64> {
+    let (category, outcome) = (entry.category.as_str(), outcome.as_str());
+    let (affected, created) = (affected.cast_signed(), iso(&entry.created));
+    let id = sqlx::query_scalar!(
+        "INSERT INTO audit_logs (controller_id, account, request, parameters, category,
+             comment, time_spent, ticket_link, outcome, affected, request_id, client_address,
+             created)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) RETURNING id",
+        entry.controller_id,
+        entry.account,
+        entry.request,
+        entry.parameters,
+        category,
+        entry.comment,
+        entry.time_spent,
+        entry.ticket_link,
+        outcome,
+        affected,
+        entry.request_id,
+        entry.client_address,
+        created,
+    );
+    Ok(id.fetch_one(connection).await?)
+}
 
 #[async_trait]
 impl Audit for SqliteStore {
     async fn record(&self, entry: &AuditEntry, outcome: Outcome) -> Result<()> {
-        let created = iso(&entry.created);
-        let (category, outcome) = (entry.category.as_str(), outcome.as_str());
-        sqlx::query!(
-            "INSERT INTO audit_logs (controller_id, account, request, parameters, category,
-                 comment, time_spent, ticket_link, outcome, request_id, client_address, created)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
-            entry.controller_id,
-            entry.account,
-            entry.request,
-            entry.parameters,
-            category,
-            entry.comment,
-            entry.time_spent,
-            entry.ticket_link,
-            outcome,
-            entry.request_id,
-            entry.client_address,
-            created,
-        )
-        .execute(&self.writer)
-        .await?;
+        let entry = entry.clone();
+        self.shared
+            .run(move |connection| {
+                Box::pin(async move { insert(connection, &entry, outcome, 0).await })
+            })
+            .await?;
         Ok(())
     }
 
@@ -47,5 +67,21 @@ impl Audit for SqliteStore {
             order_id,
         );
         Ok(touches.fetch_all(&self.readers).await?)
+    }
+
+    fn entries(
+        &self,
+        filter: &AuditFilter,
+        limit: Option<u64>,
+    ) -> BoxStream<'static, Result<Entry>> {
+        let mut sql = QueryBuilder::new("");
+        push_entries(&mut sql, filter, limit);
+        rows::stream(self.gate.clone(), self.reader(), sql)
+    }
+
+    fn details(&self, audit_log_id: i64, extent: &Extent) -> BoxStream<'static, Result<Detail>> {
+        let mut sql = QueryBuilder::new("");
+        push_details(&mut sql, audit_log_id, extent);
+        rows::stream(self.gate.clone(), self.reader(), sql)
     }
 }

@@ -1,27 +1,40 @@
 //! The store over an SQLite file: one connection that writes, several that read, and its
 //! dialect.
 
+use std::future::Future;
 use std::str::FromStr;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use futures_util::stream::BoxStream;
 use sqlx::migrate::Migrator;
+use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{
     Sqlite, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool,
-    SqlitePoolOptions, SqliteSynchronous,
+    SqlitePoolOptions,
 };
 use sqlx::{AssertSqlSafe, Connection, QueryBuilder, Transaction};
 
+use self::writer::Writer;
+use crate::model::finding::Finding;
 use crate::model::window::iso;
-use crate::store::sql::Dialect;
-use crate::store::{Error, Import, Migration, Result, Store};
+use crate::store::check::{self, Checks};
+use crate::store::rows::Gate;
+use crate::store::sql::{Dialect, search};
+use crate::store::{Error, Health, Import, Migration, PoolUse, Result, Store, health};
 
 mod accounts;
+mod add;
 mod audit;
+mod copy;
 mod import;
+mod list;
 mod orders;
+mod seals;
 mod sessions;
+mod workflows;
+mod writer;
 
 static MIGRATOR: Migrator = sqlx::migrate!("migrations/sqlite");
 
@@ -33,26 +46,84 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) struct SqliteStore {
     writer: SqlitePool,
     readers: SqlitePool,
+    /// The connection that reads what is sealed, beside those of the calls.
+    sealer: SqlitePool,
+    /// Before the readers, for long results.
+    gate: Gate,
+    /// What goes through here may share a transaction with others.
+    shared: Writer,
 }
 
 impl SqliteStore {
     /// Opens the file, made if it is not there, and brings the schema up to date.
     pub(super) async fn open(url: &str, connections: u32) -> Result<Self> {
         migrate(url, None).await?;
+        optimize(&mut connect(url).await?).await?;
         let options = options(url)?;
         let pool = |connections| {
             SqlitePoolOptions::new()
                 .max_connections(connections)
                 .acquire_timeout(TIMEOUT)
+                // A connection to a file does not go away.
+                .test_before_acquire(false)
                 .after_connect(|connection, _| Box::pin(shadow_clock(connection)))
+                // SQLite ends a transaction by itself when the disk is full, and sqlx, which
+                // does not know, would begin no other one on the connection.
+                .before_acquire(|connection, _| {
+                    let is_free = !connection.is_in_transaction();
+                    Box::pin(async move { Ok(is_free) })
+                })
                 .connect_with(options.clone())
         };
-        Ok(Self { writer: pool(1).await?, readers: pool(connections).await? })
+        let (writer, readers) = (pool(1).await?, pool(connections).await?);
+        let sealer = SqlitePoolOptions::new().max_connections(1).connect_lazy_with(options.clone());
+        let gate = Gate::new(connections, TIMEOUT);
+        Ok(Self { shared: Writer::start(writer.clone()), writer, readers, sealer, gate })
+    }
+
+    /// A connection for a task of its own that reads.
+    fn reader(&self) -> impl Future<Output = Result<PoolConnection<Sqlite>>> + use<> {
+        let readers = self.readers.clone();
+        async move { Ok(readers.acquire().await?) }
+    }
+
+    /// A connection for a task of its own that reads, with its clock at an instant.
+    fn reader_at(
+        &self,
+        at: DateTime<Utc>,
+    ) -> impl Future<Output = Result<PoolConnection<Sqlite>>> + use<> {
+        let reader = self.reader();
+        async move {
+            let mut connection = reader.await?;
+            set_clock(&mut connection, at).await?;
+            Ok(connection)
+        }
     }
 
     /// A transaction that writes: it holds the file's write lock from its beginning.
     async fn begin_writing(&self) -> Result<Transaction<'static, Sqlite>> {
         Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+    }
+}
+
+impl Checks for SqliteStore {
+    fn check(&self, strict: bool) -> BoxStream<'static, Result<Finding>> {
+        let readers = self.readers.clone();
+        check::check::<Sqlite, _>(strict, self.gate.clone(), move || {
+            let readers = readers.clone();
+            async move { Ok(readers.acquire().await?) }
+        })
+    }
+}
+
+#[async_trait]
+impl Health for SqliteStore {
+    async fn ready(&self) -> Result<()> {
+        health::check_migrations(&MIGRATOR, &mut *self.readers.acquire().await?).await
+    }
+
+    fn pools(&self) -> Vec<PoolUse> {
+        vec![health::pool_use("read", &self.readers), health::pool_use("write", &self.writer)]
     }
 }
 
@@ -63,7 +134,13 @@ impl Store for SqliteStore {
     }
 
     async fn close(&self) {
+        self.sealer.close().await;
         self.readers.close().await;
+        if let Ok(mut connection) = self.writer.acquire().await
+            && let Err(error) = optimize(&mut connection).await
+        {
+            tracing::warn!(%error, "statistics were not renewed");
+        }
         self.writer.close().await;
     }
 }
@@ -74,20 +151,36 @@ fn options(url: &str) -> Result<SqliteConnectOptions> {
             "expected a file: every connection would see another memory".into(),
         ));
     }
-    let options =
-        SqliteConnectOptions::from_str(url).map_err(|error| Error::Url(error.to_string()))?;
+    let invalid = |error: sqlx::Error| Error::Url(error.to_string());
+    let (url, synchronous) = split_synchronous(url);
+    let options = SqliteConnectOptions::from_str(&url).map_err(invalid)?;
     Ok(options
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
+        .synchronous(synchronous.parse().map_err(invalid)?)
         .foreign_keys(true)
         .busy_timeout(TIMEOUT)
-        .pragma("temp_store", "MEMORY"))
+        // What does not fit into its cache goes to a file, however many orders a call affects.
+        .pragma("temp_store", "FILE"))
+}
+
+/// The URL without its parameter `synchronous`, and that: `full` unless it is given.
+fn split_synchronous(url: &str) -> (String, &str) {
+    let (file, parameters) = url.split_once('?').unwrap_or((url, ""));
+    let mut synchronous = "full";
+    let others = parameters.split('&').filter(|parameter| {
+        let value = parameter.strip_prefix("synchronous=");
+        synchronous = value.unwrap_or(synchronous);
+        value.is_none() && !parameter.is_empty()
+    });
+    let others = others.collect::<Vec<_>>().join("&");
+    (if others.is_empty() { file.into() } else { format!("{file}?{others}") }, synchronous)
 }
 
 /// Puts a clock of the connection's own before that of the schema, and with it a copy of the
 /// schema's `orders_effective`: the one rule, asked for the instant of a request. The
-/// connection also gets a table for the orders that a call affects.
+/// connection also gets a table for the orders that a call affects, with statistics that say it
+/// is small: else a call would look up each order of the controller in it.
 async fn shadow_clock(connection: &mut SqliteConnection) -> sqlx::Result<()> {
     let view: String =
         sqlx::query_scalar("SELECT sql FROM main.sqlite_schema WHERE name = 'orders_effective'")
@@ -98,10 +191,20 @@ async fn shadow_clock(connection: &mut SqliteConnection) -> sqlx::Result<()> {
         "CREATE TEMP TABLE clock (now TEXT); INSERT INTO temp.clock VALUES (NULL); {view};
          CREATE TEMP TABLE affected (order_id TEXT PRIMARY KEY, workflow_path TEXT,
              workflow_version_id TEXT, folder TEXT, effective_state TEXT, via_parent TEXT,
-             effect TEXT) WITHOUT ROWID;"
+             effect TEXT) WITHOUT ROWID;
+         INSERT INTO temp.affected (order_id) VALUES ('');
+         ANALYZE temp.affected;
+         DELETE FROM temp.affected;"
     )))
     .execute(connection)
     .await?;
+    Ok(())
+}
+
+/// Renews the statistics that have become stale, without which SQLite takes indexes that fit
+/// for ones that do not. It looks at a sample of each table and takes milliseconds.
+async fn optimize(connection: &mut SqliteConnection) -> Result<()> {
+    sqlx::query("PRAGMA optimize = 0x10002").execute(connection).await?;
     Ok(())
 }
 
@@ -113,6 +216,11 @@ async fn set_clock(connection: &mut SqliteConnection, at: DateTime<Utc>) -> Resu
 
 async fn connect(url: &str) -> Result<SqliteConnection> {
     Ok(SqliteConnection::connect_with(&options(url)?).await?)
+}
+
+/// See [`super::exists`].
+pub(super) fn exists(url: &str) -> Result<bool> {
+    Ok(options(url)?.get_filename().exists())
 }
 
 /// See [`super::migrate`].
@@ -153,17 +261,50 @@ impl Dialect for Sqlite {
         sql.push_bind(text.to_owned());
     }
 
+    fn push_key(sql: &mut QueryBuilder<Self>, text: &str) {
+        sql.push("(SELECT ").push_bind(text.to_owned()).push(")");
+    }
+
     fn push_instant(sql: &mut QueryBuilder<Self>, at: DateTime<Utc>) {
         sql.push_bind(iso(&at));
     }
 
-    fn push_texts(sql: &mut QueryBuilder<Self>, texts: Vec<&str>) {
-        sql.push("(SELECT value FROM json_each(").push_bind(json(&texts)).push("))");
+    fn push_among(sql: &mut QueryBuilder<Self>, texts: Vec<&str>) {
+        sql.push(" IN (SELECT value FROM json_each(").push_bind(json(&texts)).push("))");
     }
 
     fn push_rows(sql: &mut QueryBuilder<Self>, rows: Vec<[Option<&str>; 3]>) {
         sql.push("(SELECT value ->> 0 AS a, value ->> 1 AS b, value ->> 2 AS c FROM json_each(");
         sql.push_bind(json(&rows)).push(")) r");
+    }
+
+    fn push_integer(sql: &mut QueryBuilder<Self>, number: i64) {
+        sql.push_bind(number);
+    }
+
+    fn push_like(sql: &mut QueryBuilder<Self>, pattern: &str) {
+        sql.push(" GLOB ").push_bind(search::glob(pattern));
+    }
+
+    fn push_json(sql: &mut QueryBuilder<Self>, json: &str) {
+        sql.push_bind(json.to_owned());
+    }
+
+    fn push_merged(sql: &mut QueryBuilder<Self>, column: &str, json: &str) {
+        sql.push("json_patch(").push(column).push(", ").push_bind(json.to_owned()).push(")");
+    }
+
+    fn push_new_state(
+        sql: &mut QueryBuilder<Self>,
+        controller_id: &str,
+        _at: DateTime<Utc>,
+        _state: &str,
+        _suspended: &str,
+    ) {
+        // The rule is in the view alone, and the order is changed already.
+        sql.push("(SELECT o.effective_state FROM orders_effective o WHERE o.controller_id = ");
+        Self::push_key(sql, controller_id);
+        sql.push(" AND o.order_id = a.order_id)");
     }
 }
 

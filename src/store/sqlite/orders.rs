@@ -2,16 +2,15 @@
 //! come between selecting, changing and auditing.
 
 use async_trait::async_trait;
-use sqlx::{QueryBuilder, Sqlite};
+use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
 use super::{SqliteStore, set_clock};
-use crate::model::audit::Outcome;
-use crate::model::order::Action;
+use crate::model::action::Action;
+use crate::model::audit::AuditEntry;
 use crate::model::selection::Selection;
 use crate::model::window::iso;
-use crate::store::sql::{
-    Dialect, push_affected, push_assignments, push_chosen, push_details, push_preview,
-};
+use crate::store::sql::change::{push_affected, push_assignments, push_details, push_preview};
+use crate::store::sql::{Dialect, push_chosen};
 use crate::store::{Change, Changed, Orders, Preview, Result, preview};
 
 #[async_trait]
@@ -25,74 +24,97 @@ impl Orders for SqliteStore {
     }
 
     async fn change_orders(&self, change: &Change) -> Result<Changed> {
-        let Change { selection, action, max_orders, sigkill_after, audit } = change;
-        let controller_id = selection.controller_id.as_str();
-        let mut transaction = self.begin_writing().await?;
-        set_clock(&mut transaction, selection.now).await?;
-
-        sqlx::query("DELETE FROM temp.affected").execute(&mut *transaction).await?;
-        let mut sql = QueryBuilder::<Sqlite>::new("INSERT INTO temp.affected WITH ");
-        push_chosen(&mut sql, selection);
-        push_affected(&mut sql, selection, *action);
-        sql.push(
-            " SELECT order_id, workflow_path, workflow_version_id, folder, effective_state, \
-             via_parent, effect FROM affected",
-        );
-        let affected = sql.build().execute(&mut *transaction).await?.rows_affected();
-        if max_orders.is_some_and(|max| affected > max) {
-            return Ok(Changed::TooMany { affected });
-        }
-
-        if affected > 0 {
-            let mut sql = QueryBuilder::<Sqlite>::new("UPDATE orders AS o SET ");
-            push_assignments(&mut sql, selection.now, selection.now + *sigkill_after);
-            sql.push(" FROM temp.affected a WHERE o.order_id = a.order_id AND o.controller_id = ");
-            Sqlite::push_text(&mut sql, controller_id);
-            sql.build().execute(&mut *transaction).await?;
-        }
-        let outcome = if affected > 0 { Outcome::Done } else { Outcome::NoOrders }.as_str();
-        let (category, count) = (audit.category.as_str(), affected.cast_signed());
-        let created = iso(&audit.created);
-        let audit_log_id = sqlx::query_scalar!(
-            "INSERT INTO audit_logs (controller_id, account, request, parameters, category,
-                 comment, time_spent, ticket_link, outcome, affected, request_id, client_address,
-                 created)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) RETURNING id",
-            audit.controller_id,
-            audit.account,
-            audit.request,
-            audit.parameters,
-            category,
-            audit.comment,
-            audit.time_spent,
-            audit.ticket_link,
-            outcome,
-            count,
-            audit.request_id,
-            audit.client_address,
-            created,
-        )
-        .fetch_one(&mut *transaction)
-        .await?;
-        if affected > 0 {
-            let mut sql = QueryBuilder::<Sqlite>::new("");
-            let id = |sql: &mut QueryBuilder<Sqlite>| {
-                sql.push_bind(audit_log_id);
-            };
-            push_details(&mut sql, controller_id, selection.now, id, "");
-            sql.build().execute(&mut *transaction).await?;
-        }
-        transaction.commit().await?;
-        Ok(if affected > 0 { Changed::Done { audit_log_id, affected } } else { Changed::NoOrders })
+        let change = change.clone();
+        self.shared.run(move |connection| Box::pin(apply(connection, change))).await
     }
 
-    async fn preview(&self, selection: &Selection, action: Action, limit: u32) -> Result<Preview> {
+    async fn preview(&self, selection: &Selection, action: &Action, limit: u32) -> Result<Preview> {
         let mut connection = self.readers.acquire().await?;
         set_clock(&mut connection, selection.now).await?;
         let mut sql = QueryBuilder::<Sqlite>::new("WITH ");
         push_chosen(&mut sql, selection);
         push_affected(&mut sql, selection, action);
         push_preview(&mut sql, limit);
-        preview(sql.build_query_as().fetch_all(&mut *connection).await?)
+        preview(action, sql.build_query_as().fetch_all(&mut *connection).await?)
     }
+
+    async fn plan(&self, selection: &Selection, action: &Action) -> Result<Vec<String>> {
+        let mut sql = QueryBuilder::<Sqlite>::new("EXPLAIN QUERY PLAN WITH ");
+        push_chosen(&mut sql, selection);
+        push_affected(&mut sql, selection, action);
+        push_preview(&mut sql, 0);
+        let steps: Vec<(i64, i64, i64, String)> =
+            sql.build_query_as().fetch_all(&self.readers).await?;
+        Ok(steps.into_iter().map(|(_, _, _, step)| step).collect())
+    }
+}
+
+/// Each text has several statements, since to hand one to SQLite's thread and to wait for it takes
+/// about as long as the statement.
+async fn apply(connection: &mut SqliteConnection, change: Change) -> Result<Changed> {
+    let Change { selection, action, max_orders, sigkill_after, audit } = &change;
+    let controller_id = selection.controller_id.as_str();
+
+    let mut sql = QueryBuilder::<Sqlite>::new("UPDATE temp.clock SET now = ");
+    Sqlite::push_instant(&mut sql, selection.now);
+    sql.push("; DELETE FROM temp.affected; INSERT INTO temp.affected WITH ");
+    push_chosen(&mut sql, selection);
+    push_affected(&mut sql, selection, action);
+    sql.push(
+        " SELECT order_id, workflow_path, workflow_version_id, folder, effective_state, \
+         via_parent, effect FROM affected; ",
+    );
+    if let Some(max) = max_orders {
+        sql.push("SELECT count(*) FROM temp.affected");
+        let affected: i64 = sql.build_query_scalar().fetch_one(&mut *connection).await?;
+        let affected = affected.unsigned_abs();
+        if affected > *max {
+            return Ok(Changed::TooMany { affected });
+        }
+        sql = QueryBuilder::new("");
+    }
+
+    sql.push("UPDATE orders AS o SET ");
+    push_assignments(&mut sql, action, selection.now, selection.now + *sigkill_after);
+    sql.push(" FROM temp.affected a WHERE o.order_id = a.order_id AND o.controller_id = ");
+    Sqlite::push_key(&mut sql, controller_id);
+    sql.push("; ");
+    push_entry(&mut sql, audit);
+    sql.push("; ");
+    // An entry's id is the table's rowid, and the last one is the greatest.
+    let id = |sql: &mut QueryBuilder<Sqlite>| {
+        sql.push("(SELECT max(id) FROM audit_logs)");
+    };
+    push_details(&mut sql, action, controller_id, selection.now, id, "");
+    // To its end, which is after the row of the entry.
+    let entries: Vec<(i64, i64)> = sql.build_query_as().fetch_all(connection).await?;
+    Ok(match entries.first() {
+        Some((audit_log_id, affected)) if *affected > 0 => {
+            Changed::Done { audit_log_id: *audit_log_id, affected: affected.unsigned_abs() }
+        }
+        _ => Changed::NoOrders,
+    })
+}
+
+/// Adds the insert of the audit entry, which gives its id and how many orders are affected.
+fn push_entry(sql: &mut QueryBuilder<Sqlite>, audit: &AuditEntry) {
+    sql.push(
+        "INSERT INTO audit_logs (controller_id, account, request, parameters, category, comment, \
+         time_spent, ticket_link, request_id, client_address, created, outcome, affected) SELECT ",
+    );
+    let mut values = sql.separated(", ");
+    values.push_bind(audit.controller_id.clone());
+    values.push_bind(audit.account.clone());
+    values.push_bind(audit.request.clone());
+    values.push_bind(audit.parameters.clone());
+    values.push_bind(audit.category.as_str());
+    values.push_bind(audit.comment.clone());
+    values.push_bind(audit.time_spent);
+    values.push_bind(audit.ticket_link.clone());
+    values.push_bind(audit.request_id.clone());
+    values.push_bind(audit.client_address.clone());
+    values.push_bind(iso(&audit.created));
+    values.push("iif(count(*) > 0, 'DONE', 'NO_ORDERS')");
+    values.push("count(*)");
+    sql.push(" FROM temp.affected RETURNING id, affected");
 }

@@ -1,12 +1,18 @@
 //! Sessions on SQLite.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use tracing::Instrument;
 
 use super::SqliteStore;
 use crate::model::permission::Principal;
 use crate::model::window::iso;
 use crate::store::{GrantRow, Result, Sessions, principal};
+
+/// How long a call waits for its session to be prolonged.
+const PATIENCE: Duration = Duration::from_millis(50);
 
 #[async_trait]
 impl Sessions for SqliteStore {
@@ -20,6 +26,9 @@ impl Sessions for SqliteStore {
         let (now, expires) = (iso(&now), iso(&expires));
         let mut transaction = self.begin_writing().await?;
         sqlx::query!("DELETE FROM sessions WHERE expires <= ?1", now)
+            .execute(&mut *transaction)
+            .await?;
+        sqlx::query!("UPDATE sessions SET expires = ?1 WHERE expires > ?1", expires)
             .execute(&mut *transaction)
             .await?;
         sqlx::query!(
@@ -41,18 +50,15 @@ impl Sessions for SqliteStore {
         now: DateTime<Utc>,
         expires: DateTime<Utc>,
     ) -> Result<Option<Principal>> {
-        let mut transaction = self.begin_writing().await?;
         let (now, expires) = (iso(&now), iso(&expires));
+        let mut reader = self.readers.acquire().await?;
         let account = sqlx::query_scalar!(
-            "UPDATE sessions SET expires = ?3
-             WHERE token_hash = ?1 AND expires > ?2
-                 AND account IN (SELECT a.account FROM accounts a WHERE NOT a.disabled)
-             RETURNING account",
+            "SELECT s.account FROM sessions s JOIN accounts a ON a.account = s.account
+             WHERE s.token_hash = ?1 AND s.expires > ?2 AND NOT a.disabled",
             token_hash,
             now,
-            expires,
         )
-        .fetch_optional(&mut *transaction)
+        .fetch_optional(&mut *reader)
         .await?;
         let Some(account) = account else {
             return Ok(None);
@@ -68,9 +74,10 @@ impl Sessions for SqliteStore {
                ORDER BY r.role, p.permission, p.controller_id, f.folder"#,
             account,
         )
-        .fetch_all(&mut *transaction)
+        .fetch_all(&mut *reader)
         .await?;
-        transaction.commit().await?;
+        drop(reader);
+        self.prolong(token_hash.into(), expires).await;
         Ok(Some(principal(account, grants)))
     }
 
@@ -79,5 +86,32 @@ impl Sessions for SqliteStore {
             .execute(&self.writer)
             .await?;
         Ok(())
+    }
+}
+
+impl SqliteStore {
+    /// Lets a session end later. It holds already, so nobody who calls waits for it until a long
+    /// change is through, and where it cannot be written the session ends when it would have.
+    async fn prolong(&self, token_hash: String, expires: String) {
+        let writer = self.shared.clone();
+        let prolonging = async move {
+            let work = writer.run(move |connection| {
+                Box::pin(async move {
+                    sqlx::query!(
+                        "UPDATE sessions SET expires = ?2 WHERE token_hash = ?1",
+                        token_hash,
+                        expires,
+                    )
+                    .execute(connection)
+                    .await?;
+                    Ok(())
+                })
+            });
+            if let Err(error) = work.await {
+                tracing::warn!(%error, "a session was not prolonged");
+            }
+        };
+        let written = tokio::spawn(prolonging.in_current_span());
+        let _later = tokio::time::timeout(PATIENCE, written).await;
     }
 }

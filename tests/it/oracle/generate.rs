@@ -10,7 +10,7 @@ use proptest::collection::vec;
 use proptest::option::{of, weighted};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::harness::{Order, ROOT, start_time};
 
@@ -26,6 +26,36 @@ pub const ACCOUNTS: &[&[(&str, bool)]] = &[
 ];
 /// The account that is limited to very many folders.
 const MANY: usize = 5;
+/// Whose folders count for an account where it resumes failed orders; `None`: it may not.
+pub const FAILED_AS: &[Option<usize>] = &[Some(0), None, Some(3), Some(4), Some(0), Some(2)];
+
+/// The calls; the last part of their paths.
+const CALLS: &[&str] = &[
+    "cancel",
+    "cancel",
+    "cancel",
+    "cancel",
+    "suspend",
+    "suspend",
+    "suspend",
+    "suspend",
+    "resume",
+    "resume",
+    "resume",
+    "confirm",
+    "continue",
+    "change",
+    "remove_when_terminated",
+];
+const REASONS: &[&str] = &[
+    "DELAYED_AFTER_ERROR",
+    "DELAYING_RETRY",
+    "BETWEEN_CYCLES",
+    "SLEEPING",
+    "FORKED",
+    "WAITING_FOR_LOCK",
+    "SLEEPING_BADLY",
+];
 
 const ROOTS: &[&str] =
     &["a", "a", "a", "a", "ab", "a}", "a%", "a_", "A", "ä", "o'b \"q", "#2026-11-23#P1-eod"];
@@ -78,6 +108,7 @@ const EFFECTIVE: &[&str] = &[
     "FAILED",
     "BLOCKED",
 ];
+const TERMINAL: &[&str] = &["FINISHED", "CANCELLED"];
 /// Instants on the edges of the windows below, and a millisecond before and after.
 const EDGES: &[&str] = &[
     "2026-11-23T12:34:56.789Z",
@@ -122,6 +153,13 @@ pub struct Case {
 /// A request; an empty list is not sent, or sent as an empty list.
 #[derive(Debug, Clone)]
 pub struct Request {
+    /// The last part of the call's path.
+    pub call: &'static str,
+    pub reset: bool,
+    /// Sent where it does not count too.
+    pub priority: i32,
+    pub position: Option<Value>,
+    pub variables: Option<Map<String, Value>>,
     /// How much time passes before it.
     pub pass: TimeDelta,
     /// Index into [`ACCOUNTS`].
@@ -197,17 +235,43 @@ fn scheduled_for() -> impl Strategy<Value = Option<DateTime<Utc>>> {
 fn order() -> impl Strategy<Value = Order> {
     let marks = &["CANCELLING", "SUSPENDING", "RESUMING"][..];
     let flags = (weighted(0.3, select(marks)), prop::bool::weighted(0.2), any::<bool>());
-    (id(), select(WORKFLOWS), version(), select(STATES), scheduled_for(), flags).prop_map(
-        |(order_id, path, version, state, scheduled_for, (mark, suspended, killed))| {
+    let others = (weighted(0.6, select(REASONS)), prop::bool::weighted(0.2));
+    let named = (id(), select(WORKFLOWS), version());
+    (named, select(STATES), scheduled_for(), flags, others).prop_map(
+        |((order_id, path, version), state, scheduled_for, flags, (reason, removed))| {
             // Only what the schema allows.
-            let terminal = matches!(state, "FINISHED" | "CANCELLED");
+            let (mark, suspended, killed) = flags;
+            let terminal = TERMINAL.contains(&state);
             let mark = mark.filter(|_| !terminal);
-            let killed = killed && matches!(mark, Some("CANCELLING" | "SUSPENDING"));
-            let suspended = suspended && !terminal && state != "RUNNING";
-            let workflow = (path.to_owned(), version);
-            Order { order_id, workflow, state, suspended, mark, killed, scheduled_for }
+            Order {
+                order_id,
+                workflow: (path.to_owned(), version),
+                state,
+                suspended: suspended && !terminal && state != "RUNNING",
+                mark,
+                killed: killed && matches!(mark, Some("CANCELLING" | "SUSPENDING")),
+                scheduled_for,
+                reason,
+                remove_when_terminated: removed,
+            }
         },
     )
+}
+
+/// Arguments whose names meet one another and need quotes.
+fn variables() -> impl Strategy<Value = Map<String, Value>> {
+    let name = select(&["a", "a", "b", "ß", "q\"u\\o", "a.b", "$", "0"][..]);
+    let value = prop_oneof![
+        any::<i32>().prop_map(Value::from),
+        any::<bool>().prop_map(Value::from),
+        select(&["", "it's", "\"\\\n", "null", "\u{10fffd}"][..]).prop_map(Value::from),
+        Just(json!(1.5)),
+        Just(json!([{"n": 1, "x\"": "y"}, {}])),
+        Just(json!([])),
+    ];
+    vec((name, value), 0..=3).prop_map(|members| {
+        members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    })
 }
 
 /// A list that is there with this probability.
@@ -237,12 +301,29 @@ fn request() -> impl Strategy<Value = (Request, Vec<Index>)> {
     (
         (0..=2_i64, account, any::<bool>()),
         (list(0.2, id()), vec(any::<Index>(), 0..=6), list(0.25, workflow), folders),
-        list(0.2, select(EFFECTIVE)),
+        (list(0.2, select(EFFECTIVE)), list(0.1, select(TERMINAL))),
         (date(), date(), zone),
         (any::<bool>(), any::<bool>(), order_type),
+        (
+            (select(CALLS), any::<bool>()),
+            any::<i32>(),
+            of(select(vec![json!([0]), json!([2, "then", 0])])),
+            of(variables()),
+        ),
     )
         .prop_map(
-            |((pass, account, verbose), subject, states, dates, (kill, deep, order_type))| {
+            |(
+                (pass, account, verbose),
+                subject,
+                (mut states, terminal),
+                dates,
+                (kill, deep, order_type),
+                ((call, reset), priority, position, variables),
+            )| {
+                // Other calls refuse them, which is soon seen.
+                if call == "remove_when_terminated" || account == 1 {
+                    states.extend(terminal);
+                }
                 let (order_ids, existing, workflow_ids, mut folders) = subject;
                 let (date_from, date_to, time_zone) = dates;
                 let pass = TimeDelta::milliseconds(pass);
@@ -252,6 +333,11 @@ fn request() -> impl Strategy<Value = (Request, Vec<Index>)> {
                     folders.push(("/".into(), None));
                 }
                 let request = Request {
+                    call,
+                    reset,
+                    priority,
+                    position,
+                    variables,
                     pass,
                     account,
                     order_ids,
@@ -294,6 +380,9 @@ impl Request {
             "kill": self.kill,
             "deep": self.deep,
             "orderType": self.order_type,
+            "reset": self.reset,
+            "position": self.position,
+            "variables": self.variables,
         });
         if !self.verbose {
             let empty = |value: &Value| match value {
@@ -302,6 +391,7 @@ impl Request {
             };
             body.as_object_mut().unwrap().retain(|_, value| !empty(value));
         }
+        body["priority"] = json!(self.priority);
         body["controllerId"] = json!(controller);
         body
     }
@@ -315,12 +405,17 @@ impl fmt::Debug for Case {
             let mark = o.mark.unwrap_or_default();
             let suspended = if o.suspended { " suspended" } else { "" };
             let killed = if o.killed { " killed" } else { "" };
-            let (id, state) = (&o.order_id, o.state);
-            write!(f, "\n{id}  {path} {version}  {state}{suspended} {mark}{killed}  {at}")?;
+            let removed = if o.remove_when_terminated { " removed" } else { "" };
+            let (id, state, reason) = (&o.order_id, o.state, o.reason.unwrap_or_default());
+            write!(
+                f,
+                "\n{id}  {path} {version}  {state}{suspended}{removed} {reason} {mark}{killed}  {at}"
+            )?;
         }
         for (i, request) in self.requests.iter().enumerate() {
             let (account, pass) = (account_name(request.account), request.pass);
-            write!(f, "\n{i}: as {account}, {pass} later: {}", request.body("c"))?;
+            let (call, body) = (request.call, request.body("c"));
+            write!(f, "\n{i}: as {account}, {pass} later: {call} {body}")?;
         }
         Ok(())
     }

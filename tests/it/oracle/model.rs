@@ -1,14 +1,43 @@
-//! What a cancel should do, said as plainly as possible: loops over all orders, no ranges of
+//! What the calls should do, said as plainly as possible: loops over all orders, no ranges of
 //! text, no shared code but the resolution of dates, which has tests of its own.
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
 
 use chrono::{DateTime, Utc};
+use joc_orders::model::action::{Action, Situation};
+use joc_orders::model::order::{EffectiveState, Mark};
 use joc_orders::model::window::{Window, iso};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use super::generate::{ACCOUNTS, Request, padded};
+use super::generate::{ACCOUNTS, FAILED_AS, Request, padded};
 use crate::harness::Order;
+
+/// An order, with what only calls set.
+#[derive(Debug, Clone)]
+pub struct Row {
+    pub order: Order,
+    pub priority: i32,
+    pub arguments: Map<String, Value>,
+    pub position: Option<Value>,
+    pub state_since: Option<DateTime<Utc>>,
+}
+
+impl Row {
+    /// As it was inserted.
+    pub fn new(order: &Order) -> Self {
+        let (order, arguments) = (order.clone(), Map::new());
+        Self { order, priority: 0, arguments, position: None, state_since: None }
+    }
+}
+
+impl Deref for Row {
+    type Target = Order;
+
+    fn deref(&self) -> &Order {
+        &self.order
+    }
+}
 
 /// What a request should come to.
 pub enum Expected {
@@ -22,12 +51,25 @@ pub enum Expected {
 pub struct Touch {
     /// As it was.
     pub order: Order,
+    /// As it becomes.
+    pub after: Row,
     effective: &'static str,
+    effective_after: &'static str,
     effect: &'static str,
     via_parent: Option<String>,
 }
 
-pub fn expected(orders: &[Order], request: &Request, now: DateTime<Utc>) -> Expected {
+/// What a client reads when there is nothing to do.
+pub fn nothing_found(request: &Request) -> &'static str {
+    match request.call {
+        "suspend" => "No suspendible orders found.",
+        "resume" => "No resumable orders found.",
+        "confirm" => "No prompting orders found.",
+        _ => "No orders found.",
+    }
+}
+
+pub fn expected(orders: &[Row], request: &Request, now: DateTime<Utc>) -> Expected {
     let [from, to, zone] =
         [&request.date_from, &request.date_to, &request.time_zone].map(Option::as_deref);
     let Ok(window) = Window::resolve(from, to, zone, now) else {
@@ -39,21 +81,24 @@ pub fn expected(orders: &[Order], request: &Request, now: DateTime<Utc>) -> Expe
         && request.states.is_empty()
         && from.is_none()
         && to.is_none();
-    if nothing_named {
+    let removes = request.call == "remove_when_terminated";
+    let is_terminal = |state: &&str| matches!(*state, "FINISHED" | "CANCELLED");
+    if nothing_named || (!removes && request.states.iter().any(is_terminal)) {
         return Expected::Refused;
     }
 
-    let mut matched: Vec<&Order> = Vec::new();
+    let mut matched: Vec<&Row> = Vec::new();
     for order in orders {
-        if in_reach(order, request) && matches(order, request, &window, now) {
+        if in_reach(order, request, now) && matches(order, request, &window, now) {
             matched.push(order);
         }
     }
-    let mut chosen: Vec<(&Order, Option<String>)> = Vec::new();
+    let deep = request.deep && matches!(request.call, "cancel" | "suspend");
+    let mut chosen: Vec<(&Row, Option<String>)> = Vec::new();
     for order in orders {
         if matched.iter().any(|m| m.order_id == order.order_id) {
             chosen.push((order, None));
-        } else if request.deep && in_reach(order, request) {
+        } else if deep && in_reach(order, request, now) {
             let ancestors = matched.iter().filter(|m| is_below(&order.order_id, &m.order_id));
             if let Some(nearest) = ancestors.max_by_key(|m| m.order_id.len()) {
                 chosen.push((order, Some(nearest.order_id.clone())));
@@ -75,25 +120,134 @@ pub fn expected(orders: &[Order], request: &Request, now: DateTime<Utc>) -> Expe
                 && !touches.iter().any(cancelled)
         });
         let effective = effective(order, now);
-        if let Some(effect) = effect(order, effective, request.kill, held) {
-            touches.push(Touch { order: order.clone(), effective, effect, via_parent });
+        let effect = effect(order, effective, request, held);
+        let unless_held = self::effect(order, effective, request, false);
+        assert_eq!(is_affected(order, effective, request), unless_held.is_some(), "{order:?}");
+        if let Some(effect) = effect {
+            let after = changed(order, effect, request, now);
+            touches.push(Touch {
+                order: order.order.clone(),
+                effective,
+                effective_after: self::effective(&after, now),
+                after,
+                effect,
+                via_parent,
+            });
         }
     }
     touches.sort_by(|a, b| a.order.order_id.cmp(&b.order.order_id));
     Expected::Touches { touches, window }
 }
 
-fn effect(order: &Order, effective: &str, kill: bool, held: bool) -> Option<&'static str> {
-    let kill = kill && effective == "RUNNING" && !order.killed;
-    if kill {
-        Some("KILL")
-    } else if order.mark == Some("CANCELLING") {
-        None
-    } else if matches!(effective, "RUNNING" | "INPROGRESS") || (effective == "WAITING" && held) {
-        Some("CANCELLING")
-    } else {
-        Some("CANCELLED")
+/// What the tables of the actions say, which the service shows in lists of orders.
+fn is_affected(order: &Order, effective: &str, request: &Request) -> bool {
+    let action = match request.call {
+        "cancel" => Action::Cancel { kill: request.kill },
+        "suspend" => Action::Suspend { kill: request.kill, reset: request.reset },
+        "resume" => Action::Resume {
+            position: request.position.as_ref().map(Value::to_string),
+            variables: has_variables(request).then(|| "{}".into()),
+        },
+        "confirm" => Action::Confirm,
+        "continue" => Action::Continue,
+        "change" => Action::Change { priority: request.priority },
+        _ => Action::RemoveWhenTerminated,
+    };
+    let situation = Situation {
+        state: EffectiveState::of(effective).unwrap(),
+        mark: order.mark.and_then(Mark::of),
+        killed: order.killed,
+        reason: order.reason,
+    };
+    situation.is_affected(&action.rules())
+}
+
+fn effect(order: &Order, effective: &str, request: &Request, held: bool) -> Option<&'static str> {
+    let kill = request.kill && effective == "RUNNING" && !order.killed;
+    let cancelling = order.mark == Some("CANCELLING");
+    let suspending = order.mark == Some("SUSPENDING");
+    match (request.call, effective) {
+        ("cancel", _) if kill => Some("KILL"),
+        ("cancel", _) if cancelling => None,
+        ("cancel", "RUNNING" | "INPROGRESS") => Some("CANCELLING"),
+        ("cancel", "WAITING") if held => Some("CANCELLING"),
+        ("cancel", _) => Some("CANCELLED"),
+        ("change", _) => Some("CHANGED"),
+        ("remove_when_terminated", "FINISHED" | "CANCELLED") => Some("REMOVED"),
+        ("remove_when_terminated", _) => Some("REMOVED_WHEN_TERMINATED"),
+        _ if cancelling => None,
+        ("suspend", _) if kill => Some("KILL"),
+        ("suspend", _) if suspending => None,
+        ("suspend", "RUNNING" | "INPROGRESS") => Some("SUSPENDING"),
+        ("suspend", "SUSPENDED") => (order.mark == Some("RESUMING")).then_some("SUSPENDED"),
+        ("suspend", "FAILED") => None,
+        ("suspend", "WAITING" | "PROMPTING") if request.reset && !held => Some("RESET"),
+        ("suspend", _) => Some("SUSPENDED"),
+        ("resume", "SUSPENDED" | "FAILED") if held && request.position.is_some() => None,
+        ("resume", "SUSPENDED") => Some("RESUMED"),
+        ("resume", "FAILED") => Some("RETRIED"),
+        ("resume", _) if request.position.is_some() || has_variables(request) => None,
+        ("resume", _) => (suspending && !order.killed).then_some("RESUMED"),
+        ("confirm", _) => (effective == "PROMPTING").then_some("CONFIRMED"),
+        ("continue", "WAITING") => {
+            let time = ["DELAYED_AFTER_ERROR", "DELAYING_RETRY", "BETWEEN_CYCLES", "SLEEPING"];
+            order.reason.filter(|reason| time.contains(reason)).map(|_| "CONTINUED")
+        }
+        ("continue", _) => None,
+        (call, _) => panic!("{call}"),
     }
+}
+
+fn has_variables(request: &Request) -> bool {
+    request.variables.as_ref().is_some_and(|variables| !variables.is_empty())
+}
+
+/// The mark that the effect sets.
+fn mark(effect: &str, request: &Request) -> Option<&'static str> {
+    match (effect, request.call) {
+        ("KILL", "cancel") | ("CANCELLING", _) => Some("CANCELLING"),
+        ("KILL", _) | ("SUSPENDING", _) => Some("SUSPENDING"),
+        _ => None,
+    }
+}
+
+/// The order after the effect.
+fn changed(row: &Row, effect: &str, request: &Request, now: DateTime<Utc>) -> Row {
+    let mut row = row.clone();
+    let order = &mut row.order;
+    let before = (order.state, order.suspended);
+    let state = match effect {
+        "CANCELLED" => Some("CANCELLED"),
+        "RESET" | "RETRIED" | "CONFIRMED" | "CONTINUED" => Some("INPROGRESS"),
+        _ => None,
+    };
+    if let Some(state) = state {
+        order.state = state;
+        order.reason = None;
+    }
+    match effect {
+        "SUSPENDED" | "RESET" => order.suspended = true,
+        "RESUMED" | "CANCELLED" => order.suspended = false,
+        _ => {}
+    }
+    if matches!(effect, "SUSPENDED" | "RESET" | "RESUMED" | "RETRIED" | "CANCELLED") {
+        order.mark = None;
+        order.killed = false;
+    }
+    order.mark = mark(effect, request).or(order.mark);
+    order.killed |= effect == "KILL";
+    order.remove_when_terminated |= effect.starts_with("REMOVED");
+    if (order.state, order.suspended) != before {
+        row.state_since = Some(now);
+    }
+    if request.call == "change" {
+        row.priority = request.priority;
+    }
+    if request.call == "resume" {
+        row.arguments.extend(request.variables.clone().unwrap_or_default());
+        row.position = request.position.clone().or(row.position);
+    }
+    row
 }
 
 fn is_living(order: &Order) -> bool {
@@ -121,13 +275,20 @@ fn effective(order: &Order, now: DateTime<Utc>) -> &'static str {
 }
 
 /// Whether the call could touch the order at all, named or as a descendant.
-fn in_reach(order: &Order, request: &Request) -> bool {
-    let limits = padded(ACCOUNTS[request.account], request.account);
-    let visible = request.account == 0
-        || limits.iter().any(|(folder, recursive)| is_in(order, folder, *recursive));
+fn in_reach(order: &Order, request: &Request, now: DateTime<Utc>) -> bool {
+    let failed = request.call == "resume" && effective(order, now) == "FAILED";
+    let account = if failed { FAILED_AS[request.account] } else { Some(request.account) };
+    let visible = account.is_some_and(|account| {
+        let limits = padded(ACCOUNTS[account], account);
+        account == 0 || limits.iter().any(|(folder, recursive)| is_in(order, folder, *recursive))
+    });
     let started = order.state != "FRESH";
     let fresh_only = request.order_type == Some("FreshOnly");
-    is_living(order) && visible && !(fresh_only && started)
+    let within = match request.call {
+        "remove_when_terminated" => !order.remove_when_terminated,
+        _ => is_living(order),
+    };
+    within && visible && !(fresh_only && started)
 }
 
 /// Whether the request's fields mean the order.
@@ -183,38 +344,39 @@ fn is_in(order: &Order, folder: &str, recursive: bool) -> bool {
 
 impl Touch {
     /// The order's row in `audit_log_details`.
-    pub fn detail(&self) -> Vec<Option<String>> {
-        let ended = self.effect == "CANCELLED";
+    pub fn detail(&self, request: &Request) -> Vec<Option<String>> {
         vec![
             Some(self.order.order_id.clone()),
             Some(self.order.workflow.0.clone()),
             Some(self.order.workflow.1.clone()),
             Some(folder_of(&self.order.workflow.0)),
             Some(self.effective.into()),
-            Some(if ended { "CANCELLED" } else { self.effective }.into()),
-            (!ended).then(|| "CANCELLING".into()),
+            Some(self.effective_after.into()),
+            mark(self.effect, request).map(Into::into),
             (self.effect == "KILL").then(|| "killed".into()),
             self.via_parent.clone(),
         ]
     }
-
-    /// Changes the order as this says.
-    pub fn apply(&self, order: &mut Order) {
-        if self.effect == "CANCELLED" {
-            order.state = "CANCELLED";
-            order.suspended = false;
-            order.mark = None;
-            order.killed = false;
-        } else {
-            order.mark = Some("CANCELLING");
-            order.killed |= self.effect == "KILL";
-        }
-    }
 }
 
 /// The preview of the touches, without the dates of the answer.
-pub fn preview(touches: &[Touch], window: &Window) -> Value {
-    let with = |effect: &str| touches.iter().filter(|touch| touch.effect == effect).count();
+pub fn preview(touches: &[Touch], window: &Window, request: &Request) -> Value {
+    let with = |effects: &[&str]| touches.iter().filter(|t| effects.contains(&t.effect)).count();
+    let counts: &[(&str, &[&str])] = match request.call {
+        "cancel" => {
+            &[("cancelled", &["CANCELLED"]), ("marked", &["CANCELLING"]), ("killed", &["KILL"])]
+        }
+        "suspend" => &[
+            ("suspended", &["SUSPENDED", "RESET"]),
+            ("marked", &["SUSPENDING"]),
+            ("killed", &["KILL"]),
+        ],
+        "resume" => &[("resumed", &["RESUMED", "RETRIED"])],
+        "confirm" => &[("confirmed", &["CONFIRMED"])],
+        "continue" => &[("continued", &["CONTINUED"])],
+        "change" => &[("changed", &["CHANGED"])],
+        _ => &[("removed", &["REMOVED"]), ("removedWhenTerminated", &["REMOVED_WHEN_TERMINATED"])],
+    };
     let mut by_state = BTreeMap::new();
     for touch in touches {
         *by_state.entry(touch.effective).or_insert(0) += 1;
@@ -235,12 +397,12 @@ pub fn preview(touches: &[Touch], window: &Window) -> Value {
         .collect();
     let mut preview = json!({
         "total": touches.len(),
-        "cancelled": with("CANCELLED"),
-        "marked": with("CANCELLING"),
-        "killed": with("KILL"),
         "byState": by_state,
         "orders": orders,
     });
+    for (count, effects) in counts {
+        preview[*count] = json!(with(effects));
+    }
     if let Some(from) = window.from {
         preview["dateFrom"] = json!(iso(&from));
     }

@@ -156,6 +156,21 @@ fn bad_orders_are_refused_by_field() {
             "order.scheduledFor: 9223372036854775807 leaves the years 1 to 9999",
         ),
         (json!({"scheduledNever": "yes"}), "order.scheduledNever: is neither true nor false"),
+        (json!({"priority": 1.5}), "order.priority: is not a whole number of 32 bits"),
+        (json!({"priority": 1_i64 << 31}), "order.priority: is not a whole number of 32 bits"),
+        (json!({"arguments": [1]}), "order.arguments: is not an object"),
+        (
+            json!({"arguments": {"a": {"b": 1}}}),
+            "order.arguments.a: a text, a number or a flag is expected",
+        ),
+        (
+            json!({"position": [0, 1]}),
+            "order.position: a list such as [2, \"then\", 0] is expected",
+        ),
+        (
+            json!({"state": {"_text": "WAITING", "_reason": "for Godot"}}),
+            "order.state._reason: 'for Godot' is no reason such as FORKED",
+        ),
     ];
     for (fields, reason) in table {
         assert_eq!(order(fields).unwrap_err(), reason);
@@ -202,9 +217,21 @@ fn a_workflow_is_an_item_without_an_order() {
         controller_id: "js7".into(),
         workflow_path: "/a/b".into(),
         workflow_version_id: "2".into(),
+        version_date: None,
         order: None,
     };
     assert_eq!(parse_line(line.as_bytes()), Ok(Parsed { item, hidden_cyclic: 0 }));
+    let dated = |date: Value| {
+        let workflow = json!({"path": "/a", "versionId": "1", "versionDate": date});
+        parse_line(json!({"controllerId": "js7", "workflow": workflow}).to_string().as_bytes())
+    };
+    let parsed = dated(json!("2026-11-23T12:34:56.789+01:00")).unwrap();
+    let date = "2026-11-23T11:34:56.789Z".parse().unwrap();
+    assert_eq!(parsed.item.version_date, Some(date));
+    for bad in [json!("soon"), json!(1_795_437_600_000_i64), json!("+10000-01-01T00:00:00Z")] {
+        let refused = dated(bad).unwrap_err();
+        assert!(refused.starts_with("workflow.versionDate: is not "), "{refused}");
+    }
 }
 
 #[test]

@@ -1,0 +1,82 @@
+//! A client as light as can be, so that what is measured is the service: hyper over one
+//! connection, no pool, no redirects.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::{Request, Response, body::Incoming};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::net::TcpStream;
+
+/// A connection that is logged in.
+pub struct Client {
+    sender: SendRequest<Full<Bytes>>,
+    token: String,
+}
+
+/// An answer: its status, how many orders it says it affected, and its time.
+pub struct Answer {
+    pub status: u16,
+    pub affected: usize,
+    pub took: Duration,
+}
+
+impl Client {
+    pub async fn connect(address: SocketAddr, token: &str) -> anyhow::Result<Self> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        let (sender, connection) = handshake(TokioIo::new(stream)).await?;
+        tokio::spawn(connection);
+        Ok(Self { sender, token: token.into() })
+    }
+
+    async fn send(&mut self, call: &str, body: String) -> anyhow::Result<Response<Incoming>> {
+        let request = Request::post(format!("/joc/api{call}"))
+            .header("Host", "localhost")
+            .header("X-Access-Token", &self.token)
+            .header("Content-Type", "application/json")
+            .body(Full::new(Bytes::from(body)))?;
+        self.sender.ready().await?;
+        Ok(self.sender.send_request(request).await?)
+    }
+
+    /// Calls and reads the whole answer.
+    pub async fn call(&mut self, call: &str, body: String) -> anyhow::Result<Answer> {
+        let started = Instant::now();
+        let response = self.send(call, body).await?;
+        let status = response.status().as_u16();
+        let affected = response.headers().get("x-orders-affected");
+        let affected = affected.and_then(|n| n.to_str().ok()?.parse().ok()).unwrap_or_default();
+        let mut body = response.into_body();
+        while let Some(frame) = body.frame().await {
+            frame?;
+        }
+        Ok(Answer { status, affected, took: started.elapsed() })
+    }
+
+    /// Calls, and expects a success.
+    pub async fn succeed(&mut self, call: &str, body: &Value) -> anyhow::Result<Answer> {
+        let answer = self.call(call, body.to_string()).await?;
+        ensure!(answer.status == 200, "{call} {body}: {}", answer.status);
+        Ok(answer)
+    }
+
+    /// The access token that a login gives.
+    pub async fn log_in(address: SocketAddr, password: &str) -> anyhow::Result<String> {
+        use base64::Engine;
+        let mut client = Self::connect(address, "").await?;
+        let basic = base64::engine::general_purpose::STANDARD.encode(format!("root:{password}"));
+        let request = Request::post("/joc/api/authentication/login")
+            .header("Host", "localhost")
+            .header("Authorization", format!("Basic {basic}"))
+            .body(Full::default())?;
+        let response = client.sender.send_request(request).await?;
+        let token = response.headers().get("x-access-token").context("the login was refused")?;
+        Ok(token.to_str()?.into())
+    }
+}

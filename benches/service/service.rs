@@ -1,0 +1,87 @@
+//! The real program as a process of its own.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use serde_json::Value;
+
+use crate::client::Client;
+
+const PASSWORD: &str = "benchmark";
+
+/// A running service, which ends with this.
+pub struct Service {
+    process: Child,
+    pub address: SocketAddr,
+}
+
+impl Service {
+    /// Starts it over a database.
+    pub fn start(url: &str) -> anyhow::Result<Self> {
+        let mut process = program(url)
+            .args(["serve", "--listen", "127.0.0.1:0", "--log-format", "json"])
+            .env("JOC_ORDERS_ROOT_PASSWORD", PASSWORD)
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let stderr = process.stderr.take().context("piped")?;
+        let mut lines = BufReader::new(stderr).lines();
+        let address = lines
+            .by_ref()
+            .map_while(Result::ok)
+            .filter_map(|line| serde_json::from_str::<Value>(&line).ok())
+            .find_map(|line| line["fields"]["address"].as_str()?.parse().ok())
+            .context("the service does not start")?;
+        std::thread::spawn(move || lines.for_each(drop));
+        Ok(Self { process, address })
+    }
+
+    /// An access token of root.
+    pub async fn token(&self) -> anyhow::Result<String> {
+        Client::log_in(self.address, PASSWORD).await
+    }
+
+    /// The most memory that it has had, in MiB.
+    pub fn peak_memory(&self) -> anyhow::Result<f64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kilobytes = peak.and_then(|peak| peak.trim().strip_suffix(" kB")?.trim().parse().ok());
+        kilobytes.map(|kb: f64| kb / 1024.0).context("no VmHWM: this is no Linux")
+    }
+
+    /// Ends it as a service manager does.
+    pub fn stop(mut self) -> anyhow::Result<()> {
+        Command::new("kill").arg(self.process.id().to_string()).status()?;
+        for _ in 0..600 {
+            if self.process.try_wait()?.is_some() {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        anyhow::bail!("the service does not stop")
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// The program, with no settings but the database.
+pub fn program(url: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_joc-orders"));
+    command.env_clear().env("DATABASE_URL", url).current_dir(std::env::temp_dir());
+    command.stdout(Stdio::null());
+    command
+}
+
+/// Runs the program to its end.
+pub fn run(url: &str, args: &[&str]) -> anyhow::Result<()> {
+    let status = program(url).args(args).status()?;
+    ensure!(status.success(), "joc-orders {args:?}: {status}");
+    Ok(())
+}

@@ -1,0 +1,122 @@
+//! Files to import, each read as lines and as an answer of JOC, with and without `--replace`.
+
+#![no_main]
+
+use std::collections::HashMap;
+use std::io::Cursor;
+use std::sync::LazyLock;
+
+use joc_orders::cli::import::{Format, import};
+use joc_orders::store::{Imported, Item};
+use joc_orders_fuzz::NoDatabase;
+use libfuzzer_sys::fuzz_target;
+use regex::Regex;
+use serde_json::Value;
+use tokio::runtime::Runtime;
+
+static RUNTIME: LazyLock<Runtime> =
+    LazyLock::new(|| tokio::runtime::Builder::new_current_thread().build().unwrap());
+/// What is said of a bad line: where it is and why.
+static COMPLAINT: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"^  (line [1-9][0-9]*: .|orders\[[0-9]+\]: .|the answer: .|and [0-9]+ more$)")
+        .unwrap()
+});
+const CONTROLLER: &str = "prod";
+
+fuzz_target!(|file: &[u8]| {
+    let skip = read(file, lines(), false);
+    let replace = read(file, lines(), true);
+    assert_eq!(skip.as_ref().err(), replace.as_ref().err());
+    if let (Ok((items, imported)), Ok((_, replaced))) = (skip, replace) {
+        same(items.len(), imported, replaced);
+        let text = file.strip_prefix(b"\xef\xbb\xbf").unwrap_or(file);
+        let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
+        let lines: Vec<Value> = lines.map(|line| serde_json::from_slice(line).unwrap()).collect();
+        assert_eq!(items.len(), lines.len());
+        for (item, line) in items.iter().zip(&lines) {
+            assert_eq!(line["controllerId"], item.controller_id);
+            stands_for(item, line.get("order").filter(|order| !order.is_null()), &line["workflow"]);
+        }
+    }
+
+    let skip = read(file, answer(), false);
+    let replace = read(file, answer(), true);
+    assert_eq!(skip.as_ref().err(), replace.as_ref().err());
+    if let (Ok((items, imported)), Ok((_, replaced))) = (skip, replace) {
+        same(items.len(), imported, replaced);
+        for item in &items {
+            assert_eq!(item.controller_id, CONTROLLER);
+        }
+    }
+});
+
+fn lines() -> Format {
+    Format::Lines
+}
+
+fn answer() -> Format {
+    Format::Answer { controller_id: CONTROLLER.into() }
+}
+
+fn read(file: &[u8], format: Format, replace: bool) -> Result<(Vec<Item>, Imported), String> {
+    let store = NoDatabase::default();
+    let input = Cursor::new(file.to_vec());
+    match RUNTIME.block_on(import(&store, input, format, replace)) {
+        Ok((imported, report)) => {
+            assert_eq!(report.complaint(), None);
+            let items = std::mem::take(&mut *store.items.lock().unwrap());
+            let orders = items.iter().filter(|item| item.order.is_some()).count() as u64;
+            assert_eq!(imported.inserted, orders);
+            assert_eq!(imported.inserted + imported.updated + imported.skipped, report.orders);
+            let mut seen = HashMap::new();
+            for item in &items {
+                if let Some(order) = &item.order {
+                    let before = seen.insert((&item.controller_id, &order.order_id), ());
+                    assert!(before.is_none(), "{} is there twice", order.order_id);
+                }
+            }
+            Ok((items, imported))
+        }
+        Err(error) => {
+            let text = format!("{error:#}");
+            let mut said = text.lines();
+            let first = said.next().unwrap();
+            assert!(first.starts_with("nothing was imported: the input has "), "{text:?}");
+            let hint = "to import a whole JOC /orders answer, give --controller-id";
+            let mut said = said.filter(|line| *line != hint).peekable();
+            assert!(said.peek().is_some(), "{text:?}");
+            for line in said {
+                assert!(COMPLAINT.is_match(line), "{text:?}");
+                assert!(!line.chars().any(char::is_control), "{text:?}");
+                assert!(line.chars().count() < 1000, "{text:?}");
+            }
+            Err(text)
+        }
+    }
+}
+
+/// With and without `--replace` as many orders are new; those that are there twice replace each
+/// other or are skipped.
+fn same(items: usize, skipping: Imported, replacing: Imported) {
+    assert!(skipping.inserted as usize <= items);
+    assert_eq!(skipping.inserted, replacing.inserted);
+    assert_eq!(skipping.updated, 0);
+    assert_eq!(skipping.skipped, replacing.updated + replacing.skipped);
+}
+
+/// The item is the line's, where it is still an order.
+fn stands_for(item: &Item, order: Option<&Value>, workflow: &Value) {
+    let workflow = order.map_or(workflow, |order| &order["workflowId"]);
+    assert_eq!(workflow["path"], item.workflow_path);
+    if let Some(kept) = &item.order {
+        let order = order.unwrap();
+        assert_eq!(order["orderId"], kept.order_id);
+        assert_eq!(order["priority"].as_i64().unwrap_or_default(), i64::from(kept.priority));
+        let at = kept.scheduled_for.map(|at| at.timestamp_millis());
+        assert!(at.is_none() || order["scheduledFor"].as_i64() == at);
+        assert_eq!(
+            kept.suspended,
+            ["SUSPENDED", "RESUMEMARKED"].iter().any(|s| order["state"]["_text"] == *s)
+        );
+    }
+}

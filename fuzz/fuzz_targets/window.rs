@@ -1,0 +1,240 @@
+//! Dates of requests: `now|dateFrom|dateTo|timeZone|scheduledFor`, of which `now` is a number of
+//! milliseconds and `~` in place of a date or a zone means that it is not sent.
+
+#![no_main]
+
+use std::sync::LazyLock;
+
+use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, TimeDelta, TimeZone, Utc};
+use chrono_tz::Tz;
+use joc_orders::model::texts;
+use joc_orders::model::window::scheduled::{LocalZone, Schedule, ScheduleError};
+use joc_orders::model::window::{Fields, Window, WindowError};
+use libfuzzer_sys::{Corpus, fuzz_target};
+use regex::Regex;
+use schemars::{JsonSchema, SchemaGenerator};
+
+#[path = "../../tests/dates/naive.rs"]
+mod naive;
+
+/// What the description says of a text.
+fn pattern<T: JsonSchema>() -> Regex {
+    let schema = T::json_schema(&mut SchemaGenerator::default());
+    Regex::new(schema.get("pattern").unwrap().as_str().unwrap()).unwrap()
+}
+
+static DATE_OR_PERIOD: LazyLock<Regex> = LazyLock::new(pattern::<texts::DateOrPeriod>);
+static SCHEDULED_FOR: LazyLock<Regex> = LazyLock::new(pattern::<texts::ScheduledFor>);
+/// Where a period has a number without a sign.
+static UNSIGNED: LazyLock<Regex> = LazyLock::new(|| Regex::new("(^|[smhdwMy])([0-9])").unwrap());
+/// One calendar unit, small enough to walk there day by day.
+static UNIT: LazyLock<Regex> = LazyLock::new(|| Regex::new("^([+-]?1?[0-9])([dwMy])$").unwrap());
+/// A date without an offset.
+static DATE: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"^([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([0-9:]{8})$").unwrap());
+
+/// Instants at which the naive reading, which goes by minutes, is right for every zone.
+const BY_MINUTES: std::ops::Range<i64> = 800_000_000..4_000_000_000;
+
+fuzz_target!(|text: &str| -> Corpus {
+    let mut texts = text.split('|');
+    let now = texts.next().and_then(|now| DateTime::from_timestamp_millis(now.parse().ok()?));
+    let Some(now) = now else { return Corpus::Reject };
+    let mut next = || texts.next().filter(|text| *text != "~");
+    let (from, to, zone, scheduled_for) = (next(), next(), next(), next());
+
+    let fields = [Fields::DATES, Fields::PAST_DATES, Fields::STATE_DATES, Fields::COMPLETED_DATES];
+    for fields in fields {
+        let window = fields.resolve(from, to, zone, now);
+        assert_eq!(window, fields.resolve(from, to, zone, now));
+        check(fields, &window);
+    }
+    let known = zone.map(|zone| {
+        let known = chrono_tz::TZ_VARIANTS.iter().find(|known| known.name() == zone);
+        let unknown = matches!(
+            Window::resolve(None, None, Some(zone), now),
+            Err(WindowError::UnknownTimeZone { .. })
+        );
+        assert_eq!(unknown, known.is_none(), "{zone:?}");
+        known.copied()
+    });
+    if known != Some(None) {
+        whole(from, to, zone, now);
+        for value in [from, to].into_iter().flatten() {
+            grammar(value, zone, now);
+            back(value, zone, now);
+            unit(value, known.flatten().unwrap_or(Tz::UTC), now);
+        }
+    }
+    if let Some(text) = scheduled_for {
+        schedule(text, known.flatten().unwrap_or(Tz::UTC), now);
+    }
+    Corpus::Keep
+});
+
+/// A window is one, and a refusal says of what.
+fn check(fields: Fields, window: &Result<Window, WindowError>) {
+    match window {
+        Ok(window) => {
+            assert!(window.from.zip(window.to).is_none_or(|(from, to)| from < to));
+            for bound in [window.from, window.to].into_iter().flatten() {
+                assert!((1..=9999).contains(&bound.year()));
+                assert_eq!(bound.timestamp_subsec_nanos() % 1_000_000, 0);
+            }
+        }
+        Err(error) => {
+            let text = error.to_string();
+            assert!(!text.chars().any(char::is_control), "{text:?}");
+            assert!(text.chars().count() < 800, "{text}");
+            let field = text.split_once(": ").unwrap().0;
+            assert!([fields.from, fields.to, "timeZone"].contains(&field), "{text}");
+        }
+    }
+}
+
+fn bound(
+    fields: Fields,
+    is_from: bool,
+    text: &str,
+    zone: Option<&str>,
+    now: DateTime<Utc>,
+) -> Result<DateTime<Utc>, WindowError> {
+    let text = Some(text);
+    let (from, to) = if is_from { (text, None) } else { (None, text) };
+    let window = fields.resolve(from, to, zone, now)?;
+    Ok(window.from.or(window.to).unwrap())
+}
+
+/// Two bounds are what each is alone: forward, and if nothing lies between them there, back.
+fn whole(from: Option<&str>, to: Option<&str>, zone: Option<&str>, now: DateTime<Utc>) {
+    let (Some(from), Some(to)) = (from, to) else { return };
+    let alone =
+        |fields| [bound(fields, true, from, zone, now), bound(fields, false, to, zone, now)];
+    let both = |fields| {
+        let [first, end] = alone(fields);
+        Ok((first?, end?))
+    };
+    let malformed = alone(Fields::DATES)
+        .into_iter()
+        .find(|bound| matches!(bound, Err(WindowError::Malformed { .. })));
+    let expected = malformed.map_or(both(Fields::DATES), |bound| bound.map(|at| (at, at)));
+    let expected = expected.and_then(|(first, end)| {
+        if first < end {
+            return Ok((first, end));
+        }
+        let (first_back, end_back) = both(Fields::PAST_DATES)?;
+        if first_back < end_back {
+            return Ok((first_back, end_back));
+        }
+        Err(WindowError::Empty { fields: Fields::DATES, from: first, to: end })
+    });
+    let got = Window::resolve(Some(from), Some(to), zone, now);
+    assert_eq!(got.map(|window| (window.from.unwrap(), window.to.unwrap())), expected);
+}
+
+/// The parser takes what the description says, but for days that a month does not have.
+fn grammar(value: &str, zone: Option<&str>, now: DateTime<Utc>) {
+    let got = Window::resolve(Some(value), None, zone, now);
+    let is_read = !matches!(got, Err(WindowError::Malformed { .. }));
+    let matches = DATE_OR_PERIOD.is_match(value);
+    assert_eq!(is_read, matches && !names_no_day(value), "{value:?}: {got:?}");
+}
+
+fn names_no_day(text: &str) -> bool {
+    is_date(text) && text.get(..10).is_some_and(|day| day.parse::<NaiveDate>().is_err())
+}
+
+fn is_date(text: &str) -> bool {
+    let year = text.split_once('-').map(|(year, _)| year.as_bytes());
+    year.is_some_and(|year| year.len() == 4 && year.iter().all(u8::is_ascii_digit))
+}
+
+/// In a window that looks back, a number without a sign is one with a minus.
+fn back(value: &str, zone: Option<&str>, now: DateTime<Utc>) {
+    if DATE_OR_PERIOD.is_match(value) && !is_date(value) && value != "0" {
+        let signed = UNSIGNED.replace_all(value, "$1-$2");
+        for is_from in [true, false] {
+            let got = bound(Fields::PAST_DATES, is_from, value, zone, now);
+            assert_eq!(
+                got.ok(),
+                bound(Fields::DATES, is_from, &signed, zone, now).ok(),
+                "{signed}"
+            );
+        }
+    }
+}
+
+/// Whole days, weeks, months and years, and dates, are what somebody sees who watches the clock.
+fn unit(value: &str, zone: Tz, now: DateTime<Utc>) {
+    if !BY_MINUTES.contains(&now.timestamp()) {
+        return;
+    }
+    let bound = |is_from| bound(Fields::DATES, is_from, value, Some(zone.name()), now);
+    if let Some(captures) = UNIT.captures(value) {
+        let count: i32 = captures[1].parse().unwrap();
+        let unit = captures[2].chars().next().unwrap();
+        let today = now.with_timezone(&zone).date_naive();
+        let first = |count| naive::first_instant(zone, naive::first_day(unit, count, today));
+        assert_eq!(bound(true), Ok(first(count)), "{value} {zone}");
+        assert_eq!(bound(false), Ok(first(count + 1)), "{value} {zone}");
+    } else if let Some(captures) = DATE.captures(value)
+        && let Ok(local) = format!("{}T{}", &captures[1], &captures[2]).parse()
+    {
+        local_time(zone, local, || bound(true).ok());
+    }
+}
+
+/// A local time is the first instant that shows it; in a gap it is read with the offset of the day
+/// before.
+fn local_time(zone: Tz, local: NaiveDateTime, read: impl Fn() -> Option<DateTime<Utc>>) {
+    if !BY_MINUTES.contains(&local.and_utc().timestamp()) {
+        return;
+    }
+    let expected = naive::showing(zone, local).first().copied().or_else(|| {
+        let before = zone.from_local_datetime(&(local - TimeDelta::days(2))).earliest()?;
+        Some(before.to_utc() + TimeDelta::days(2))
+    });
+    assert_eq!(read(), expected, "{local} {zone}");
+}
+
+/// `scheduledFor` is read as described, and means what it says.
+fn schedule(text: &str, zone: Tz, now: DateTime<Utc>) {
+    let read = || Schedule::read(text, LocalZone::named(zone.name()).unwrap(), now);
+    assert_eq!(read(), read());
+    let matches = SCHEDULED_FOR.is_match(text);
+    let is_read = read() != Err(ScheduleError::Unreadable);
+    assert_eq!(is_read, matches && !names_no_day(text), "{text:?}: {:?}", read());
+    if matches && text.starts_with("now") {
+        let at = after_now(text, now).map(Schedule::At).ok_or(ScheduleError::LeavesYears);
+        assert_eq!(read(), at, "{text:?}");
+    }
+    let Ok(schedule) = read() else { return };
+    let Schedule::At(at) = schedule else { return assert_eq!(text, "never") };
+    assert!((1..=9999).contains(&at.year()), "{text:?}: {at}");
+    if text.is_empty() || text.starts_with("now") {
+        return;
+    }
+    let mut numbers =
+        text.split(|c: char| !c.is_ascii_digit()).map(|digits| digits.parse().unwrap());
+    let mut next = || numbers.next().unwrap_or(0);
+    let (year, month, day) = (next() as i32, next(), next());
+    let local = NaiveDate::from_ymd_opt(year, month, day).unwrap();
+    local_time(zone, local.and_hms_opt(next(), next(), next()).unwrap(), || Some(at));
+}
+
+/// What `now`, `now + SECONDS` and `now + HH:MM[:SS]` mean; `None` if that leaves the years.
+fn after_now(text: &str, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    let ahead = text.trim_start_matches("now").trim().trim_start_matches('+').trim();
+    let numbers: Option<Vec<i64>> = ahead.split(':').map(|digits| digits.parse().ok()).collect();
+    let seconds: i128 = match numbers.as_deref() {
+        _ if ahead.is_empty() => 0,
+        Some([seconds]) => (*seconds).into(),
+        Some([hours, minutes]) => i128::from(*hours) * 3600 + i128::from(*minutes) * 60,
+        Some([hours, minutes, seconds]) => {
+            i128::from(*hours) * 3600 + i128::from(*minutes) * 60 + i128::from(*seconds)
+        }
+        _ => return None,
+    };
+    let ahead = TimeDelta::try_seconds(seconds.try_into().ok()?)?;
+    now.checked_add_signed(ahead).filter(|at| (1..=9999).contains(&at.year()))
+}

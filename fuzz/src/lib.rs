@@ -1,0 +1,266 @@
+//! What the fuzz targets share: a store without a database, which checks whatever it is given.
+
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use futures_util::stream::{self, BoxStream, StreamExt};
+use joc_orders::model::action::Action;
+use joc_orders::model::audit::{AuditEntry, AuditFilter, Outcome};
+use joc_orders::model::permission::{EVERY_CONTROLLER, Extent, Grant, Principal, Visible};
+use joc_orders::model::selection::Selection;
+use joc_orders::store::add::{Added, Addition, Additions, CurrentWorkflow};
+use joc_orders::store::list::{HistoryFilter, ListedOrder, Lists, PastOrder};
+use joc_orders::store::*;
+
+pub mod limits;
+mod unreached;
+
+/// Knows every controller and workflow that it is asked for, and one order; whatever is imported
+/// is kept.
+#[derive(Debug, Default)]
+pub struct NoDatabase {
+    /// What was imported.
+    pub items: Arc<Mutex<Vec<Item>>>,
+}
+
+fn at() -> DateTime<Utc> {
+    DateTime::UNIX_EPOCH
+}
+
+#[async_trait]
+impl Orders for NoDatabase {
+    async fn knows_controller(&self, controller_id: &str) -> Result<bool> {
+        limits::controller(controller_id);
+        Ok(true)
+    }
+
+    async fn change_orders(&self, change: &Change) -> Result<Changed> {
+        limits::selection(&change.selection);
+        limits::limited(&change.selection);
+        limits::action(&change.action);
+        limits::audit(&change.audit);
+        Ok(Changed::Done { audit_log_id: 1, affected: 1 })
+    }
+
+    async fn preview(&self, selection: &Selection, action: &Action, _: u32) -> Result<Preview> {
+        limits::selection(selection);
+        limits::limited(selection);
+        limits::action(action);
+        Ok(Preview::default())
+    }
+
+    async fn plan(&self, _: &Selection, _: &Action) -> Result<Vec<String>> {
+        unreachable!()
+    }
+}
+
+#[async_trait]
+impl Additions for NoDatabase {
+    async fn current_workflows(
+        &self,
+        controller_id: &str,
+        _: &Visible,
+        asked: &[&str],
+    ) -> Result<Vec<CurrentWorkflow>> {
+        limits::controller(controller_id);
+        asked.iter().for_each(|path| limits::workflow(path));
+        let current = |asked: &&str| CurrentWorkflow {
+            asked: (*asked).into(),
+            path: (*asked).into(),
+            version_id: "1".into(),
+        };
+        Ok(asked.iter().map(current).collect())
+    }
+
+    async fn add_orders(&self, addition: &Addition) -> Result<Added> {
+        assert!(!addition.orders.is_empty());
+        addition.orders.iter().for_each(limits::added);
+        limits::audit(&addition.audit);
+        Ok(Added { audit_log_id: 1, order_ids: vec![] })
+    }
+}
+
+#[async_trait]
+impl Lists for NoDatabase {
+    fn orders(
+        &self,
+        selection: &Selection,
+        limit: Option<u64>,
+    ) -> BoxStream<'static, Result<ListedOrder>> {
+        limits::selection(selection);
+        assert_ne!(limit, Some(0));
+        let order = ListedOrder {
+            order_id: "#2026-11-23#P1-eod".into(),
+            workflow_path: "/sos/billing/eod".into(),
+            workflow_version_id: "1".into(),
+            effective_state: "SCHEDULED".into(),
+            mark: None,
+            kill_requested: false,
+            reason: None,
+            scheduled_for: Some(at()),
+            priority: 0,
+            arguments: "{}".into(),
+            position: None,
+            has_children: false,
+        };
+        stream::iter([Ok(order)]).boxed()
+    }
+
+    async fn snapshot(&self, selection: &Selection) -> Result<Vec<(String, u64)>> {
+        limits::selection(selection);
+        Ok(vec![])
+    }
+
+    fn history(
+        &self,
+        selection: &Selection,
+        filter: &HistoryFilter,
+        limit: Option<u64>,
+    ) -> BoxStream<'static, Result<PastOrder>> {
+        limits::selection(selection);
+        limits::window(&filter.completed);
+        for text in [&filter.order_id, &filter.workflow_path, &filter.workflow_name] {
+            text.iter().for_each(|text| limits::name(text));
+        }
+        filter.exclude_workflows.iter().for_each(|path| limits::workflow(path));
+        for (path, order_id) in &filter.orders {
+            limits::workflow(path);
+            order_id.iter().for_each(|id| limits::name(id));
+        }
+        assert_ne!(limit, Some(0));
+        let order = PastOrder {
+            controller_id: selection.controller_id.clone(),
+            order_id: "#2026-11-23#P1-eod".into(),
+            workflow_path: "/sos/billing/eod".into(),
+            workflow_version_id: "1".into(),
+            state: "FINISHED".into(),
+            scheduled_for: None,
+            started: at(),
+            ended: at(),
+            modified: at(),
+            arguments: "{}".into(),
+            position: None,
+        };
+        stream::iter([Ok(order)]).boxed()
+    }
+}
+
+#[async_trait]
+impl Audit for NoDatabase {
+    async fn record(&self, _: &AuditEntry, _: Outcome) -> Result<()> {
+        unreachable!()
+    }
+
+    async fn trail(&self, controller_id: &str, order_id: &str) -> Result<Vec<Touch>> {
+        limits::controller(controller_id);
+        limits::name(order_id);
+        Ok(vec![])
+    }
+
+    fn entries(&self, filter: &AuditFilter, _: Option<u64>) -> BoxStream<'static, Result<Entry>> {
+        filter.extent.controllers.iter().for_each(|(id, _)| limits::controller(id));
+        limits::window(&filter.window);
+        limits::folders(&filter.folders);
+        for text in [&filter.account, &filter.comment, &filter.ticket_link, &filter.object_name] {
+            text.iter().for_each(|text| limits::name(text));
+        }
+        stream::empty().boxed()
+    }
+
+    fn details(&self, id: i64, extent: &Extent) -> BoxStream<'static, Result<Detail>> {
+        assert!(id >= 0);
+        extent.controllers.iter().for_each(|(id, _)| limits::controller(id));
+        stream::empty().boxed()
+    }
+}
+
+#[async_trait]
+impl Workflows for NoDatabase {
+    async fn controllers(&self) -> Result<Vec<String>> {
+        Ok(vec!["prod".into()])
+    }
+
+    async fn workflows(&self, filter: &WorkflowFilter) -> Result<Vec<Workflow>> {
+        limits::controller(&filter.controller_id);
+        limits::workflows(&filter.named);
+        limits::folders(&filter.folders);
+        let (path, version_id) = ("/sos/billing/eod".into(), "1".into());
+        Ok(vec![Workflow { path, version_id, created: at(), is_current: true }])
+    }
+
+    async fn order_counts(
+        &self,
+        filter: &WorkflowFilter,
+        _: DateTime<Utc>,
+        until: Option<DateTime<Utc>>,
+    ) -> Result<OrderCounts> {
+        limits::controller(&filter.controller_id);
+        limits::workflows(&filter.named);
+        until.iter().for_each(limits::instant);
+        Ok(OrderCounts::new())
+    }
+
+    async fn workflow_folders(&self, controller_id: &str, _: &Visible) -> Result<Vec<String>> {
+        limits::controller(controller_id);
+        Ok(vec!["/sos/billing".into()])
+    }
+}
+
+#[async_trait]
+impl Sessions for NoDatabase {
+    async fn open_session(
+        &self,
+        _: &str,
+        _: &str,
+        _: DateTime<Utc>,
+        _: DateTime<Utc>,
+    ) -> Result<()> {
+        unreachable!()
+    }
+
+    async fn touch_session(
+        &self,
+        _: &str,
+        _: DateTime<Utc>,
+        _: DateTime<Utc>,
+    ) -> Result<Option<Principal>> {
+        let grant = Grant {
+            permission: "sos:products".into(),
+            controller_id: EVERY_CONTROLLER.into(),
+            folders: vec![],
+        };
+        Ok(Some(Principal { account: "root".into(), roles: vec![], grants: vec![grant] }))
+    }
+
+    async fn close_session(&self, _: &str) -> Result<()> {
+        unreachable!()
+    }
+}
+
+struct Kept(Arc<Mutex<Vec<Item>>>);
+
+#[async_trait]
+impl Import for Kept {
+    async fn add(&mut self, items: &[Item]) -> Result<Imported> {
+        items.iter().for_each(limits::item);
+        self.0.lock().unwrap().extend_from_slice(items);
+        let inserted = items.iter().filter(|item| item.order.is_some()).count() as u64;
+        Ok(Imported { inserted, ..Imported::default() })
+    }
+
+    async fn commit(self: Box<Self>) -> Result<()> {
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Store for NoDatabase {
+    async fn begin_import(&self, _: bool) -> Result<Box<dyn Import>> {
+        Ok(Box::new(Kept(self.items.clone())))
+    }
+
+    async fn close(&self) {
+        unreachable!()
+    }
+}

@@ -1,0 +1,125 @@
+//! What a store can do that no target comes to.
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use futures_util::stream::BoxStream;
+use joc_orders::model::finding::Finding;
+use joc_orders::model::seal::SealLine;
+use joc_orders::model::selection::Folder;
+use joc_orders::store::check::Checks;
+use joc_orders::store::copy::{Batch, Copies, Progress};
+use joc_orders::store::seals::{Report, Seals, Verified};
+use joc_orders::store::{Account, Accounts, Health, PoolUse, Result, Role};
+use tokio::sync::mpsc::{Receiver, Sender};
+
+use crate::NoDatabase;
+
+impl Checks for NoDatabase {
+    fn check(&self, _: bool) -> BoxStream<'static, Result<Finding>> {
+        unreachable!()
+    }
+}
+
+#[async_trait]
+impl Seals for NoDatabase {
+    async fn seal(&self, _: DateTime<Utc>) -> Result<u64> {
+        unreachable!()
+    }
+
+    async fn verify(&self, _: Report<'_>) -> Result<Vec<Verified>> {
+        unreachable!()
+    }
+
+    async fn export_seals(&self, _: &mut (dyn FnMut(SealLine) -> bool + Send)) -> Result<()> {
+        unreachable!()
+    }
+
+    async fn find_seal(&self, _: &str, _: i64) -> Result<Option<SealLine>> {
+        unreachable!()
+    }
+}
+
+#[async_trait]
+impl Copies for NoDatabase {
+    async fn size(&self) -> Result<u64> {
+        unreachable!()
+    }
+
+    async fn dump(&self, _: Sender<Batch>) -> Result<()> {
+        unreachable!()
+    }
+
+    async fn load(&self, _: Receiver<Batch>, _: Progress<'_>) -> Result<bool> {
+        unreachable!()
+    }
+}
+
+#[async_trait]
+impl Accounts for NoDatabase {
+    async fn has_accounts(&self) -> Result<bool> {
+        unreachable!()
+    }
+
+    async fn password_hash(&self, _: &str) -> Result<Option<String>> {
+        unreachable!()
+    }
+
+    async fn add_account(&self, _: &str, _: &str, _: &[String]) -> Result<()> {
+        unreachable!()
+    }
+
+    async fn set_password(&self, _: &str, _: &str) -> Result<()> {
+        unreachable!()
+    }
+
+    async fn set_disabled(&self, _: &str, _: bool) -> Result<()> {
+        unreachable!()
+    }
+
+    async fn accounts(&self) -> Result<Vec<Account>> {
+        unreachable!()
+    }
+
+    async fn add_role(&self, _: &str) -> Result<()> {
+        unreachable!()
+    }
+
+    async fn remove_role(&self, _: &str) -> Result<()> {
+        unreachable!()
+    }
+
+    async fn grant(&self, _: &str, _: &str, _: &str) -> Result<()> {
+        unreachable!()
+    }
+
+    async fn revoke(&self, _: &str, _: &str, _: &str) -> Result<()> {
+        unreachable!()
+    }
+
+    async fn limit(&self, _: &str, _: &[Folder]) -> Result<()> {
+        unreachable!()
+    }
+
+    async fn assign(&self, _: &str, _: &str) -> Result<()> {
+        unreachable!()
+    }
+
+    async fn unassign(&self, _: &str, _: &str) -> Result<()> {
+        unreachable!()
+    }
+
+    async fn roles(&self) -> Result<Vec<Role>> {
+        unreachable!()
+    }
+}
+
+#[async_trait]
+impl Health for NoDatabase {
+    async fn ready(&self) -> Result<()> {
+        unreachable!()
+    }
+
+    fn pools(&self) -> Vec<PoolUse> {
+        unreachable!()
+    }
+}

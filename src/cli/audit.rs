@@ -1,0 +1,139 @@
+//! `joc-orders audit`: the audit log over HTTP, and, on the database itself, the seals over it.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::{Args, Subcommand};
+
+use super::client::audit;
+use super::client::failure::EXIT_CODES;
+use super::client::output::{tell, visible, write};
+use super::findings::{Findings, Shown};
+use crate::config::Database;
+use crate::model::finding::Finding;
+use crate::model::seal::SealLine;
+use crate::store::{self, Store};
+
+/// Show the audit log: who did what and why, over HTTP; or verify it, on the database
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, after_help = EXIT_CODES)]
+pub struct AuditArgs {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    shown: audit::EntriesArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Verify(VerifyArgs),
+    Seals(SealsArgs),
+}
+
+/// Compare the audit trail with its seals, on the database itself
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES)]
+struct VerifyArgs {
+    /// Compare the seals with these too, which `audit seals` gave earlier; `-` is standard input
+    #[arg(long, value_name = "FILE")]
+    seals: Option<PathBuf>,
+    #[command(flatten)]
+    shown: Shown,
+    #[command(flatten)]
+    database: Database,
+}
+
+/// Write the seals of the audit trail, one JSON object a line, to be kept elsewhere
+#[derive(Debug, Args)]
+struct SealsArgs {
+    #[command(flatten)]
+    database: Database,
+}
+
+/// Runs the command.
+///
+/// # Errors
+///
+/// A [`super::client::failure::Failure`] where scripts may want to know which.
+pub async fn run(args: AuditArgs) -> anyhow::Result<()> {
+    match args.command {
+        None => audit::run(args.shown).await,
+        Some(Command::Verify(args)) => verify(args).await,
+        Some(Command::Seals(args)) => export(args).await,
+    }
+}
+
+async fn verify(args: VerifyArgs) -> anyhow::Result<()> {
+    let kept = args.seals.as_deref().map(open).transpose()?;
+    let store = store::open(&args.database.url, args.database.connections).await?;
+    let mut findings = Findings::new(args.shown);
+    let chains = store.verify(&mut |finding| findings.show(&finding)).await?;
+    if let Some(kept) = kept {
+        compare(&*store, kept, &mut findings).await?;
+    }
+    store.close().await;
+    for chain in chains {
+        tell(&format!(
+            "{}: {} seals over {} entries and {} details; {} entries are not sealed\n",
+            visible(&chain.controller_id),
+            chain.seals,
+            chain.entries,
+            chain.details,
+            chain.unsealed
+        ));
+    }
+    findings.finish()
+}
+
+fn open(path: &Path) -> anyhow::Result<Box<dyn BufRead>> {
+    if path == Path::new("-") {
+        return Ok(Box::new(io::stdin().lock()));
+    }
+    let file = File::open(path).with_context(|| path.display().to_string())?;
+    Ok(Box::new(BufReader::new(file)))
+}
+
+/// Looks for each kept seal in the database.
+async fn compare(
+    store: &dyn Store,
+    kept: Box<dyn BufRead>,
+    findings: &mut Findings,
+) -> anyhow::Result<()> {
+    for (number, line) in (1..).zip(kept.lines()) {
+        let line = line.with_context(|| format!("--seals: line {number}"))?;
+        if line.trim().is_empty() {
+            continue;
+        }
+        let kept: SealLine =
+            serde_json::from_str(&line).with_context(|| format!("--seals: line {number}"))?;
+        let problem = match store.find_seal(&kept.controller_id, kept.number).await? {
+            Some(found) if found == kept => continue,
+            Some(_) => "the seal is not the one that was kept: it was replaced",
+            None => "the seal that was kept is not there: it was removed",
+        };
+        findings.show(&Finding {
+            controller_id: kept.controller_id,
+            seal: Some(kept.number),
+            audit_log_id: None,
+            order_id: None,
+            problem: problem.into(),
+        });
+    }
+    Ok(())
+}
+
+async fn export(args: SealsArgs) -> anyhow::Result<()> {
+    let store = store::open(&args.database.url, args.database.connections).await?;
+    let mut written = Ok(());
+    let mut show = |seal: SealLine| {
+        written = serde_json::to_string(&seal)
+            .map_err(Into::into)
+            .and_then(|line| write(format!("{line}\n").as_bytes()));
+        written.is_ok()
+    };
+    store.export_seals(&mut show).await?;
+    store.close().await;
+    written
+}

@@ -1,0 +1,39 @@
+//! `joc-orders check`: whether orders and their audit trail agree.
+
+use clap::Args;
+use futures_util::TryStreamExt;
+
+use super::client::failure::EXIT_CODES;
+use super::findings::{Findings, Shown};
+use crate::config::Database;
+use crate::store;
+
+/// Check that orders and audit trail agree, on the database itself
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES)]
+pub struct CheckArgs {
+    /// Report also what an import or a script may have done: where only the service and
+    /// executors change orders, that is wrong too
+    #[arg(long)]
+    strict: bool,
+    #[command(flatten)]
+    shown: Shown,
+    #[command(flatten)]
+    database: Database,
+}
+
+/// Runs the command.
+///
+/// # Errors
+///
+/// [`super::client::failure::Failure::Found`] if something does not agree.
+pub async fn run(args: CheckArgs) -> anyhow::Result<()> {
+    let store = store::open(&args.database.url, args.database.connections).await?;
+    let mut findings = Findings::new(args.shown);
+    let mut found = store.check(args.strict);
+    while let Some(finding) = found.try_next().await? {
+        findings.show(&finding);
+    }
+    store.close().await;
+    findings.finish()
+}

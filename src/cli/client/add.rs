@@ -1,0 +1,183 @@
+//! `joc-orders orders add`: one order from flags, or several from a file.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::{Deserializer, Map, Value, json};
+
+use super::body::Body;
+use super::change::{change, done, with_numbers};
+use super::connection::Connection;
+use super::failure::{EXIT_CODES, Failure};
+use super::output::{self, Column, Format, Output};
+use super::selectors::{Controller, Why, some_text};
+
+/// Add orders
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES)]
+pub(super) struct AddArgs {
+    #[command(flatten)]
+    order: OrderFlags,
+    /// Several orders, as JSON: objects with the fields of an order of /orders/add, in a list
+    /// or one after the other; `-` is standard input
+    #[arg(
+        long,
+        value_name = "FILE",
+        required_unless_present = "workflow",
+        conflicts_with = "OrderFlags",
+        help_heading = "Orders"
+    )]
+    from_file: Option<PathBuf>,
+    #[command(flatten)]
+    why: Why,
+    #[command(flatten)]
+    output: Output,
+    #[command(flatten)]
+    controller: Controller,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// The fields of one order.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Orders")]
+struct OrderFlags {
+    /// The order's workflow: its path, or its name
+    #[arg(long, value_name = "PATH", value_parser = some_text())]
+    workflow: Option<String>,
+    /// A name, which becomes part of the order's id
+    #[arg(long, value_name = "NAME")]
+    order_name: Option<String>,
+    /// When it is to start: 'now', 'now + 01:30', 'never' or '2026-11-23 08:00:00'; without it
+    /// the service decides
+    #[arg(long, value_name = "DATE")]
+    scheduled_for: Option<String>,
+    /// The time zone of that date, such as Europe/Berlin
+    #[arg(long, value_name = "ZONE", allow_hyphen_values = true)]
+    time_zone: Option<String>,
+    /// An argument; a VALUE that is true, false, a number or a text in double quotes in JSON is
+    /// taken as that, any other as text. Repeatable
+    #[arg(long = "argument", value_name = "NAME=VALUE", value_parser = argument)]
+    arguments: Vec<(String, Value)>,
+    /// Its priority: the higher, the sooner
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    priority: Option<i32>,
+}
+
+fn argument(text: &str) -> Result<(String, Value), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.into(), scalar(value))),
+        _ => Err("is not NAME=VALUE".into()),
+    }
+}
+
+/// A boolean, number or quoted text of JSON; anything else is the text that it is.
+fn scalar(text: &str) -> Value {
+    match serde_json::from_str(text) {
+        Ok(value @ (Value::Bool(_) | Value::String(_))) => value,
+        // A whole number that is too large for one is better not rounded.
+        Ok(Value::Number(number)) if !number.is_f64() || text.contains(['.', 'e', 'E']) => {
+            Value::Number(number)
+        }
+        _ => text.into(),
+    }
+}
+
+impl OrderFlags {
+    fn order(self) -> anyhow::Result<Value> {
+        let mut arguments = Map::new();
+        for (name, value) in self.arguments {
+            if arguments.contains_key(&name) {
+                return Err(Failure::Usage(format!("--argument: {name} is given twice")).into());
+            }
+            arguments.insert(name, value);
+        }
+        let mut order = Body::default();
+        order.put("workflowPath", self.workflow);
+        order.put("orderName", self.order_name);
+        order.put("scheduledFor", self.scheduled_for);
+        order.put("timeZone", self.time_zone);
+        order.put("arguments", arguments);
+        order.put("priority", self.priority);
+        Ok(order.into())
+    }
+}
+
+/// Runs the command.
+pub(super) async fn run(args: AddArgs) -> anyhow::Result<()> {
+    let orders = match &args.from_file {
+        Some(file) => orders_of(file)?,
+        None => vec![args.order.order()?],
+    };
+    let mut body = args.controller.body();
+    body.put("orders", orders);
+    args.why.put_into(&mut body);
+    let (body, format) = (Value::from(body), args.output.format);
+    args.connection
+        .session(async |session| {
+            let answer = change(session, "/orders/add", &body, "added").await?;
+            if format == Format::Json {
+                return output::json(&with_numbers(&answer));
+            }
+            output::tell(&done("added", &answer));
+            let ids = answer.body["orderIds"].as_array().into_iter().flatten();
+            let ids: Value = ids.map(|id| json!({ "orderId": id })).collect();
+            output::items(format, &[Column::new("order_id", "/orderId")], &ids)
+        })
+        .await
+}
+
+/// The orders of a file: objects, or lists of them, one after the other.
+fn orders_of(file: &Path) -> anyhow::Result<Vec<Value>> {
+    let (name, text) = if file == Path::new("-") {
+        (String::from("standard input"), io::read_to_string(io::stdin().lock()))
+    } else {
+        (file.display().to_string(), std::fs::read_to_string(file))
+    };
+    let refuse = |problem: String| Failure::Usage(format!("{name}: {problem}"));
+    let text = text.map_err(|error| refuse(error.to_string()))?;
+    let mut orders = Vec::new();
+    for value in Deserializer::from_str(text.trim_start_matches('\u{feff}')).into_iter() {
+        match value.map_err(|error| refuse(error.to_string()))? {
+            Value::Array(list) => orders.extend(list),
+            order => orders.push(order),
+        }
+    }
+    match orders.iter().position(|order| !order.is_object()) {
+        Some(i) => Err(refuse(format!("order {} is no JSON object", i + 1)).into()),
+        None if orders.is_empty() => Err(refuse("has no orders".into()).into()),
+        None => Ok(orders),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_of_arguments() {
+        for (text, value) in [
+            ("n=1", json!(1)),
+            ("n=-1.50", json!(-1.5)),
+            ("n=1e3", json!(1000.0)),
+            ("n=true", json!(true)),
+            ("n=True", json!("True")),
+            ("n=007", json!("007")),
+            ("n=\"007\"", json!("007")),
+            ("n=\"1\"", json!("1")),
+            ("n=null", json!("null")),
+            ("n=[1]", json!("[1]")),
+            ("n={}", json!("{}")),
+            ("n=", json!("")),
+            ("n= 1", json!(1)),
+            ("n=a=b", json!("a=b")),
+            ("n=NaN", json!("NaN")),
+            ("n=1e999", json!("1e999")),
+            ("n=123456789012345678901234567890", json!("123456789012345678901234567890")),
+        ] {
+            assert_eq!(argument(text), Ok(("n".into(), value)), "{text}");
+        }
+        assert!(argument("n").is_err() && argument("=1").is_err());
+    }
+}

@@ -1,0 +1,136 @@
+//! `joc-orders audit`: who did what and why.
+
+use clap::Args;
+use serde_json::Value;
+
+use super::body::Body;
+use super::connection::Connection;
+use super::failure::EXIT_CODES;
+use super::output::{self, Column, Format, Output};
+use super::selectors::{Dates, Folders, some_text};
+
+const ENTRIES: &[Column] = &[
+    Column::new("id", "/id"),
+    Column::new("created", "/created"),
+    Column::wide("controller_id", "/controllerId"),
+    Column::new("account", "/account"),
+    Column::new("request", "/request"),
+    Column::wide("category", "/category"),
+    Column::new("outcome", "/outcome"),
+    Column::new("affected", "/affected"),
+    Column::new("comment", "/comment"),
+    Column::new("ticket_link", "/ticketLink"),
+    Column::wide("time_spent", "/timeSpent"),
+    Column::wide("client_address", "/clientAddress"),
+    Column::wide("request_id", "/requestId"),
+    Column::wide("parameters", "/parameters"),
+];
+
+const DETAILS: &[Column] = &[
+    Column::new("order_id", "/orderId"),
+    Column::new("workflow", "/workflowId/path"),
+    Column::new("version", "/workflowId/versionId"),
+    Column::new("previous_state", "/previousState"),
+    Column::new("new_state", "/newState"),
+    Column::new("mark", "/mark"),
+    Column::new("kill", "/kill"),
+    Column::wide("via_parent", "/viaParent"),
+];
+
+/// Show the audit log: who did what and why, over HTTP
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES)]
+pub struct EntriesArgs {
+    /// The orders that the call with this id changed
+    #[arg(
+        long,
+        value_name = "ID",
+        value_parser = clap::value_parser!(i64).range(0..),
+        conflicts_with_all = [
+            "account", "recursive", "only", "object_name", "categories", "comment",
+            "ticket_link", "date_from", "date_to", "time_zone", "limit",
+        ]
+    )]
+    details: Option<i64>,
+    #[command(flatten)]
+    filter: Filter,
+    #[command(flatten)]
+    output: Output,
+    /// Only entries of this controller
+    #[arg(long, env = "JOC_ORDERS_CONTROLLER_ID", value_name = "ID", help_heading = "Connection")]
+    controller_id: Option<String>,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// Which entries.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Selection")]
+struct Filter {
+    /// Of this account
+    #[arg(long, value_parser = some_text())]
+    account: Option<String>,
+    #[command(flatten)]
+    folders: Folders,
+    /// About this order or workflow
+    #[arg(long, value_name = "NAME", value_parser = some_text())]
+    object_name: Option<String>,
+    /// Of this category: CONTROLLER, IDENTITY. Repeatable
+    #[arg(long = "category", value_name = "CATEGORY")]
+    categories: Vec<String>,
+    /// With this comment
+    #[arg(long, value_name = "TEXT", value_parser = some_text())]
+    comment: Option<String>,
+    /// With this ticket
+    #[arg(long, value_name = "URL", value_parser = some_text())]
+    ticket_link: Option<String>,
+    #[command(flatten)]
+    dates: Dates,
+    /// How many entries at the most, -1 for all; without it the service decides
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    limit: Option<i64>,
+}
+
+impl Filter {
+    fn put_into(&self, body: &mut Body) {
+        body.put("account", self.account.as_deref());
+        self.folders.put_into(body);
+        body.put("objectName", self.object_name.as_deref());
+        let categories = self.categories.iter().map(|category| category.to_uppercase());
+        body.put("categories", categories.collect::<Value>());
+        body.put("comment", self.comment.as_deref());
+        body.put("ticketLink", self.ticket_link.as_deref());
+        self.dates.put_into(body);
+        body.put("limit", self.limit);
+    }
+}
+
+/// Runs the command.
+///
+/// # Errors
+///
+/// A [`super::failure::Failure`] where scripts may want to know which.
+pub async fn run(args: EntriesArgs) -> anyhow::Result<()> {
+    let mut body = Body::default();
+    body.put("controllerId", args.controller_id.as_deref().filter(|id| !id.is_empty()));
+    let (call, list, columns) = match args.details {
+        Some(id) => {
+            body.put("auditLogId", id);
+            ("/audit_log/details", "auditLogDetails", DETAILS)
+        }
+        None => {
+            args.filter.put_into(&mut body);
+            ("/audit_log", "auditLog", ENTRIES)
+        }
+    };
+    let (body, format) = (Value::from(body), args.output.format);
+    args.connection
+        .session(async |session| {
+            if format == Format::Json {
+                return session.copy(call, &body).await;
+            }
+            let answer = session.call(call, &body).await?;
+            output::items(format, columns, &answer.body[list])
+        })
+        .await
+}

@@ -1,0 +1,254 @@
+//! Changing orders: show what a change would do, ask, and then do no more than was shown to
+//! whoever was asked.
+
+use std::io::{self, BufRead, IsTerminal};
+
+use anyhow::Context;
+use clap::Args;
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+
+use super::body::Body;
+use super::connection::{Answer, Connection, Session};
+use super::failure::Failure;
+use super::output::{self, Column, Format, Output, visible};
+use super::selectors::{Controller, Selectors, Why};
+
+/// A kind of change.
+pub(super) struct Kind {
+    call: &'static str,
+    /// "Cancel", as in a question.
+    verb: &'static str,
+    /// "cancelled", as in a report.
+    done: &'static str,
+    /// The counts of the preview, beside those by state.
+    counts: &'static [&'static str],
+    /// What the service says where there is nothing to do.
+    nothing: &'static str,
+}
+
+/// `/orders/cancel`
+pub(super) const CANCEL: Kind = Kind {
+    call: "/orders/cancel",
+    verb: "Cancel",
+    done: "cancelled",
+    counts: &["cancelled", "marked", "killed"],
+    nothing: "No orders found.",
+};
+/// `/orders/suspend`
+pub(super) const SUSPEND: Kind = Kind {
+    call: "/orders/suspend",
+    verb: "Suspend",
+    done: "suspended",
+    counts: &["suspended", "marked", "killed"],
+    nothing: "No suspendible orders found.",
+};
+/// `/orders/resume`
+pub(super) const RESUME: Kind = Kind {
+    call: "/orders/resume",
+    verb: "Resume",
+    done: "resumed",
+    counts: &["resumed"],
+    nothing: "No resumable orders found.",
+};
+
+const PREVIEWED: &[Column] = &[
+    Column::new("order_id", "/orderId"),
+    Column::new("workflow", "/workflowId/path"),
+    Column::new("version", "/workflowId/versionId"),
+    Column::new("state", "/state"),
+    Column::new("effect", "/effect"),
+];
+
+/// What every change takes.
+#[derive(Debug, Args)]
+pub(super) struct ChangeArgs {
+    #[command(flatten)]
+    selectors: Selectors,
+    /// Refuse to change more orders than this
+    #[arg(long, value_name = "N", help_heading = "Safety")]
+    max_orders: Option<u64>,
+    /// Do not ask
+    #[arg(long, help_heading = "Safety")]
+    yes: bool,
+    /// Only show what would change
+    #[arg(long, conflicts_with = "yes", help_heading = "Safety")]
+    dry_run: bool,
+    /// How many orders to show beforehand
+    #[arg(long, value_name = "N", default_value_t = 20, help_heading = "Safety")]
+    show: u32,
+    #[command(flatten)]
+    why: Why,
+    #[command(flatten)]
+    output: Output,
+    #[command(flatten)]
+    controller: Controller,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// A change that is asked for.
+pub(super) struct Change {
+    kind: &'static Kind,
+    args: ChangeArgs,
+    /// The request, but for `maxOrders`.
+    pub(super) body: Body,
+}
+
+impl Change {
+    pub(super) fn new(kind: &'static Kind, args: ChangeArgs) -> Self {
+        let mut body = args.controller.body();
+        args.selectors.put_into(&mut body);
+        args.why.put_into(&mut body);
+        Self { kind, args, body }
+    }
+
+    /// Shows, asks and changes.
+    pub(super) async fn run(self) -> anyhow::Result<()> {
+        if !self.args.yes && !self.args.dry_run && !io::stdin().is_terminal() {
+            let problem = "without a terminal to ask on, this takes --yes (or --dry-run)";
+            return Err(Failure::Usage(problem.into()).into());
+        }
+        self.args.connection.session(async |session| self.in_session(session).await).await
+    }
+
+    async fn in_session(&self, session: &Session) -> anyhow::Result<()> {
+        let total = self.preview(session).await?;
+        if self.args.dry_run {
+            return Ok(());
+        }
+        let mut body = self.body.clone();
+        if self.args.yes {
+            body.put("maxOrders", self.args.max_orders);
+        } else {
+            confirm(session, &format!("{} {}?", self.kind.verb, orders(total))).await?;
+            body.put("maxOrders", total);
+        }
+        self.report(&change(session, self.kind.call, &body.into(), "changed").await?)
+    }
+
+    /// Shows what would change, and gives how many orders: at least one, and no more than
+    /// are allowed.
+    async fn preview(&self, session: &Session) -> anyhow::Result<u64> {
+        let mut body = self.body.clone();
+        body.put("limit", self.args.show);
+        let call = format!("{}/preview", self.kind.call);
+        let preview = session.call(&call, &body.into()).await?.body;
+        let total = preview["total"].as_u64();
+        let total = total.ok_or_else(|| Failure::Other("the preview has no total".into()))?;
+        match self.args.output.format {
+            // Standard output is for what is asked for.
+            _ if !self.args.dry_run => output::tell(&self.described(&preview, total)),
+            Format::Table => output::write(self.described(&preview, total).as_bytes())?,
+            Format::Json => output::json(&preview)?,
+            Format::Csv => output::items(Format::Csv, PREVIEWED, &preview["orders"])?,
+        }
+        if total == 0 {
+            return Err(Failure::Nothing(self.kind.nothing.into()).into());
+        }
+        match self.args.max_orders {
+            Some(max) if total > max => {
+                let problem =
+                    format!("{} would be affected, at most {max} are allowed", orders(total));
+                Err(Failure::Refused(problem).into())
+            }
+            _ => Ok(total),
+        }
+    }
+
+    fn described(&self, preview: &Value, total: u64) -> String {
+        if total == 0 {
+            return String::new();
+        }
+        let mut text = String::new();
+        let shown = preview["orders"].as_array().map_or(0, Vec::len);
+        if shown > 0 {
+            text += &output::table(PREVIEWED, &preview["orders"]);
+        }
+        let more = total.saturating_sub(u64::try_from(shown).unwrap_or(total));
+        if shown > 0 && more > 0 {
+            text += &format!("… and {more} more\n");
+        }
+        let dates = [("from", "dateFrom"), ("before", "dateTo")].map(|(word, field)| {
+            let date = preview[field].as_str();
+            date.map_or_else(String::new, |date| format!(" {word} {}", visible(date)))
+        });
+        if dates.iter().any(|date| !date.is_empty()) {
+            text += &format!("scheduled{}\n", dates.concat());
+        }
+        let states = preview["byState"].as_object().into_iter().flatten();
+        let states = states.map(|(state, orders)| format!("{orders} {}", visible(state)));
+        text += &format!("{}: {}\n", orders(total), states.collect::<Vec<_>>().join(", "));
+        let counts = self.kind.counts.iter().map(|name| (name, preview[name].as_u64()));
+        let counts = counts.filter_map(|(name, count)| Some(format!("{} {name}", count?)));
+        text + &format!("{}\n", counts.collect::<Vec<_>>().join(", "))
+    }
+
+    fn report(&self, answer: &Answer) -> anyhow::Result<()> {
+        let body = with_numbers(answer);
+        match self.args.output.format {
+            Format::Json => output::json(&body),
+            Format::Csv => {
+                let columns = &[
+                    Column::new("affected", "/affected"),
+                    Column::new("audit_log_id", "/auditLogId"),
+                ];
+                output::items(Format::Csv, columns, &json!([body]))
+            }
+            Format::Table => output::write(done(self.kind.done, answer).as_bytes()),
+        }
+    }
+}
+
+/// Calls the service for a change; `done` says what happens to the orders.
+pub(super) async fn change(
+    session: &Session,
+    call: &str,
+    body: &Value,
+    done: &str,
+) -> anyhow::Result<Answer> {
+    match session.call(call, body).await {
+        Err(failure @ Failure::BrokenOff(_)) => Err(failure).with_context(|| {
+            format!("whether orders were {done} is not known: see `joc-orders audit`")
+        }),
+        result => Ok(result?),
+    }
+}
+
+/// The answer to a change with what its headers say.
+pub(super) fn with_numbers(answer: &Answer) -> Value {
+    let mut body = answer.body.clone();
+    body["affected"] = json!(answer.affected());
+    body["auditLogId"] = json!(answer.audit_log_id());
+    body
+}
+
+/// A line that says what was done.
+pub(super) fn done(what: &str, answer: &Answer) -> String {
+    let affected = answer.affected().map_or_else(|| "orders".into(), orders);
+    let id = answer.audit_log_id().map_or_else(String::new, |id| format!(", audit log id {id}"));
+    format!("{what}: {affected}{id}\n")
+}
+
+fn orders(number: u64) -> String {
+    if number == 1 { "1 order".into() } else { format!("{number} orders") }
+}
+
+/// Asks on the terminal. Anything but a yes is a no.
+async fn confirm(session: &Session, question: &str) -> Result<(), Failure> {
+    output::tell(&format!("{question} [y/N] "));
+    let (sender, answer) = oneshot::channel();
+    // A thread of its own, since the program must be able to end while it still reads.
+    std::thread::spawn(move || {
+        let mut line = String::new();
+        let _ = io::stdin().lock().read_line(&mut line);
+        let _ = sender.send(line);
+    });
+    session.asking.set(true);
+    let answer = answer.await.unwrap_or_default();
+    session.asking.set(false);
+    match answer.trim().to_lowercase().as_str() {
+        "y" | "yes" => Ok(()),
+        _ => Err(Failure::NotConfirmed),
+    }
+}

@@ -1,0 +1,160 @@
+//! How the client fails, in ways that scripts can tell apart, and what the program ends with.
+
+use std::process::ExitCode;
+
+use serde_json::Value;
+
+use super::output::{tell, visible};
+use crate::store;
+
+/// What `--help` says at its end.
+pub const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  anything else
+  2  the command line or a setting is wrong, or --yes is missing where nobody can be asked
+  3  no order was found to act on
+  4  the service refused the request (JOC-400, JOC-300)
+  5  not logged in, or not permitted (401, 403, 429, 440)
+  6  the person at the terminal did not confirm
+  7  the service cannot be reached, or cannot reach its database (503)
+  8  something was found to be wrong (audit verify, check)";
+
+/// Why a command came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The command line or a setting cannot be meant so.
+    #[error("{0}")]
+    Usage(String),
+    /// There is no order to act on.
+    #[error("{0}")]
+    Nothing(String),
+    /// The service refused the request.
+    #[error("{0}")]
+    Refused(String),
+    /// The login, the session or the permission is missing.
+    #[error("{0}")]
+    NotPermitted(String),
+    /// The person did not say yes.
+    #[error("not confirmed: nothing was changed")]
+    NotConfirmed,
+    /// The service, or its database, cannot be reached.
+    #[error("{0}")]
+    Unreachable(String),
+    /// The connection was lost with a call under way.
+    #[error("the connection broke off before the answer was there: {0}")]
+    BrokenOff(String),
+    /// Ctrl-C.
+    #[error("interrupted: a call that was under way may have taken effect")]
+    Interrupted,
+    /// A checker found so many things that are wrong.
+    #[error("findings: {0}")]
+    Found(u64),
+    /// The answer is none of this API.
+    #[error("{0}")]
+    Other(String),
+    /// Whoever reads standard output has had enough (`| head`).
+    #[error("standard output is closed")]
+    OutputClosed,
+}
+
+impl Failure {
+    /// A setting that is wrong, and does not get better by trying again.
+    pub fn setting(error: anyhow::Error) -> Self {
+        Self::Usage(format!("{error:#}"))
+    }
+
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::OutputClosed => 0,
+            Self::Interrupted | Self::Other(_) => 1,
+            Self::Usage(_) => 2,
+            Self::Nothing(_) => 3,
+            Self::Refused(_) => 4,
+            Self::NotPermitted(_) => 5,
+            Self::NotConfirmed => 6,
+            Self::Unreachable(_) | Self::BrokenOff(_) => 7,
+            Self::Found(_) => 8,
+        }
+    }
+
+    /// What an answer that is no success means.
+    pub(super) fn of_answer(status: u16, text: &str) -> Self {
+        let body: Value = serde_json::from_str(text).unwrap_or_default();
+        let at = |pointer| body.pointer(pointer).and_then(Value::as_str);
+        let code = at("/error/code").or(at("/errors/0/code"));
+        let message = at("/error/message").or(at("/errors/0/message")).or(at("/message"));
+        let message = match message {
+            Some(message) if !message.is_empty() => visible(message),
+            _ => format!("the answer is HTTP {status}; is --url that of the API?"),
+        };
+        match (status, code) {
+            (401 | 403 | 429 | 440, _) => Self::NotPermitted(message),
+            (503, _) => Self::Unreachable(message),
+            (_, Some("JOC-400" | "JOC-161")) if says_nothing_found(&message) => {
+                Self::Nothing(message)
+            }
+            (_, Some("JOC-300" | "JOC-400")) => Self::Refused(message),
+            (_, Some(code)) => Self::Other(format!("{}: {message}", visible(code))),
+            (_, None) => Self::Other(message),
+        }
+    }
+}
+
+/// Whether a message is `No orders found.`, `No suspendible orders found.` or the like. JOC
+/// puts the name of an exception before it.
+fn says_nothing_found(message: &str) -> bool {
+    let text = message.rsplit(": ").next().unwrap_or_default();
+    text.starts_with("No ") && text.ends_with("orders found.")
+}
+
+/// Tells a person why the program ends, and gives what it ends with.
+pub fn report(error: &anyhow::Error) -> ExitCode {
+    match error.downcast_ref() {
+        Some(Failure::OutputClosed) => ExitCode::SUCCESS,
+        Some(failure) => {
+            tell(&format!("Error: {error:#}\n"));
+            failure.exit_code().into()
+        }
+        None => {
+            tell(&format!("Error: {error:?}\n"));
+            match error.downcast_ref() {
+                Some(store::Error::Url(_)) => ExitCode::from(2),
+                _ => ExitCode::FAILURE,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exit_codes_of_answers() {
+        let joc = |code: &str, message: &str| {
+            format!(r#"{{"error": {{"code": "{code}", "message": "{message}"}}}}"#)
+        };
+        for (status, text, code) in [
+            (420, joc("JOC-400", "No orders found."), 3),
+            (420, joc("JOC-400", "No suspendible orders found."), 3),
+            (420, joc("JOC-161", "ControllerObjectNotExistException: No orders found."), 3),
+            (420, joc("JOC-400", "dateTo: No orders found. is no date"), 4),
+            (420, joc("JOC-300", "missing comment"), 4),
+            (413, joc("JOC-400", "the body is larger than 8 bytes"), 4),
+            (419, r#"{"errors": [{"code": "JOC-400", "message": "orders[0]: bad"}]}"#.into(), 4),
+            (420, joc("JOC-500", "an internal error"), 1),
+            (503, joc("JOC-500", "the database cannot be reached"), 7),
+            (401, r#"{"message": "wrong"}"#.into(), 5),
+            (403, r#"{"message": "Access denied"}"#.into(), 5),
+            (429, r#"{"message": "later"}"#.into(), 5),
+            (440, "not JSON".into(), 5),
+            (404, "<html>".into(), 1),
+            (302, String::new(), 1),
+        ] {
+            assert_eq!(Failure::of_answer(status, &text).exit_code(), code, "{status} {text}");
+        }
+        let failure = Failure::of_answer(403, r#"{"message": "a\u001b[2Jb"}"#);
+        assert_eq!(failure.to_string(), "a\\u{1b}[2Jb");
+    }
+}

@@ -1,0 +1,177 @@
+//! `joc-orders orders`: list orders, add them, and change them.
+
+use clap::{Args, Subcommand};
+use serde_json::Value;
+
+use super::add::{self, AddArgs};
+use super::change::{CANCEL, Change, ChangeArgs, RESUME, SUSPEND};
+use super::connection::Connection;
+use super::failure::EXIT_CODES;
+use super::output::{self, Column, Format, Output};
+use super::selectors::{Controller, Selectors};
+
+/// How many orders a service lists unless it is told a limit, as in JOC.
+const LIMIT: usize = 10_000;
+
+const LISTED: &[Column] = &[
+    Column::new("order_id", "/orderId"),
+    Column::new("workflow", "/workflowId/path"),
+    Column::new("version", "/workflowId/versionId"),
+    Column::new("state", "/state/_text"),
+    Column::wide("reason", "/state/_reason"),
+    Column::new("marked", "/marked/_text"),
+    Column::new("scheduled_for", "/scheduledFor"),
+    Column::wide("priority", "/priority"),
+    Column::wide("position", "/position"),
+    Column::wide("arguments", "/arguments"),
+];
+
+/// List, add, cancel, suspend and resume orders, over HTTP
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES)]
+pub struct OrdersArgs {
+    #[command(subcommand)]
+    command: OrdersCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum OrdersCommand {
+    List(ListArgs),
+    Add(AddArgs),
+    Cancel(CancelArgs),
+    Suspend(SuspendArgs),
+    Resume(ResumeArgs),
+}
+
+/// List orders
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES)]
+struct ListArgs {
+    #[command(flatten)]
+    selectors: Selectors,
+    /// Orders whose id this regular expression matches
+    #[arg(long, help_heading = "Selection")]
+    regex: Option<String>,
+    /// Orders that are in their state since this date or later
+    #[arg(long, value_name = "DATE", allow_hyphen_values = true, help_heading = "Selection")]
+    state_date_from: Option<String>,
+    /// Orders that are in their state since before this date
+    #[arg(long, value_name = "DATE", allow_hyphen_values = true, help_heading = "Selection")]
+    state_date_to: Option<String>,
+    /// How many orders at the most, -1 for all; without it the service decides
+    #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = "Selection")]
+    limit: Option<i64>,
+    #[command(flatten)]
+    output: Output,
+    #[command(flatten)]
+    controller: Controller,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// Cancel orders
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES)]
+struct CancelArgs {
+    #[command(flatten)]
+    change: ChangeArgs,
+    #[command(flatten)]
+    how: How,
+}
+
+/// Suspend orders
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES)]
+struct SuspendArgs {
+    #[command(flatten)]
+    change: ChangeArgs,
+    #[command(flatten)]
+    how: How,
+    /// Let the instruction that an order is at begin anew
+    #[arg(long, help_heading = "Effect")]
+    reset: bool,
+}
+
+/// Resume orders that are suspended or failed
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES)]
+struct ResumeArgs {
+    #[command(flatten)]
+    change: ChangeArgs,
+}
+
+/// How far cancelling and suspending go.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Effect")]
+struct How {
+    /// Kill the jobs of running orders
+    #[arg(long)]
+    kill: bool,
+    /// Take along the child orders of each order
+    #[arg(long)]
+    deep: bool,
+    /// Leave orders alone that have started
+    #[arg(long)]
+    fresh_only: bool,
+}
+
+/// Does what the subcommand says.
+///
+/// # Errors
+///
+/// A [`super::failure::Failure`] where scripts may want to know which.
+pub async fn run(args: OrdersArgs) -> anyhow::Result<()> {
+    match args.command {
+        OrdersCommand::List(args) => args.run().await,
+        OrdersCommand::Add(args) => add::run(args).await,
+        OrdersCommand::Cancel(args) => {
+            let mut change = Change::new(&CANCEL, args.change);
+            args.how.put_into(&mut change);
+            change.run().await
+        }
+        OrdersCommand::Suspend(args) => {
+            let mut change = Change::new(&SUSPEND, args.change);
+            args.how.put_into(&mut change);
+            change.body.put("reset", args.reset);
+            change.run().await
+        }
+        OrdersCommand::Resume(args) => Change::new(&RESUME, args.change).run().await,
+    }
+}
+
+impl How {
+    fn put_into(&self, change: &mut Change) {
+        change.body.put("kill", self.kill);
+        change.body.put("deep", self.deep);
+        change.body.put("orderType", self.fresh_only.then_some("FreshOnly"));
+    }
+}
+
+impl ListArgs {
+    fn body(&self) -> Value {
+        let mut body = self.controller.body();
+        self.selectors.put_into(&mut body);
+        body.put("regex", self.regex.as_deref());
+        body.put("stateDateFrom", self.state_date_from.as_deref());
+        body.put("stateDateTo", self.state_date_to.as_deref());
+        body.put("limit", self.limit);
+        body.into()
+    }
+
+    async fn run(self) -> anyhow::Result<()> {
+        let body = self.body();
+        let (format, limit) = (self.output.format, self.limit);
+        self.connection
+            .session(async |session| {
+                if format == Format::Json {
+                    return session.copy("/orders", &body).await;
+                }
+                let orders = &session.call("/orders", &body).await?.body["orders"];
+                if limit.is_none() && orders.as_array().is_some_and(|list| list.len() == LIMIT) {
+                    output::tell(&format!("the first {LIMIT} orders; --limit -1 lists all\n"));
+                }
+                output::items(format, LISTED, orders)
+            })
+            .await
+    }
+}

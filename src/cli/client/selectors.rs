@@ -1,0 +1,151 @@
+//! Flags that select, shared by the commands, and the fields that they become.
+
+use clap::Args;
+use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser};
+use serde_json::{Value, json};
+
+use super::body::Body;
+use crate::model::order::{ALL, EffectiveState};
+
+/// No text of a selector may be empty: a script whose variable is empty does not mean everything.
+pub(super) fn some_text() -> NonEmptyStringValueParser {
+    NonEmptyStringValueParser::new()
+}
+
+/// Whose orders.
+#[derive(Debug, Args)]
+pub(super) struct Controller {
+    /// The controller that the orders belong to
+    #[arg(
+        long,
+        env = "JOC_ORDERS_CONTROLLER_ID",
+        value_name = "ID",
+        value_parser = some_text(),
+        help_heading = "Connection"
+    )]
+    controller_id: String,
+}
+
+/// Which orders.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Selection")]
+pub(super) struct Selectors {
+    /// This order; comes before workflows, folders and states. Repeatable, as are the next five
+    #[arg(long = "order-id", value_name = "ID", value_parser = some_text())]
+    order_ids: Vec<String>,
+    /// Orders of this workflow in any version; all of the text is the path, or a name without /
+    #[arg(long = "workflow", value_name = "PATH", value_parser = some_text())]
+    workflows: Vec<String>,
+    /// Orders of this version of a workflow: two values
+    #[arg(
+        long = "workflow-version",
+        num_args = 2,
+        value_names = ["PATH", "VERSION"],
+        value_parser = some_text()
+    )]
+    workflow_versions: Vec<String>,
+    #[command(flatten)]
+    folders: Folders,
+    /// Orders in this state; FINISHED and CANCELLED ones can only be listed
+    #[arg(
+        long = "state",
+        value_name = "STATE",
+        ignore_case = true,
+        value_parser = PossibleValuesParser::new(ALL.iter().copied().map(EffectiveState::as_str))
+    )]
+    states: Vec<String>,
+    #[command(flatten)]
+    dates: Dates,
+}
+
+/// In which folders.
+#[derive(Debug, Args)]
+pub(super) struct Folders {
+    /// In this folder and those below it
+    #[arg(long = "folder", value_name = "PATH", value_parser = some_text())]
+    recursive: Vec<String>,
+    /// In this folder, but not below it
+    #[arg(long = "folder-only", value_name = "PATH", value_parser = some_text())]
+    only: Vec<String>,
+}
+
+/// When.
+#[derive(Debug, Args)]
+pub(super) struct Dates {
+    /// From this date on: 2026-11-23T08:00:00, or relative, such as -2h or 1d
+    #[arg(long, value_name = "DATE", allow_hyphen_values = true, value_parser = some_text())]
+    date_from: Option<String>,
+    /// Before this date
+    #[arg(long, value_name = "DATE", allow_hyphen_values = true, value_parser = some_text())]
+    date_to: Option<String>,
+    /// The time zone of the dates, such as Europe/Berlin; without it UTC
+    #[arg(long, value_name = "ZONE", allow_hyphen_values = true, value_parser = some_text())]
+    time_zone: Option<String>,
+}
+
+/// Why: kept in the audit log.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Audit log")]
+pub(super) struct Why {
+    /// Why; kept in the audit log
+    #[arg(long, value_name = "TEXT")]
+    comment: Option<String>,
+    /// A ticket; kept in the audit log
+    #[arg(long, value_name = "URL")]
+    ticket_link: Option<String>,
+    /// Minutes that it took; kept in the audit log
+    #[arg(long, value_name = "MINUTES")]
+    time_spent: Option<u32>,
+}
+
+impl Controller {
+    /// The body of a request about it.
+    pub(super) fn body(&self) -> Body {
+        let mut body = Body::default();
+        body.put("controllerId", self.controller_id.as_str());
+        body
+    }
+}
+
+impl Selectors {
+    pub(super) fn put_into(&self, body: &mut Body) {
+        let any_version = self.workflows.iter().map(|path| json!({ "path": path }));
+        let versions = self.workflow_versions.chunks_exact(2);
+        let versions = versions.map(|pair| json!({ "path": pair[0], "versionId": pair[1] }));
+        let states = self.states.iter().map(|state| state.to_uppercase());
+        body.put("orderIds", self.order_ids.as_slice());
+        body.put("workflowIds", any_version.chain(versions).collect::<Value>());
+        self.folders.put_into(body);
+        body.put("states", states.collect::<Value>());
+        self.dates.put_into(body);
+    }
+}
+
+impl Folders {
+    pub(super) fn put_into(&self, body: &mut Body) {
+        let folder = |recursive| move |path| json!({ "folder": path, "recursive": recursive });
+        let recursive = self.recursive.iter().map(folder(true));
+        body.put(
+            "folders",
+            recursive.chain(self.only.iter().map(folder(false))).collect::<Value>(),
+        );
+    }
+}
+
+impl Dates {
+    pub(super) fn put_into(&self, body: &mut Body) {
+        body.put("dateFrom", self.date_from.as_deref());
+        body.put("dateTo", self.date_to.as_deref());
+        body.put("timeZone", self.time_zone.as_deref());
+    }
+}
+
+impl Why {
+    pub(super) fn put_into(&self, body: &mut Body) {
+        let mut log = Body::default();
+        log.put("comment", self.comment.as_deref());
+        log.put("ticketLink", self.ticket_link.as_deref());
+        log.put("timeSpent", self.time_spent);
+        body.put("auditLog", log);
+    }
+}

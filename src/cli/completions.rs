@@ -1,0 +1,35 @@
+//! `joc-orders completions`: what lets a shell complete the command line.
+
+use std::io::{self, Write};
+
+use clap::{Args, Command};
+use clap_complete::Shell;
+
+/// Print what lets a shell complete the command line
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// The shell
+    shell: Shell,
+}
+
+/// Prints the completions of `command`.
+///
+/// # Errors
+///
+/// If standard output does not take them.
+pub fn run(args: &CompletionsArgs, mut command: Command) -> anyhow::Result<()> {
+    let name = command.get_name().to_owned();
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut command, &name, &mut script);
+    if args.shell == Shell::Bash {
+        // The script writes a name with a hyphen in two ways, and so finds no subcommand:
+        // https://github.com/clap-rs/clap/issues/6421
+        let (one, other) = (name.replace('-', "__subcmd__"), name.replace('-', "__"));
+        script = String::from_utf8(script)?.replace(&one, &other).into_bytes();
+    }
+    match io::stdout().lock().write_all(&script) {
+        // `| head` has had enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => Ok(result?),
+    }
+}

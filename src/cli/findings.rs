@@ -1,0 +1,61 @@
+//! What `audit verify` and `check` have in common: findings, line by line, and the exit code.
+
+use clap::{Args, ValueEnum};
+
+use super::client::failure::Failure;
+use super::client::output::{visible, write};
+use crate::model::finding::Finding;
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Format {
+    /// For people.
+    Text,
+    /// For scripts: one object a line.
+    Json,
+}
+
+/// How to show findings.
+#[derive(Debug, Args)]
+pub(super) struct Shown {
+    /// How to show what is found, one line each
+    #[arg(long = "output", value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+/// Shows findings and counts them.
+pub(super) struct Findings {
+    format: Format,
+    count: u64,
+    written: anyhow::Result<()>,
+}
+
+impl Findings {
+    /// None yet.
+    pub(super) fn new(shown: Shown) -> Self {
+        Self { format: shown.format, count: 0, written: Ok(()) }
+    }
+
+    /// Shows a finding.
+    pub(super) fn show(&mut self, finding: &Finding) {
+        self.count += 1;
+        if self.written.is_ok() {
+            let line = match self.format {
+                Format::Text => visible(&finding.to_string()),
+                Format::Json => serde_json::json!(finding).to_string(),
+            };
+            self.written = write(format!("{line}\n").as_bytes());
+        }
+    }
+
+    /// [`Failure::Found`] if there was any.
+    pub(super) fn finish(self) -> anyhow::Result<()> {
+        match (self.count, self.written) {
+            (0, written) => written,
+            // Whoever reads no further is told by the exit code all the same.
+            (count, Err(error)) if !error.is::<Failure>() => {
+                Err(error.context(format!("findings: {count}")))
+            }
+            (count, _) => Err(Failure::Found(count).into()),
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! `joc-orders health`: asks the service of this machine how it is, for containers that have no
+//! other program to ask with.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use clap::Args;
+use reqwest::redirect::Policy;
+use reqwest::{Client, Url};
+
+use super::client::transport;
+use crate::config::Listen;
+
+/// How long the answer may take; the service asks its database for at most 3 seconds.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Ask a service whether it lives: ends with 0 if so, else with 1
+#[derive(Debug, Args)]
+pub struct HealthArgs {
+    /// Where it is, such as https://joc.example.com:4446; otherwise on this machine, where the
+    /// settings of `serve` say
+    #[arg(long)]
+    url: Option<Url>,
+    /// Ask whether it can serve, for which it needs its database
+    #[arg(long)]
+    ready: bool,
+    #[command(flatten)]
+    listen: Listen,
+}
+
+/// Runs the command.
+///
+/// # Errors
+///
+/// If there is no answer, or it is not that all is well.
+pub async fn run(args: HealthArgs) -> anyhow::Result<()> {
+    let (client, mut url) = match args.url {
+        Some(url) => (transport(&url)?, url),
+        None => here(&args.listen)?,
+    };
+    url.set_path(if args.ready { "/ready" } else { "/health" });
+    client.get(url).timeout(TIMEOUT).send().await?.error_for_status()?;
+    Ok(())
+}
+
+/// The service that these settings describe. Its certificate is for another name than that of
+/// this machine, and nothing is told to whoever answers.
+fn here(listen: &Listen) -> anyhow::Result<(Client, Url)> {
+    let scheme = if listen.tls_cert.is_some() { "https" } else { "http" };
+    let ip = match listen.listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    let url = format!("{scheme}://{}", SocketAddr::new(ip, listen.listen.port())).parse()?;
+    // There may be one already, for the sending of traces.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = Client::builder().tls_danger_accept_invalid_certs(true).redirect(Policy::none());
+    Ok((client.build()?, url))
+}

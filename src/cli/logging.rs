@@ -1,0 +1,79 @@
+//! The log: lines for people or machines, on standard error; and traces for a collector.
+
+use std::io::IsTerminal;
+
+use anyhow::Context;
+use opentelemetry::trace::TracerProvider;
+use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, fmt};
+
+use crate::config::{LogFormat, Logging};
+
+/// The name of the service in its traces.
+const SERVICE: &str = "joc-orders";
+
+/// What sends traces, as long as it is there.
+#[must_use]
+#[derive(Debug)]
+pub struct Traces(Option<SdkTracerProvider>);
+
+impl Drop for Traces {
+    fn drop(&mut self) {
+        if let Some(Err(error)) = self.0.as_ref().map(SdkTracerProvider::shutdown) {
+            tracing::warn!(%error, "the last traces were not sent");
+        }
+    }
+}
+
+/// Starts to log, and to send traces if there is somewhere to send them.
+///
+/// # Errors
+///
+/// If the filter is not one, or the collector's URL.
+pub fn start(settings: &Logging) -> anyhow::Result<Traces> {
+    let log = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
+    let log = match settings.log_format {
+        LogFormat::Text => log.boxed(),
+        LogFormat::Json => log.json().boxed(),
+    };
+    let filter = EnvFilter::try_new(&settings.log)
+        .map_err(|error| anyhow::anyhow!("JOC_ORDERS_LOG: {error}"))?;
+    let provider = settings.otlp_endpoint.as_deref().map(provider).transpose()?;
+    let traces = provider.as_ref().map(|provider| {
+        // Requests, whatever is logged, and nothing of the sending itself.
+        tracing_opentelemetry::layer()
+            .with_tracer(provider.tracer(SERVICE))
+            .with_filter(Targets::new().with_target("joc_orders", LevelFilter::INFO))
+    });
+    tracing_subscriber::registry().with(traces).with(log.with_filter(filter)).init();
+    // Within the span of its request, so that its line has the request's id, too.
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(place, message = panic.payload_as_str(), "panicked");
+    }));
+    Ok(Traces(provider))
+}
+
+fn provider(endpoint: &str) -> anyhow::Result<SdkTracerProvider> {
+    let setting = "JOC_ORDERS_OTLP_ENDPOINT";
+    let url = reqwest::Url::parse(endpoint).context(setting)?;
+    anyhow::ensure!(matches!(url.scheme(), "http" | "https"), "{setting}: expected http or https");
+    // Without it there is no TLS to a collector. Another one that is installed does as well.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let exporter = SpanExporter::builder()
+        .with_http()
+        .with_protocol(Protocol::HttpBinary)
+        .with_endpoint(endpoint)
+        .build()
+        .context(setting)?;
+    Ok(SdkTracerProvider::builder()
+        .with_resource(Resource::builder().with_service_name(SERVICE).build())
+        .with_batch_exporter(exporter)
+        .build())
+}

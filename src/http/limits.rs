@@ -1,0 +1,72 @@
+//! Limits of what one client can take from the others: header fields, connections, time.
+
+use std::cell::Cell;
+use std::num::NonZeroUsize;
+use std::rc::Rc;
+use std::time::Duration;
+
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::middleware::Next;
+use actix_web::web::Data;
+use actix_web::{Error, HttpMessage, HttpRequest};
+
+use crate::config::Settings;
+use crate::http::Service;
+use crate::http::error::ApiError;
+
+/// How long the head of a request may take to arrive, and a TLS handshake.
+pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How many threads serve.
+pub(super) fn workers() -> usize {
+    std::thread::available_parallelism().map_or(2, NonZeroUsize::get)
+}
+
+/// How many connections each of the threads may have.
+pub(super) fn connections(settings: &Settings, workers: usize) -> usize {
+    usize::try_from(settings.clients).unwrap_or(usize::MAX).div_ceil(workers)
+}
+
+/// Refuses header fields that are too large together.
+pub(super) fn check_headers(request: &ServiceRequest) -> Result<(), ApiError> {
+    let Some(service) = request.app_data::<Data<Service>>() else { return Ok(()) };
+    let limit = service.settings.header_limit;
+    let fields = request.headers().iter();
+    let size = request.uri().path().len()
+        + request.query_string().len()
+        + fields.map(|(name, value)| name.as_str().len() + value.len()).sum::<usize>();
+    if size > limit { Err(ApiError::HeadersTooLarge(limit)) } else { Ok(()) }
+}
+
+/// Whether a call has come to where it changes something.
+#[derive(Clone, Default)]
+struct Changing(Rc<Cell<bool>>);
+
+/// From here on the call runs to its end, however long it takes: were it given up, its client
+/// would be told that nothing has changed.
+pub(super) fn no_way_back(request: &HttpRequest) {
+    if let Some(Changing(changing)) = request.extensions().get() {
+        changing.set(true);
+    }
+}
+
+/// Gives a call up that takes too long to begin its answer and has not come to where it changes
+/// something.
+pub(super) async fn in_time<B: MessageBody>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<B>, Error> {
+    let Some(service) = request.app_data::<Data<Service>>() else {
+        return next.call(request).await;
+    };
+    let limit = service.settings.request_timeout();
+    let changing = Changing::default();
+    request.extensions_mut().insert(changing.clone());
+    let mut call = std::pin::pin!(next.call(request));
+    match tokio::time::timeout(limit, &mut call).await {
+        Ok(answer) => answer,
+        Err(_) if changing.0.get() => call.await,
+        Err(_) => Err(ApiError::TimedOut(limit).into()),
+    }
+}

@@ -1,0 +1,136 @@
+//! The description of the service: an OpenAPI document, made of the calls and of the types that
+//! they read and write, and a page to read and try it.
+
+use std::sync::LazyLock;
+
+use actix_web::web::{self, Bytes};
+use actix_web::{HttpResponse, http::header::ContentType};
+use schemars::Schema;
+use serde_json::{Map, Value, json};
+
+use crate::http::calls;
+use crate::http::error::{Failure, RefusalBody};
+
+mod endpoint;
+pub(super) mod page;
+mod schemas;
+
+pub(super) use self::endpoint::Endpoint;
+use self::endpoint::response;
+pub(super) use self::schemas::{Schemas, add_property};
+
+/// Where the document is.
+const PATH: &str = "/openapi.json";
+const INTRODUCTION: &str = include_str!("introduction.md");
+
+/// The document itself, as a call.
+pub(super) fn document_endpoint() -> Endpoint {
+    let anything = Schema::from(true);
+    Endpoint::document("Description", PATH, web::get().to(document), "This description")
+        .answers(anything)
+}
+
+async fn document() -> HttpResponse {
+    static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| describe().to_string().into());
+    HttpResponse::Ok().content_type(ContentType::json()).body(DOCUMENT.clone())
+}
+
+/// The description of every call.
+fn describe() -> Value {
+    let mut schemas = Schemas::new();
+    let mut paths = Map::new();
+    for call in calls::all(&mut schemas) {
+        paths.insert(call.path, json!({ call.method: call.operation }));
+    }
+    let failure = schemas.answer::<Failure>();
+    let refusal = schemas.answer::<RefusalBody<'_>>();
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": env!("CARGO_PKG_NAME"),
+            "version": env!("CARGO_PKG_VERSION"),
+            "summary": env!("CARGO_PKG_DESCRIPTION"),
+            "description": INTRODUCTION,
+            "license": { "name": env!("CARGO_PKG_LICENSE"), "identifier": env!("CARGO_PKG_LICENSE") },
+        },
+        "servers": [{ "url": "/" }],
+        "tags": calls::TAGS.map(|name| json!({ "name": name })),
+        "paths": paths,
+        "components": {
+            "schemas": schemas.named(),
+            "securitySchemes": {
+                "basic": { "type": "http", "scheme": "basic" },
+                "accessToken": {
+                    "type": "apiKey", "in": "header", "name": "X-Access-Token",
+                    "description": "What the login answered",
+                },
+                "accessTokenInQuery": {
+                    "type": "apiKey", "in": "query", "name": "accessToken",
+                    "description": "The same, if there is no header",
+                },
+            },
+            "parameters": {
+                "RequestId": {
+                    "name": "X-Request-Id", "in": "header", "schema": { "type": "string" },
+                    "description": "An id for the logs and the audit trail: 1 to 128 letters, \
+                                    digits, `-`, `_`, `.` and `:`. Any other is replaced",
+                    "example": "nightly-17",
+                },
+            },
+            "headers": {
+                "X-Request-Id": header(
+                    "The id of the request: the client's own or a new one",
+                    json!({ "type": "string", "pattern": "^[A-Za-z0-9_.:-]{1,128}$" }),
+                ),
+                "X-Audit-Log-Id": header("The `id` of the audit entry", whole_number()),
+                "X-Orders-Affected": header("How many orders were changed", whole_number()),
+                "X-Access-Token": header("The access token", json!({ "type": "string" })),
+                "X-JOC-Timeout": header("The `sessionTimeout`, in milliseconds", whole_number()),
+                "Retry-After": header("After how many seconds to try again", whole_number()),
+                "WWW-Authenticate": header("`Basic`", json!({ "type": "string" })),
+                "Allow": header("The method that the path takes", json!({ "type": "string" })),
+            },
+            "responses": {
+                "NoSession": response("No access token at all", &refusal, &["WWW-Authenticate"]),
+                "WrongCredentials": response(
+                    "Wrong account or password, or no `Authorization: Basic`",
+                    &refusal,
+                    &["WWW-Authenticate"],
+                ),
+                "Denied": response("Not permitted; the attempt is audited", &refusal, &[]),
+                "NoSuchCall": response("There is no such call", &failure, &[]),
+                "WrongMethod": response("The path takes another method", &failure, &["Allow"]),
+                "TooLarge": response("The body is larger than a setting allows", &failure, &[]),
+                "Invalid": response(
+                    "Reason phrase `Invalid Request`. `JOC-400`: the request is malformed, or \
+                     there is nothing to act on; the message begins with the field. `JOC-300`: \
+                     the obligatory comment is missing. `JOC-500`: anything unforeseen",
+                    &failure,
+                    &[],
+                ),
+                "Throttled": response("Too many failed logins", &refusal, &["Retry-After"]),
+                "SessionEnded": response(
+                    "Reason phrase `Login Timeout`: the access token is unknown or expired",
+                    &refusal,
+                    &[],
+                ),
+                "Unavailable": response(
+                    "The database cannot be reached or has no room left, or the service is \
+                     shutting down. If the database was lost in the middle of a change, and what \
+                     became of it cannot be found out, the message says so: the change has \
+                     happened as a whole or not at all",
+                    &failure,
+                    &["Retry-After"],
+                ),
+            },
+        },
+    })
+}
+
+fn header(description: &str, schema: Value) -> Value {
+    json!({ "description": description, "required": true, "schema": schema })
+}
+
+fn whole_number() -> Value {
+    json!({ "type": "integer", "minimum": 0 })
+}

@@ -1,0 +1,91 @@
+//! The metrics: what is counted, and the page that Prometheus reads.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use actix_web::HttpResponse;
+use actix_web::web::Data;
+use metrics::{
+    Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+
+use crate::http::Service;
+use crate::store::RETRIES;
+
+/// How often samples are put together that nobody has come to read.
+const UPKEEP: Duration = Duration::from_secs(5);
+/// The upper bounds of the latency histogram, in seconds.
+const LATENCIES: [f64; 14] =
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0];
+/// The route of requests for which there is none: a label holds nothing that a client makes up.
+const NO_ROUTE: &str = "none";
+
+const REQUESTS: &str = "joc_orders_requests_total";
+const DURATION: &str = "joc_orders_request_duration_seconds";
+const UNDER_WAY: &str = "joc_orders_calls_under_way";
+const AFFECTED: &str = "joc_orders_orders_affected_total";
+const LOGINS: &str = "joc_orders_logins_total";
+const CONNECTIONS: &str = "joc_orders_database_connections";
+const MAX_CONNECTIONS: &str = "joc_orders_database_connections_max";
+
+/// The process's one recorder; `None` if there is another.
+static RECORDER: LazyLock<Option<PrometheusHandle>> = LazyLock::new(|| {
+    let bucketed = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Full(DURATION.into()), &LATENCIES)
+        .and_then(PrometheusBuilder::install_recorder);
+    let recorder = bucketed.inspect_err(|error| tracing::error!(%error, "no metrics")).ok()?;
+    describe_counter!(REQUESTS, "Answers, by route and status.");
+    describe_histogram!(DURATION, Unit::Seconds, "Time to the beginning of the answer, by route.");
+    describe_gauge!(UNDER_WAY, "Calls that are not answered yet.");
+    describe_counter!(AFFECTED, "Orders that calls have changed or added, by action.");
+    describe_counter!(LOGINS, "Logins, by outcome: accepted, refused, throttled.");
+    describe_gauge!(CONNECTIONS, "Connections to the database, by pool and state.");
+    describe_gauge!(MAX_CONNECTIONS, "How many connections a pool may have.");
+    describe_counter!(RETRIES, "Transactions tried again since another was in the way.");
+    counter!(RETRIES).absolute(0);
+    Some(recorder)
+});
+
+/// Starts to count.
+pub(super) fn start() {
+    if let Some(recorder) = &*RECORDER {
+        tokio::spawn(async {
+            loop {
+                tokio::time::sleep(UPKEEP).await;
+                recorder.run_upkeep();
+            }
+        });
+    }
+}
+
+/// Counts an answer to a request by the pattern of its route.
+pub(super) fn answered(route: Option<&str>, status: u16, elapsed: Duration) {
+    let route = route.unwrap_or(NO_ROUTE).to_owned();
+    counter!(REQUESTS, "route" => route.clone(), "status" => status.to_string()).increment(1);
+    histogram!(DURATION, "route" => route).record(elapsed);
+}
+
+/// Counts orders that an action has affected.
+pub(super) fn affected(action: &'static str, orders: u64) {
+    counter!(AFFECTED, "action" => action).increment(orders);
+}
+
+/// Counts a login.
+pub(super) fn login(outcome: &'static str) {
+    counter!(LOGINS, "outcome" => outcome).increment(1);
+}
+
+/// `GET /metrics`
+pub(super) async fn page(service: Data<Service>) -> HttpResponse {
+    let Some(recorder) = &*RECORDER else { return HttpResponse::NotFound().finish() };
+    gauge!(UNDER_WAY).set(service.drain.calls() as f64);
+    for pool in service.store.pools() {
+        gauge!(CONNECTIONS, "pool" => pool.name, "state" => "used").set(pool.used);
+        gauge!(CONNECTIONS, "pool" => pool.name, "state" => "idle").set(pool.idle);
+        gauge!(MAX_CONNECTIONS, "pool" => pool.name).set(pool.max);
+    }
+    HttpResponse::Ok()
+        .content_type("text/plain; version=0.0.4; charset=utf-8")
+        .body(recorder.render())
+}

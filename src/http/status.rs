@@ -1,0 +1,78 @@
+//! What machines ask that run the service: whether it lives, whether it can serve, and how it
+//! is doing. No session is needed, and nothing of orders or accounts is told.
+
+use std::time::{Duration, Instant};
+
+use actix_web::HttpResponse;
+use actix_web::web::{self, Data};
+use schemars::Schema;
+use serde_json::json;
+use tokio::sync::Mutex;
+
+use crate::http::error::ApiError;
+use crate::http::openapi::Endpoint;
+use crate::http::{Service, prometheus};
+use crate::store::{self, Store};
+
+/// For how long the database's answer holds, so that probes are no load.
+const REMEMBERED: Duration = Duration::from_secs(1);
+/// How long the database may take to answer.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Whether the database could serve, and when that was.
+#[derive(Debug, Default)]
+pub(super) struct Readiness(Mutex<Option<(Instant, Result<(), String>)>>);
+
+impl Readiness {
+    /// Asks the database, unless it has been asked just now.
+    async fn check(&self, store: &dyn Store) -> Result<(), String> {
+        let mut last = self.0.lock().await;
+        if let Some((at, result)) = &*last
+            && at.elapsed() < REMEMBERED
+        {
+            return result.clone();
+        }
+        let result = match tokio::time::timeout(PATIENCE, store.ready()).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error @ (store::Error::Newer(_) | store::Error::Data(_)))) => {
+                Err(error.to_string())
+            }
+            // Where it is and who logs in there is nobody else's business.
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "the database is not ready");
+                Err("it cannot be reached".into())
+            }
+            Err(_) => Err("it does not answer".into()),
+        };
+        *last = Some((Instant::now(), result.clone()));
+        result
+    }
+}
+
+/// The pages.
+pub(super) fn endpoints() -> [Endpoint; 3] {
+    let page = |path, route, summary| Endpoint::document("Operation", path, route, summary);
+    let anything = || Schema::from(true);
+    [
+        page("/health", web::get().to(health), "Whether the service lives").answers(anything()),
+        page("/ready", web::get().to(ready), "Whether calls would be served")
+            .answers(anything())
+            .fails("503", "Unavailable"),
+        page("/metrics", web::get().to(prometheus::page), "What Prometheus collects")
+            .answers_in_text(),
+    ]
+}
+
+async fn health() -> HttpResponse {
+    HttpResponse::Ok().json(json!({ "alive": true }))
+}
+
+/// 200 if calls would be served: the service is not stopping, the database answers, and its
+/// schema is this program's.
+async fn ready(service: Data<Service>) -> Result<HttpResponse, ApiError> {
+    if service.drain.is_stopping() {
+        return Err(ApiError::Stopping);
+    }
+    service.readiness.check(&*service.store).await.map_err(ApiError::NotReady)?;
+    Ok(HttpResponse::Ok().json(json!({ "ready": true })))
+}

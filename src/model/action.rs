@@ -1,0 +1,364 @@
+//! What a call does to the orders that it selects, as tables: which orders, and what of them
+//! changes. The store turns the tables into SQL, so a new action is a new list of rules here.
+
+use crate::model::order::{EffectiveState, LIVING, Mark, State};
+
+/// What happens to one order in one call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Effect {
+    /// The word that previews show; unique within an action.
+    pub name: &'static str,
+    /// The field of a preview that counts such orders.
+    pub count: &'static str,
+    /// What becomes of the stored state.
+    pub state: Option<State>,
+    /// What becomes of the flag `suspended`.
+    pub suspended: Option<bool>,
+    /// What becomes of the mark.
+    pub mark: Assign<Mark>,
+    /// What becomes of the kill request.
+    pub kill: Assign<()>,
+}
+
+/// What becomes of a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Assign<T> {
+    /// It stays.
+    Keep,
+    /// It is taken away.
+    Clear,
+    /// It is set.
+    Set(T),
+}
+
+impl Effect {
+    /// An effect that changes none of the columns it knows.
+    const fn named(name: &'static str, count: &'static str) -> Self {
+        Self { name, count, state: None, suspended: None, mark: Assign::Keep, kill: Assign::Keep }
+    }
+
+    /// The effect with nothing left that was asked of whoever runs the order.
+    const fn settled(self) -> Self {
+        Self { mark: Assign::Clear, kill: Assign::Clear, ..self }
+    }
+
+    const fn state(self, state: State) -> Self {
+        Self { state: Some(state), ..self }
+    }
+
+    const fn suspended(self, suspended: bool) -> Self {
+        Self { suspended: Some(suspended), ..self }
+    }
+
+    const fn marked(self, mark: Mark) -> Self {
+        Self { mark: Assign::Set(mark), ..self }
+    }
+
+    const fn killed(self) -> Self {
+        Self { kill: Assign::Set(()), ..self }
+    }
+
+    /// Whether an order is terminal after it.
+    pub const fn ends(&self) -> bool {
+        match self.state {
+            Some(state) => state.is_terminal(),
+            None => false,
+        }
+    }
+
+    /// Whether whoever runs the order has something to do after it.
+    pub const fn concerns_runner(&self) -> bool {
+        let goes_on = matches!(self.suspended, Some(false)) || self.state.is_some();
+        matches!(self.mark, Assign::Set(_)) || (goes_on && !self.ends())
+    }
+}
+
+/// It becomes `CANCELLED`.
+const CANCELLED: Effect =
+    Effect::named("CANCELLED", "cancelled").state(State::Cancelled).suspended(false).settled();
+/// It keeps its state and gets the mark `CANCELLING`.
+const CANCELLING: Effect = Effect::named("CANCELLING", "marked").marked(Mark::Cancelling);
+/// As [`CANCELLING`], and its running job is to be killed.
+const CANCEL_BY_KILL: Effect = Effect::named("KILL", "killed").marked(Mark::Cancelling).killed();
+/// It is suspended at once.
+const SUSPENDED: Effect = Effect::named("SUSPENDED", "suspended").suspended(true).settled();
+/// It is suspended at once, and begins what it waits for anew once it is resumed.
+const RESET: Effect =
+    Effect::named("RESET", "suspended").state(State::InProgress).suspended(true).settled();
+/// It keeps its state and gets the mark `SUSPENDING`.
+const SUSPENDING: Effect = Effect::named("SUSPENDING", "marked").marked(Mark::Suspending);
+/// As [`SUSPENDING`], and its running job is to be killed.
+const SUSPEND_BY_KILL: Effect = Effect::named("KILL", "killed").marked(Mark::Suspending).killed();
+/// It goes on in the state that it has, or is no longer to be suspended.
+const RESUMED: Effect = Effect::named("RESUMED", "resumed").suspended(false).settled();
+/// It goes on after its failure.
+const RETRIED: Effect = Effect::named("RETRIED", "resumed").state(State::InProgress).settled();
+/// It goes on.
+const CONTINUED: Effect = Effect::named("CONTINUED", "continued").state(State::InProgress);
+/// It goes on after somebody's answer.
+const CONFIRMED: Effect = Effect::named("CONFIRMED", "confirmed").state(State::InProgress);
+/// Its priority is another one.
+const CHANGED: Effect = Effect::named("CHANGED", "changed");
+/// It goes out of sight.
+const REMOVED: Effect = Effect::named("REMOVED", "removed");
+/// It goes out of sight as soon as it is terminal.
+const REMOVED_LATER: Effect = Effect::named("REMOVED_WHEN_TERMINATED", "removedWhenTerminated");
+
+/// A condition beside the effective state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Condition {
+    /// None.
+    Always,
+    /// The order has this mark already.
+    Marked(Mark),
+    /// No kill has been requested for its job yet.
+    NotKilledYet,
+    /// The order has this mark, and no kill has been requested for its job yet.
+    MarkedNotKilled(Mark),
+    /// It has a living descendant that is not ended by the same call.
+    HeldByChildren,
+    /// It waits for one of these reasons.
+    WaitsFor(&'static [&'static str]),
+}
+
+/// One line of an action's table: orders in one of these states that meet the condition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rule {
+    /// The effective states it is about.
+    pub states: &'static [EffectiveState],
+    /// What else must hold.
+    pub condition: Condition,
+    /// What happens to such an order; `None`: it is not affected.
+    pub effect: Option<Effect>,
+}
+
+/// What a call does to the orders that it selects.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// `/orders/cancel`
+    Cancel {
+        /// Whether running jobs are killed.
+        kill: bool,
+    },
+    /// `/orders/suspend`
+    Suspend {
+        /// Whether running jobs are killed.
+        kill: bool,
+        /// Whether what an order waits for is begun anew when it is resumed.
+        reset: bool,
+    },
+    /// `/orders/resume`
+    Resume {
+        /// Where the orders go on, as JSON; `None`: where they are.
+        position: Option<String>,
+        /// What is put into their arguments, as JSON; `None`: nothing.
+        variables: Option<String>,
+    },
+    /// `/orders/confirm`
+    Confirm,
+    /// `/orders/continue`
+    Continue,
+    /// `/orders/change`
+    Change {
+        /// The new priority.
+        priority: i32,
+    },
+    /// `/orders/remove_when_terminated`
+    RemoveWhenTerminated,
+}
+
+/// An order as the conditions see it.
+#[derive(Debug, Clone, Copy)]
+pub struct Situation<'a> {
+    /// Its effective state.
+    pub state: EffectiveState,
+    /// Its mark.
+    pub mark: Option<Mark>,
+    /// Whether a kill has been requested.
+    pub killed: bool,
+    /// Why it waits.
+    pub reason: Option<&'a str>,
+}
+
+impl Situation<'_> {
+    /// Whether such an order would be affected by an action with these rules, whatever its
+    /// children do.
+    pub fn is_affected(&self, rules: &[Rule]) -> bool {
+        let fits = |rule: &&Rule| {
+            rule.states.contains(&self.state)
+                && match rule.condition {
+                    Condition::Always => true,
+                    Condition::Marked(mark) => self.mark == Some(mark),
+                    Condition::NotKilledYet => !self.killed,
+                    Condition::MarkedNotKilled(mark) => self.mark == Some(mark) && !self.killed,
+                    Condition::HeldByChildren => false,
+                    Condition::WaitsFor(reasons) => {
+                        self.reason.is_some_and(|reason| reasons.contains(&reason))
+                    }
+                }
+        };
+        rules.iter().find(fits).is_some_and(|rule| rule.effect.is_some())
+    }
+}
+
+/// The reasons to wait that `/orders/continue` ends: those that time alone would end.
+const TIME: &[&str] = &["DELAYED_AFTER_ERROR", "DELAYING_RETRY", "BETWEEN_CYCLES", "SLEEPING"];
+
+impl Action {
+    /// The action's table, of which the first line that fits an order counts; an order that
+    /// no line fits is not affected.
+    ///
+    /// A running job is never taken away from whoever runs it, only marked; an order that is
+    /// marked already is affected only by what is news, such as a kill. A waiting order whose
+    /// children go on is marked by a cancel too, since they join it.
+    pub fn rules(&self) -> Vec<Rule> {
+        use Condition::*;
+        use EffectiveState::*;
+        let rule = |states, condition, effect| Rule { states, condition, effect };
+        let cancelling = rule(LIVING, Marked(Mark::Cancelling), None);
+        let mut rules = Vec::new();
+        match self {
+            Self::Cancel { kill } => {
+                if *kill {
+                    rules.push(rule(&[Running], NotKilledYet, Some(CANCEL_BY_KILL)));
+                }
+                rules.extend([
+                    cancelling,
+                    rule(&[Running, InProgress], Always, Some(CANCELLING)),
+                    rule(&[Waiting], HeldByChildren, Some(CANCELLING)),
+                    rule(LIVING, Always, Some(CANCELLED)),
+                ]);
+            }
+            Self::Suspend { kill, reset } => {
+                rules.push(cancelling);
+                if *kill {
+                    rules.push(rule(&[Running], NotKilledYet, Some(SUSPEND_BY_KILL)));
+                }
+                rules.extend([
+                    rule(LIVING, Marked(Mark::Suspending), None),
+                    rule(&[Running, InProgress], Always, Some(SUSPENDING)),
+                    rule(&[Suspended], Marked(Mark::Resuming), Some(SUSPENDED)),
+                ]);
+                if *reset {
+                    rules.push(rule(&[Waiting, Prompting], HeldByChildren, Some(SUSPENDED)));
+                    rules.push(rule(&[Waiting, Prompting], Always, Some(RESET)));
+                }
+                let at_once: &[_] = &[Pending, Scheduled, Blocked, Waiting, Prompting];
+                rules.push(rule(at_once, Always, Some(SUSPENDED)));
+            }
+            Self::Resume { position, variables } => {
+                rules.push(cancelling);
+                // Its children would come back to where it is no more.
+                if position.is_some() {
+                    rules.push(rule(&[Suspended, Failed], HeldByChildren, None));
+                }
+                rules.push(rule(&[Suspended], Always, Some(RESUMED)));
+                rules.push(rule(&[Failed], Always, Some(RETRIED)));
+                // What runs has its position and its arguments already.
+                if position.is_none() && variables.is_none() {
+                    rules.push(rule(LIVING, MarkedNotKilled(Mark::Suspending), Some(RESUMED)));
+                }
+            }
+            Self::Confirm => {
+                rules.extend([cancelling, rule(&[Prompting], Always, Some(CONFIRMED))]);
+            }
+            Self::Continue => {
+                rules.extend([cancelling, rule(&[Waiting], WaitsFor(TIME), Some(CONTINUED))]);
+            }
+            Self::Change { .. } => rules.push(rule(LIVING, Always, Some(CHANGED))),
+            Self::RemoveWhenTerminated => rules.extend([
+                rule(LIVING, Always, Some(REMOVED_LATER)),
+                rule(&[Finished, Cancelled], Always, Some(REMOVED)),
+            ]),
+        }
+        rules
+    }
+
+    /// The effects that the action can have.
+    pub fn effects(&self) -> Vec<Effect> {
+        let mut effects: Vec<Effect> = Vec::new();
+        for effect in self.rules().into_iter().filter_map(|rule| rule.effect) {
+            if !effects.contains(&effect) {
+                effects.push(effect);
+            }
+        }
+        effects
+    }
+
+    /// Whether terminal orders are within the action's reach.
+    pub fn reaches_terminal(&self) -> bool {
+        *self == Self::RemoveWhenTerminated
+    }
+
+    /// What a client reads when a request selects no order that the action applies to, as JOC
+    /// says it.
+    pub fn nothing_found(&self) -> &'static str {
+        match self {
+            Self::Suspend { .. } => "No suspendible orders found.",
+            Self::Resume { .. } => "No resumable orders found.",
+            Self::Confirm => "No prompting orders found.",
+            _ => "No orders found.",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::order::ALL;
+
+    fn every_action() -> Vec<Action> {
+        let mut actions = vec![
+            Action::Resume { position: None, variables: None },
+            Action::Resume { position: Some("[0]".into()), variables: None },
+            Action::Confirm,
+            Action::Continue,
+            Action::Change { priority: 0 },
+            Action::RemoveWhenTerminated,
+        ];
+        for kill in [false, true] {
+            actions.push(Action::Cancel { kill });
+            actions.extend([false, true].map(|reset| Action::Suspend { kill, reset }));
+        }
+        actions
+    }
+
+    #[test]
+    fn an_effect_is_known_by_its_name() {
+        for action in every_action() {
+            let effects = action.effects();
+            let mut names: Vec<&str> = effects.iter().map(|effect| effect.name).collect();
+            names.sort_unstable();
+            names.dedup();
+            assert_eq!(names.len(), effects.len(), "{action:?}");
+        }
+    }
+
+    #[test]
+    fn no_effect_leads_to_what_the_schema_refuses() {
+        let sets = |value: &Assign<Mark>| matches!(value, Assign::Set(_));
+        for action in every_action() {
+            for Rule { states, effect, .. } in action.rules() {
+                let Some(effect) = effect else { continue };
+                let running = states.contains(&EffectiveState::Running);
+                let case = format!("{action:?} {}", effect.name);
+                assert!(!(running && effect.suspended == Some(true)), "{case}: runs suspended");
+                assert!(effect.kill != Assign::Set(()) || sets(&effect.mark), "{case}: no mark");
+                let rests = effect.mark == Assign::Clear && effect.kill == Assign::Clear;
+                assert!(!effect.ends() || rests, "{case}: terminal with something to do");
+                assert!(effect.mark != Assign::Clear || rests, "{case}: a kill without a mark");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_terminal_is_out_of_reach_and_only_leaves_sight() {
+        let terminal = ALL.iter().copied().filter(|state| state.is_terminal());
+        for state in terminal {
+            let order = Situation { state, mark: None, killed: false, reason: None };
+            for action in every_action() {
+                assert_eq!(order.is_affected(&action.rules()), action.reaches_terminal());
+            }
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! The values that orders carry: arguments and positions.
+
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde_json::{Map, Value, json};
+
+use crate::model::selection::{Invalid, check_name};
+use crate::model::texts;
+use crate::model::window::displayable;
+
+/// How many steps a position may have.
+const MAX_STEPS: usize = 100;
+/// The largest number of an instruction.
+const MAX_INSTRUCTION: u64 = i32::MAX as u64;
+
+/// The schema of what [`check_arguments`] checks.
+#[derive(Debug)]
+pub struct Arguments;
+
+impl JsonSchema for Arguments {
+    fn schema_name() -> Cow<'static, str> {
+        "Arguments".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let name = generator.subschema_for::<texts::Name>();
+        let scalar = json!([{ "type": "string", "pattern": r"^[^\x00]*$" }, { "type": ["number", "boolean"] }]);
+        json_schema!({
+            "description": "Texts, numbers, flags, or lists of objects of these; `null` is as if \
+                            it were not there",
+            "type": "object",
+            "propertyNames": name,
+            "additionalProperties": { "anyOf": [
+                { "anyOf": scalar },
+                { "type": "null" },
+                { "type": "array", "items": {
+                    "type": "object",
+                    "propertyNames": name,
+                    "additionalProperties": { "anyOf": scalar },
+                } },
+            ] },
+            "examples": [{ "run": "full", "days": 3 }],
+        })
+    }
+}
+
+/// Refuses what can be no arguments: each is a text, a number, a flag, or a list of objects of
+/// such values.
+pub fn check_arguments(field: &str, arguments: &Map<String, Value>) -> Result<(), Invalid> {
+    for (name, value) in arguments {
+        check_name(field, name)?;
+        let field = format!("{field}.{}", displayable(name));
+        match value {
+            Value::Array(items) => {
+                for (i, item) in items.iter().enumerate() {
+                    let field = format!("{field}[{i}]");
+                    let Value::Object(members) = item else {
+                        return Err(Invalid::new(field, "an object is expected"));
+                    };
+                    for (name, value) in members {
+                        check_name(&field, name)?;
+                        check_scalar(&format!("{field}.{}", displayable(name)), value)?;
+                    }
+                }
+            }
+            value => check_scalar(&field, value)?,
+        }
+    }
+    Ok(())
+}
+
+fn check_scalar(field: &str, value: &Value) -> Result<(), Invalid> {
+    match value {
+        Value::String(text) if text.contains('\0') => {
+            Err(Invalid::new(field, "U+0000 is not allowed in it"))
+        }
+        Value::String(_) | Value::Number(_) | Value::Bool(_) => Ok(()),
+        _ => Err(Invalid::new(field, "a text, a number or a flag is expected")),
+    }
+}
+
+/// The schema of what [`check_position`] checks.
+#[derive(Debug)]
+pub struct Position;
+
+impl JsonSchema for Position {
+    fn schema_name() -> Cow<'static, str> {
+        "Position".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let branch = generator.subschema_for::<texts::Name>();
+        json_schema!({
+            "description": "A place in a workflow: numbers of instructions and, between them, the \
+                            names of branches",
+            "type": "array",
+            "minItems": 1,
+            "maxItems": MAX_STEPS - 1,
+            "prefixItems": [{ "type": "integer", "minimum": 0, "maximum": MAX_INSTRUCTION }],
+            "items": { "anyOf": [
+                { "type": "integer", "minimum": 0, "maximum": MAX_INSTRUCTION },
+                branch,
+            ] },
+            "examples": [[2, "then", 0]],
+        })
+    }
+}
+
+/// Refuses what can be no position, `[2, "then", 0]`: numbers of instructions, between them the
+/// names of branches.
+pub fn check_position(field: &str, position: &Value) -> Result<(), Invalid> {
+    let expected = || Invalid::new(field, "a list such as [2, \"then\", 0] is expected");
+    let steps =
+        position.as_array().filter(|steps| steps.len() <= MAX_STEPS).ok_or_else(expected)?;
+    let fits = |(i, step): (usize, &Value)| match step {
+        Value::Number(number) => {
+            i % 2 == 0 && number.as_u64().is_some_and(|n| n <= MAX_INSTRUCTION)
+        }
+        Value::String(branch) => i % 2 == 1 && check_name(field, branch).is_ok(),
+        _ => false,
+    };
+    if steps.len() % 2 == 1 && steps.iter().enumerate().all(fits) {
+        Ok(())
+    } else {
+        Err(expected())
+    }
+}

@@ -1,0 +1,140 @@
+//! Adding orders.
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use super::{Error, Result};
+use crate::model::audit::AuditEntry;
+use crate::model::permission::Visible;
+use crate::model::window::iso;
+
+/// `previous_state` in the audit trail of an order that a call added.
+pub const NO_STATE: &str = "NONE";
+/// How many numbers the ids of added orders have: 11 digits.
+const NUMBERS: i64 = 100_000_000_000;
+/// How often ids are made that are there already, since somebody else made them by hand.
+const ATTEMPTS: u32 = 5;
+
+/// The current version of a workflow that was asked for by its path or its name.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct CurrentWorkflow {
+    /// What was asked for.
+    pub asked: String,
+    /// The workflow's path.
+    pub path: String,
+    /// Its newest version.
+    pub version_id: String,
+}
+
+/// A call that adds orders.
+#[derive(Debug, Clone)]
+pub struct Addition {
+    /// The orders; at least one.
+    pub orders: Vec<AddedOrder>,
+    /// What the audit trail keeps of the call, its controller and its instant among it.
+    pub audit: AuditEntry,
+}
+
+/// An order to add.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AddedOrder {
+    /// The end of its id.
+    pub name: String,
+    /// The path of its workflow.
+    pub workflow_path: String,
+    /// The version of its workflow.
+    pub workflow_version_id: String,
+    /// When it is due; `None`: never.
+    pub scheduled_for: Option<DateTime<Utc>>,
+    /// Its priority.
+    pub priority: i32,
+    /// Its arguments, a JSON object.
+    pub arguments: serde_json::Value,
+    /// Where in its workflow it starts, a JSON array; `None`: where the workflow starts.
+    pub position: Option<serde_json::Value>,
+}
+
+/// What an [`Addition`] did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Added {
+    /// `audit_logs.id` of the call.
+    pub audit_log_id: i64,
+    /// The ids of the orders, in the order of the call.
+    pub order_ids: Vec<String>,
+}
+
+/// Adding orders.
+#[async_trait]
+pub trait Additions {
+    /// The current versions of the workflows that these paths or bare names mean, as far as
+    /// the account can see them; a name may mean several.
+    async fn current_workflows(
+        &self,
+        controller_id: &str,
+        visible: &Visible,
+        asked: &[&str],
+    ) -> Result<Vec<CurrentWorkflow>>;
+    /// Adds the orders and writes the audit, all or nothing.
+    async fn add_orders(&self, addition: &Addition) -> Result<Added>;
+}
+
+/// An order as the statements take it.
+#[derive(Serialize)]
+pub(super) struct Row<'a> {
+    order_id: &'a str,
+    workflow_path: &'a str,
+    workflow_version_id: &'a str,
+    scheduled_for: Option<String>,
+    priority: i32,
+    arguments: &'a serde_json::Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    position: Option<&'a serde_json::Value>,
+}
+
+impl Addition {
+    /// The first number that an attempt may take. Numbers follow the clock, in hundredths of
+    /// a millisecond, so that JOC's ids are made of them; an attempt that finds its ids taken
+    /// is followed by one a second ahead.
+    pub(super) fn first_number(&self, attempt: u32) -> i64 {
+        (self.audit.created.timestamp_millis() + i64::from(attempt) * 1000) * 100
+    }
+
+    /// The ids, `#2026-11-23#T26487268900-daily`, of numbers that end with `last`.
+    pub(super) fn ids(&self, last: i64) -> Vec<String> {
+        let date = self.audit.created.date_naive();
+        let first = last - self.orders.len() as i64 + 1;
+        let numbered = self.orders.iter().zip(first..);
+        let id = |(order, number): (&AddedOrder, i64)| {
+            format!("#{date}#T{:011}-{}", number.rem_euclid(NUMBERS), order.name)
+        };
+        numbered.map(id).collect()
+    }
+
+    /// The orders as JSON.
+    pub(super) fn rows(&self, ids: &[String]) -> String {
+        let rows = self.orders.iter().zip(ids).map(|(order, order_id)| Row {
+            order_id,
+            workflow_path: &order.workflow_path,
+            workflow_version_id: &order.workflow_version_id,
+            scheduled_for: order.scheduled_for.as_ref().map(iso),
+            priority: order.priority,
+            arguments: &order.arguments,
+            position: order.position.as_ref(),
+        });
+        serde_json::json!(rows.collect::<Vec<_>>()).to_string()
+    }
+}
+
+/// Whether an attempt found that an id is taken and another one may be made.
+pub(super) fn ids_are_taken(error: &Error, attempt: u32) -> bool {
+    let taken = matches!(error, Error::Database(sqlx::Error::Database(error))
+        if error.is_unique_violation());
+    taken && attempt + 1 < ATTEMPTS
+}
+
+/// The newest version of each workflow, from rows that have the newest first.
+pub(super) fn newest(rows: Vec<CurrentWorkflow>) -> Vec<CurrentWorkflow> {
+    let mut seen = std::collections::HashSet::new();
+    rows.into_iter().filter(|row| seen.insert((row.asked.clone(), row.path.clone()))).collect()
+}

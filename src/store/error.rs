@@ -1,0 +1,93 @@
+//! Why work on the database fails, as far as it matters to whoever asked for it.
+
+use std::io::ErrorKind;
+
+/// Kinds of SQLite's errors.
+const SQLITE_BUSY: u32 = 5;
+const SQLITE_LOCKED: u32 = 6;
+const SQLITE_IOERR: u32 = 10;
+const SQLITE_FULL: u32 = 13;
+const SQLITE_CANTOPEN: u32 = 14;
+
+/// Why a unit of work did not happen.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The database cannot be reached, or has no connection free: trying again may help.
+    #[error("the database cannot be reached: {0}")]
+    Unavailable(#[source] sqlx::Error),
+    /// The database was lost while it worked, and whether it has done the work cannot be found
+    /// out: it is done as a whole or not at all.
+    #[error("the database was lost in the middle of the work, which may have been done")]
+    Unsettled,
+    /// The database has no room left to write.
+    #[error("the database has no room left: {0}")]
+    NoRoom(#[source] sqlx::Error),
+    /// What is to be made is there already, or what is to be changed is not there.
+    #[error("{0}")]
+    Conflict(String),
+    /// `DATABASE_URL` is of no use.
+    #[error("DATABASE_URL: {0}")]
+    Url(String),
+    /// A newer program has migrated the database.
+    #[error(
+        "the database's schema has migration {0}, which this program does not know: a newer \
+         release has made it so, please run that one"
+    )]
+    Newer(i64),
+    /// The schema is not this binary's, or could not be made so.
+    #[error("the database's schema: {0}")]
+    Migrate(#[source] sqlx::migrate::MigrateError),
+    /// What the database holds is not what the schema promises.
+    #[error("the database's data: {0}")]
+    Data(String),
+    /// Anything else that the database said.
+    #[error("the database: {0}")]
+    Database(#[source] sqlx::Error),
+}
+
+impl From<sqlx::migrate::MigrateError> for Error {
+    fn from(error: sqlx::migrate::MigrateError) -> Self {
+        match error {
+            sqlx::migrate::MigrateError::VersionMissing(version) => Self::Newer(version),
+            error => Self::Migrate(error),
+        }
+    }
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        match &error {
+            sqlx::Error::Io(io) if io.kind() == ErrorKind::StorageFull => Self::NoRoom(error),
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::Protocol(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed => Self::Unavailable(error),
+            sqlx::Error::Database(database) => {
+                let code = database.code().unwrap_or_default();
+                // Below are SQLite's codes, of which the last byte is the kind.
+                let kind =
+                    code.parse().ok().filter(|code| *code < 10_000).map(|code: u32| code & 0xff);
+                match (&*code, kind) {
+                    ("53100", _) | (_, Some(SQLITE_FULL)) => Self::NoRoom(error),
+                    // 55P03: a lock was not to be had in the time that the database sets;
+                    // 57014: the server was told to give the statement up; 57P0x: it shuts
+                    // down or starts; 53300: too many connections.
+                    ("55P03" | "57014" | "53300", _)
+                    | (_, Some(SQLITE_BUSY | SQLITE_LOCKED | SQLITE_IOERR | SQLITE_CANTOPEN)) => {
+                        Self::Unavailable(error)
+                    }
+                    _ if code.starts_with("57P") || code.starts_with("08") => {
+                        Self::Unavailable(error)
+                    }
+                    _ => Self::Database(error),
+                }
+            }
+            _ => Self::Database(error),
+        }
+    }
+}
+
+/// The result of a unit of work.
+pub type Result<T, E = Error> = std::result::Result<T, E>;

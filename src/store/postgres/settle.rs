@@ -1,0 +1,119 @@
+//! What became of a call whose connection was lost while it changed something: the database
+//! may have done it and its word not have come through.
+
+use std::time::{Duration, Instant};
+
+use sqlx::postgres::{PgConnection, PgDatabaseError, PgSeverity};
+
+use super::{ACQUIRE_TIMEOUT, PgStore};
+use crate::model::audit::AuditEntry;
+use crate::store::{Error, Result};
+
+/// How often it is tried again to find out.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// What the audit trail has of a call.
+pub(super) struct Settled {
+    pub audit_log_id: i64,
+    pub affected: i64,
+}
+
+/// The key of an advisory lock, a call's own. A transaction only changes something once it
+/// shares the lock, and has it to its end.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Lock(pub i64);
+
+impl Lock {
+    pub(super) fn of_a_call() -> Self {
+        Self(rand::random())
+    }
+}
+
+impl PgStore {
+    /// Looks up what became of a call that ended with an error, if the connection was lost with
+    /// it. It must not be one of those that come before anything is sent.
+    ///
+    /// # Errors
+    ///
+    /// The error itself if nothing has happened, [`Error::Unsettled`] if it cannot be known.
+    pub(super) async fn settle(
+        &self,
+        lock: Lock,
+        audit: &AuditEntry,
+        error: Error,
+    ) -> Result<Settled> {
+        let lost = lost(error)?;
+        tracing::warn!(error = %lost, "the connection was lost in the middle of a change");
+        let until = Instant::now() + ACQUIRE_TIMEOUT;
+        while Instant::now() < until {
+            let looked_up = async {
+                let mut connection = self.pool.acquire().await?;
+                look_up(&mut connection, lock, audit, until).await
+            };
+            match looked_up.await {
+                Ok(Some(settled)) => return Ok(settled),
+                Ok(None) => return Err(Error::Unavailable(lost)),
+                // Other connections of the pool may have been lost with it.
+                Err(Error::Unavailable(_)) => tokio::time::sleep(PAUSE).await,
+                Err(error) => {
+                    tracing::warn!(%error, "what became of it is not known");
+                    break;
+                }
+            }
+        }
+        Err(Error::Unsettled)
+    }
+}
+
+/// The error that the connection went with, which so says nothing of the work.
+fn lost(error: Error) -> Result<sqlx::Error> {
+    let is_lost = |error: &sqlx::Error| match error {
+        sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) => true,
+        sqlx::Error::Database(error) => error
+            .try_downcast_ref::<PgDatabaseError>()
+            .is_some_and(|error| matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic)),
+        _ => false,
+    };
+    match error {
+        Error::Unavailable(error) | Error::Database(error) if is_lost(&error) => Ok(error),
+        error => Err(error),
+    }
+}
+
+/// Sees to it that the call changes nothing from now on, and reads what it has left.
+async fn look_up(
+    connection: &mut PgConnection,
+    lock: Lock,
+    audit: &AuditEntry,
+    until: Instant,
+) -> Result<Option<Settled>> {
+    // Who has it alone keeps the call from beginning, if it has not arrived yet. So it stays
+    // with this connection; it is of no use to anybody else.
+    while !sqlx::query_scalar!(r#"SELECT pg_try_advisory_lock($1) AS "alone!""#, lock.0)
+        .fetch_one(&mut *connection)
+        .await?
+    {
+        if Instant::now() > until {
+            return Err(Error::Unsettled);
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    let mut found = sqlx::query_as!(
+        Settled,
+        "SELECT id AS audit_log_id, affected FROM audit_logs
+         WHERE controller_id = $1 AND created = $2 AND request_id = $3 AND account = $4
+             AND request = $5",
+        audit.controller_id,
+        audit.created,
+        audit.request_id,
+        audit.account,
+        audit.request,
+    )
+    .fetch_all(connection)
+    .await?;
+    match (found.pop(), found.pop()) {
+        // A client that gave the same id to calls of the same instant.
+        (Some(_), Some(_)) => Err(Error::Unsettled),
+        (settled, _) => Ok(settled),
+    }
+}

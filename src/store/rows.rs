@@ -1,0 +1,135 @@
+//! Long results: rows come as a stream, so that neither the database's answer nor the client's
+//! pace makes the service hold them all.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::stream::{self, BoxStream, StreamExt};
+use sqlx::database::HasStatementCache;
+use sqlx::pool::PoolConnection;
+use sqlx::{Database, Executor, FromRow, IntoArguments, QueryBuilder};
+use tokio::sync::mpsc::{self, Sender};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tracing::Instrument;
+
+use super::{Error, Result};
+
+/// How many rows are handed over at a time.
+const BATCH: usize = 32;
+/// How many batches may wait for the reader.
+const QUEUED: usize = 2;
+/// How long a batch waits for the reader before the connection is taken back from it: a client
+/// that stopped reading must not keep others from the database.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Lets long results have half of a pool's connections, so that what is short, such as a session
+/// or a change, finds one however slowly clients read.
+#[derive(Debug, Clone)]
+pub(super) struct Gate {
+    free: Arc<Semaphore>,
+    patience: Duration,
+}
+
+impl Gate {
+    /// A gate before a pool; `patience` is how long the pool lets a call wait for a connection.
+    pub(super) fn new(connections: u32, patience: Duration) -> Self {
+        let streams = usize::try_from(connections / 2).unwrap_or(1).max(1);
+        Self { free: Arc::new(Semaphore::new(streams)), patience }
+    }
+
+    async fn enter(self) -> Result<OwnedSemaphorePermit> {
+        match tokio::time::timeout(self.patience, self.free.acquire_owned()).await {
+            Ok(permit) => permit.map_err(|_| sqlx::Error::PoolClosed.into()),
+            Err(_) => Err(sqlx::Error::PoolTimedOut.into()),
+        }
+    }
+}
+
+/// What is handed over: a result that ends without [`Message::End`] is not complete.
+enum Message<T> {
+    Rows(Vec<T>),
+    End,
+}
+
+/// The rows of a query on a connection, which a task of its own holds until the last row is
+/// read or the stream is dropped.
+pub(super) fn stream<DB, T>(
+    gate: Gate,
+    connection: impl Future<Output = Result<PoolConnection<DB>>> + Send + 'static,
+    sql: QueryBuilder<DB>,
+) -> BoxStream<'static, Result<T>>
+where
+    DB: Database + HasStatementCache,
+    DB::Arguments: IntoArguments<DB>,
+    for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
+    T: for<'r> FromRow<'r, DB::Row> + Send + Unpin + 'static,
+{
+    let (sender, receiver) = mpsc::channel(QUEUED);
+    let sending = async move {
+        // Nobody is left to hear of a reader that has gone.
+        let _gone = match send(gate, connection, sql, &sender).await {
+            Ok(()) => sender.send(Ok(Message::End)).await,
+            Err(error) => sender.send(Err(error)).await,
+        };
+    };
+    tokio::spawn(sending.in_current_span());
+    let batches = stream::unfold(Some(receiver), |receiver| async {
+        let mut receiver = receiver?;
+        match receiver.recv().await {
+            Some(Ok(Message::Rows(rows))) => Some((Ok(rows), Some(receiver))),
+            Some(Ok(Message::End)) => None,
+            Some(Err(error)) => Some((Err(error), None)),
+            None => Some((Err(sqlx::Error::WorkerCrashed.into()), None)),
+        }
+    });
+    batches
+        .flat_map(|batch| match batch {
+            Ok(rows) => stream::iter(rows.into_iter().map(Ok).collect::<Vec<_>>()),
+            Err(error) => stream::iter(vec![Err(error)]),
+        })
+        .boxed()
+}
+
+/// Reads every row, or as many as there is a reader for.
+async fn send<DB, T>(
+    gate: Gate,
+    connection: impl Future<Output = Result<PoolConnection<DB>>>,
+    mut sql: QueryBuilder<DB>,
+    sender: &Sender<Result<Message<T>>>,
+) -> Result<()>
+where
+    DB: Database + HasStatementCache,
+    DB::Arguments: IntoArguments<DB>,
+    for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
+    T: for<'r> FromRow<'r, DB::Row> + Send + Unpin,
+{
+    // Dropped after the connection.
+    let _permit = gate.enter().await?;
+    let mut connection = connection.await?;
+    let outcome = {
+        // One plan does not fit all: PostgreSQL makes one for these very parameters.
+        let query = sql.build_query_as::<T>().persistent(false);
+        let mut rows = query.fetch(&mut *connection).ready_chunks(BATCH);
+        loop {
+            let batch = tokio::select! {
+                () = sender.closed() => break Err(Error::Database(sqlx::Error::WorkerCrashed)),
+                batch = rows.next() => batch,
+            };
+            let Some(batch) = batch else { break Ok(()) };
+            let batch = match batch.into_iter().collect::<sqlx::Result<Vec<T>>>() {
+                Ok(batch) => batch,
+                Err(error) => break Err(error.into()),
+            };
+            let sent = sender.send_timeout(Ok(Message::Rows(batch)), PATIENCE).await;
+            if sent.is_err() {
+                break Err(sqlx::Error::PoolTimedOut.into());
+            }
+        }
+    };
+    if outcome.is_err() {
+        // What is left of the result would have to be read before another call could use it.
+        connection.close_on_drop();
+    }
+    outcome
+}

@@ -1,0 +1,244 @@
+//! The statements that read the audit trail, built from a filter and from what the account can
+//! see, for both databases.
+//!
+//! `l` is a row of `audit_logs`, `d` one of `audit_log_details`. An account that is limited to
+//! folders sees an entry only by way of a detail row in one of them; whatever a filter says
+//! about orders is therefore asked of rows that the account can see, and of one row at a time.
+
+use sqlx::QueryBuilder;
+
+use super::Dialect;
+use super::list::push_limit;
+use super::search::{is_pattern, push_matches};
+use crate::model::audit::{AuditFilter, Category};
+use crate::model::permission::{Extent, Visible};
+use crate::model::selection::Folder;
+
+/// The name of the workflow of `d`: what follows its folder and the `/` after that.
+const NAME: &str = "substr(d.workflow_path, \
+                    length(d.folder) + CASE WHEN d.folder = '/' THEN 1 ELSE 2 END)";
+
+/// Adds the query for the entries, the newest first.
+pub(in crate::store) fn push_entries<DB: Dialect>(
+    sql: &mut QueryBuilder<DB>,
+    filter: &AuditFilter,
+    limit: Option<u64>,
+) {
+    let AuditFilter { extent, window, categories, .. } = filter;
+    sql.push(
+        "SELECT l.id, l.controller_id, l.account, l.request, l.category, l.comment, \
+         l.time_spent, l.ticket_link, l.outcome, l.request_id, l.client_address, l.created, ",
+    );
+    push_by_extent(sql, extent, "CAST(l.parameters AS text)", |sql, _| {
+        sql.push("NULL");
+    });
+    sql.push(" AS parameters, ");
+    push_by_extent(sql, extent, "l.affected", |sql, folders| {
+        sql.push("(SELECT count(*) FROM audit_log_details d WHERE ");
+        sql.push("d.controller_id = l.controller_id AND d.audit_log_id = l.id AND ");
+        push_in_folders(sql, folders);
+        sql.push(")");
+    });
+    sql.push(" AS affected FROM audit_logs l WHERE ");
+    push_within(sql, extent, "l", |sql, controller, visible| {
+        push_about(sql, filter, controller, visible);
+    });
+    if let Some(from) = window.from {
+        sql.push(" AND l.created >= ");
+        DB::push_instant(sql, from);
+    }
+    if let Some(to) = window.to {
+        sql.push(" AND l.created < ");
+        DB::push_instant(sql, to);
+    }
+    if !categories.is_empty() {
+        sql.push(" AND l.category");
+        DB::push_among(sql, categories.iter().copied().map(Category::as_str).collect());
+    }
+    let texts = [
+        ("l.account", &filter.account),
+        ("l.comment", &filter.comment),
+        ("l.ticket_link", &filter.ticket_link),
+    ];
+    for (column, text) in texts {
+        if let Some(text) = text {
+            sql.push(" AND ");
+            push_matches(sql, column, text);
+        }
+    }
+    sql.push(" ORDER BY l.created DESC, l.id DESC");
+    push_limit(sql, limit);
+}
+
+/// Adds the query for what an entry did to the orders within the extent.
+pub(in crate::store) fn push_details<DB: Dialect>(
+    sql: &mut QueryBuilder<DB>,
+    audit_log_id: i64,
+    extent: &Extent,
+) {
+    sql.push(
+        "SELECT d.order_id, d.workflow_path, d.workflow_version_id, d.previous_state, \
+         d.new_state, d.mark, d.kill, d.via_parent FROM audit_log_details d \
+         WHERE d.audit_log_id = ",
+    );
+    DB::push_integer(sql, audit_log_id);
+    // The key begins with the controller, which the entry knows.
+    sql.push(" AND d.controller_id IN (SELECT l.controller_id FROM audit_logs l WHERE l.id = ");
+    DB::push_integer(sql, audit_log_id);
+    sql.push(") AND ");
+    push_within(sql, extent, "d", |sql, _, visible| {
+        if let Visible::Folders(folders) = visible {
+            sql.push(" AND ");
+            push_in_folders(sql, folders);
+        }
+    });
+    sql.push(" ORDER BY d.order_id");
+}
+
+/// The parts of an extent: a controller, or `None` for those that are not named.
+fn parts(extent: &Extent) -> impl Iterator<Item = (Option<&str>, &Visible)> {
+    let named =
+        extent.controllers.iter().map(|(controller, visible)| (Some(&**controller), visible));
+    named.chain(extent.elsewhere.iter().map(|visible| (None, visible)))
+}
+
+/// Adds that a row is of a part's controller.
+fn push_of_controller<DB: Dialect>(
+    sql: &mut QueryBuilder<DB>,
+    extent: &Extent,
+    table: &str,
+    controller: Option<&str>,
+) {
+    match controller {
+        Some(controller) => {
+            sql.push(format_args!("{table}.controller_id = "));
+            DB::push_text(sql, controller);
+        }
+        None if extent.controllers.is_empty() => {
+            sql.push("TRUE");
+        }
+        None => {
+            let named = extent.controllers.iter().map(|(controller, _)| controller.as_str());
+            sql.push(format_args!("NOT {table}.controller_id"));
+            DB::push_among(sql, named.collect());
+        }
+    }
+}
+
+/// Adds that a row is within the extent; `further` adds what else must hold of it in a part.
+fn push_within<DB: Dialect>(
+    sql: &mut QueryBuilder<DB>,
+    extent: &Extent,
+    table: &str,
+    further: impl Fn(&mut QueryBuilder<DB>, Option<&str>, &Visible),
+) {
+    for (i, (controller, visible)) in parts(extent).enumerate() {
+        sql.push(if i == 0 { "(" } else { " OR " });
+        push_of_controller(sql, extent, table, controller);
+        further(sql, controller, visible);
+    }
+    sql.push(")");
+}
+
+/// Adds a value of `l`: `unlimited`, or what `limited` adds where the account sees only these
+/// folders.
+fn push_by_extent<DB: Dialect>(
+    sql: &mut QueryBuilder<DB>,
+    extent: &Extent,
+    unlimited: &str,
+    limited: impl Fn(&mut QueryBuilder<DB>, &[Folder]),
+) {
+    if parts(extent).all(|(_, visible)| *visible == Visible::Everything) {
+        sql.push(unlimited);
+        return;
+    }
+    sql.push("CASE");
+    for (controller, visible) in parts(extent) {
+        sql.push(" WHEN ");
+        push_of_controller(sql, extent, "l", controller);
+        sql.push(" THEN ");
+        match visible {
+            Visible::Everything => {
+                sql.push(unlimited);
+            }
+            Visible::Folders(folders) => limited(sql, folders),
+        }
+    }
+    sql.push(" END");
+}
+
+/// Adds what must hold of the orders that the entry `l` is about, if anything must.
+fn push_about<DB: Dialect>(
+    sql: &mut QueryBuilder<DB>,
+    filter: &AuditFilter,
+    controller: Option<&str>,
+    visible: &Visible,
+) {
+    if *visible == Visible::Everything && !filter.touched_orders {
+        return;
+    }
+    let order_id = filter.object_name.as_deref().filter(|name| is_order_id(name));
+    if let Some(order_id) = order_id {
+        // Few rows, which an index finds: from them to their entries.
+        sql.push(
+            " AND (l.controller_id, l.id) IN (SELECT d.controller_id, d.audit_log_id \
+             FROM audit_log_details d WHERE d.order_id = ",
+        );
+        DB::push_text(sql, order_id);
+        if let Some(controller) = controller {
+            sql.push(" AND d.controller_id = ");
+            DB::push_text(sql, controller);
+        }
+    } else {
+        // Maybe very many: from the newest entries to one such row of each.
+        sql.push(
+            " AND EXISTS (SELECT 1 FROM audit_log_details d \
+             WHERE d.controller_id = l.controller_id AND d.audit_log_id = l.id",
+        );
+        if let Some(name) = &filter.object_name {
+            for (i, column) in ["d.order_id", "d.workflow_path", NAME].into_iter().enumerate() {
+                sql.push(if i == 0 { " AND (" } else { " OR " });
+                push_matches(sql, column, name);
+            }
+            sql.push(")");
+        }
+    }
+    if let Visible::Folders(folders) = visible {
+        sql.push(" AND ");
+        push_in_folders(sql, folders);
+    }
+    if !filter.folders.is_empty() {
+        sql.push(" AND ");
+        push_in_folders(sql, &filter.folders);
+    }
+    sql.push(")");
+}
+
+/// Whether an object's name can only be an order's id: JOC's begin with `#`, and no workflow's
+/// name does.
+fn is_order_id(name: &str) -> bool {
+    name.starts_with('#') && !is_pattern(name)
+}
+
+/// Adds that the folder of `d` is one of these or, where they are recursive, below it.
+fn push_in_folders<DB: Dialect>(sql: &mut QueryBuilder<DB>, folders: &[Folder]) {
+    let ranges: Vec<(&str, Option<[String; 2]>)> = folders
+        .iter()
+        .map(|folder| (folder.folder.as_str(), folder.recursive.then(|| below(&folder.folder))))
+        .collect();
+    let rows = ranges.iter().map(|(folder, range)| {
+        let [low, high] = range
+            .as_ref()
+            .map_or([None, None], |[low, high]| [Some(low.as_str()), Some(high.as_str())]);
+        [Some(*folder), low, high]
+    });
+    sql.push("EXISTS (SELECT 1 FROM ");
+    DB::push_rows(sql, rows.collect());
+    sql.push(" WHERE d.folder = r.a OR (d.folder >= r.b AND d.folder < r.c))");
+}
+
+/// The folders below a folder as a half-open range: '0' follows '/'.
+fn below(folder: &str) -> [String; 2] {
+    let folder = folder.trim_end_matches('/');
+    [format!("{folder}/"), format!("{folder}0")]
+}

@@ -1,0 +1,264 @@
+//! What an [`Action`] adds to the statements of a selection, its rules turned into SQL:
+//! - `held`: chosen orders with a living descendant that the call does not end;
+//! - `affected`: chosen orders that a rule of the action gives an effect.
+
+use chrono::{DateTime, Utc};
+use sqlx::QueryBuilder;
+
+use super::{DESCENDS, Dialect, LIVING, words};
+use crate::model::action::{Action, Assign, Condition, Effect, Rule};
+use crate::model::order::{EffectiveState, Mark, State};
+use crate::model::selection::Selection;
+
+/// Adds the expressions `held`, if a rule asks for it, and `affected`, which follow `chosen`.
+pub(in crate::store) fn push_affected<DB: Dialect>(
+    sql: &mut QueryBuilder<DB>,
+    selection: &Selection,
+    action: &Action,
+) {
+    let rules = action.rules();
+    let (holding, others): (Vec<Rule>, Vec<Rule>) =
+        rules.iter().partition(|rule| rule.condition == Condition::HeldByChildren);
+    let holding: Vec<EffectiveState> =
+        holding.iter().flat_map(|rule| rule.states).copied().collect();
+    if !holding.is_empty() {
+        push_held(sql, selection, &holding, others);
+    }
+    sql.push(format_args!(
+        ", affected AS MATERIALIZED (SELECT e.* FROM (SELECT c.*, {} AS effect FROM chosen c) e \
+         WHERE e.effect IS NOT NULL)",
+        effect_of(&rules),
+    ));
+}
+
+fn push_held<DB: Dialect>(
+    sql: &mut QueryBuilder<DB>,
+    selection: &Selection,
+    holding: &[EffectiveState],
+    others: Vec<Rule>,
+) {
+    // A child holds its parent unless this call ends it. A child that is held itself is so by
+    // a descendant of its own, which holds the parent just as well.
+    let ends: Vec<Rule> = others
+        .into_iter()
+        .map(|rule| Rule { effect: rule.effect.filter(Effect::ends), ..rule })
+        .collect();
+    sql.push(format_args!(
+        ", held AS MATERIALIZED (SELECT DISTINCT p.order_id FROM chosen p CROSS JOIN orders o \
+         WHERE p.effective_state IN ({}) AND {DESCENDS} AND {LIVING}",
+        words(holding),
+    ));
+    if ends.iter().any(|rule| rule.effect.is_some()) {
+        sql.push(format_args!(
+            " AND o.order_id NOT IN (SELECT c.order_id FROM chosen c WHERE {} IS NOT NULL)",
+            effect_of(&ends),
+        ));
+    }
+    sql.push(" AND o.controller_id = ");
+    DB::push_key(sql, &selection.controller_id);
+    sql.push(")");
+}
+
+/// The first rule that fits the order `c`, as a CASE that gives its effect.
+fn effect_of(rules: &[Rule]) -> String {
+    let mut case = String::from("CASE");
+    for rule in rules {
+        let states = words(rule.states);
+        let condition = match rule.condition {
+            Condition::Always => String::new(),
+            Condition::Marked(mark) => format!(" AND c.mark = '{}'", mark.as_str()),
+            Condition::NotKilledYet => " AND c.kill_requested IS NULL".into(),
+            Condition::MarkedNotKilled(mark) => {
+                format!(" AND c.mark = '{}' AND c.kill_requested IS NULL", mark.as_str())
+            }
+            Condition::HeldByChildren => {
+                " AND c.order_id IN (SELECT h.order_id FROM held h)".into()
+            }
+            Condition::WaitsFor(reasons) => {
+                format!(" AND c.reason IN ({})", list(reasons.iter().copied()))
+            }
+        };
+        let effect = match rule.effect {
+            Some(effect) => format!("'{}'", effect.name),
+            None => "NULL".into(),
+        };
+        case += &format!(" WHEN c.effective_state IN ({states}){condition} THEN {effect}");
+    }
+    case + " END"
+}
+
+/// Adds what an action writes: the SET list of an update of `orders o` from `affected a`.
+/// Columns that no effect of it concerns are not named, since a trigger would mind.
+pub(in crate::store) fn push_assignments<DB: Dialect>(
+    sql: &mut QueryBuilder<DB>,
+    action: &Action,
+    now: DateTime<Utc>,
+    sigkill_at: DateTime<Utc>,
+) {
+    let effects = action.effects();
+    let (state, suspended) = (new_state(&effects, "o"), new_suspended(&effects, "o"));
+    // An effect may find the order in the state already that it leads to.
+    let values = [("state", &state), ("suspended", &suspended)];
+    let other = values
+        .iter()
+        .filter_map(|(column, value)| Some(format!("o.{column} <> {}", value.as_ref()?)));
+    let other = other.collect::<Vec<_>>().join(" OR ");
+    if !other.is_empty() {
+        sql.push(format_args!("state_since = CASE WHEN {other} THEN "));
+        DB::push_instant(sql, now);
+        sql.push(" ELSE o.state_since END, ");
+    }
+    for (column, value) in [
+        ("state", state),
+        ("suspended", suspended),
+        ("mark", new_mark(&effects)),
+        ("reason", case(&effects, "o.reason", |effect| effect.state.map(|_| "NULL".into()))),
+    ] {
+        if let Some(value) = value {
+            sql.push(format_args!("{column} = {value}, "));
+        }
+    }
+    let killed = named(&effects, |effect| effect.kill == Assign::Set(()));
+    let settled = named(&effects, |effect| effect.kill == Assign::Clear);
+    if killed.is_some() || settled.is_some() {
+        for (column, at) in [("kill_requested", now), ("sigkill_at", sigkill_at)] {
+            sql.push(format_args!("{column} = CASE"));
+            if let Some(settled) = &settled {
+                sql.push(format_args!(" WHEN a.effect IN ({settled}) THEN NULL"));
+            }
+            if let Some(killed) = &killed {
+                sql.push(format_args!(" WHEN a.effect IN ({killed}) THEN "));
+                DB::push_instant(sql, at);
+            }
+            sql.push(format_args!(" ELSE o.{column} END, "));
+        }
+    }
+    push_values(sql, action);
+    sql.push("modified = ");
+    DB::push_instant(sql, now);
+}
+
+/// Adds what the request itself gives.
+fn push_values<DB: Dialect>(sql: &mut QueryBuilder<DB>, action: &Action) {
+    match action {
+        Action::Change { priority } => {
+            sql.push("priority = ");
+            DB::push_integer(sql, (*priority).into());
+            sql.push(", ");
+        }
+        Action::RemoveWhenTerminated => {
+            sql.push("remove_when_terminated = TRUE, ");
+        }
+        Action::Resume { position, variables } => {
+            if let Some(position) = position {
+                sql.push("position = ");
+                DB::push_json(sql, position);
+                sql.push(", ");
+            }
+            if let Some(variables) = variables {
+                sql.push("arguments = ");
+                DB::push_merged(sql, "o.arguments", variables);
+                sql.push(", ");
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Adds the insert of one detail row for each row of `affected a`; `audit` is an expression
+/// for the entry's id and `from` what else it needs in FROM.
+pub(in crate::store) fn push_details<DB: Dialect>(
+    sql: &mut QueryBuilder<DB>,
+    action: &Action,
+    controller_id: &str,
+    now: DateTime<Utc>,
+    audit: impl FnOnce(&mut QueryBuilder<DB>),
+    from: &str,
+) {
+    let effects = action.effects();
+    let killed = named(&effects, |effect| effect.kill == Assign::Set(()));
+    let mark = case(&effects, "NULL", |effect| match effect.mark {
+        Assign::Set(mark) => Some(format!("'{}'", mark.as_str())),
+        Assign::Keep | Assign::Clear => None,
+    });
+    sql.push(
+        "INSERT INTO audit_log_details (controller_id, audit_log_id, order_id, workflow_path, \
+         workflow_version_id, folder, previous_state, new_state, mark, kill, via_parent, created) \
+         SELECT ",
+    );
+    DB::push_key(sql, controller_id);
+    sql.push(", ");
+    audit(sql);
+    sql.push(", a.order_id, a.workflow_path, a.workflow_version_id, a.folder, a.effective_state, ");
+    let state = new_state(&effects, "a").unwrap_or_else(|| "a.state".into());
+    let suspended = new_suspended(&effects, "a").unwrap_or_else(|| "a.suspended".into());
+    DB::push_new_state(sql, controller_id, now, &state, &suspended);
+    sql.push(format_args!(
+        ", {}, {}, a.via_parent, ",
+        mark.as_deref().unwrap_or("NULL"),
+        killed.map_or_else(|| "FALSE".into(), |killed| format!("a.effect IN ({killed})")),
+    ));
+    DB::push_instant(sql, now);
+    sql.push(format_args!(" FROM affected a{from}"));
+}
+
+/// Adds the query of a preview, which follows `affected`: rows of counts, without an order
+/// id, and rows of the first orders.
+pub(in crate::store) fn push_preview<DB: Dialect>(sql: &mut QueryBuilder<DB>, limit: u32) {
+    sql.push(format_args!(
+        " SELECT NULL AS order_id, NULL AS workflow_path, NULL AS workflow_version_id, \
+         effective_state, effect, count(*) AS orders FROM affected \
+         GROUP BY effective_state, effect \
+         UNION ALL SELECT * FROM (SELECT order_id, workflow_path, workflow_version_id, \
+         effective_state, effect, 1 FROM affected ORDER BY order_id LIMIT {limit}) f"
+    ));
+}
+
+/// Whether the order of `affected a` is one whose runner has something to do.
+#[cfg(feature = "postgres")]
+pub(in crate::store) fn concerns_runner(action: &Action) -> String {
+    let concerned = named(&action.effects(), Effect::concerns_runner);
+    concerned.map_or_else(|| "FALSE".into(), |names| format!("a.effect IN ({names})"))
+}
+
+fn new_state(effects: &[Effect], of: &str) -> Option<String> {
+    let word = |state: State| format!("'{}'", state.as_str());
+    case(effects, &format!("{of}.state"), |effect| effect.state.map(word))
+}
+
+fn new_suspended(effects: &[Effect], of: &str) -> Option<String> {
+    let word = |suspended| if suspended { "TRUE".into() } else { "FALSE".into() };
+    case(effects, &format!("{of}.suspended"), |effect| effect.suspended.map(word))
+}
+
+fn new_mark(effects: &[Effect]) -> Option<String> {
+    let word = |mark: Mark| format!("'{}'", mark.as_str());
+    case(effects, "o.mark", |effect| match effect.mark {
+        Assign::Keep => None,
+        Assign::Clear => Some("NULL".into()),
+        Assign::Set(mark) => Some(word(mark)),
+    })
+}
+
+/// What becomes of a value: a CASE over the effects that concern it, if any does.
+fn case(
+    effects: &[Effect],
+    otherwise: &str,
+    value: impl Fn(&Effect) -> Option<String>,
+) -> Option<String> {
+    let cases: Vec<String> = effects
+        .iter()
+        .filter_map(|effect| Some(format!(" WHEN '{}' THEN {}", effect.name, value(effect)?)))
+        .collect();
+    (!cases.is_empty()).then(|| format!("CASE a.effect{} ELSE {otherwise} END", cases.concat()))
+}
+
+/// The names of the effects that are so, if any is.
+fn named(effects: &[Effect], which: impl Fn(&Effect) -> bool) -> Option<String> {
+    let names = list(effects.iter().filter(|effect| which(effect)).map(|effect| effect.name));
+    (!names.is_empty()).then_some(names)
+}
+
+fn list<'a>(words: impl Iterator<Item = &'a str>) -> String {
+    words.map(|word| format!("'{word}'")).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,133 @@
+//! What must hold between orders and their audit trail: queries of what breaks it, each a rule.
+//! Both databases run the same text, so these are not sqlx's checked macros, which know a text
+//! for one database alone. A rule is one statement and so sees one state of the database.
+
+/// A rule gives rows of `controller_id`, `audit_log_id`, `order_id` and the problem.
+pub(in crate::store) struct Rule {
+    /// The query.
+    pub sql: &'static str,
+    /// Whether an import or a script may break it, as far as they may change orders.
+    pub strict: bool,
+}
+
+const fn always(sql: &'static str) -> Rule {
+    Rule { sql, strict: false }
+}
+
+const fn strict(sql: &'static str) -> Rule {
+    Rule { sql, strict: true }
+}
+
+/// Every rule. An order that was deleted and came in anew under its id is younger than what is
+/// told of the old one, which says nothing about it.
+pub(in crate::store) const RULES: &[Rule] = &[
+    always(
+        "SELECT l.controller_id, l.id AS audit_log_id, CAST(NULL AS TEXT) AS order_id,
+             'affected is ' || l.affected || ', and there are ' || l.details || ' details'
+                 AS problem
+         FROM (SELECT a.controller_id, a.id, a.affected,
+                   (SELECT count(*) FROM audit_log_details d
+                    WHERE d.controller_id = a.controller_id AND d.audit_log_id = a.id) AS details
+               FROM audit_logs a) l
+         WHERE l.affected <> l.details",
+    ),
+    always(
+        "SELECT controller_id, id AS audit_log_id, CAST(NULL AS TEXT) AS order_id,
+             'the outcome is DONE, and no order is affected' AS problem
+         FROM audit_logs
+         WHERE outcome = 'DONE' AND category = 'CONTROLLER' AND affected = 0",
+    ),
+    always(
+        "SELECT d.controller_id, d.audit_log_id, CAST(NULL AS TEXT) AS order_id,
+             'there is no entry for ' || count(*) || ' details' AS problem
+         FROM audit_log_details d
+         WHERE NOT EXISTS (SELECT 1 FROM audit_logs l
+                           WHERE l.controller_id = d.controller_id AND l.id = d.audit_log_id)
+         GROUP BY d.controller_id, d.audit_log_id",
+    ),
+    always(
+        "SELECT d.controller_id, d.audit_log_id, d.order_id,
+             'the order was ' || d.new_state || ' then, and is ' || o.state AS problem
+         FROM audit_log_details d
+         JOIN orders o ON o.controller_id = d.controller_id AND o.order_id = d.order_id
+         WHERE d.new_state IN ('FINISHED', 'CANCELLED') AND o.state <> d.new_state
+             AND o.created <= d.created",
+    ),
+    always(
+        "SELECT d.controller_id, max(d.audit_log_id) AS audit_log_id, d.order_id,
+             'the order was changed after it had ended' AS problem
+         FROM audit_log_details d
+         JOIN orders o ON o.controller_id = d.controller_id AND o.order_id = d.order_id
+         WHERE o.created <= d.created
+         GROUP BY d.controller_id, d.order_id
+         HAVING max(CASE WHEN d.previous_state NOT IN ('FINISHED', 'CANCELLED')
+                    THEN d.audit_log_id END)
+             > min(CASE WHEN d.new_state IN ('FINISHED', 'CANCELLED') THEN d.audit_log_id END)",
+    ),
+    // Orders that nobody has written since the call. An executor that writes in the same
+    // millisecond may clear a mark or end the order, but nothing else.
+    always(
+        "SELECT d.controller_id, d.audit_log_id, d.order_id,
+             'the order is not as the call left it: ' || CASE
+                 WHEN o.mark <> d.mark THEN 'its mark is ' || o.mark
+                 WHEN o.mark = d.mark THEN 'no kill is requested'
+                 ELSE 'it is not suspended' END AS problem
+         FROM audit_log_details d
+         JOIN orders o ON o.controller_id = d.controller_id AND o.order_id = d.order_id
+             AND o.modified = d.created
+         WHERE (o.mark <> d.mark OR o.mark = d.mark AND d.kill AND o.kill_requested IS NULL
+                OR d.new_state = 'SUSPENDED' AND NOT o.suspended
+                    AND o.state NOT IN ('FINISHED', 'CANCELLED'))
+             AND NOT EXISTS (SELECT 1 FROM audit_log_details n
+                             WHERE n.controller_id = d.controller_id AND n.order_id = d.order_id
+                                 AND n.audit_log_id > d.audit_log_id)",
+    ),
+    strict(
+        "SELECT o.controller_id, CAST(NULL AS BIGINT) AS audit_log_id, o.order_id,
+             'no entry says who marked it ' || o.mark AS problem
+         FROM orders o
+         WHERE o.mark IS NOT NULL
+             AND NOT EXISTS (SELECT 1 FROM audit_log_details d
+                             WHERE d.controller_id = o.controller_id AND d.order_id = o.order_id
+                                 AND d.mark = o.mark)",
+    ),
+    strict(
+        "SELECT o.controller_id, CAST(NULL AS BIGINT) AS audit_log_id, o.order_id,
+             'no entry says who requested its kill' AS problem
+         FROM orders o
+         WHERE o.mark IS NOT NULL AND o.kill_requested IS NOT NULL
+             AND NOT EXISTS (SELECT 1 FROM audit_log_details d
+                             WHERE d.controller_id = o.controller_id AND d.order_id = o.order_id
+                                 AND d.kill AND d.created = o.kill_requested)",
+    ),
+    // What came in as it is has no state_since.
+    strict(
+        "SELECT o.controller_id, CAST(NULL AS BIGINT) AS audit_log_id, o.order_id,
+             'no entry says who cancelled it' AS problem
+         FROM orders o
+         WHERE o.state = 'CANCELLED' AND o.state_since IS NOT NULL
+             AND NOT EXISTS (SELECT 1 FROM audit_log_details d
+                             WHERE d.controller_id = o.controller_id AND d.order_id = o.order_id
+                                 AND (d.new_state = 'CANCELLED' OR d.mark = 'CANCELLING'))",
+    ),
+    strict(
+        "SELECT o.controller_id, CAST(NULL AS BIGINT) AS audit_log_id, o.order_id,
+             'no entry says who suspended it' AS problem
+         FROM orders o
+         WHERE o.suspended AND o.state_since IS NOT NULL
+             AND NOT EXISTS (SELECT 1 FROM audit_log_details d
+                             WHERE d.controller_id = o.controller_id AND d.order_id = o.order_id
+                                 AND (d.new_state = 'SUSPENDED' OR d.mark = 'SUSPENDING'))",
+    ),
+    strict(
+        "SELECT o.controller_id, CAST(NULL AS BIGINT) AS audit_log_id, o.order_id,
+             'no entry says who took it out of sight' AS problem
+         FROM orders o
+         WHERE o.remove_when_terminated
+             AND NOT EXISTS (SELECT 1 FROM audit_log_details d
+                             JOIN audit_logs l ON l.controller_id = d.controller_id
+                                 AND l.id = d.audit_log_id
+                             WHERE d.controller_id = o.controller_id AND d.order_id = o.order_id
+                                 AND l.request LIKE './orders/remove_when_terminated%')",
+    ),
+];

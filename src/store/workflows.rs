@@ -1,0 +1,80 @@
+//! Workflows and controllers, as they are listed.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+
+use super::Result;
+use crate::model::permission::Visible;
+use crate::model::selection::{Folder, WorkflowId};
+
+/// Which workflows a request means.
+#[derive(Debug, Clone)]
+pub struct WorkflowFilter {
+    /// The controller.
+    pub controller_id: String,
+    /// These: the current version where none is named. Then `folders` does not count.
+    pub named: Vec<WorkflowId>,
+    /// Those in these folders; empty: in any. Of each the current version, and those before it
+    /// that have living orders.
+    pub folders: Vec<Folder>,
+    /// Where the account can see workflows.
+    pub visible: Visible,
+}
+
+/// One version of a workflow.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct Workflow {
+    /// Its path.
+    pub path: String,
+    /// Its version.
+    pub version_id: String,
+    /// When the version came to be known.
+    pub created: DateTime<Utc>,
+    /// Whether it is the newest of its path: by `created`, then by version.
+    pub is_current: bool,
+}
+
+/// How many orders each version of workflows has, by effective state: by path and version.
+pub type OrderCounts = BTreeMap<(String, String), BTreeMap<String, u64>>;
+
+/// Workflows, their folders, and the controllers.
+#[async_trait]
+pub trait Workflows {
+    /// Every controller's id, in their order.
+    async fn controllers(&self) -> Result<Vec<String>>;
+    /// The workflows, the newest version first.
+    async fn workflows(&self, filter: &WorkflowFilter) -> Result<Vec<Workflow>>;
+    /// The orders of the workflows, of which one without orders is there too. Of the scheduled
+    /// ones those before an instant count.
+    async fn order_counts(
+        &self,
+        filter: &WorkflowFilter,
+        now: DateTime<Utc>,
+        until: Option<DateTime<Utc>>,
+    ) -> Result<OrderCounts>;
+    /// The folders that have workflows in themselves.
+    async fn workflow_folders(&self, controller_id: &str, visible: &Visible)
+    -> Result<Vec<String>>;
+}
+
+/// Puts counts together from rows of workflows, which have no state, and rows of counts.
+pub(super) fn order_counts(rows: Vec<CountRow>) -> OrderCounts {
+    let mut counts = OrderCounts::new();
+    for CountRow { path, version_id, state, orders } in rows {
+        let of_workflow = counts.entry((path, version_id)).or_default();
+        if let Some(state) = state {
+            of_workflow.insert(state, orders.unsigned_abs());
+        }
+    }
+    counts
+}
+
+#[derive(sqlx::FromRow)]
+pub(super) struct CountRow {
+    path: String,
+    version_id: String,
+    state: Option<String>,
+    orders: i64,
+}

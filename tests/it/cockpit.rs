@@ -1,0 +1,141 @@
+//! What clients ask right after a login.
+
+use chrono::TimeDelta;
+use joc_orders::http::password;
+use serde_json::json;
+
+use crate::harness::{App, Kind, Order};
+
+/// An app with the controllers `east`, `prod` and `west`.
+async fn app(kind: Kind) -> App {
+    let app = App::start(kind, &[]).await;
+    app.db.insert_into("west", &[Order::new("o")]).await;
+    app.db.insert_into("east", &[]).await;
+    app
+}
+
+/// An account with permissions for controllers, logged in.
+async fn account(app: &App, name: &str, permissions: &[(&str, &str)]) -> String {
+    app.store.add_role(name).await.unwrap();
+    for (permission, controller) in permissions {
+        app.store.grant(name, permission, controller).await.unwrap();
+    }
+    let hash = password::hash("a-password").unwrap();
+    app.store.add_account(name, &hash, &[name.into()]).await.unwrap();
+    app.login(name, "a-password").await
+}
+
+on_both! {
+    async fn controllers_are_those_with_any_grant(kind: Kind) {
+        let app = app(kind).await;
+        let all = app.post_as(&app.token, "/controllers", "").await.ok();
+        let ids: Vec<&str> = all["controllers"].as_array().unwrap().iter()
+            .map(|c| c["controllerId"].as_str().unwrap()).collect();
+        assert_eq!(ids, ["east", "prod", "west"]);
+        let east = &all["controllers"][0];
+        assert_eq!(east["connectionState"]["_text"], "established");
+        assert_eq!(east["version"], "2.7.3");
+        assert_eq!(app.url, format!("{}/joc/api", east["url"].as_str().unwrap()));
+        assert!(all["deliveryDate"].is_string());
+
+        let token = account(&app, "eastern", &[("sos:products:controller:view", "east"),
+                                               ("sos:products:controller:orders", "west")]).await;
+        let ids = app.post_as(&token, "/controller/ids", "").await.ok();
+        assert_eq!(ids["controllerIds"], json!(["east", "west"]));
+        assert_eq!(ids["selected"], "east");
+        let named = |id: &str| json!({"controllerId": id}).to_string();
+        let one = app.post_as(&token, "/controllers", named("east")).await.ok();
+        assert_eq!(one["controllers"].as_array().unwrap().len(), 1);
+        assert_eq!(one["controllers"][0]["controllerId"], "east");
+        let all = app.post_as(&token, "/controllers", named("")).await.ok();
+        assert_eq!(all["controllers"].as_array().unwrap().len(), 2);
+        assert_eq!(app.post_as(&token, "/controllers", named("west")).await.status, 403);
+        assert_eq!(app.post_as(&token, "/controllers", named("prod")).await.status, 403);
+        let gone = app.post_as(&token, "/controllers", named("gone")).await.refused();
+        assert!(gone.starts_with("controllerId: "), "{gone}");
+        let bad = app.post_as(&token, "/controllers", r#"{"controllerId": 1}"#).await.refused();
+        assert!(bad.starts_with("controllerId: "), "{bad}");
+
+        let nobody = account(&app, "nobody", &[]).await;
+        let ids = app.post_as(&nobody, "/controller/ids", "{}").await.ok();
+        assert_eq!((&ids["controllerIds"], &ids["selected"]), (&json!([]), &json!("")));
+    }
+
+    async fn versions_are_those_of_the_api(kind: Kind) {
+        let app = app(kind).await;
+        let all = app.post_as(&app.token, "/joc/versions", "").await.ok();
+        assert_eq!(all["jocVersion"], "2.7.3");
+        assert_eq!(all["agentVersions"], json!([]));
+        assert_eq!(all["controllerVersions"].as_array().unwrap().len(), 3);
+        assert_eq!(all["controllerVersions"][2]["controllerId"], "west");
+        let some = app.post("/joc/versions", &json!({"controllerIds": ["west", "gone"]})).await.ok();
+        assert_eq!(some["controllerVersions"].as_array().unwrap().len(), 1);
+        let agents = app.post("/joc/versions", &json!({"agentIds": ["a"]})).await.ok();
+        assert_eq!(agents["controllerVersions"], json!([]));
+        let token = account(&app, "western", &[("sos:products:controller", "west")]).await;
+        let all = app.post_as(&token, "/joc/versions", "{}").await.ok();
+        assert_eq!(all["controllerVersions"].as_array().unwrap().len(), 1);
+    }
+
+    async fn touch_prolongs_the_session(kind: Kind) {
+        let app = App::start(kind, &[]).await;
+        for body in ["", "{}", "{}", " "] {
+            app.pass(TimeDelta::minutes(29));
+            let answer = app.post_as(&app.token, "/touch", body).await.ok();
+            let mut fields: Vec<&String> = answer.as_object().unwrap().keys().collect();
+            fields.sort();
+            assert_eq!(fields, ["deliveryDate", "ok", "surveyDate"]);
+            assert_eq!(answer["ok"], true);
+        }
+        app.pass(TimeDelta::minutes(31));
+        for call in ["/touch", "/controllers", "/controller/ids", "/joc/versions",
+                     "/authentication/joc_cockpit_permissions"] {
+            assert_eq!(app.post_as(&app.token, call, "").await.status, 440, "{call}");
+            assert_eq!(app.post_as("", call, "").await.status, 401, "{call}");
+        }
+    }
+
+    async fn permissions_are_a_tree_of_booleans(kind: Kind) {
+        let app = app(kind).await;
+        let call = "/authentication/joc_cockpit_permissions";
+        let root = app.post_as(&app.token, call, "").await.ok();
+        assert_eq!(root["roles"], json!(["all"]));
+        assert_eq!(root["joc"]["administration"]["customization"]["share"], true);
+        assert_eq!(root["controllerDefaults"]["orders"]["suspendResume"], true);
+        assert!(!root.to_string().contains("false"), "{root}");
+        assert_eq!(root["controllers"].as_object().unwrap().len(), 3);
+
+        let token = account(&app, "clerk", &[
+            ("sos:products:joc:auditlog:view", "*"),
+            ("sos:products:controller:workflows:view", "*"),
+            ("sos:products:controller:orders", "west"),
+            ("sos:products:controller:orders:cancel", "east"),
+        ])
+        .await;
+        let clerk = app.post_as(&token, call, "{}").await.ok();
+        assert_eq!(clerk["roles"], json!(["clerk"]));
+        assert_eq!(clerk["joc"]["auditLog"], json!({"view": true}));
+        assert_eq!(clerk["joc"]["inventory"], json!({"view": false, "manage": false, "deploy": false}));
+        assert_eq!(clerk["controllerDefaults"]["orders"]["cancel"], false);
+        assert_eq!(clerk["controllerDefaults"]["workflows"]["view"], true);
+        assert_eq!(clerk["controllerDefaults"]["view"], false);
+        let orders = |controller: &str| clerk["controllers"][controller]["orders"].clone();
+        assert_eq!(orders("west"), json!({
+            "view": true, "create": true, "cancel": true, "modify": true, "suspendResume": true,
+            "resumeFailed": true, "confirm": true, "managePositions": true,
+        }));
+        assert_eq!(orders("east"), json!({
+            "view": false, "create": false, "cancel": true, "modify": false, "suspendResume": false,
+            "resumeFailed": false, "confirm": false, "managePositions": false,
+        }));
+        assert_eq!(orders("prod")["cancel"], false);
+        assert_eq!(clerk["controllers"]["prod"]["workflows"]["view"], true);
+
+        // Held for one controller, it can be used, and so it is there.
+        let token = account(&app, "western", &[("sos:products:joc:auditlog:view", "west")]).await;
+        let western = app.post_as(&token, call, "{}").await.ok();
+        assert_eq!(western["joc"]["auditLog"]["view"], true);
+        assert_eq!(western["joc"]["inventory"]["view"], false);
+        app.post_as(&token, "/audit_log", "{}").await.ok();
+    }
+}

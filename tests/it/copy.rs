@@ -1,0 +1,187 @@
+//! `joc-orders copy`: everything arrives as it was, on whichever database, or nothing does.
+
+use chrono::{TimeDelta, Utc};
+use serde_json::json;
+
+use crate::harness::{App, CONTROLLER, Database, Kind, Order, Ran, launch, quote, with_controller};
+
+/// A database with something in every table and column, whose audit trail is sealed.
+async fn full(kind: Kind) -> App {
+    let app = App::today(kind, &[]).await;
+    let due = Utc::now() + TimeDelta::hours(1);
+    let mut orders: Vec<Order> = (0..1500).map(|i| Order::new(&format!("o{i:04}"))).collect();
+    orders.iter_mut().for_each(|order| order.scheduled_for = Some(due));
+    orders.extend([
+        Order::new("ü'\"|日本|🎄").workflow("/O'Brien & \"Söhne\"/it's", "ß\\").never(),
+        Order::new("running").state("RUNNING"),
+        Order::new("first").at("0001-01-01T00:00:00.000Z"),
+        Order::new("last").at("9999-12-31T23:59:59.999Z"),
+        Order::new("marked").state("RUNNING").mark("SUSPENDING").killed(),
+    ]);
+    app.db.insert(&orders).await;
+    app.db
+        .execute(
+            r#"UPDATE orders SET arguments = '{"b":[1,2.5,null,"\"x\""],"a":{"ü":true}}',
+                position = '[0,"then",1]', priority = -2147483648, reason = 'FORKED',
+                started = '2026-01-02T03:04:05.006Z', state_since = '1969-12-31T23:59:59.001Z',
+                remove_when_terminated = TRUE WHERE order_id = 'running'"#,
+        )
+        .await
+        .unwrap();
+    let ids = |ids: &[&str]| {
+        json!({"orderIds": ids, "auditLog": {"comment": "ein \"Grund\"\n\\ 日本",
+        "timeSpent": 3, "ticketLink": ""}})
+    };
+    app.cancel(json!({"folders": [{"folder": "/sos"}], "states": ["SCHEDULED"]})).await.ok();
+    app.cancel(ids(&["ü'\"|日本|🎄"])).await.ok();
+    let mut kill = ids(&["running"]);
+    kill["kill"] = json!(true);
+    app.cancel(kill).await.ok();
+    let add = json!({"orders": [{"workflowPath": "/sos/eod", "orderName": "new"}]});
+    app.post("/orders/add", &with_controller(add)).await.ok();
+    app.try_login("nobody", "wrong").await;
+    app.account("billing", "sos:products:controller:orders", &[("/sos", false), ("/", true)]).await;
+    app.store.set_disabled("billing", true).await.unwrap();
+    app.store.revoke("all", "sos:products", "*").await.unwrap();
+    app.store.grant("all", "sos:products", CONTROLLER).await.unwrap();
+    app.store.grant("all", "sos:products", "*").await.unwrap();
+    app.store.seal(Utc::now()).await.unwrap();
+    app
+}
+
+async fn copy(from: &str, to: &str) -> Ran {
+    launch("", &["copy", "--from", from, "--to", to], "").await
+}
+
+/// Every table that is copied, with its columns.
+async fn columns(db: &Database) -> Vec<(String, Vec<String>)> {
+    let sql = match db.kind() {
+        Kind::Sqlite => {
+            "SELECT t.name, c.name FROM sqlite_schema t, pragma_table_xinfo(t.name) c
+            WHERE t.type = 'table' AND t.name NOT LIKE '\\_sqlx%' ESCAPE '\\'
+            AND t.name NOT LIKE 'sqlite%' AND t.name <> 'sessions' ORDER BY 1, 2"
+        }
+        Kind::Postgres => {
+            "SELECT c.table_name, c.column_name FROM information_schema.columns c
+            JOIN information_schema.tables t USING (table_schema, table_name)
+            WHERE c.table_schema = 'public' AND t.table_type = 'BASE TABLE'
+            AND c.table_name NOT IN ('_sqlx_migrations', 'sessions') ORDER BY 1, 2"
+        }
+    };
+    let mut tables: Vec<(String, Vec<String>)> = Vec::new();
+    for row in db.rows(sql).await.unwrap() {
+        let (table, column) = (row[0].clone().unwrap(), row[1].clone().unwrap());
+        match tables.last_mut() {
+            Some((last, columns)) if *last == table => columns.push(column),
+            _ => tables.push((table, vec![column])),
+        }
+    }
+    tables
+}
+
+/// Every value of every table in a form that both databases have.
+async fn contents(db: &Database) -> Vec<String> {
+    let mut contents = Vec::new();
+    for (table, columns) in columns(db).await {
+        let sql = format!(
+            "SELECT {} FROM {table}",
+            columns
+                .iter()
+                .map(|c| match (db.kind(), &**c) {
+                    (Kind::Sqlite, "digests") => "lower(hex(digests))".into(),
+                    (Kind::Postgres, "digests") => "encode(digests, 'hex')".into(),
+                    (
+                        Kind::Postgres,
+                        "suspended" | "kill" | "disabled" | "recursive" | "remove_when_terminated",
+                    ) => format!("{c}::int"),
+                    (
+                        Kind::Postgres,
+                        "scheduled_for" | "kill_requested" | "sigkill_at" | "created" | "modified"
+                        | "started" | "state_since",
+                    ) => format!(
+                        "to_char({c} AT TIME ZONE 'UTC', {})",
+                        quote("YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"")
+                    ),
+                    _ => (*c).clone(),
+                })
+                .collect::<Vec<_>>()
+                .join(", ")
+        );
+        let mut rows: Vec<String> = db
+            .rows(&sql)
+            .await
+            .unwrap()
+            .into_iter()
+            .map(|row| {
+                let values =
+                    columns.iter().zip(row).map(|(column, value)| match (&**column, value) {
+                        // The two databases write JSON differently.
+                        ("arguments" | "position", Some(text)) => {
+                            serde_json::from_str::<serde_json::Value>(&text).unwrap().to_string()
+                        }
+                        (_, value) => format!("{value:?}"),
+                    });
+                format!("{table}: {}", values.collect::<Vec<_>>().join(", "))
+            })
+            .collect();
+        assert!(!rows.is_empty(), "{table}");
+        rows.sort();
+        contents.extend(rows);
+    }
+    contents
+}
+
+on_both! {
+    async fn everything_arrives_and_goes_on(kind: Kind) {
+        let app = full(kind).await;
+        let before = contents(&app.db).await;
+        for to in [Kind::Sqlite, Kind::Postgres] {
+            let target = Database::create(to).await;
+            let ran = copy(&app.db.url, &target.url).await;
+            assert_eq!(ran.ok(), format!("copied: {} rows\n", before.len()));
+            let after = contents(&target).await;
+            for (before, after) in before.iter().zip(&after) {
+                assert_eq!(before, after);
+            }
+            assert_eq!(before.len(), after.len());
+            let verified = launch(&target.url, &["audit", "verify"], "").await;
+            assert_eq!(verified.ok(), "");
+            assert!(verified.stderr.contains("; 0 entries are not sealed"), "{verified:?}");
+            assert_eq!(launch(&target.url, &["check"], "").await.ok(), "");
+
+            // Not into one that has something.
+            let again = copy(&app.db.url, &target.url).await;
+            assert!(again.failed().contains("not empty"), "{again:?}");
+
+            // It goes on where the other was.
+            let store = joc_orders::store::open(&target.url, 4).await.unwrap();
+            store.remove_role("billing").await.unwrap();
+            let last = target.count("SELECT max(id) FROM audit_logs").await;
+            let entry = "INSERT INTO audit_logs (controller_id, account, request, parameters, outcome,
+                request_id) VALUES ('prod', 'x', './x', '{}', 'NO_ORDERS', 'r')";
+            target.execute(entry).await.unwrap();
+            assert_eq!(target.count("SELECT max(id) FROM audit_logs").await, last + 1);
+            assert_eq!(store.seal(Utc::now()).await.unwrap(), 1);
+            store.close().await;
+            assert_eq!(launch(&target.url, &["audit", "verify"], "").await.ok(), "");
+        }
+        assert_eq!(contents(&app.db).await, before);
+    }
+
+    async fn all_or_nothing(kind: Kind) {
+        let source = Database::create(Kind::Sqlite).await;
+        source.insert(&[Order::new("a")]).await;
+        // What foreign keys would not have let in.
+        source.execute("PRAGMA foreign_keys = OFF; INSERT INTO account_roles VALUES ('nobody', 'all')").await.unwrap();
+        let target = Database::create(kind).await;
+        let ran = copy(&source.url, &target.url).await;
+        assert!(ran.failed().contains("nothing was copied"), "{ran:?}");
+        assert_eq!(target.count("SELECT count(*) FROM orders").await, 0);
+        assert_eq!(target.count("SELECT count(*) FROM role_permissions").await, 1);
+        let gone = copy("sqlite:/no/such/file.db", &target.url).await;
+        assert!(gone.failed().contains("--from"), "{gone:?}");
+        source.execute("DELETE FROM account_roles").await.unwrap();
+        copy(&source.url, &target.url).await.ok();
+        assert_eq!(target.ids_in("FRESH").await, ["a"]);
+    }
+}

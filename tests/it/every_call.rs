@@ -1,0 +1,263 @@
+//! A try at every call of the service by those who may not make it: nobody, a session that has
+//! ended, an account that lacks the permission, has it for another controller, or is limited to
+//! another folder. The calls are those that the service describes, so that a new one is tried
+//! too, and fails here until it is said what it needs.
+
+use chrono::TimeDelta;
+use serde_json::{Value, json};
+
+use crate::harness::{App, CONTROLLER, Kind, Order};
+use crate::openapi::calls;
+
+const ORDERS: &str = "sos:products:controller:orders";
+
+/// What a call asks of whoever makes it.
+#[derive(Debug, PartialEq, Eq)]
+enum Needs {
+    /// A password.
+    Password,
+    /// A session.
+    Session,
+    /// A permission for the controller.
+    Permission(String),
+}
+
+/// What each call needs; a preview needs what its call does.
+fn needs(path: &str) -> Needs {
+    let orders = |permission: &str| Needs::Permission(format!("{ORDERS}:{permission}"));
+    match path.trim_end_matches("/preview") {
+        "/authentication/login" => Needs::Password,
+        "/authentication/logout"
+        | "/authentication/joc_cockpit_permissions"
+        | "/touch"
+        | "/controller/ids"
+        | "/joc/versions" => Needs::Session,
+        "/controllers" => Needs::Permission("sos:products:controller:view".into()),
+        "/tree" | "/workflow" | "/workflows" | "/workflows/order_count" => {
+            Needs::Permission("sos:products:controller:workflows:view".into())
+        }
+        "/audit_log" | "/audit_log/details" => {
+            Needs::Permission("sos:products:joc:auditlog:view".into())
+        }
+        "/order"
+        | "/order/history"
+        | "/orders"
+        | "/orders/history"
+        | "/orders/overview/snapshot" => orders("view"),
+        "/orders/add" => orders("create"),
+        "/orders/cancel" => orders("cancel"),
+        "/orders/suspend" | "/orders/resume" => orders("suspend_resume"),
+        "/orders/confirm" => orders("confirm"),
+        "/orders/continue" | "/orders/change" | "/orders/remove_when_terminated" => {
+            orders("modify")
+        }
+        _ => panic!("{path} is new: say here what it needs"),
+    }
+}
+
+/// A valid body for the controller: the call's own example, about orders that are there.
+fn body(path: &str, call: &Value, controller: &str) -> Value {
+    let mut body = call["requestBody"]["content"]["application/json"]["example"].clone();
+    if !matches!(needs(path), Needs::Permission(_)) {
+        return body;
+    }
+    body["controllerId"] = json!(controller);
+    match path {
+        "/order" => body["orderId"] = json!("fresh"),
+        "/order/history" => body["orderId"] = json!("finished"),
+        "/audit_log/details" => body["auditLogId"] = json!(1),
+        "/audit_log" => body = json!({"controllerId": controller}),
+        "/orders/history" => body = json!({"controllerId": controller}),
+        _ => {}
+    }
+    body
+}
+
+/// One order in each state, in a folder.
+fn orders(folder: &str) -> Vec<Order> {
+    let workflow = format!("{folder}/eod");
+    let orders = [
+        Order::new("fresh"),
+        Order::new("suspended").suspended(),
+        Order::new("asks").state("PROMPTING"),
+        Order::new("sleeps").waits("SLEEPING"),
+        Order::new("finished").state("FINISHED"),
+    ];
+    orders.map(|order| order.workflow(&workflow, "1")).into()
+}
+
+async fn app(kind: Kind) -> App {
+    let app = App::with(kind, &orders("/sos/billing")).await;
+    app.db.insert_into("other", &orders("/sos/billing")).await;
+    app
+}
+
+/// All that a call could change, but for sessions.
+async fn tables(app: &App) -> Vec<Vec<Option<String>>> {
+    let mut rows = Vec::new();
+    for table in ["orders", "workflows", "audit_log_details"] {
+        rows.extend(app.db.rows(&format!("SELECT * FROM {table} ORDER BY 1, 2, 3")).await.unwrap());
+    }
+    rows
+}
+
+/// The calls that need a permission, with it.
+async fn guarded(app: &App) -> Vec<(String, Value, String)> {
+    let calls = calls(&app.description().await);
+    assert!(calls.len() > 30, "{}", calls.len());
+    let guarded = calls.into_iter().filter_map(|(path, call)| match needs(&path) {
+        Needs::Permission(permission) => Some((path, call, permission)),
+        Needs::Password | Needs::Session => None,
+    });
+    guarded.collect()
+}
+
+on_both! {
+    async fn the_description_says_what_is_needed(kind: Kind) {
+        let app = app(kind).await;
+        for (path, call) in calls(&app.description().await) {
+            let described = &call["x-permissions"];
+            match needs(&path) {
+                Needs::Password => assert_eq!(call["security"], json!([{"basic": []}])),
+                Needs::Session => assert!(described.is_null(), "{path}"),
+                Needs::Permission(permission) => {
+                    assert_eq!(described[0], json!(permission), "{path}");
+                    assert!(call["responses"]["403"].is_object(), "{path}");
+                }
+            }
+        }
+    }
+
+    async fn without_a_session(kind: Kind) {
+        let app = app(kind).await;
+        let before = tables(&app).await;
+        let ended = app.login(crate::harness::ROOT.0, crate::harness::ROOT.1).await;
+        app.pass(TimeDelta::minutes(31));
+        for (path, call) in calls(&app.description().await) {
+            let body = body(&path, &call, CONTROLLER).to_string();
+            let answer = app.post_as("", &path, body.clone()).await;
+            assert_eq!(answer.status, 401, "{path}: {}", answer.text);
+            assert_eq!(answer.json()["isAuthenticated"], false, "{path}");
+            if needs(&path) != Needs::Password {
+                for token in [&ended, "unknown"] {
+                    let answer = app.post_as(token, &path, body.clone()).await;
+                    assert_eq!(answer.status, 440, "{path}: {}", answer.text);
+                    assert_eq!(answer.json()["isAuthenticated"], false, "{path}");
+                }
+            }
+        }
+        assert_eq!(tables(&app).await, before);
+        assert_eq!(app.db.count("SELECT count(*) FROM audit_logs").await, 0);
+    }
+
+    async fn without_the_permission(kind: Kind) {
+        let app = app(kind).await;
+        let before = tables(&app).await;
+        let all = guarded(&app).await;
+        // Everything that any call asks for, but for what this one does; and that one, but for
+        // another controller.
+        let mut permissions: Vec<&String> = all.iter().map(|(_, _, needed)| needed).collect();
+        permissions.sort();
+        permissions.dedup();
+        for needed in &permissions {
+            let name = needed.replace(':', "-");
+            app.store.add_role(&name).await.unwrap();
+            for other in permissions.iter().filter(|other| other != &needed) {
+                app.store.grant(&name, other, CONTROLLER).await.unwrap();
+            }
+            app.store.grant(&name, needed, "other").await.unwrap();
+            let hash = joc_orders::http::password::hash("a-password").unwrap();
+            app.store.add_account(&name, &hash, std::slice::from_ref(&name)).await.unwrap();
+            let token = app.login(&name, "a-password").await;
+            for (path, call, _) in all.iter().filter(|(_, _, of_call)| &of_call == needed) {
+                let entries = app.db.count("SELECT count(*) FROM audit_logs").await;
+                let body = body(path, call, CONTROLLER).to_string();
+                let answer = app.post_as(&token, path, body).await;
+                assert_eq!(answer.status, 403, "{path}: {}", answer.text);
+                let refusal = answer.json();
+                assert_eq!((&refusal["isAuthenticated"], &refusal["isPermitted"]),
+                           (&json!(true), &json!(false)), "{path}");
+                let log = app.db.rows("SELECT account, request, controller_id, outcome, affected \
+                                       FROM audit_logs ORDER BY id").await.unwrap();
+                assert_eq!(log.len() as i64, entries + 1, "{path}");
+                let entry = [name.clone(), format!(".{path}"), CONTROLLER.into(), "DENIED".into(), "0".into()];
+                assert_eq!(log.last().unwrap(), &entry.map(Some), "{path}");
+            }
+        }
+        assert_eq!(tables(&app).await, before);
+    }
+
+    async fn limited_to_another_folder(kind: Kind) {
+        let app = app(kind).await;
+        // There is something to see in the audit log.
+        let priority = json!({"controllerId": CONTROLLER, "orderIds": ["fresh"], "priority": 1});
+        app.post("/orders/change", &priority).await.ok();
+        let before = tables(&app).await;
+        for (path, call, needed) in guarded(&app).await {
+            let name = format!("limited{}", path.replace('/', "-"));
+            let token = app.account(&name, &needed, &[("/hr", true)]).await;
+            let body = body(&path, &call, CONTROLLER).to_string();
+            let answer = app.post_as(&token, &path, body.clone()).await;
+            if path == "/controllers" {
+                // A controller is in no folder.
+                assert_eq!(answer.ok()["controllers"].as_array().unwrap().len(), 1);
+                continue;
+            }
+            // Refusals repeat what was asked for.
+            assert!(answer.status == 420 || !shows(&answer.text), "{path}: {}", answer.text);
+            if reads(&path) {
+                let root = app.post_as(&app.token, &path, body).await;
+                assert_eq!(root.status, 200, "{path}: {}", root.text);
+                assert!(answer.status == 420 || shows(&root.text), "{path}: {}", root.text);
+            }
+            if answer.status == 420 {
+                let message = answer.refused();
+                assert!(
+                    message.contains("found") || message.contains("there is no")
+                        || message.contains("doesn't exist"),
+                    "{path}: {message}"
+                );
+            } else {
+                assert_eq!(answer.status, 200, "{path}: {}", answer.text);
+                let answer = answer.json();
+                if let Some(total) = answer.get("total") {
+                    assert_eq!(total, 0, "{path}: {answer}");
+                }
+                for list in ["orders", "history", "auditLog", "auditLogDetails", "workflows", "folders"] {
+                    let empty = answer[list].as_array().is_none_or(Vec::is_empty);
+                    assert!(empty, "{path}: {answer}");
+                }
+                if path == "/orders/overview/snapshot" {
+                    let counts = answer["orders"].as_object().unwrap();
+                    assert!(counts.values().all(|count| count == 0), "{answer}");
+                }
+            }
+        }
+        assert_eq!(tables(&app).await, before);
+    }
+}
+
+/// Whether an answer has something of the orders, their workflows or their folder.
+fn shows(answer: &str) -> bool {
+    ["fresh\"", "finished\"", "billing", "\"root\"", "\"scheduled\":1"]
+        .iter()
+        .any(|text| answer.contains(text))
+}
+
+/// Whether a call shows something of the orders or workflows that are there.
+fn reads(path: &str) -> bool {
+    matches!(
+        path,
+        "/order"
+            | "/order/history"
+            | "/orders"
+            | "/orders/history"
+            | "/orders/overview/snapshot"
+            | "/tree"
+            | "/workflow"
+            | "/workflows"
+            | "/workflows/order_count"
+            | "/audit_log"
+            | "/audit_log/details"
+    ) || path.ends_with("/preview")
+}

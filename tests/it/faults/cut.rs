@@ -1,0 +1,173 @@
+//! The connection to PostgreSQL is cut in the middle of calls.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::proxy::{Proxy, When};
+use super::{Clients, Told, UNSETTLED, agrees, cancel, compare, unavailable, works};
+use crate::harness::{CONTROLLER, Database, Kind, Order, ROOT, program, with_controller};
+use crate::served::Served;
+
+/// A service that reaches its database by a way that can be cut.
+async fn behind_proxy(db: &Database, args: &[&str]) -> (Proxy, Served) {
+    let proxy = Proxy::to(&db.url).await;
+    let mut command = program(&proxy.url);
+    command.args(args).env("JOC_ORDERS_ROOT_PASSWORD", ROOT.1);
+    let served = tokio::task::block_in_place(|| Served::start(command));
+    (proxy, served)
+}
+
+/// A session that the service remembers for the next seconds, so that a call asks for nothing
+/// else but what it is to do.
+async fn session(served: &Served) -> String {
+    let token = served.login().await;
+    served.post(&token, "/orders", &with_controller(json!({"limit": 1}))).await.ok();
+    token
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancel_is_done_or_not_as_the_client_is_told() {
+    let db = Database::create(Kind::Postgres).await;
+    let ids: Vec<String> = ["a", "b", "c", "d", "e"].map(Into::into).into();
+    db.insert(&ids.iter().map(|id| Order::new(id)).collect::<Vec<_>>()).await;
+    let (proxy, mut served) = behind_proxy(&db, &[]).await;
+    let token = session(&served).await;
+    let mut told = Vec::new();
+
+    // The second time the statement is prepared already.
+    for (id, when, request_id) in [
+        (0, When::Before, "before-1"),
+        (0, When::Before, "before-2"),
+        (0, When::After, "after-1"),
+        (1, When::After, "after-2"),
+    ] {
+        proxy.arm(when, request_id.as_bytes());
+        let call = cancel(&served, &token, request_id, &ids[id..=id], None).await;
+        assert!(proxy.has_cut());
+        match when {
+            When::Before => drop(unavailable(&call.answer)),
+            _ => assert_eq!(call.answer.affected(), 1, "{request_id}"),
+        }
+        told.push(call);
+    }
+
+    // Nothing comes or goes any more, and the server works on: it waits for an order. By then
+    // the client has been told that it is not done, and so it must not be.
+    let mut order = db.lock("BEGIN; SELECT 1 FROM orders WHERE order_id = 'c' FOR UPDATE").await;
+    proxy.arm(When::During, b"during");
+    let call = cancel(&served, &token, "during", &ids[2..3], None).await;
+    assert!(!unavailable(&call.answer).contains(UNSETTLED), "{}", call.answer.text);
+    order.execute("COMMIT").await;
+    told.push(call);
+
+    // It has begun to write, and goes on once it can. The client is told what came of it, unless
+    // that takes longer than the service waits.
+    db.execute(
+        "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS
+             'BEGIN PERFORM pg_advisory_xact_lock(42); RETURN NULL; END';
+         CREATE TRIGGER waits AFTER INSERT ON audit_log_details EXECUTE FUNCTION wait()",
+    )
+    .await
+    .unwrap();
+    for (id, request_id, seconds) in [(3, "writes", 1), (4, "writes-for-long", 12)] {
+        let mut trail = db.lock("BEGIN; SELECT pg_advisory_xact_lock(42)").await;
+        let call = cancel(&served, &token, request_id, &ids[id..=id], None);
+        let (call, ()) = tokio::join!(call, async {
+            while db.count("SELECT count(*) FROM pg_locks WHERE objid = 42 AND NOT granted").await
+                == 0
+            {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            proxy.cut();
+            tokio::time::sleep(Duration::from_secs(seconds)).await;
+            trail.execute("COMMIT").await;
+        });
+        told.push(call);
+    }
+    until_idle(&db).await;
+    assert_eq!(lost(&told), ["writes-for-long"]);
+    assert_eq!(db.ids_in("CANCELLED").await, ["a", "b", "d", "e"]);
+
+    told.push(works(&mut served, &db, &token, "afterwards").await);
+    let outcomes = compare(&db, &told).await;
+    assert_eq!((outcomes.done, outcomes.refused, outcomes.unsettled), (4, 3, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn added_orders_are_added_once() {
+    let db = Database::create(Kind::Postgres).await;
+    db.insert(&[Order::new("a")]).await;
+    let (proxy, mut served) = behind_proxy(&db, &[]).await;
+    let add = with_controller(json!({"orders": [{"workflowPath": "/sos/eod", "orderName": "n"}]}));
+    let added = "SELECT count(*) FROM orders WHERE order_id LIKE '%-n'";
+    for (when, expected) in [(When::Before, 0), (When::After, 1)] {
+        let token = session(&served).await;
+        proxy.arm(when, b"COMMIT");
+        let answer = served.post(&token, "/orders/add", &add).await;
+        assert!(proxy.has_cut());
+        assert_eq!(db.count(added).await, expected);
+        if when == When::Before {
+            unavailable(&answer);
+        } else {
+            let id = answer.ok()["orderIds"][0].as_str().unwrap().to_owned();
+            assert_eq!(db.state(&id).await, "FRESH");
+            let entry = format!(
+                "SELECT count(*) FROM audit_logs WHERE id = {} AND controller_id = '{CONTROLLER}'
+                     AND affected = 1",
+                answer.headers["x-audit-log-id"].to_str().unwrap()
+            );
+            assert_eq!(db.count(&entry).await, 1);
+        }
+    }
+    let token = session(&served).await;
+    works(&mut served, &db, &token, "afterwards").await;
+    agrees(&db).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_break_all_the_time() {
+    let db = Database::create(Kind::Postgres).await;
+    let clients = Clients::with(&db, 10_000).await;
+    let (proxy, mut served) = behind_proxy(&db, &["--database-connections", "6"]).await;
+    let token = served.login().await;
+    let chaos = async {
+        let until = Instant::now() + Duration::from_secs(5);
+        while Instant::now() < until {
+            tokio::time::sleep(Duration::from_millis(rand::random_range(20..150))).await;
+            if rand::random() {
+                proxy.cut();
+            } else {
+                db.rows(
+                    "SELECT pg_terminate_backend(pid)::text FROM pg_stat_activity
+                     WHERE datname = current_database() AND application_name = 'joc-orders'
+                         AND random() < 0.5",
+                )
+                .await
+                .unwrap();
+            }
+        }
+        clients.stop();
+    };
+    let (mut told, ()) = tokio::join!(clients.cancel(&served, &token, 6), chaos);
+    told.push(works(&mut served, &db, &token, "afterwards").await);
+    until_idle(&db).await;
+    let outcomes = compare(&db, &told).await;
+    eprintln!("{outcomes:?}");
+    assert!(outcomes.done > 10 && outcomes.refused > 0, "{outcomes:?}");
+    assert_eq!(outcomes.unsettled, 0, "{:?}", lost(&told));
+}
+
+/// Waits until the service's connections do nothing any more.
+async fn until_idle(db: &Database) {
+    let busy = "SELECT count(*) FROM pg_stat_activity WHERE state <> 'idle'
+                AND datname = current_database() AND pid <> pg_backend_pid()";
+    while db.count(busy).await > 0 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+fn lost(told: &[Told]) -> Vec<&str> {
+    let lost = told.iter().filter(|told| told.answer.text.contains(UNSETTLED));
+    lost.map(|told| told.request_id.as_str()).collect()
+}

@@ -1,0 +1,85 @@
+//! PostgreSQL ends and comes back in the middle of calls.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::{Clients, cancel, compare, unavailable, works};
+use crate::harness::{Cluster, Database, Order};
+use crate::served::Served;
+
+/// Whether a call of the service takes long.
+const LARGE: &str = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'joc-orders'
+                     AND state = 'active' AND now() - query_start > interval '80 milliseconds'";
+
+/// Waits until `/ready` answers so.
+async fn becomes_ready(served: &Served, status: u16, patience: Duration) {
+    let started = Instant::now();
+    loop {
+        let ready = served.page("/ready").await;
+        if ready.status == status {
+            if status == 503 {
+                unavailable(&ready);
+            }
+            return;
+        }
+        assert!(started.elapsed() < patience, "/ready is still {}", ready.status);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// Lets clients cancel, one of them many orders at once, while the server ends by a signal and is
+/// away for a while.
+async fn outage(signal: &str, away: Duration) {
+    let mut cluster = tokio::task::spawn_blocking(Cluster::start).await.unwrap();
+    let db = Database::of(&cluster).await;
+    let clients = Clients::with(&db, 6000).await;
+    let large: Vec<String> = (0..20_000).map(|i| format!("large {i:05}")).collect();
+    let order = |id: &String| Order::new(id).workflow("/large/job", "1");
+    db.insert(&large.iter().map(order).collect::<Vec<_>>()).await;
+    let mut served = Served::over(&db, &[]);
+    let token = served.login().await;
+
+    let operator = async {
+        clients.call(20).await;
+        while db.count(LARGE).await == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        tokio::task::block_in_place(|| cluster.tell(signal));
+        let ended = Instant::now();
+        becomes_ready(&served, 503, Duration::from_secs(6)).await;
+        assert_eq!(served.page("/health").await.ok(), json!({"alive": true}));
+        tokio::time::sleep(away.saturating_sub(ended.elapsed())).await;
+        tokio::task::block_in_place(|| cluster.tell("start"));
+        becomes_ready(&served, 200, Duration::from_secs(15)).await;
+        clients.call(20).await;
+        clients.stop();
+    };
+    let large = async {
+        clients.call(10).await;
+        let fields = json!({"folders": [{"folder": "/large"}]});
+        cancel(&served, &token, "large", &large, Some(fields)).await
+    };
+    let (mut told, large, ()) = tokio::join!(clients.cancel(&served, &token, 4), large, operator);
+    told.push(large);
+    told.push(works(&mut served, &db, &token, "afterwards").await);
+    let outcomes = compare(&db, &told).await;
+    eprintln!("{signal}: {outcomes:?}");
+    assert!(outcomes.done > 10, "{outcomes:?}");
+    if away > Duration::from_secs(10) {
+        assert!(outcomes.refused > 0, "{outcomes:?}");
+    } else {
+        // It is back before the service gives up to ask what became of the calls.
+        assert_eq!(outcomes.unsettled, 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn for_longer_than_the_service_waits() {
+    outage("QUIT", Duration::from_secs(12)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn for_a_moment() {
+    outage("KILL", Duration::from_secs(4)).await;
+}

@@ -1,0 +1,163 @@
+//! The database is there and does not let the service do its work: no connection is free, the
+//! file is locked, the disk is full.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::shim::Faults;
+use super::{Clients, agrees, cancel, compare, unavailable, works};
+use crate::harness::{Database, Kind, Order, with_controller};
+use crate::served::Served;
+
+/// How long a call may wait for the database, and a bit.
+const PATIENCE: Duration = Duration::from_secs(13);
+
+/// Every order.
+fn all() -> Value {
+    with_controller(json!({"folders": [{"folder": "/"}]}))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_connection_is_free() {
+    const CONNECTIONS: usize = 3;
+    let db = Database::create(Kind::Postgres).await;
+    let ids: Vec<String> = (0..CONNECTIONS + 3).map(|i| format!("order {i}")).collect();
+    db.insert(&ids.iter().map(|id| Order::new(id)).collect::<Vec<_>>()).await;
+    let connections = CONNECTIONS.to_string();
+    let mut served = Served::over(&db, &["--database-connections", &connections]);
+    let token = served.login().await;
+    served.post(&token, "/orders/cancel/preview", &all()).await.ok();
+
+    let mut lock = db.lock("BEGIN; LOCK TABLE orders IN ACCESS EXCLUSIVE MODE").await;
+    let call = async |i: usize| {
+        let started = Instant::now();
+        let told = cancel(&served, &token, &format!("call-{i}"), &ids[i..=i], None).await;
+        (told, started.elapsed())
+    };
+    let blocked = futures_util::future::join_all((0..CONNECTIONS).map(call));
+    let others = async {
+        let waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'
+                       AND datname = current_database()";
+        while db.count(waiting).await != CONNECTIONS as i64 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let all = all();
+        let (refused, list, login, ready) = tokio::join!(
+            futures_util::future::join_all((CONNECTIONS..ids.len()).map(call)),
+            served.post(&token, "/orders", &all),
+            served.try_login("any"),
+            served.page("/ready"),
+        );
+        unavailable(&list);
+        unavailable(&ready);
+        assert_eq!(login, 503);
+        assert_eq!(served.page("/health").await.status, 200);
+        lock.execute("COMMIT").await;
+        refused
+    };
+    let (blocked, refused) = tokio::join!(blocked, others);
+    for (told, elapsed) in &refused {
+        unavailable(&told.answer);
+        assert!(*elapsed < PATIENCE, "{elapsed:?}");
+    }
+    let mut told: Vec<_> = blocked.into_iter().chain(refused).map(|(told, _)| told).collect();
+    told.push(works(&mut served, &db, &token, "afterwards").await);
+    let outcomes = compare(&db, &told).await;
+    assert_eq!((outcomes.done, outcomes.refused), (CONNECTIONS + 1, 3));
+    assert_eq!(served.page("/ready").await.status, 200);
+}
+
+/// Another process holds the file's write lock for longer than a call waits.
+async fn locked(begin: &str) {
+    let db = Database::create(Kind::Sqlite).await;
+    let ids: Vec<String> = (0..4).map(|i| format!("order {i}")).collect();
+    db.insert(&ids.iter().map(|id| Order::new(id)).collect::<Vec<_>>()).await;
+    let mut served = Served::over(&db, &[]);
+    let token = served.login().await;
+
+    let mut lock = db.lock(begin).await;
+    let started = Instant::now();
+    let calls = ids.iter().enumerate().map(async |(i, id)| {
+        // One after the other, so that they do not wait as one.
+        tokio::time::sleep(Duration::from_millis(300 * i as u64)).await;
+        cancel(&served, &token, &format!("call-{i}"), std::slice::from_ref(id), None).await
+    });
+    let reads = async {
+        while started.elapsed() < Duration::from_secs(5) {
+            let list = served.post(&token, "/orders", &all()).await.ok();
+            assert_eq!(list["orders"].as_array().unwrap().len(), ids.len());
+            served.post(&token, "/orders/cancel/preview", &all()).await.ok();
+            assert_eq!(served.page("/ready").await.status, 200);
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    };
+    let (mut told, ()) = tokio::join!(futures_util::future::join_all(calls), reads);
+    for told in &told {
+        unavailable(&told.answer);
+    }
+    assert!(started.elapsed() < 2 * PATIENCE, "{:?}", started.elapsed());
+    lock.execute("ROLLBACK").await;
+    told.push(works(&mut served, &db, &token, "afterwards").await);
+    told.push(cancel(&served, &token, "again", &ids, None).await);
+    let outcomes = compare(&db, &told).await;
+    assert_eq!((outcomes.done, outcomes.refused), (2, ids.len()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_process_writes() {
+    locked("BEGIN IMMEDIATE").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_process_wants_the_file_for_itself() {
+    locked("BEGIN EXCLUSIVE").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_disk_is_full() {
+    let db = Database::create(Kind::Sqlite).await;
+    let clients = Clients::with(&db, 4000).await;
+    let big: Vec<String> = (0..5000).map(|i| format!("big {i:05}")).collect();
+    db.insert(&big.iter().map(|id| Order::new(id).workflow("/big/job", "1")).collect::<Vec<_>>())
+        .await;
+    let (faults, mut served) = Faults::under(&db, &[], 0);
+    let token = served.login().await;
+    let fields = || Some(json!({"folders": [{"folder": "/big"}]}));
+
+    faults.fill_disk(true);
+    let alone = cancel(&served, &token, "full", &big, fields()).await;
+    let message = unavailable(&alone.answer);
+    assert!(message.contains("no room left, nothing has changed"), "{message}");
+    faults.fill_disk(false);
+
+    let operator = async {
+        let mut told = vec![alone];
+        for round in 0..3 {
+            clients.call(10).await;
+            faults.fill_disk(true);
+            let call = cancel(&served, &token, &format!("full-{round}"), &big, fields()).await;
+            unavailable(&call.answer);
+            told.push(call);
+            let list = served.post(&token, "/orders", &all()).await.ok();
+            assert!(list["orders"].as_array().unwrap().len() >= big.len());
+            assert_eq!(served.page("/ready").await.status, 200);
+            clients.call(10).await;
+            faults.fill_disk(false);
+        }
+        told.push(cancel(&served, &token, "room", &big, fields()).await);
+        clients.call(10).await;
+        clients.stop();
+        told
+    };
+    let (mut told, operators) = tokio::join!(clients.cancel(&served, &token, 4), operator);
+    assert_eq!(operators.last().unwrap().answer.affected() as usize, big.len());
+    told.extend(operators);
+    told.push(works(&mut served, &db, &token, "afterwards").await);
+    let outcomes = compare(&db, &told).await;
+    eprintln!("{outcomes:?}");
+    assert!(outcomes.done > 10 && outcomes.refused >= 4, "{outcomes:?}");
+    assert_eq!(outcomes.unsettled, 0);
+    assert_eq!(db.rows("PRAGMA integrity_check").await.unwrap(), [[Some("ok".to_owned())]]);
+    agrees(&db).await;
+}

@@ -1,0 +1,177 @@
+//! `/orders/history` and `/order/history`.
+
+use chrono::{DateTime, TimeDelta};
+use serde_json::{Value, json};
+
+use crate::harness::{App, Order, with_controller};
+
+/// The ids of the orders in the history, in its order.
+async fn ids(app: &App, fields: Value) -> Vec<String> {
+    let answer = app.post("/orders/history", &with_controller(fields)).await.ok();
+    let orders = answer["history"].as_array().unwrap();
+    orders.iter().map(|order| order["orderId"].as_str().unwrap().into()).collect()
+}
+
+/// An app with orders that were cancelled one hour after the other, and one that finished.
+async fn app(kind: crate::harness::Kind) -> App {
+    let app = App::start(kind, &["--session-timeout=100000"]).await;
+    let orders = [
+        Order::new("a").workflow("/sos/eod", "1"),
+        Order::new("b").workflow("/sos/billing/eod", "1"),
+        Order::new("b|east").workflow("/sos/billing/part", "1"),
+        Order::new("c").workflow("/sosx/month[1]_%", "1"),
+        Order::new("f").workflow("/sos/eod", "1").state("RUNNING"),
+        Order::new("living"),
+        Order::new("other"),
+    ];
+    app.db.insert(&orders).await;
+    app.db
+        .execute(
+            "UPDATE orders SET created = '2026-11-23T06:00:00.000Z' WHERE true; \
+             UPDATE orders SET state = 'FINISHED', started = '2026-11-23T07:00:00.000Z', \
+             state_since = '2026-11-23T08:30:00.000Z', arguments = '{\"x\": 1}', \
+             position = '[3]' WHERE order_id = 'f'",
+        )
+        .await
+        .unwrap();
+    for id in ["a", "b|east", "b", "c"] {
+        app.cancel(json!({"orderIds": [id]})).await.ok();
+        app.pass(TimeDelta::hours(1));
+    }
+    app
+}
+
+on_both! {
+    async fn terminal_orders_are_listed_the_latest_first(kind: Kind) {
+        let app = app(kind).await;
+        assert_eq!(ids(&app, json!({})).await, ["c", "b", "a", "f"]);
+        let answer = app.post("/orders/history", &with_controller(json!({"orderId": "f"}))).await.ok();
+        let due = DateTime::parse_from_rfc3339("2026-11-23T13:34:56.789Z").unwrap();
+        let mut item = answer["history"][0].clone();
+        assert!(item.as_object_mut().unwrap().remove("surveyDate").unwrap().is_string());
+        assert_eq!(item, json!({
+            "controllerId": "prod",
+            "orderId": "f",
+            "workflow": "/sos/eod",
+            "plannedTime": joc_orders::model::window::iso(&due.to_utc()),
+            "startTime": "2026-11-23T07:00:00.000Z",
+            "endTime": "2026-11-23T08:30:00.000Z",
+            "position": "3",
+            "sequence": 0,
+            "state": {"_text": "SUCCESSFUL", "severity": 6},
+            "orderState": {"_text": "FINISHED", "severity": 6},
+            "arguments": {"x": 1},
+        }));
+        let answer = app.post("/orders/history", &with_controller(json!({"orderId": "a"}))).await.ok();
+        let item = &answer["history"][0];
+        assert_eq!(item["endTime"], "2026-11-23T12:34:56.789Z");
+        assert_eq!(item["state"], json!({"_text": "FAILED", "severity": 2}));
+        assert_eq!(item["orderState"], json!({"_text": "CANCELLED", "severity": 2}));
+    }
+
+    async fn every_filter_filters(kind: Kind) {
+        let app = app(kind).await;
+        for (fields, expected) in [
+            (json!({"historyStates": ["SUCCESSFUL"]}), &["f"][..]),
+            (json!({"historyStates": ["FAILED"]}), &["c", "b", "a"]),
+            (json!({"historyStates": ["INCOMPLETE"]}), &[]),
+            (json!({"folders": [{"folder": "/sos"}]}), &["b", "a", "f"]),
+            (json!({"folders": [{"folder": "/sos", "recursive": false}]}), &["a", "f"]),
+            (json!({"workflowName": "eod"}), &["b", "a", "f"]),
+            (json!({"workflowName": "e?d"}), &["b", "a", "f"]),
+            (json!({"workflowName": "E*"}), &[]),
+            (json!({"workflowName": "month[1]_%"}), &["c"]),
+            (json!({"workflowName": "month[1]_*"}), &["c"]),
+            (json!({"workflowName": "month?1__*"}), &[]),
+            (json!({"workflowPath": "/sos/eod"}), &["a", "f"]),
+            (json!({"workflowPath": "/sos/*"}), &["b", "a", "f"]),
+            (json!({"workflowPath": "eod"}), &["b", "a", "f"]),
+            (json!({"workflowPath": "e*d"}), &["b", "a", "f"]),
+            (json!({"workflowPath": "?od"}), &["b", "a", "f"]),
+            (json!({"workflowPath": "sos/eod"}), &[]),
+            (json!({"workflowPath": "*/eod"}), &["b", "a", "f"]),
+            (json!({"workflowPath": "/eod"}), &[]),
+            (json!({"orderId": "", "workflowPath": "", "workflowName": ""}), &["c", "b", "a", "f"]),
+            (json!({"orderId": "?"}), &["c", "b", "a", "f"]),
+            (json!({"excludeWorkflows": ["/sos/eod", "month[1]_%"]}), &["b"]),
+            (json!({"orders": [{"workflowPath": "/sos/eod", "orderId": "f"},
+                               {"workflowPath": "/sosx/month[1]_%"}]}), &["c", "f"]),
+            (json!({"orders": [{"workflowPath": "eod"}], "orderId": "c"}), &["b", "a", "f"]),
+            (json!({"limit": 2}), &["c", "b"]),
+            (json!({"limit": -1}), &["c", "b", "a", "f"]),
+            // It is 16:34 now; unsigned periods point back.
+            (json!({"completedDateFrom": "3h"}), &["c", "b"]),
+            (json!({"completedDateTo": "3h"}), &["a", "f"]),
+            (json!({"completedDateFrom": "-3h", "completedDateTo": "1h"}), &["b"]),
+            (json!({"completedDateFrom": "0d"}), &["c", "b", "a", "f"]),
+            (json!({"dateFrom": "10h"}), &["f"]),
+            (json!({"dateTo": "10h"}), &["c", "b", "a"]),
+            (json!({"unknown": true}), &["c", "b", "a", "f"]),
+        ] {
+            assert_eq!(ids(&app, fields.clone()).await, expected, "{fields}");
+        }
+        for (fields, field) in [
+            (json!({"historyStates": ["DONE"]}), "historyStates[0]"),
+            (json!({"historyIds": [1]}), "historyIds"),
+            (json!({"dateFrom": "x"}), "dateFrom"),
+            (json!({"completedDateTo": "x"}), "completedDateTo"),
+            (json!({"orderId": "\u{0}"}), "orderId"),
+            (json!({"excludeWorkflows": ["/"]}), "excludeWorkflows[0]"),
+            (json!({"orders": [{"workflowPath": "a/b"}]}), "orders[0].workflowPath"),
+            (json!({"limit": 0}), "limit"),
+        ] {
+            let message = app.post("/orders/history", &with_controller(fields.clone())).await.refused();
+            assert!(message.starts_with(&format!("{field}: ")), "{fields}: {message}");
+        }
+    }
+
+    async fn the_history_of_an_order_has_its_children_and_states(kind: Kind) {
+        let app = app(kind).await;
+        let history = app.post("/order/history", &with_controller(json!({"orderId": "b"}))).await.ok();
+        assert_eq!((&history["hasOrders"], &history["hasTasks"]), (&json!(true), &json!(false)));
+        assert_eq!(history["children"].as_array().unwrap().len(), 1);
+        assert_eq!(history["children"][0]["order"]["orderId"], "b|east");
+        assert_eq!(history["states"], json!([
+            {"state": {"_text": "CANCELLED", "severity": 2}, "stateTime": "2026-11-23T14:34:56.789Z"},
+        ]));
+        // Calls that lead to no other state leave no trace here.
+        let c = with_controller(json!({"orderIds": ["living"], "priority": 1}));
+        for call in ["change", "change", "suspend", "change", "remove_when_terminated", "cancel"] {
+            app.pass(TimeDelta::minutes(1));
+            app.post(&format!("/orders/{call}"), &c).await.ok();
+        }
+        let ended = app.post("/order/history", &with_controller(json!({"orderId": "living"}))).await.ok();
+        let states: Vec<&str> = ended["states"].as_array().unwrap().iter()
+            .map(|state| state["state"]["_text"].as_str().unwrap()).collect();
+        assert_eq!(states, ["SUSPENDED", "CANCELLED"]);
+        let child = app.post("/order/history", &with_controller(json!({"orderId": "b|east"}))).await.ok();
+        assert_eq!(child["children"], json!([]));
+        for (fields, message) in [
+            (json!({"orderId": "gone"}), "orderId: there is no order 'gone'"),
+            (json!({"orderId": "other"}), "orderId: there is no order 'other'"),
+            (json!({"historyId": 5}), "orderId: is missing"),
+        ] {
+            let refused = app.post("/order/history", &with_controller(fields)).await.refused();
+            assert!(refused.starts_with(message), "{refused}");
+        }
+    }
+
+    async fn the_history_outlives_removal_and_keeps_to_folders(kind: Kind) {
+        let app = app(kind).await;
+        let remove = with_controller(json!({"orderIds": ["a"]}));
+        app.post("/orders/remove_when_terminated", &remove).await.ok();
+        assert_eq!(ids(&app, json!({"workflowPath": "/sos/eod"})).await, ["a", "f"]);
+        let view = "sos:products:controller:orders:view";
+        let limited = app.account("limited", view, &[("/sos/billing", true)]).await;
+        let body = with_controller(json!({"orderId": "a"})).to_string();
+        let answer = app.post_as(&limited, "/orders/history", "{\"controllerId\":\"prod\"}").await.ok();
+        assert_eq!(answer["history"].as_array().unwrap().len(), 1);
+        assert!(app.post_as(&limited, "/order/history", body.clone()).await.refused().starts_with("orderId"));
+        let other = app.account("other", "sos:products:controller:orders:cancel", &[]).await;
+        for call in ["/orders/history", "/order/history"] {
+            assert_eq!(app.post_as(&other, call, body.clone()).await.status, 403);
+            let nowhere = app.post(call, &json!({"controllerId": "nowhere", "orderId": "a"})).await;
+            assert!(nowhere.refused().starts_with("controllerId: "));
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! The description of the service, `/openapi.json`, and the page to read it.
+
+use std::collections::BTreeSet;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::harness::{Answer, App, CONTROLLER, Order, with_controller};
+
+impl App {
+    /// Asks for what is not below the API.
+    async fn get(&self, path: &str) -> Answer {
+        let server = self.url.trim_end_matches("/joc/api");
+        Answer::of(self.client.get(format!("{server}{path}"))).await
+    }
+
+    /// The description.
+    pub async fn description(&self) -> Value {
+        self.get("/openapi.json").await.ok()
+    }
+}
+
+/// Every call that a description has: its path below the API and what is said of it.
+pub fn calls(description: &Value) -> Vec<(String, Value)> {
+    let paths = description["paths"].as_object().unwrap().iter();
+    paths
+        .filter_map(|(path, operations)| {
+            let call = path.strip_prefix("/joc/api")?;
+            Some((call.to_owned(), operations["post"].clone()))
+        })
+        .collect()
+}
+
+/// Refuses values that do not fit a schema of the description.
+#[track_caller]
+fn check(description: &Value, schema: &Value, value: &Value, what: &str) {
+    let mut schema = schema.clone();
+    if let Some(schema) = schema.as_object_mut() {
+        schema.insert("components".into(), description["components"].clone());
+    }
+    let validator = jsonschema::draft202012::new(&schema).unwrap();
+    let errors: Vec<String> = validator
+        .iter_errors(value)
+        .map(|error| format!("{}: {error}", error.instance_path()))
+        .collect();
+    assert!(errors.is_empty(), "{what}: {errors:?}: {value}");
+}
+
+/// What the example of a call's body is, and the schema that it must fit.
+fn body(call: &Value) -> Option<(&Value, &Value)> {
+    let content = call.get("requestBody")?.get("content")?.get("application/json")?;
+    Some((&content["schema"], &content["example"]))
+}
+
+/// Every `examples` beside a `type` or the like, with its schema.
+fn examples<'a>(value: &'a Value, found: &mut Vec<(&'a Value, &'a Value)>) {
+    match value {
+        Value::Object(fields) => {
+            let listed = fields.get("examples").and_then(Value::as_array);
+            found.extend(listed.into_iter().flatten().map(|example| (value, example)));
+            fields.values().for_each(|field| examples(field, found));
+        }
+        Value::Array(items) => items.iter().for_each(|item| examples(item, found)),
+        _ => {}
+    }
+}
+
+on_both! {
+    async fn every_call_is_described_and_there(kind: Kind) {
+        let app = App::start(kind, &[]).await;
+        let description = app.description().await;
+        assert_eq!(description["openapi"], "3.1.0");
+        let server = app.url.trim_end_matches("/joc/api");
+        for (path, operations) in description["paths"].as_object().unwrap() {
+            let methods: Vec<&String> = operations.as_object().unwrap().keys().collect();
+            let [method] = methods[..] else { panic!("{path}: {methods:?}") };
+            let method = method.to_uppercase();
+            for other in [Method::GET, Method::POST, Method::PUT, Method::DELETE, Method::PATCH] {
+                let request = app.client.request(other.clone(), format!("{server}{path}"));
+                let answer = Answer::of(request).await;
+                assert_ne!(answer.status, 404, "{path}");
+                if other.as_str() == method {
+                    assert_ne!(answer.status, 405, "{path}");
+                } else {
+                    assert_eq!(answer.status, 405, "{other} {path}: {}", answer.text);
+                    assert_eq!(answer.headers["allow"], method.as_str());
+                }
+            }
+        }
+    }
+
+    async fn answers_are_as_described(kind: Kind) {
+        let app = App::with(kind, &[
+            Order::new("#2026-11-23#P1-eod").workflow("/sos/billing/eod", "1"),
+            Order::new("waits").waits("SLEEPING").workflow("/sos/billing/eod", "1"),
+            Order::new("runs").state("RUNNING").mark("SUSPENDING").workflow("/sos/billing/eod", "1"),
+            Order::new("asks").state("PROMPTING").workflow("/sos/billing/eod", "1"),
+            Order::new("failed").state("FAILED").never().workflow("/sos/billing/eod", "1"),
+            Order::new("done").state("FINISHED").workflow("/sos/billing/eod", "1"),
+        ]).await;
+        let description = app.description().await;
+        let mut unanswered = BTreeSet::new();
+        // Previews come first; what they tell of is there then.
+        let mut all = calls(&description);
+        all.sort_by_key(|(path, _)| (path.ends_with("/logout"), !path.ends_with("/preview")));
+        for (path, call) in &all {
+            let example = body(call).map(|(_, example)| example).unwrap();
+            let answer = if path == "/authentication/login" {
+                app.try_login(crate::harness::ROOT.0, crate::harness::ROOT.1).await
+            } else {
+                app.post(path, example).await
+            };
+            if answer.status == 420 {
+                assert!(answer.refused().contains("found") || path == "/order/history", "{}", answer.text);
+                unanswered.insert(path.clone());
+            } else {
+                assert_eq!(answer.status, 200, "{path}: {}", answer.text);
+            }
+            let described = &call["responses"][answer.status.to_string()];
+            let described = match described["$ref"].as_str() {
+                Some(place) => description.pointer(place.trim_start_matches('#')).unwrap(),
+                None => described,
+            };
+            let content = &described["content"]["application/json"]["schema"];
+            check(&description, content, &answer.json(), path);
+            for header in described["headers"].as_object().unwrap().keys() {
+                assert!(answer.headers.contains_key(header), "{path}: {header}");
+            }
+        }
+        // These examples act on what other examples have changed.
+        let allowed = ["/order/history", "/orders/change", "/orders/confirm", "/orders/continue",
+                       "/orders/resume", "/orders/suspend"];
+        let allowed: BTreeSet<String> = allowed.map(Into::into).into();
+        assert!(unanswered.is_subset(&allowed), "{unanswered:?}");
+    }
+
+    async fn failures_are_as_described(kind: Kind) {
+        let app = App::start(kind, &["--failed-logins-by-account=1", "--body-limit=1000"]).await;
+        let viewer = app.account("viewer", "sos:products:joc", &[]).await;
+        let description = app.description().await;
+        let cancel = "/orders/cancel";
+        let all = with_controller(json!({"folders": [{"folder": "/"}]})).to_string();
+        let failures = [
+            ("NoSession", 401, app.post_as("", cancel, all.clone()).await),
+            ("WrongCredentials", 401, app.try_login("nobody", "wrong").await),
+            ("Throttled", 429, app.try_login("nobody", "wrong").await),
+            ("Denied", 403, app.post_as(&viewer, cancel, all.clone()).await),
+            ("NoSuchCall", 404, app.post_as(&app.token, "/orders/cancle", "{}").await),
+            ("WrongMethod", 405, app.get("/joc/api/orders").await),
+            ("TooLarge", 413, app.post_as(&app.token, cancel, " ".repeat(1001)).await),
+            ("Invalid", 420, app.post_as(&app.token, cancel, all).await),
+            ("SessionEnded", 440, app.post_as("unknown", cancel, "{}").await),
+        ];
+        for (name, status, answer) in failures {
+            assert_eq!(answer.status, status, "{name}: {}", answer.text);
+            let described = &description["components"]["responses"][name];
+            let schema = &described["content"]["application/json"]["schema"];
+            check(&description, schema, &answer.json(), name);
+            for header in described["headers"].as_object().unwrap().keys() {
+                assert!(answer.headers.contains_key(header), "{name}: {header}");
+            }
+        }
+    }
+
+    async fn a_whole_number_may_have_a_point(kind: Kind) {
+        let app = App::with(kind, &[Order::new("a"), Order::new("b")]).await;
+        for (call, body) in [
+            ("/orders/cancel/preview", r#""orderIds": ["a"], "limit": 1.0, "maxOrders": 2e0"#),
+            ("/orders/change", r#""orderIds": ["a"], "priority": -7.0, "auditLog": {"timeSpent": 5.0}"#),
+            ("/orders", r#""limit": 1.0"#),
+            ("/orders/history", r#""limit": -1.0"#),
+            ("/audit_log", r#""limit": 10.0"#),
+            ("/audit_log/details", r#""auditLogId": 1.0"#),
+            ("/workflows", r#""limit": 1.0"#),
+        ] {
+            app.post_as(&app.token, call, format!(r#"{{"controllerId": "{CONTROLLER}", {body}}}"#)).await.ok();
+        }
+        let sql = "SELECT o.priority, l.time_spent FROM orders o, audit_logs l WHERE o.order_id = 'a'";
+        let rows = app.db.rows(sql).await.unwrap();
+        assert_eq!(rows, [[Some("-7".to_owned()), Some("5".to_owned())]]);
+        for number in ["1.5", "1e300", "-1.0", "4294967296.0", "\"1\"", "[]"] {
+            let body = format!(r#"{{"controllerId": "{CONTROLLER}", "orderIds": ["b"], "maxOrders": 9, "auditLog": {{"timeSpent": {number}}}}}"#);
+            let message = app.post_as(&app.token, "/orders/cancel", body).await.refused();
+            assert!(message.starts_with("auditLog.timeSpent: "), "{message}");
+        }
+        assert_eq!(app.db.state("b").await, "FRESH");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn examples_fit_their_schemas() {
+    let app = App::start(crate::harness::Kind::Sqlite, &[]).await;
+    let description = app.description().await;
+    let calls = calls(&description);
+    let changing = calls
+        .iter()
+        .filter(|(_, call)| call["responses"]["200"]["headers"].get("X-Audit-Log-Id").is_some());
+    let changing: BTreeSet<&str> = changing.map(|(path, _)| path.as_str()).collect();
+    assert_eq!(changing.len(), 8);
+    for (path, call) in &calls {
+        let (schema, example) = body(call).unwrap();
+        check(&description, schema, example, path);
+        let mut misspelt = example.clone();
+        misspelt["orderIDs"] = json!([]);
+        let mut schema = schema.clone();
+        schema["components"] = description["components"].clone();
+        let refuses = !jsonschema::draft202012::is_valid(&schema, &misspelt);
+        assert_eq!(refuses, changing.contains(path.trim_end_matches("/preview")), "{path}");
+    }
+    let mut found = Vec::new();
+    examples(&description, &mut found);
+    assert!(found.len() > 20, "{}", found.len());
+    for (schema, example) in found {
+        check(&description, schema, example, "example");
+    }
+    assert!(!description.to_string().contains("[`"), "a reference of the source shows");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_comes_with_all_that_it_needs() {
+    let app = App::start(crate::harness::Kind::Sqlite, &[]).await;
+    let page = app.get("/docs").await;
+    assert_eq!((page.status, app.get("/docs/").await.status), (200, 200));
+    let files = page
+        .text
+        .split('"')
+        .filter(|text| [".js", ".css", ".png"].iter().any(|suffix| text.ends_with(suffix)));
+    let files: Vec<&str> = files.map(|file| file.trim_start_matches("./")).collect();
+    assert!(files.len() >= 6, "{files:?}");
+    for file in files {
+        let answer = app.get(&format!("/docs/{file}")).await;
+        assert_eq!(answer.status, 200, "{file}");
+        assert!(answer.headers.contains_key("content-security-policy"));
+    }
+    let initializer = app.get("/docs/swagger-initializer.js").await.text;
+    assert!(initializer.contains(r#""../openapi.json""#), "{initializer}");
+    assert!(!page.text.contains("//unpkg") && !page.text.contains("http"), "{}", page.text);
+    let unknown = app.get("/docs/nothing.js").await;
+    assert_eq!(unknown.status, 404);
+    assert!(unknown.json()["error"]["message"].as_str().unwrap().contains("nothing.js"));
+}

@@ -1,0 +1,150 @@
+//! Each kind of selection is found by an index, at 100,000 orders, also right after they came by
+//! plain SQL; once there are statistics, by the one that fits best.
+
+use joc_orders::model::action::Action;
+use joc_orders::model::order::EffectiveState;
+use joc_orders::model::permission::Visible;
+use joc_orders::model::selection::{
+    Folder, Reach, Selection, Selectors, Sight, Unfiltered, WorkflowId,
+};
+
+use crate::harness::{App, CONTROLLER, Kind, start_time};
+
+/// 100,000 orders of 500 workflows in 100 folders, 30,000 of them living, 1,000 of these
+/// children.
+async fn fill(app: &App) {
+    let series = |last: u32| match app.db.kind() {
+        Kind::Sqlite => format!(
+            "(WITH RECURSIVE s (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < {last}) \
+             SELECT n FROM s) s"
+        ),
+        Kind::Postgres => format!("generate_series(1, {last}) s (n)"),
+    };
+    let due = match app.db.kind() {
+        Kind::Sqlite => "strftime('%Y-%m-%dT%H:%M:%fZ', '2026-11-01', '+' || n || ' minutes')",
+        Kind::Postgres => "timestamptz '2026-11-01T00:00:00Z' + n * interval '1 minute'",
+    };
+    let state = "CASE WHEN n % 10 > 2 THEN 'FINISHED' WHEN n % 50 = 0 THEN 'FAILED' \
+                 WHEN n % 70 = 1 THEN 'WAITING' ELSE 'FRESH' END";
+    let sql = format!(
+        "INSERT INTO workflows (controller_id, path, version_id) \
+         SELECT '{CONTROLLER}', '/f' || (n % 10) || '/g' || (n % 100) || '/w' || n, '1' FROM {}; \
+         INSERT INTO orders (controller_id, order_id, workflow_path, workflow_version_id, state, \
+             scheduled_for) \
+         SELECT '{CONTROLLER}', \
+             CASE WHEN n % 100 = 2 THEN '#o' || (n - 1) || '|east' ELSE '#o' || n END, \
+             '/f' || ((n % 500 + 1) % 10) || '/g' || ((n % 500 + 1) % 100) || '/w' || (n % 500 + 1), \
+             '1', {state}, {due} FROM {}",
+        series(500),
+        series(100_000),
+    );
+    app.db.execute(&sql).await.unwrap();
+}
+
+fn selectors() -> Selectors {
+    Selectors { controller_id: CONTROLLER.into(), ..Selectors::default() }
+}
+
+/// Every kind of selection, with the indexes that fit on SQLite and on PostgreSQL.
+fn selections() -> Vec<(&'static str, Selectors, &'static [&'static str])> {
+    const KEY: &[&str] = &["orders_pkey", "PRIMARY KEY"];
+    const FOLDER: &[&str] = &["orders_living_folder"];
+    const WORKFLOW: &[&str] = &["orders_living_workflow"];
+    let folder = |folder: &str, recursive| Folder { folder: folder.into(), recursive };
+    let workflow = |path: &str, version: Option<&str>| WorkflowId {
+        path: path.into(),
+        version_id: version.map(Into::into),
+    };
+    let ids = |n: u32| (1..=n).map(|i| format!("#o{}", i * 10)).collect();
+    vec![
+        ("one id", Selectors { order_ids: ids(1), ..selectors() }, KEY),
+        ("a thousand ids", Selectors { order_ids: ids(1000), ..selectors() }, KEY),
+        ("a folder", Selectors { folders: vec![folder("/f1/g1", false)], ..selectors() }, FOLDER),
+        (
+            "folders below",
+            Selectors { folders: vec![folder("/f1/g1", true)], ..selectors() },
+            FOLDER,
+        ),
+        (
+            "many folders",
+            Selectors {
+                folders: (0..40).map(|i| folder(&format!("/f0/g{i}0"), true)).collect(),
+                ..selectors()
+            },
+            WORKFLOW,
+        ),
+        (
+            "a workflow",
+            Selectors { workflow_ids: vec![workflow("/f1/g1/w1", None)], ..selectors() },
+            WORKFLOW,
+        ),
+        (
+            "a version of a workflow",
+            Selectors { workflow_ids: vec![workflow("/f1/g1/w1", Some("1"))], ..selectors() },
+            WORKFLOW,
+        ),
+        (
+            "a bare name",
+            Selectors { workflow_ids: vec![workflow("w1", None)], ..selectors() },
+            WORKFLOW,
+        ),
+        (
+            "a state",
+            Selectors { states: vec![EffectiveState::Failed], ..selectors() },
+            &["orders_living_state"],
+        ),
+        (
+            "a window",
+            Selectors {
+                date_from: Some("2026-11-23T12:00:00".into()),
+                date_to: Some("2026-11-23T12:10:00".into()),
+                ..selectors()
+            },
+            &["orders_living_scheduled"],
+        ),
+    ]
+}
+
+fn resolve(selectors: Selectors, deep: bool) -> Selection {
+    let mut selection = selectors.resolve(start_time(), Unfiltered::Refuse, Reach::Living).unwrap();
+    selection.sight = vec![Sight { states: &[], visible: Visible::Everything }];
+    selection.deep = deep;
+    selection
+}
+
+async fn check(app: &App, when: &str, strictly: bool) {
+    for (what, selectors, fitting) in selections() {
+        for deep in [false, true] {
+            let selection = resolve(selectors.clone(), deep);
+            let plan = app.store.plan(&selection, &Action::Cancel { kill: true }).await.unwrap();
+            let short = |step: &String| step.chars().take(200).collect::<String>();
+            let shown = plan.iter().map(short).collect::<Vec<_>>().join("\n");
+            let read_whole = plan.iter().any(|step| {
+                let step = step.trim_start_matches([' ', '-', '>']);
+                step.contains("Seq Scan on orders")
+                    || (step.starts_with("SCAN o") && !step.contains("USING INDEX"))
+                    || step == "SCAN orders"
+            });
+            assert!(!read_whole, "{when}, {what}, deep {deep}: reads all orders:\n{shown}");
+            if !strictly {
+                continue;
+            }
+            let fits = fitting.iter().any(|index| shown.contains(index));
+            assert!(fits, "{when}, {what}, deep {deep}: expected {fitting:?} in\n{shown}");
+            let children = shown.contains("orders_living_children");
+            assert!(children, "{when}, {what}, deep {deep}: children are not found:\n{shown}");
+        }
+    }
+}
+
+on_both! {
+    async fn every_selection_uses_an_index_that_fits(kind: Kind) {
+        let app = App::start(kind, &[]).await;
+        fill(&app).await;
+        check(&app, "right after a bulk load", false).await;
+        app.db.execute("ANALYZE").await.unwrap();
+        // SQLite's connections read statistics when they read the schema.
+        let app = app.replica(&[]).await;
+        check(&app, "with statistics", true).await;
+    }
+}

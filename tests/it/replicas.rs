@@ -1,0 +1,154 @@
+//! Several services over one PostgreSQL database are one to their clients.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use joc_orders::store;
+use serde_json::{Value, json};
+
+use crate::harness::{Database, Kind, Order, program, with_controller};
+use crate::served::Served;
+
+/// Two real programs over one database.
+struct Pair([Served; 2], AtomicUsize);
+
+impl Pair {
+    fn over(db: &Database) -> Self {
+        Self([Served::over(db, &[]), Served::over(db, &[])], AtomicUsize::new(0))
+    }
+
+    /// One of them, by turns.
+    fn next(&self) -> &Served {
+        &self.0[self.1.fetch_add(1, Ordering::Relaxed) % 2]
+    }
+
+    /// What a reading call answers, which must be the same of both.
+    async fn read(&self, token: &str, call: &str, body: &Value) -> Value {
+        let [mut one, mut other] = [Value::Null, Value::Null];
+        for (served, answer) in self.0.iter().zip([&mut one, &mut other]) {
+            *answer = served.post(token, call, body).await.ok();
+            for date in ["deliveryDate", "surveyDate"] {
+                answer.as_object_mut().unwrap().remove(date);
+            }
+        }
+        assert_eq!(one, other, "{call}");
+        one
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_services_are_one() {
+    const CLIENTS: usize = 6;
+    const CALLS: usize = 25;
+    let db = Database::create(Kind::Postgres).await;
+    let ids: Vec<String> = (0..CLIENTS * CALLS).map(|i| format!("o{i:04}")).collect();
+    db.insert(&ids.iter().map(|id| Order::new(id)).collect::<Vec<_>>()).await;
+    let pair = Pair::over(&db);
+
+    // Each client logs in once and goes from one to the other; two clients want every order.
+    let clients = (0..CLIENTS).map(async |client| {
+        let token = pair.next().login().await;
+        let mut done = 0;
+        for call in 0..CALLS {
+            let first = (client / 2 * 2) * CALLS + 2 * call;
+            let body = with_controller(json!({"orderIds": [ids[first], ids[first + 1]]}));
+            let answer = pair.next().post(&token, "/orders/cancel", &body).await;
+            match answer.status {
+                200 => done += answer.affected(),
+                _ => assert_eq!(answer.refused(), "No orders found."),
+            }
+        }
+        done
+    });
+    let done: u64 = futures_util::future::join_all(clients).await.iter().sum();
+    assert_eq!(done as usize, ids.len());
+    assert_eq!(db.ids_in("CANCELLED").await, ids);
+    assert_eq!(
+        db.count("SELECT count(DISTINCT order_id) FROM audit_log_details").await as u64,
+        done
+    );
+    assert_eq!(db.count("SELECT count(*) FROM audit_log_details").await as u64, done);
+
+    // Ids made on either side differ, and both read the same.
+    let token = pair.next().login().await;
+    let add = json!({"orders": [{"workflowPath": "eod", "orderName": "n"}]});
+    let mut added = Vec::new();
+    for _ in 0..10 {
+        let answer = pair.next().post(&token, "/orders/add", &with_controller(add.clone())).await;
+        added.push(answer.ok()["orderIds"][0].as_str().unwrap().to_owned());
+    }
+    added.sort_unstable();
+    added.dedup();
+    assert_eq!(added.len(), 10);
+    let all = with_controller(json!({"folders": [{"folder": "/"}]}));
+    let listed = pair.read(&token, "/orders", &all).await;
+    assert_eq!(listed["orders"].as_array().unwrap().len(), 10);
+    pair.read(&token, "/orders/overview/snapshot", &all).await;
+    pair.read(&token, "/audit_log", &with_controller(json!({}))).await;
+    pair.read(&token, "/orders/cancel/preview", &all).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_and_permissions_are_the_same() {
+    let db = Database::create(Kind::Postgres).await;
+    db.insert(&[Order::new("a")]).await;
+    let pair = Pair::over(&db);
+    let [here, there] = &pair.0;
+    let all = with_controller(json!({"folders": [{"folder": "/"}]}));
+    let preview = "/orders/cancel/preview";
+    let is_at = async |served: &Served, token: &str, status: u16| {
+        served.post(token, preview, &all).await.status == status
+    };
+    // Waits until both answer so, which may take 5 seconds and no longer.
+    let become_both = async |token: &str, expected: u16| {
+        let started = Instant::now();
+        let mut within = false;
+        while !within {
+            assert!(started.elapsed() < Duration::from_secs(5), "not {expected} within 5 s");
+            within = is_at(here, token, expected).await && is_at(there, token, expected).await;
+        }
+    };
+    let token = here.login().await;
+    become_both(&token, 200).await;
+    // While clients keep both busy with it, which remember the session.
+    here.post(&token, "/authentication/logout", &json!({})).await.ok();
+    assert_eq!(here.post(&token, "/touch", &json!({})).await.status, 440);
+    become_both(&token, 440).await;
+
+    let token = there.login().await;
+    become_both(&token, 200).await;
+    let store = store::open(&db.url, 1).await.unwrap();
+    store.unassign("all", "root").await.unwrap();
+    become_both(&token, 403).await;
+    store.assign("all", "root").await.unwrap();
+    become_both(&token, 200).await;
+    store.set_disabled("root", true).await.unwrap();
+    become_both(&token, 440).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn migrations_started_at_once_are_applied_once() {
+    for _ in 0..3 {
+        let db = Database::create(Kind::Postgres).await;
+        store::migrate(&db.url, Some(0)).await.unwrap();
+        db.execute("DROP TABLE _sqlx_migrations").await.unwrap();
+        let start = || {
+            let url = db.url.clone();
+            tokio::task::spawn_blocking(move || Served::start(program(&url)))
+        };
+        let (one, other, third) = tokio::join!(start(), start(), start());
+        let known = store::migrations(&db.url).await.unwrap().len() as i64;
+        assert_eq!(db.count("SELECT count(*) FROM _sqlx_migrations WHERE success").await, known);
+        assert_eq!(db.count("SELECT count(*) FROM _sqlx_migrations").await, known);
+        // One of them has made the account, and shown its password.
+        assert_eq!(db.count("SELECT count(*) FROM accounts").await, 1);
+        let mut shown = Vec::new();
+        for served in [one, other, third] {
+            let served = served.unwrap();
+            assert_eq!(served.page("/ready").await.status, 200);
+            let output = tokio::task::block_in_place(|| served.stop());
+            shown.extend(output.lines().map(str::to_owned).collect::<Vec<_>>());
+        }
+        assert_eq!(shown.len(), 1, "{shown:?}");
+    }
+}

@@ -1,0 +1,157 @@
+//! `joc-orders serve`, the real program, as an operator runs it.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::harness::{Answer, Database, ROOT, program};
+
+/// A running service, which is killed with this.
+pub struct Served {
+    pub url: String,
+    process: Child,
+    log: Arc<Mutex<String>>,
+}
+
+impl Served {
+    /// Starts it over a database, where the account [`ROOT`] is made if it is not there.
+    pub fn over(db: &Database, args: &[&str]) -> Self {
+        let mut command = program(&db.url);
+        command.args(args).env("JOC_ORDERS_ROOT_PASSWORD", ROOT.1);
+        Self::start(command)
+    }
+
+    /// Starts a command that may have flags of `serve`, and waits until it listens.
+    pub fn start(command: Command) -> Self {
+        Self::launch(command).unwrap_or_else(|log| panic!("serve has ended: {log}"))
+    }
+
+    /// As [`Served::start`]; if it ends instead, what it wrote.
+    pub fn launch(command: Command) -> Result<Self, String> {
+        let mut serve = Command::new(command.get_program());
+        serve.arg("serve").args(command.get_args());
+        for (flag, value) in [("--listen", "127.0.0.1:0"), ("--log-format", "json")] {
+            if !command.get_args().any(|arg| arg == flag) {
+                serve.args([flag, value]);
+            }
+        }
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => serve.env(name, value),
+                None => serve.env_remove(name),
+            };
+        }
+        serve.current_dir(command.get_current_dir().unwrap());
+        let mut process = serve.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(process.stderr.take().unwrap());
+        let log = Arc::new(Mutex::new(String::new()));
+        let url = loop {
+            let mut line = String::new();
+            if lines.read_line(&mut line).unwrap() == 0 {
+                process.wait().unwrap();
+                return Err(log.lock().unwrap().clone());
+            }
+            log.lock().unwrap().push_str(&line);
+            // In a log for people or for machines.
+            if line.contains("listening")
+                && let Some((_, rest)) = line.split_once("address").filter(|_| line.contains("tls"))
+            {
+                let is_address =
+                    |c: char| c.is_ascii_hexdigit() || matches!(c, '.' | ':' | '[' | ']');
+                let rest = rest.trim_start_matches(['"', ':', '=']);
+                let address = &rest[..rest.find(|c| !is_address(c)).unwrap_or(rest.len())];
+                let secure = line.contains("tls=true") || line.contains("\"tls\":true");
+                break format!("{}://{address}/joc/api", if secure { "https" } else { "http" });
+            }
+        };
+        // Nobody may leave it with a full pipe.
+        let rest = log.clone();
+        std::thread::spawn(move || {
+            for line in lines.lines().map_while(Result::ok) {
+                let mut log = rest.lock().unwrap();
+                log.push_str(&line);
+                log.push('\n');
+            }
+        });
+        Ok(Self { url, process, log })
+    }
+
+    /// What it has written to its log so far.
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// The address that it listens on.
+    pub fn address(&self) -> &str {
+        self.url.split('/').nth(2).unwrap()
+    }
+
+    /// A page outside the API.
+    pub async fn page(&self, path: &str) -> Answer {
+        let url = format!("http://{}{path}", self.address());
+        Answer::of(reqwest::Client::new().get(url)).await
+    }
+
+    pub async fn try_login(&self, password: &str) -> u16 {
+        self.answer_to_login(password).await.status
+    }
+
+    /// Logs [`ROOT`] in and gives the access token.
+    pub async fn login(&self) -> String {
+        let answer = self.answer_to_login(ROOT.1).await;
+        answer.ok()["accessToken"].as_str().unwrap().into()
+    }
+
+    async fn answer_to_login(&self, password: &str) -> Answer {
+        let request = reqwest::Client::new().post(format!("{}/authentication/login", self.url));
+        Answer::of(request.basic_auth(ROOT.0, Some(password))).await
+    }
+
+    /// Posts a body.
+    pub async fn post(&self, token: &str, call: &str, body: &Value) -> Answer {
+        let request = reqwest::Client::new().post(format!("{}{call}", self.url));
+        Answer::of(request.header("X-Access-Token", token).json(body)).await
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, name: &str) {
+        let id = self.process.id().to_string();
+        assert!(Command::new("kill").args([name, &id]).status().unwrap().success());
+    }
+
+    /// Whether it is there still.
+    pub fn runs(&mut self) -> bool {
+        self.process.try_wait().unwrap().is_none()
+    }
+
+    /// Waits for its end.
+    pub fn wait(&mut self, patience: Duration) -> ExitStatus {
+        let started = Instant::now();
+        loop {
+            if let Some(status) = self.process.try_wait().unwrap() {
+                return status;
+            }
+            assert!(started.elapsed() < patience, "it does not end: {}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Ends it as an operator does, and gives what it has written to standard output.
+    pub fn stop(mut self) -> String {
+        self.signal("-TERM");
+        let mut output = String::new();
+        self.process.stdout.take().unwrap().read_to_string(&mut output).unwrap();
+        assert!(self.process.wait().unwrap().success());
+        output
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}

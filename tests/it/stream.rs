@@ -1,0 +1,182 @@
+//! Long answers: sent whole, in pieces, or visibly not whole.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use chrono::TimeDelta;
+use joc_orders::model::window::iso;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+
+use crate::harness::{App, CONTROLLER, Kind, Order, ROOT, start_time, with_controller};
+
+/// The comments of the entries of `/audit_log`.
+async fn comments(app: &App, filter: Value) -> Vec<String> {
+    let answer = app.post("/audit_log", &filter).await.ok();
+    let entries = answer["auditLog"].as_array().unwrap();
+    entries.iter().map(|entry| entry["comment"].as_str().unwrap().to_owned()).collect()
+}
+
+/// Entries by plain SQL, a minute apart, the last of them now.
+async fn insert_entries(app: &App, count: usize) {
+    let row = |i: usize| {
+        let minutes = TimeDelta::minutes((count - 1 - i).try_into().unwrap());
+        let created = iso(&(start_time() - minutes));
+        format!("('{CONTROLLER}', 'script', './x', '{{}}', 'e{i}', 'DONE', 'r', '{created}')")
+    };
+    for chunk in (0..count).collect::<Vec<_>>().chunks(1000) {
+        let rows: Vec<String> = chunk.iter().map(|i| row(*i)).collect();
+        let sql = format!(
+            "INSERT INTO audit_logs (controller_id, account, request, parameters, comment, \
+             outcome, request_id, created) VALUES {}",
+            rows.join(", ")
+        );
+        app.db.execute(&sql).await.unwrap();
+    }
+}
+
+/// 60 MB of entries: more than fits between a database and a client that waits.
+async fn insert_long_entries(app: &App) {
+    let parameters = format!("\"{}\"", "x".repeat(20_000));
+    let sql = format!(
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000) \
+         INSERT INTO audit_logs (controller_id, account, request, parameters, comment, outcome, \
+         request_id, created) SELECT '{CONTROLLER}', 'a', 'x', '{parameters}', 'long', 'DONE', \
+         'r', '1999-01-01T00:00:00.000Z' FROM n"
+    );
+    app.db.execute(&sql).await.unwrap();
+}
+
+on_both! {
+    async fn slow_readers_keep_nobody_out(kind: Kind) {
+        let app = App::with(kind, &[Order::new("a")]).await;
+        insert_long_entries(&app).await;
+        // Half of the connections are for them; the others are told to come later.
+        let mut readers = JoinSet::new();
+        for _ in 0..12 {
+            let request = app.client.post(format!("{}/audit_log", app.url));
+            let request = request.header("X-Access-Token", &app.token).body(r#"{"limit": -1}"#);
+            readers.spawn(request.send());
+        }
+        let mut reading = Vec::new();
+        while reading.len() < 4 {
+            let response = readers.join_next().await.unwrap().unwrap().unwrap();
+            assert_eq!(response.status(), 200);
+            reading.push(response);
+        }
+        let begun = Instant::now();
+        app.login(ROOT.0, ROOT.1).await;
+        app.post("/touch", &json!({})).await.ok();
+        app.post("/orders/overview/snapshot", &with_controller(json!({}))).await.ok();
+        assert_eq!(app.cancel(json!({"orderIds": ["a"]})).await.affected(), 1);
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+        while let Some(response) = readers.join_next().await {
+            let response = response.unwrap().unwrap();
+            assert_eq!(response.status(), 503);
+            assert!(response.headers().contains_key("retry-after"));
+        }
+        drop(reading);
+        assert_eq!(comments(&app, json!({"comment": "long", "limit": 1})).await, ["long"]);
+    }
+
+    async fn readers_that_are_too_slow_lose_their_connections(kind: Kind) {
+        let app = App::with(kind, &[]).await;
+        insert_long_entries(&app).await;
+        let address = app.url.trim_start_matches("http://").trim_end_matches("/joc/api");
+        let address: SocketAddr = address.parse().unwrap();
+        let (token, body) = (&app.token, r#"{"limit":-1}"#);
+        let request = format!(
+            "POST /joc/api/audit_log HTTP/1.1\r\nHost: a\r\nX-Access-Token: {token}\r\n\
+             Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        // As many as may; they read all the time, 2 kB a second.
+        let mut readers = JoinSet::new();
+        for _ in 0..4 {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(request.as_bytes()).await.unwrap();
+            let mut buffer = [0; 1024];
+            stream.read_exact(&mut buffer[..12]).await.unwrap();
+            assert_eq!(&buffer[..12], b"HTTP/1.1 200");
+            readers.spawn(async move {
+                while let Ok(1..) = stream.read(&mut buffer).await {
+                    tokio::time::sleep(Duration::from_millis(500)).await;
+                }
+            });
+        }
+        let begun = Instant::now();
+        let one = with_controller(json!({"comment": "long", "limit": 1}));
+        while app.post("/audit_log", &one).await.status == 503 {
+            assert!(begun.elapsed() < Duration::from_secs(90), "they read on and on");
+        }
+        assert!(begun.elapsed() > Duration::from_secs(5), "{:?}", begun.elapsed());
+        assert_eq!(readers.len(), 4);
+        assert_eq!(comments(&app, one).await, ["long"]);
+    }
+
+    async fn long_trails_are_sent_whole(kind: Kind) {
+        let app = App::with(kind, &[]).await;
+        insert_entries(&app, 12_345).await;
+        assert_eq!(comments(&app, json!({})).await.len(), 10_000);
+        let all = comments(&app, with_controller(json!({"limit": -1}))).await;
+        let wanted: Vec<String> = (0..12_345).rev().map(|i| format!("e{i}")).collect();
+        assert_eq!(all, wanted);
+        assert_eq!(comments(&app, json!({"limit": i64::MAX})).await.len(), 12_345);
+        assert_eq!(comments(&app, json!({"dateFrom": "59m", "limit": 1_000_000})).await.len(), 60);
+    }
+
+    async fn readers_that_leave_give_their_connections_back(kind: Kind) {
+        let app = App::with(kind, &[]).await;
+        insert_entries(&app, 20_000).await;
+        // More than there are connections; none of them reads to the end.
+        for _ in 0..20 {
+            let request = app.client.post(format!("{}/audit_log", app.url));
+            let request = request.header("X-Access-Token", &app.token).body(r#"{"limit": -1}"#);
+            let mut response = request.send().await.unwrap();
+            assert!(response.chunk().await.unwrap().is_some());
+        }
+        assert_eq!(comments(&app, json!({"limit": 3})).await, ["e19999", "e19998", "e19997"]);
+    }
+
+    async fn a_failure_in_the_middle_breaks_the_answer_off(kind: Kind) {
+        let app = App::with(kind, &[]).await;
+        insert_entries(&app, 2000).await;
+        let columns = "controller_id, account, request, parameters, outcome, request_id, created";
+        let insert = |values: &str, created: &str| {
+            format!("INSERT INTO audit_logs ({columns}) SELECT '{CONTROLLER}', 'a', 'x', \
+                     {values}, 'DONE', 'r', '{created}'")
+        };
+        if kind == Kind::Sqlite {
+            // A row that cannot be read, as the last.
+            let row = insert("'{}'", "1999-nonsense");
+            let sql = format!("PRAGMA ignore_check_constraints = 1; {row}; \
+                               PRAGMA ignore_check_constraints = 0");
+            app.db.execute(&sql).await.unwrap();
+        } else {
+            // More than fits between the database and a client that waits.
+            let row = insert("to_json(repeat('x', 20000))", "1999-01-01T00:00:00Z");
+            app.db.execute(&format!("{row} FROM generate_series(1, 3000)")).await.unwrap();
+        }
+        let request = app.client.post(format!("{}/audit_log", app.url));
+        let request = request.header("X-Access-Token", &app.token).body(r#"{"limit": -1}"#);
+        let mut response = request.send().await.unwrap();
+        assert_eq!(response.status(), 200);
+        assert!(response.chunk().await.unwrap().is_some());
+        if kind == Kind::Postgres {
+            let reading = "state = 'active' AND query LIKE 'SELECT l.id%'";
+            let end = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                               WHERE datname = current_database() AND {reading}");
+            assert_eq!(app.db.rows(&end).await.unwrap().len(), 1);
+        }
+        let rest = loop {
+            match response.chunk().await {
+                Ok(Some(_)) => {}
+                rest => break rest,
+            }
+        };
+        assert!(rest.is_err(), "the answer must not end as if it were whole");
+        assert_eq!(comments(&app, json!({"limit": 1})).await, ["e1999"]);
+    }
+}
