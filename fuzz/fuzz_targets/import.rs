@@ -11,6 +11,7 @@ use joc_orders::store::{Imported, Item};
 use joc_orders_fuzz::NoDatabase;
 use libfuzzer_sys::fuzz_target;
 use regex::Regex;
+use serde::Deserialize;
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
@@ -23,19 +24,43 @@ static COMPLAINT: LazyLock<Regex> = LazyLock::new(|| {
 });
 const CONTROLLER: &str = "prod";
 
+/// As much of a line as is compared. What else it has may be JSON that nobody can read whole, such
+/// as `1e999` or lists in lists of any depth.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Line {
+    controller_id: Value,
+    workflow: Option<Value>,
+    order: Option<Order>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Order {
+    order_id: Value,
+    workflow_id: Value,
+    state: Value,
+    #[serde(default)]
+    priority: Value,
+    #[serde(default)]
+    scheduled_for: Value,
+}
+
 fuzz_target!(|file: &[u8]| {
     let skip = read(file, lines(), false);
     let replace = read(file, lines(), true);
     assert_eq!(skip.as_ref().err(), replace.as_ref().err());
     if let (Ok((items, imported)), Ok((_, replaced))) = (skip, replace) {
         same(items.len(), imported, replaced);
-        let text = file.strip_prefix(b"\xef\xbb\xbf").unwrap_or(file);
-        let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
-        let lines: Vec<Value> = lines.map(|line| serde_json::from_slice(line).unwrap()).collect();
+        let text = str::from_utf8(file).unwrap();
+        let lines = text.strip_prefix('\u{feff}').unwrap_or(text).split('\n');
+        let lines: Vec<Line> = lines
+            .filter(|line| !line.trim_ascii().is_empty())
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
         assert_eq!(items.len(), lines.len());
         for (item, line) in items.iter().zip(&lines) {
-            assert_eq!(line["controllerId"], item.controller_id);
-            stands_for(item, line.get("order").filter(|order| !order.is_null()), &line["workflow"]);
+            stands_for(item, line);
         }
     }
 
@@ -105,18 +130,20 @@ fn same(items: usize, skipping: Imported, replacing: Imported) {
 }
 
 /// The item is the line's, where it is still an order.
-fn stands_for(item: &Item, order: Option<&Value>, workflow: &Value) {
-    let workflow = order.map_or(workflow, |order| &order["workflowId"]);
+fn stands_for(item: &Item, line: &Line) {
+    assert_eq!(line.controller_id, item.controller_id);
+    let workflow = line.order.as_ref().map(|order| &order.workflow_id);
+    let workflow = workflow.or(line.workflow.as_ref()).unwrap();
     assert_eq!(workflow["path"], item.workflow_path);
     if let Some(kept) = &item.order {
-        let order = order.unwrap();
-        assert_eq!(order["orderId"], kept.order_id);
-        assert_eq!(order["priority"].as_i64().unwrap_or_default(), i64::from(kept.priority));
+        let order = line.order.as_ref().unwrap();
+        assert_eq!(order.order_id, kept.order_id);
+        assert_eq!(order.priority.as_i64().unwrap_or_default(), i64::from(kept.priority));
         let at = kept.scheduled_for.map(|at| at.timestamp_millis());
-        assert!(at.is_none() || order["scheduledFor"].as_i64() == at);
+        assert!(at.is_none() || order.scheduled_for.as_i64() == at);
         assert_eq!(
             kept.suspended,
-            ["SUSPENDED", "RESUMEMARKED"].iter().any(|s| order["state"]["_text"] == *s)
+            ["SUSPENDED", "RESUMEMARKED"].iter().any(|s| order.state["_text"] == *s)
         );
     }
 }

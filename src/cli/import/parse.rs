@@ -60,7 +60,9 @@ pub(super) struct Order {
 ///
 /// The reason why it is bad: it begins with the field, if one is to blame.
 pub(super) fn parse_line(text: &[u8]) -> Result<Parsed, String> {
-    let mut json = serde_json::Deserializer::from_slice(text);
+    let text = str::from_utf8(text)
+        .map_err(|error| format!("column {}: is not UTF-8", error.valid_up_to() + 1))?;
+    let mut json = serde_json::Deserializer::from_str(text);
     let line: Line = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let field = error.path().to_string();
         match error.into_inner() {

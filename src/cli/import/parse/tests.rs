@@ -206,7 +206,9 @@ fn bad_lines_are_refused_with_a_reason() {
     for (line, reason) in table {
         assert_eq!(parse_line(line.as_bytes()).unwrap_err(), reason, "{line}");
     }
-    assert!(parse_line(b"{\"controllerId\": \"\xff\"}").is_err());
+    let line =
+        b"{\"controllerId\": \"js7\", \"workflow\": {\"path\": \"/a\", \"title\": \"\xff\"}}";
+    assert_eq!(parse_line(line).unwrap_err(), "column 62: is not UTF-8");
 }
 
 #[test]
