@@ -21,7 +21,8 @@ pub struct Database {
         hide_env_values = true
     )]
     pub url: String,
-    /// How many connections to the database at the most
+    /// How many connections to the database at the most; on PostgreSQL half are for changes of
+    /// orders
     #[arg(
         long = "database-connections",
         env = "JOC_ORDERS_DATABASE_CONNECTIONS",

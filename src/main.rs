@@ -9,6 +9,11 @@ use joc_orders::cli::{
     account, audit, check, completions, copy, demo, health, import, logging, migrate, role, serve,
 };
 use joc_orders::config::Logging;
+use mimalloc::MiMalloc;
+
+/// Rows are made by one thread and dropped by another, and SQLite's memory comes from here as well.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// An order service that speaks the JOC API over one SQL database
 #[derive(Debug, Parser)]

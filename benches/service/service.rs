@@ -1,12 +1,12 @@
 //! The real program as a process of its own.
 
-use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use serde_json::Value;
+use tempfile::NamedTempFile;
 
 use crate::client::Client;
 
@@ -21,21 +21,25 @@ pub struct Service {
 impl Service {
     /// Starts it over a database.
     pub fn start(url: &str) -> anyhow::Result<Self> {
-        let mut process = program(url)
+        let log = NamedTempFile::new()?;
+        let process = program(url)
             .args(["serve", "--listen", "127.0.0.1:0", "--log-format", "json"])
             .env("JOC_ORDERS_ROOT_PASSWORD", PASSWORD)
-            .stderr(Stdio::piped())
+            .stderr(log.reopen()?)
             .spawn()?;
-        let stderr = process.stderr.take().context("piped")?;
-        let mut lines = BufReader::new(stderr).lines();
-        let address = lines
-            .by_ref()
-            .map_while(Result::ok)
-            .filter_map(|line| serde_json::from_str::<Value>(&line).ok())
-            .find_map(|line| line["fields"]["address"].as_str()?.parse().ok())
-            .context("the service does not start")?;
-        std::thread::spawn(move || lines.for_each(drop));
-        Ok(Self { process, address })
+        let started = Instant::now();
+        while started.elapsed() < Duration::from_secs(30) {
+            let lines = std::fs::read_to_string(log.path())?;
+            let address = lines
+                .lines()
+                .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+                .find_map(|line| line["fields"]["address"].as_str()?.parse().ok());
+            if let Some(address) = address {
+                return Ok(Self { process, address });
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        bail!("the service does not start")
     }
 
     /// An access token of root.
@@ -60,7 +64,7 @@ impl Service {
             }
             std::thread::sleep(Duration::from_millis(50));
         }
-        anyhow::bail!("the service does not stop")
+        bail!("the service does not stop")
     }
 }
 

@@ -29,9 +29,10 @@ static SCHEDULED_FOR: LazyLock<Regex> = LazyLock::new(pattern::<texts::Scheduled
 static UNSIGNED: LazyLock<Regex> = LazyLock::new(|| Regex::new("(^|[smhdwMy])([0-9])").unwrap());
 /// One calendar unit, small enough to walk there day by day.
 static UNIT: LazyLock<Regex> = LazyLock::new(|| Regex::new("^([+-]?1?[0-9])([dwMy])$").unwrap());
-/// A date without an offset.
-static DATE: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r"^([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([0-9:]{8})$").unwrap());
+/// A date without an offset. A minute has no 61st second, which chrono would read as a leap second.
+static DATE: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"^([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([0-9:]{6}[0-5][0-9])$").unwrap()
+});
 
 /// Instants at which the naive reading, which goes by minutes, is right for every zone.
 const BY_MINUTES: std::ops::Range<i64> = 800_000_000..4_000_000_000;

@@ -5,10 +5,11 @@ use std::future::Future;
 use futures_util::stream::{self, BoxStream, StreamExt};
 use sqlx::database::HasStatementCache;
 use sqlx::pool::PoolConnection;
-use sqlx::{Database, Executor, FromRow, IntoArguments, QueryBuilder};
+use sqlx::{Executor, FromRow, IntoArguments, QueryBuilder};
 
 use super::Result;
 use super::rows::{self, Gate};
+use super::sql::Dialect;
 use super::sql::check::RULES;
 use crate::model::finding::Finding;
 
@@ -35,7 +36,7 @@ pub(super) fn check<DB, C>(
     connection: impl Fn() -> C + Send + 'static,
 ) -> BoxStream<'static, Result<Finding>>
 where
-    DB: Database + HasStatementCache,
+    DB: Dialect + HasStatementCache,
     DB::Arguments: IntoArguments<DB>,
     for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
     Broken: for<'r> FromRow<'r, DB::Row>,

@@ -8,11 +8,12 @@ use std::time::Duration;
 use futures_util::stream::{self, BoxStream, StreamExt};
 use sqlx::database::HasStatementCache;
 use sqlx::pool::PoolConnection;
-use sqlx::{Database, Executor, FromRow, IntoArguments, QueryBuilder};
+use sqlx::{Executor, FromRow, IntoArguments, QueryBuilder};
 use tokio::sync::mpsc::{self, Sender};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::Instrument;
 
+use super::sql::Dialect;
 use super::{Error, Result};
 
 /// How many rows are handed over at a time.
@@ -60,7 +61,7 @@ pub(super) fn stream<DB, T>(
     sql: QueryBuilder<DB>,
 ) -> BoxStream<'static, Result<T>>
 where
-    DB: Database + HasStatementCache,
+    DB: Dialect + HasStatementCache,
     DB::Arguments: IntoArguments<DB>,
     for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
     T: for<'r> FromRow<'r, DB::Row> + Send + Unpin + 'static,
@@ -99,7 +100,7 @@ async fn send<DB, T>(
     sender: &Sender<Result<Message<T>>>,
 ) -> Result<()>
 where
-    DB: Database + HasStatementCache,
+    DB: Dialect + HasStatementCache,
     DB::Arguments: IntoArguments<DB>,
     for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
     T: for<'r> FromRow<'r, DB::Row> + Send + Unpin,
@@ -108,8 +109,9 @@ where
     let _permit = gate.enter().await?;
     let mut connection = connection.await?;
     let outcome = {
-        // One plan does not fit all: PostgreSQL makes one for these very parameters.
-        let query = sql.build_query_as::<T>().persistent(false);
+        // One plan does not fit all: PostgreSQL makes one for these very parameters. SQLite does so
+        // for a statement that is kept, too.
+        let query = sql.build_query_as::<T>().persistent(DB::PLANS_ANEW);
         let mut rows = query.fetch(&mut *connection).ready_chunks(BATCH);
         loop {
             let batch = tokio::select! {

@@ -100,9 +100,19 @@ on_both! {
             assert!(page.lines().any(|at| at.starts_with(&line)), "no {sample} in {page}");
             assert_eq!(sum(&page, &line), value, "{sample}");
         }
-        let pool = if kind == Kind::Sqlite { "read" } else { "all" };
-        assert_eq!(sum(&page, &format!("joc_orders_database_connections_max{{pool=\"{pool}\"}}")), 16.0);
-        assert!(sum(&page, &format!("joc_orders_database_connections{{pool=\"{pool}\"")) >= 1.0, "{page}");
+        let pools = match kind {
+            Kind::Sqlite => [("read", 16.0), ("write", 1.0)],
+            Kind::Postgres => [("others", 8.0), ("changes", 8.0)],
+        };
+        for (pool, max) in pools {
+            let name = "joc_orders_database_connections";
+            assert_eq!(sum(&page, &format!("{name}_max{{pool=\"{pool}\"}}")), max, "{page}");
+            assert!(sum(&page, &format!("{name}{{pool=\"{pool}\"")) >= 1.0, "{page}");
+        }
+        // The connection that the last change was done on waits for the next one.
+        let writing = if kind == Kind::Sqlite { "write" } else { "changes" };
+        let used = format!("joc_orders_database_connections{{pool=\"{writing}\",state=\"used\"}}");
+        assert_eq!(sum(&page, &used), 0.0, "{page}");
         assert!(!page.contains("secret-path"), "{page}");
     }
 

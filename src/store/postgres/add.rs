@@ -1,7 +1,7 @@
 //! Adding orders on PostgreSQL.
 
 use async_trait::async_trait;
-use sqlx::{Connection, Postgres, QueryBuilder};
+use sqlx::{Connection, PgConnection, Postgres, QueryBuilder};
 
 use super::settle::Lock;
 use super::{PgStore, audit, retrying};
@@ -38,10 +38,27 @@ impl Additions for PgStore {
 }
 
 async fn add(store: &PgStore, addition: &Addition, attempt: u32) -> Result<Added> {
-    let Addition { orders, audit } = addition;
-    let mut connection = store.pool.acquire().await?;
-    let mut transaction = connection.begin().await?;
     let lock = Lock::of_a_call();
+    let mut lease = store.changes.get().await?;
+    let inserted = insert(lease.connection()?, addition, attempt, lock).await;
+    lease.end(matches!(inserted, Ok((_, Ok(()))))).await;
+    let (added, committed) = inserted?;
+    if let Err(error) = committed {
+        store.settle(lock, &addition.audit, error.into()).await?;
+    }
+    Ok(added)
+}
+
+/// Adds in one transaction. An error means that nothing is added; whether the transaction was
+/// committed is said apart.
+async fn insert(
+    connection: &mut PgConnection,
+    addition: &Addition,
+    attempt: u32,
+    lock: Lock,
+) -> Result<(Added, sqlx::Result<()>)> {
+    let Addition { orders, audit } = addition;
+    let mut transaction = connection.begin().await?;
     sqlx::query!(r#"SELECT pg_advisory_xact_lock_shared($1) AS "shared!: ()""#, lock.0)
         .execute(&mut *transaction)
         .await?;
@@ -87,9 +104,6 @@ async fn add(store: &PgStore, addition: &Addition, attempt: u32) -> Result<Added
     )
     .execute(&mut *transaction)
     .await?;
-    if let Err(error) = transaction.commit().await {
-        drop(connection);
-        store.settle(lock, audit, error.into()).await?;
-    }
-    Ok(Added { audit_log_id, order_ids })
+    let committed = transaction.commit().await;
+    Ok((Added { audit_log_id, order_ids }, committed))
 }

@@ -12,6 +12,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions, Postgres};
 use sqlx::{Connection, QueryBuilder};
 
+use self::lease::Leases;
 use crate::model::finding::Finding;
 use crate::store::check::{self, Checks};
 use crate::store::rows::Gate;
@@ -23,6 +24,7 @@ mod add;
 mod audit;
 mod copy;
 mod import;
+mod lease;
 mod list;
 mod orders;
 mod seals;
@@ -42,7 +44,10 @@ const ATTEMPTS: u32 = 20;
 /// A store over PostgreSQL.
 #[derive(Debug)]
 pub(super) struct PgStore {
+    /// The connections for all but changes of orders.
     pool: PgPool,
+    /// The connections for those.
+    changes: Leases,
     /// The connection of the sealer, beside those of the calls.
     sealer: PgPool,
     /// Before the pool, for long results.
@@ -53,22 +58,27 @@ impl PgStore {
     /// Connects, and brings the schema up to date.
     pub(super) async fn open(url: &str, connections: u32) -> Result<Self> {
         migrate(url, None).await?;
-        let pool = PgPoolOptions::new()
-            .max_connections(connections)
-            .acquire_timeout(ACQUIRE_TIMEOUT)
-            // A connection that was in use just now needs no question whether it is alive.
-            .test_before_acquire(false)
-            .before_acquire(|connection, meta| {
-                Box::pin(
-                    async move { Ok(meta.idle_for < TRUSTED || connection.ping().await.is_ok()) },
-                )
-            })
-            // Living orders are in memory, where to go to a page costs little more than to go
-            // to the next one.
-            .connect_with(options(url)?.options([("random_page_cost", "1.1")]))
-            .await?;
-        let sealer = PgPoolOptions::new().max_connections(1).connect_lazy_with(options(url)?);
-        Ok(Self { pool, sealer, gate: Gate::new(connections, ACQUIRE_TIMEOUT) })
+        let (changes, others) = (connections.div_ceil(2), (connections / 2).max(1));
+        // Living orders are in memory, where to go to a page costs little more than to go to the
+        // next one.
+        let options = options(url)?.options([("random_page_cost", "1.1")]);
+        let pool = |connections| {
+            PgPoolOptions::new()
+                .max_connections(connections)
+                .acquire_timeout(ACQUIRE_TIMEOUT)
+                // A connection that was in use just now needs no question whether it is alive.
+                .test_before_acquire(false)
+                .before_acquire(|connection, meta| {
+                    Box::pin(async move {
+                        Ok(meta.idle_for < TRUSTED || connection.ping().await.is_ok())
+                    })
+                })
+        };
+        let opener = pool(changes).connect_lazy_with(options.clone());
+        let pool = pool(others).connect_with(options.clone()).await?;
+        let sealer = PgPoolOptions::new().max_connections(1).connect_lazy_with(options);
+        let changes = Leases::of(changes, opener)?;
+        Ok(Self { pool, changes, sealer, gate: Gate::new(others, ACQUIRE_TIMEOUT) })
     }
 
     /// A connection for a task of its own.
@@ -95,7 +105,7 @@ impl Health for PgStore {
     }
 
     fn pools(&self) -> Vec<PoolUse> {
-        vec![health::pool_use("all", &self.pool)]
+        vec![self.changes.pool_use(), health::pool_use("others", &self.pool)]
     }
 }
 
@@ -107,6 +117,7 @@ impl Store for PgStore {
 
     async fn close(&self) {
         self.sealer.close().await;
+        self.changes.close().await;
         self.pool.close().await;
     }
 }
@@ -175,6 +186,9 @@ where
 }
 
 impl Dialect for Postgres {
+    // Not reliably: after a few values it may take one plan for all of them.
+    const PLANS_ANEW: bool = false;
+
     fn push_orders(sql: &mut QueryBuilder<Self>, at: DateTime<Utc>) {
         sql.push("(SELECT o.*, effective_state(o.state, o.suspended, o.scheduled_for, ");
         Self::push_instant(sql, at);

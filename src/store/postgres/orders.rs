@@ -1,7 +1,6 @@
 //! Orders on PostgreSQL. One statement selects, locks, changes and audits.
 
 use async_trait::async_trait;
-use sqlx::pool::PoolConnection;
 use sqlx::{Connection, PgConnection, Postgres, QueryBuilder};
 
 use super::settle::{Lock, Settled};
@@ -31,8 +30,10 @@ impl Orders for PgStore {
     async fn change_orders(&self, change: &Change) -> Result<Changed> {
         let lock = Lock::of_a_call();
         retrying(|| async {
-            let connection = self.pool.acquire().await?;
-            match apply_once(connection, change, lock).await {
+            let mut lease = self.changes.get().await?;
+            let applied = apply_once(lease.connection()?, change, lock).await;
+            lease.end(applied.is_ok()).await;
+            match applied {
                 Ok(changed) => Ok(changed),
                 Err(error) => Ok(match self.settle(lock, &change.audit, error).await? {
                     Settled { affected: 0, .. } => Changed::NoOrders,
@@ -71,13 +72,9 @@ struct Verdict {
 }
 
 /// Selects, changes and audits in one transaction.
-async fn apply_once(
-    mut connection: PoolConnection<Postgres>,
-    change: &Change,
-    lock: Lock,
-) -> Result<Changed> {
+async fn apply_once(connection: &mut PgConnection, change: &Change, lock: Lock) -> Result<Changed> {
     // The common case is a single statement, which is a transaction of its own.
-    if let Some(changed) = apply(&mut connection, change, lock).await? {
+    if let Some(changed) = apply(connection, change, lock).await? {
         return Ok(changed);
     }
     let mut transaction = connection.begin().await?;

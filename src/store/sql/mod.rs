@@ -33,6 +33,8 @@ pub(super) mod workflows;
 
 /// What differs between the two databases in these statements.
 pub(super) trait Dialect: sqlx::Database {
+    /// Whether a statement that is kept is planned anew for values that matter to its plan.
+    const PLANS_ANEW: bool;
     /// Adds a table expression `o`: the orders with their effective state at an instant.
     fn push_orders(sql: &mut QueryBuilder<Self>, at: DateTime<Utc>);
     /// Adds a bound text.

@@ -30,7 +30,7 @@ impl Accounts for SqliteStore {
         password_hash: &str,
         roles: &[String],
     ) -> Result<()> {
-        let mut transaction = self.begin_writing().await?;
+        let mut transaction = self.writer.begin().await?;
         let added = sqlx::query!(
             "INSERT INTO accounts (account, password_hash) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
             account,
@@ -55,7 +55,7 @@ impl Accounts for SqliteStore {
     }
 
     async fn set_password(&self, account: &str, password_hash: &str) -> Result<()> {
-        let mut transaction = self.begin_writing().await?;
+        let mut transaction = self.writer.begin().await?;
         let changed = sqlx::query!(
             "UPDATE accounts SET password_hash = ?2 WHERE account = ?1",
             account,
@@ -72,7 +72,7 @@ impl Accounts for SqliteStore {
     }
 
     async fn set_disabled(&self, account: &str, disabled: bool) -> Result<()> {
-        let mut transaction = self.begin_writing().await?;
+        let mut transaction = self.writer.begin().await?;
         let changed = sqlx::query!(
             "UPDATE accounts SET disabled = ?2 WHERE account = ?1",
             account,
@@ -101,14 +101,15 @@ impl Accounts for SqliteStore {
     async fn add_role(&self, role: &str) -> Result<()> {
         let added =
             sqlx::query!("INSERT INTO roles (role) VALUES (?1) ON CONFLICT DO NOTHING", role)
-                .execute(&self.writer)
+                .execute(&mut *self.writer.connection().await?)
                 .await?;
         expect_one(added.rows_affected(), || format!("the role {role} is there already"))
     }
 
     async fn remove_role(&self, role: &str) -> Result<()> {
-        let removed =
-            sqlx::query!("DELETE FROM roles WHERE role = ?1", role).execute(&self.writer).await?;
+        let removed = sqlx::query!("DELETE FROM roles WHERE role = ?1", role)
+            .execute(&mut *self.writer.connection().await?)
+            .await?;
         expect_one(removed.rows_affected(), || format!("there is no role {role}"))
     }
 
@@ -120,7 +121,7 @@ impl Accounts for SqliteStore {
             permission,
             controller_id,
         )
-        .execute(&self.writer)
+        .execute(&mut *self.writer.connection().await?)
         .await?;
         expect_one(granted.rows_affected(), || {
             format!("there is no role {role}, or it has that permission already")
@@ -135,7 +136,7 @@ impl Accounts for SqliteStore {
             permission,
             controller_id,
         )
-        .execute(&self.writer)
+        .execute(&mut *self.writer.connection().await?)
         .await?;
         expect_one(revoked.rows_affected(), || {
             format!("the role {role} has no permission {permission} for {controller_id}")
@@ -143,7 +144,7 @@ impl Accounts for SqliteStore {
     }
 
     async fn limit(&self, role: &str, folders: &[Folder]) -> Result<()> {
-        let mut transaction = self.begin_writing().await?;
+        let mut transaction = self.writer.begin().await?;
         let known = sqlx::query_scalar!(
             r#"SELECT EXISTS (SELECT 1 FROM roles WHERE role = ?1) AS "known!: bool""#,
             role
@@ -176,7 +177,7 @@ impl Accounts for SqliteStore {
             account,
             role,
         )
-        .execute(&self.writer)
+        .execute(&mut *self.writer.connection().await?)
         .await?;
         expect_one(assigned.rows_affected(), || {
             format!("there is no account {account} or no role {role}, or it has the role already")
@@ -189,7 +190,7 @@ impl Accounts for SqliteStore {
             account,
             role,
         )
-        .execute(&self.writer)
+        .execute(&mut *self.writer.connection().await?)
         .await?;
         expect_one(taken.rows_affected(), || {
             format!("the account {account} does not have the role {role}")

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
-use super::{SqliteStore, audit, set_clock};
+use super::{SqliteStore, audit, text_at};
 use crate::model::audit::Outcome;
 use crate::model::permission::Visible;
 use crate::model::window::iso;
@@ -31,7 +31,7 @@ impl Additions for SqliteStore {
         loop {
             let addition = addition.clone();
             let work =
-                self.shared.run(move |connection| Box::pin(add(connection, addition, attempt)));
+                self.writer.run(move |connection| Box::pin(add(connection, addition, attempt)));
             match work.await {
                 Err(error) if ids_are_taken(&error, attempt) => attempt += 1,
                 result => return result,
@@ -42,7 +42,7 @@ impl Additions for SqliteStore {
 
 async fn add(connection: &mut SqliteConnection, addition: Addition, attempt: u32) -> Result<Added> {
     let Addition { orders, audit } = &addition;
-    set_clock(connection, audit.created).await?;
+    text_at(audit.created).build().execute(&mut *connection).await?;
     let (first, count) = (addition.first_number(attempt), orders.len() as i64);
     let last = sqlx::query_scalar!(
         "UPDATE controllers SET last_order_number = max(last_order_number, ?2 - 1) + ?3

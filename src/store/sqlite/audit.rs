@@ -46,7 +46,7 @@ pub(super) async fn insert(
 impl Audit for SqliteStore {
     async fn record(&self, entry: &AuditEntry, outcome: Outcome) -> Result<()> {
         let entry = entry.clone();
-        self.shared
+        self.writer
             .run(move |connection| {
                 Box::pin(async move { insert(connection, &entry, outcome, 0).await })
             })

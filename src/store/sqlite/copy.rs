@@ -31,7 +31,7 @@ impl Copies for SqliteStore {
     }
 
     async fn load(&self, mut from: Receiver<Batch>, progress: Progress<'_>) -> Result<bool> {
-        let mut transaction = self.begin_writing().await?;
+        let mut transaction = self.writer.begin().await?;
         expect_no_data(sqlx::query_scalar(HAS_DATA).fetch_one(&mut *transaction).await?)?;
         sqlx::query!("DELETE FROM roles").execute(&mut *transaction).await?;
         while let Some(batch) = from.recv().await {

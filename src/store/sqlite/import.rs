@@ -19,7 +19,7 @@ pub(super) struct SqliteImport {
 impl SqliteImport {
     /// Starts an import, which keeps other writers out until it ends.
     pub(super) async fn begin(store: &SqliteStore, replace: bool) -> Result<Self> {
-        Ok(Self { transaction: store.begin_writing().await?, replace })
+        Ok(Self { transaction: store.writer.begin().await?, replace })
     }
 }
 

@@ -2,9 +2,8 @@
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
-use sqlx::{QueryBuilder, Sqlite};
 
-use super::{SqliteStore, set_clock};
+use super::{SqliteStore, text_at};
 use crate::model::selection::Selection;
 use crate::store::list::{HistoryFilter, ListedOrder, Lists, PastOrder};
 use crate::store::sql::list::{push_history, push_list, push_snapshot};
@@ -17,17 +16,15 @@ impl Lists for SqliteStore {
         selection: &Selection,
         limit: Option<u64>,
     ) -> BoxStream<'static, Result<ListedOrder>> {
-        let mut sql = QueryBuilder::<Sqlite>::new("");
+        let mut sql = text_at(selection.now);
         push_list(&mut sql, selection, limit);
-        rows::stream(self.gate.clone(), self.reader_at(selection.now), sql)
+        rows::stream(self.gate.clone(), self.reader(), sql)
     }
 
     async fn snapshot(&self, selection: &Selection) -> Result<Vec<(String, u64)>> {
-        let mut sql = QueryBuilder::<Sqlite>::new("");
+        let mut sql = text_at(selection.now);
         push_snapshot(&mut sql, selection);
-        let mut connection = self.readers.acquire().await?;
-        set_clock(&mut connection, selection.now).await?;
-        Ok(counts(sql.build_query_as().fetch_all(&mut *connection).await?))
+        Ok(counts(sql.build_query_as().fetch_all(&self.readers).await?))
     }
 
     fn history(
@@ -36,8 +33,8 @@ impl Lists for SqliteStore {
         filter: &HistoryFilter,
         limit: Option<u64>,
     ) -> BoxStream<'static, Result<PastOrder>> {
-        let mut sql = QueryBuilder::<Sqlite>::new("");
+        let mut sql = text_at(selection.now);
         push_history(&mut sql, selection, filter, limit);
-        rows::stream(self.gate.clone(), self.reader_at(selection.now), sql)
+        rows::stream(self.gate.clone(), self.reader(), sql)
     }
 }

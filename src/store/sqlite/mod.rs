@@ -14,7 +14,7 @@ use sqlx::sqlite::{
     Sqlite, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool,
     SqlitePoolOptions,
 };
-use sqlx::{AssertSqlSafe, Connection, QueryBuilder, Transaction};
+use sqlx::{AssertSqlSafe, Connection, QueryBuilder};
 
 use self::writer::Writer;
 use crate::model::finding::Finding;
@@ -44,14 +44,12 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// A store over an SQLite file.
 #[derive(Debug)]
 pub(super) struct SqliteStore {
-    writer: SqlitePool,
     readers: SqlitePool,
     /// The connection that reads what is sealed, beside those of the calls.
     sealer: SqlitePool,
     /// Before the readers, for long results.
     gate: Gate,
-    /// What goes through here may share a transaction with others.
-    shared: Writer,
+    writer: Writer,
 }
 
 impl SqliteStore {
@@ -78,31 +76,13 @@ impl SqliteStore {
         let (writer, readers) = (pool(1).await?, pool(connections).await?);
         let sealer = SqlitePoolOptions::new().max_connections(1).connect_lazy_with(options.clone());
         let gate = Gate::new(connections, TIMEOUT);
-        Ok(Self { shared: Writer::start(writer.clone()), writer, readers, sealer, gate })
+        Ok(Self { writer: Writer::over(writer), readers, sealer, gate })
     }
 
     /// A connection for a task of its own that reads.
     fn reader(&self) -> impl Future<Output = Result<PoolConnection<Sqlite>>> + use<> {
         let readers = self.readers.clone();
         async move { Ok(readers.acquire().await?) }
-    }
-
-    /// A connection for a task of its own that reads, with its clock at an instant.
-    fn reader_at(
-        &self,
-        at: DateTime<Utc>,
-    ) -> impl Future<Output = Result<PoolConnection<Sqlite>>> + use<> {
-        let reader = self.reader();
-        async move {
-            let mut connection = reader.await?;
-            set_clock(&mut connection, at).await?;
-            Ok(connection)
-        }
-    }
-
-    /// A transaction that writes: it holds the file's write lock from its beginning.
-    async fn begin_writing(&self) -> Result<Transaction<'static, Sqlite>> {
-        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
     }
 }
 
@@ -123,7 +103,7 @@ impl Health for SqliteStore {
     }
 
     fn pools(&self) -> Vec<PoolUse> {
-        vec![health::pool_use("read", &self.readers), health::pool_use("write", &self.writer)]
+        vec![health::pool_use("read", &self.readers), self.writer.pool_use()]
     }
 }
 
@@ -136,7 +116,7 @@ impl Store for SqliteStore {
     async fn close(&self) {
         self.sealer.close().await;
         self.readers.close().await;
-        if let Ok(mut connection) = self.writer.acquire().await
+        if let Ok(mut connection) = self.writer.connection().await
             && let Err(error) = optimize(&mut connection).await
         {
             tracing::warn!(%error, "statistics were not renewed");
@@ -208,10 +188,13 @@ async fn optimize(connection: &mut SqliteConnection) -> Result<()> {
     Ok(())
 }
 
-/// Makes `orders_effective` speak of this instant, on this connection.
-async fn set_clock(connection: &mut SqliteConnection, at: DateTime<Utc>) -> Result<()> {
-    sqlx::query("UPDATE temp.clock SET now = ?").bind(iso(&at)).execute(connection).await?;
-    Ok(())
+/// The beginning of a text after which `orders_effective` speaks of this instant, on the connection
+/// that runs it. More statements belong into the same text: to hand one to SQLite's thread, and to
+/// wait for it, takes about as long as the statement.
+fn text_at(at: DateTime<Utc>) -> QueryBuilder<Sqlite> {
+    let mut sql = QueryBuilder::new("UPDATE temp.clock SET now = ");
+    sql.push_bind(iso(&at)).push("; ");
+    sql
 }
 
 async fn connect(url: &str) -> Result<SqliteConnection> {
@@ -252,6 +235,8 @@ pub(super) async fn migrations(url: &str) -> Result<Vec<Migration>> {
 }
 
 impl Dialect for Sqlite {
+    const PLANS_ANEW: bool = true;
+
     fn push_orders(sql: &mut QueryBuilder<Self>, _at: DateTime<Utc>) {
         // The instant is that of the connection's clock.
         sql.push("orders_effective o");

@@ -4,7 +4,7 @@
 use async_trait::async_trait;
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
-use super::{SqliteStore, set_clock};
+use super::{SqliteStore, text_at};
 use crate::model::action::Action;
 use crate::model::audit::AuditEntry;
 use crate::model::selection::Selection;
@@ -25,17 +25,16 @@ impl Orders for SqliteStore {
 
     async fn change_orders(&self, change: &Change) -> Result<Changed> {
         let change = change.clone();
-        self.shared.run(move |connection| Box::pin(apply(connection, change))).await
+        self.writer.run(move |connection| Box::pin(apply(connection, change))).await
     }
 
     async fn preview(&self, selection: &Selection, action: &Action, limit: u32) -> Result<Preview> {
-        let mut connection = self.readers.acquire().await?;
-        set_clock(&mut connection, selection.now).await?;
-        let mut sql = QueryBuilder::<Sqlite>::new("WITH ");
+        let mut sql = text_at(selection.now);
+        sql.push("WITH ");
         push_chosen(&mut sql, selection);
         push_affected(&mut sql, selection, action);
         push_preview(&mut sql, limit);
-        preview(action, sql.build_query_as().fetch_all(&mut *connection).await?)
+        preview(action, sql.build_query_as().fetch_all(&self.readers).await?)
     }
 
     async fn plan(&self, selection: &Selection, action: &Action) -> Result<Vec<String>> {
@@ -49,15 +48,13 @@ impl Orders for SqliteStore {
     }
 }
 
-/// Each text has several statements, since to hand one to SQLite's thread and to wait for it takes
-/// about as long as the statement.
+/// Changes and audits what is selected.
 async fn apply(connection: &mut SqliteConnection, change: Change) -> Result<Changed> {
     let Change { selection, action, max_orders, sigkill_after, audit } = &change;
     let controller_id = selection.controller_id.as_str();
 
-    let mut sql = QueryBuilder::<Sqlite>::new("UPDATE temp.clock SET now = ");
-    Sqlite::push_instant(&mut sql, selection.now);
-    sql.push("; DELETE FROM temp.affected; INSERT INTO temp.affected WITH ");
+    let mut sql = text_at(selection.now);
+    sql.push("DELETE FROM temp.affected; INSERT INTO temp.affected WITH ");
     push_chosen(&mut sql, selection);
     push_affected(&mut sql, selection, action);
     sql.push(

@@ -20,13 +20,13 @@ impl Seals for SqliteStore {
         let upto = sqlx::query_scalar!("SELECT max(id) AS \"id: i64\" FROM audit_logs")
             .fetch_one(&mut *connection);
         let Some(upto) = upto.await? else { return Ok(0) };
-        let mut ledger = SqliteLedger { reader: &mut connection, writer: &self.shared };
+        let mut ledger = SqliteLedger { reader: &mut connection, writer: &self.writer };
         seals::seal(&mut ledger, upto, now).await
     }
 
     async fn verify(&self, report: Report<'_>) -> Result<Vec<Verified>> {
         let mut connection = self.readers.acquire().await?;
-        let mut ledger = SqliteLedger { reader: &mut connection, writer: &self.shared };
+        let mut ledger = SqliteLedger { reader: &mut connection, writer: &self.writer };
         seals::verify(&mut ledger, report).await
     }
 

@@ -24,7 +24,7 @@ impl Sessions for SqliteStore {
         expires: DateTime<Utc>,
     ) -> Result<()> {
         let (now, expires) = (iso(&now), iso(&expires));
-        let mut transaction = self.begin_writing().await?;
+        let mut transaction = self.writer.begin().await?;
         sqlx::query!("DELETE FROM sessions WHERE expires <= ?1", now)
             .execute(&mut *transaction)
             .await?;
@@ -83,7 +83,7 @@ impl Sessions for SqliteStore {
 
     async fn close_session(&self, token_hash: &str) -> Result<()> {
         sqlx::query!("DELETE FROM sessions WHERE token_hash = ?1", token_hash)
-            .execute(&self.writer)
+            .execute(&mut *self.writer.connection().await?)
             .await?;
         Ok(())
     }
@@ -93,7 +93,7 @@ impl SqliteStore {
     /// Lets a session end later. It holds already, so nobody who calls waits for it until a long
     /// change is through, and where it cannot be written the session ends when it would have.
     async fn prolong(&self, token_hash: String, expires: String) {
-        let writer = self.shared.clone();
+        let writer = self.writer.clone();
         let prolonging = async move {
             let work = writer.run(move |connection| {
                 Box::pin(async move {

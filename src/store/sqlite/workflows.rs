@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use sqlx::{QueryBuilder, Sqlite};
 
-use super::{SqliteStore, set_clock};
+use super::{SqliteStore, text_at};
 use crate::model::permission::Visible;
 use crate::store::sql::workflows::{push_order_counts, push_workflow_folders, push_workflows};
 use crate::store::workflows::order_counts;
@@ -30,11 +30,9 @@ impl Workflows for SqliteStore {
         now: DateTime<Utc>,
         until: Option<DateTime<Utc>>,
     ) -> Result<OrderCounts> {
-        let mut connection = self.readers.acquire().await?;
-        set_clock(&mut connection, now).await?;
-        let mut sql = QueryBuilder::<Sqlite>::new("");
+        let mut sql = text_at(now);
         push_order_counts(&mut sql, filter, now, until);
-        Ok(order_counts(sql.build_query_as().fetch_all(&mut *connection).await?))
+        Ok(order_counts(sql.build_query_as().fetch_all(&self.readers).await?))
     }
 
     async fn workflow_folders(

@@ -2,20 +2,24 @@
 //! with a wait for the disk; so what is waiting together is done in one transaction, each unit
 //! of work in a savepoint of its own, and nobody hears of success before it is committed.
 
+use std::collections::VecDeque;
+use std::fmt::{self, Debug, Formatter};
 use std::io::{self, ErrorKind};
+use std::mem;
 use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{Sqlite, SqliteConnection, SqlitePool};
-use sqlx::{Connection, Executor};
-use tokio::sync::{mpsc, oneshot};
+use sqlx::{Connection, Executor, Transaction};
+use tokio::sync::oneshot;
 use tracing::{Instrument, Span};
 
 use super::TIMEOUT;
-use crate::store::{Error, Result};
+use crate::store::{Error, PoolUse, Result, health};
 
 /// How many units of work may share a transaction: a limit to how long the first one waits for
 /// the others.
@@ -24,7 +28,22 @@ const BATCH: usize = 64;
 /// Whoever may write, one after the other.
 #[derive(Debug, Clone)]
 pub(super) struct Writer {
-    jobs: mpsc::UnboundedSender<Job>,
+    /// Of one connection.
+    pool: SqlitePool,
+    queue: Arc<Mutex<Queue>>,
+}
+
+/// What waits to be written.
+#[derive(Debug, Default)]
+struct Queue {
+    jobs: VecDeque<Job>,
+    /// Whether a task writes, which looks here again before it ends.
+    is_writing: bool,
+    /// The connection between two transactions: for the pool to have it back and to give it out
+    /// again costs as much as a statement.
+    kept: Option<PoolConnection<Sqlite>>,
+    /// How many want the connection for themselves, and wait for it at the pool.
+    asking: usize,
 }
 
 /// A unit of work that tells its result once it is known whether the transaction was committed.
@@ -41,36 +60,69 @@ struct Done {
     tell: Box<dyn FnOnce(Committed) + Send>,
 }
 
-impl std::fmt::Debug for Job {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl Debug for Job {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.write_str("Job")
     }
 }
 
 impl Writer {
-    /// A writer over a pool of one connection. It ends with its last clone.
-    pub(super) fn start(pool: SqlitePool) -> Self {
-        let (jobs, mut waiting) = mpsc::unbounded_channel();
-        tokio::spawn(async move {
-            let mut kept = None;
-            while let Some(first) = waiting.recv().await {
-                let mut batch: Vec<Job> = vec![first];
-                while batch.len() < BATCH
-                    && let Ok(job) = waiting.try_recv()
-                {
-                    batch.push(job);
+    /// A writer over a pool of one connection.
+    pub(super) fn over(pool: SqlitePool) -> Self {
+        Self { pool, queue: Arc::default() }
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The connection, for as long as it is wanted.
+    pub(super) async fn connection(&self) -> Result<PoolConnection<Sqlite>> {
+        let _asking = Asking::at(self);
+        Ok(self.pool.acquire().await?)
+    }
+
+    /// A transaction of its own: it holds the file's write lock from its beginning.
+    pub(super) async fn begin(&self) -> Result<Transaction<'static, Sqlite>> {
+        let _asking = Asking::at(self);
+        Ok(self.pool.begin_with("BEGIN IMMEDIATE").await?)
+    }
+
+    /// How the connection is used.
+    pub(super) fn pool_use(&self) -> PoolUse {
+        let kept = u32::from(self.queue().kept.is_some());
+        let PoolUse { name, used, idle, max } = health::pool_use("write", &self.pool);
+        PoolUse { name, used: used.saturating_sub(kept), idle: idle + kept, max }
+    }
+
+    /// Closes the connection, once whoever has it gives it back.
+    pub(super) async fn close(&self) {
+        let _asking = Asking::at(self);
+        self.pool.close().await;
+    }
+
+    /// Writes what waits, until nothing does.
+    async fn write(self) {
+        let ends = Ends(&self);
+        loop {
+            let (batch, kept) = {
+                let mut queue = self.queue();
+                if queue.jobs.is_empty() {
+                    queue.is_writing = false;
+                    return mem::forget(ends);
                 }
-                // A panic ends the batch and not the writer.
-                let written = AssertUnwindSafe(write(&pool, kept.take(), batch)).catch_unwind();
-                let connection = written.await.unwrap_or_else(|_| {
-                    tracing::error!("a transaction broke off");
-                    None
-                });
-                // To give it back and to take it again costs as much as a statement.
-                kept = connection.filter(|_| !waiting.is_empty());
-            }
-        });
-        Self { jobs }
+                let size = queue.jobs.len().min(BATCH);
+                (queue.jobs.drain(..size).collect(), queue.kept.take())
+            };
+            // A panic ends the batch and not the writer.
+            let written = AssertUnwindSafe(write(&self.pool, kept, batch)).catch_unwind().await;
+            let connection = written.unwrap_or_else(|_| {
+                tracing::error!("a transaction broke off");
+                None
+            });
+            let mut queue = self.queue();
+            queue.kept = connection.filter(|_| queue.asking == 0);
+        }
     }
 
     /// Does some work in a transaction, alone or with others, and gives its result once it is
@@ -104,11 +156,46 @@ impl Writer {
             Box::pin(work.instrument(span))
         }));
         let crashed = |_| Error::from(sqlx::Error::WorkerCrashed);
-        self.jobs.send(job).map_err(|_| Error::from(sqlx::Error::WorkerCrashed))?;
+        let is_writing = {
+            let mut queue = self.queue();
+            queue.jobs.push_back(job);
+            mem::replace(&mut queue.is_writing, true)
+        };
+        if !is_writing {
+            // By the thread of the caller, who need not be woken by another one then.
+            tokio::spawn(self.clone().write());
+        }
         if !has_begun(&mut begun, TIMEOUT).await {
             return Err(sqlx::Error::PoolTimedOut.into());
         }
         result.await.map_err(crashed)?
+    }
+}
+
+/// Somebody who wants the connection; it is kept from nobody.
+struct Asking<'w>(&'w Writer);
+
+impl<'w> Asking<'w> {
+    fn at(writer: &'w Writer) -> Self {
+        let mut queue = writer.queue();
+        queue.asking += 1;
+        queue.kept = None;
+        Self(writer)
+    }
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        self.0.queue().asking -= 1;
+    }
+}
+
+/// Lets another task write if this one is given up, as its runtime ends.
+struct Ends<'w>(&'w Writer);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.queue().is_writing = false;
     }
 }
 

@@ -20,9 +20,11 @@ fn all() -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_connection_is_free() {
+    // Two for changes, one for all else.
     const CONNECTIONS: usize = 3;
+    const CHANGES: usize = 2;
     let db = Database::create(Kind::Postgres).await;
-    let ids: Vec<String> = (0..CONNECTIONS + 3).map(|i| format!("order {i}")).collect();
+    let ids: Vec<String> = (0..CHANGES + 3).map(|i| format!("order {i}")).collect();
     db.insert(&ids.iter().map(|id| Order::new(id)).collect::<Vec<_>>()).await;
     let connections = CONNECTIONS.to_string();
     let mut served = Served::over(&db, &["--database-connections", &connections]);
@@ -35,16 +37,23 @@ async fn no_connection_is_free() {
         let told = cancel(&served, &token, &format!("call-{i}"), &ids[i..=i], None).await;
         (told, started.elapsed())
     };
-    let blocked = futures_util::future::join_all((0..CONNECTIONS).map(call));
-    let others = async {
+    let all = all();
+    let blocked = futures_util::future::join_all((0..CHANGES).map(call));
+    let waiting = async |expected: usize| {
         let waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'
                        AND datname = current_database()";
-        while db.count(waiting).await != CONNECTIONS as i64 {
+        while db.count(waiting).await != expected as i64 {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        let all = all();
+    };
+    let blocked_list = async {
+        waiting(CHANGES).await;
+        served.post(&token, "/orders", &all).await.ok()
+    };
+    let others = async {
+        waiting(CONNECTIONS).await;
         let (refused, list, login, ready) = tokio::join!(
-            futures_util::future::join_all((CONNECTIONS..ids.len()).map(call)),
+            futures_util::future::join_all((CHANGES..ids.len()).map(call)),
             served.post(&token, "/orders", &all),
             served.try_login("any"),
             served.page("/ready"),
@@ -56,7 +65,8 @@ async fn no_connection_is_free() {
         lock.execute("COMMIT").await;
         refused
     };
-    let (blocked, refused) = tokio::join!(blocked, others);
+    let (blocked, list, refused) = tokio::join!(blocked, blocked_list, others);
+    assert!(list["orders"].is_array(), "{list}");
     for (told, elapsed) in &refused {
         unavailable(&told.answer);
         assert!(*elapsed < PATIENCE, "{elapsed:?}");
@@ -64,7 +74,7 @@ async fn no_connection_is_free() {
     let mut told: Vec<_> = blocked.into_iter().chain(refused).map(|(told, _)| told).collect();
     told.push(works(&mut served, &db, &token, "afterwards").await);
     let outcomes = compare(&db, &told).await;
-    assert_eq!((outcomes.done, outcomes.refused), (CONNECTIONS + 1, 3));
+    assert_eq!((outcomes.done, outcomes.refused), (CHANGES + 1, 3));
     assert_eq!(served.page("/ready").await.status, 200);
 }
 
