@@ -59,7 +59,7 @@ impl Leases {
     ///
     /// # Errors
     ///
-    /// None is known.
+    /// Settings that do not fit together.
     pub(super) fn of(connections: u32, opener: PgPool) -> Result<Self, Error> {
         let pool = managed::Pool::builder(Manager(opener))
             .max_size(connections.try_into().unwrap_or(usize::MAX))
@@ -116,7 +116,7 @@ impl Leases {
 pub(super) struct Lease(Option<Object<Manager>>);
 
 impl Lease {
-    /// Does some work, and gives the connection back.
+    /// Gives the connection back after the work, unless it was lost with it.
     pub(super) async fn end(mut self, succeeded: bool) {
         let Some(connection) = self.0.as_mut() else { return };
         // That also ends a transaction that was left open.
