@@ -118,6 +118,10 @@ on_both! {
             (json!({"orderId": "\u{0}"}), "orderId"),
             (json!({"excludeWorkflows": ["/"]}), "excludeWorkflows[0]"),
             (json!({"orders": [{"workflowPath": "a/b"}]}), "orders[0].workflowPath"),
+            (
+                json!({"orders": [{"workflowPath": "/w"}], "folders": [{"folder": "a"}]}),
+                "folders[0].folder",
+            ),
             (json!({"limit": 0}), "limit"),
         ] {
             let message = app.post("/orders/history", &with_controller(fields.clone())).await.refused();

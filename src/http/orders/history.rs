@@ -18,7 +18,7 @@ use crate::model::arguments::Arguments;
 use crate::model::order::{EffectiveState, State};
 use crate::model::permission::VIEW_ORDERS;
 use crate::model::selection::{
-    Folder, Invalid, Reach, Selection, Selectors, Sight, Unfiltered, check_name,
+    Folder, Invalid, Reach, Selection, Selectors, Sight, Subject, Unfiltered, check_name,
     check_workflow_path,
 };
 use crate::model::texts;
@@ -263,12 +263,16 @@ async fn select(
         Fields::COMPLETED_DATES.resolve(from, to, zone, call.now).map_err(Invalid::from)?;
     let selectors = Selectors {
         controller_id: body.controller_id,
-        // As in JOC, the orders that are named come before folders.
-        folders: if orders.is_empty() { inner(body.folders) } else { Vec::new() },
+        folders: inner(body.folders),
         ..Selectors::default()
     };
     let mut selection = selectors.resolve(call.now, Unfiltered::Allow, Reach::InSight)?;
     selection.window = started;
+    let named = !orders.is_empty();
+    if named {
+        // As in JOC, the orders that are named come before folders.
+        selection.subject = Subject::Everything;
+    }
     let why = AuditLog::default();
     let visible = call.permit(service, VIEW_ORDERS, &selection.controller_id, &why).await?;
     selection.sight = vec![Sight { states: &[], visible }];
@@ -280,7 +284,6 @@ async fn select(
             .filter(|(word, _)| wanted.is_empty() || wanted.contains(word))
             .map(|(_, state)| state)
             .collect();
-    let named = !orders.is_empty();
     let unless_named = |pattern: Option<String>| pattern.filter(|_| !named);
     let filter = HistoryFilter {
         states,
