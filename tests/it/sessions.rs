@@ -3,6 +3,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use chrono::TimeDelta;
 use joc_orders::http::password;
@@ -234,6 +235,26 @@ on_both! {
         assert_eq!(statuses, [vec![401; 3], vec![429; 13]].concat());
         let audited = "SELECT count(*) FROM audit_logs WHERE outcome = 'DENIED' AND account = 'nobody'";
         assert!(app.db.count(audited).await >= 3);
+    }
+
+    async fn logins_come_between_changes_that_keep_coming(kind: Kind) {
+        let ids: Vec<String> = (0..5000).map(|i| format!("order {i}")).collect();
+        let app = App::with(kind, &ids.iter().map(|id| Order::new(id)).collect::<Vec<_>>()).await;
+        let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
+        let client = async |_| {
+            while !stop.load(Ordering::Relaxed) {
+                let id = ids.get(next.fetch_add(1, Ordering::Relaxed)).expect("the orders do not last");
+                assert_eq!(app.cancel(json!({"orderIds": [id]})).await.affected(), 1);
+            }
+        };
+        let logins = async {
+            for _ in 0..3 {
+                app.login(ROOT.0, ROOT.1).await;
+            }
+            stop.store(true, Ordering::Relaxed);
+        };
+        tokio::join!(futures_util::future::join_all((0..16).map(client)), logins);
+        assert!(next.into_inner() > 16);
     }
 
     async fn without_the_permission_nothing_happens_but_an_entry(kind: Kind) {
