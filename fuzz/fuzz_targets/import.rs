@@ -56,7 +56,7 @@ fuzz_target!(|file: &[u8]| {
         let lines = text.strip_prefix('\u{feff}').unwrap_or(text).split('\n');
         let lines: Vec<Line> = lines
             .filter(|line| !line.trim_ascii().is_empty())
-            .map(|line| serde_json::from_str(line).unwrap())
+            .map(|line| serde_json::from_str(line.trim_ascii_end()).unwrap())
             .collect();
         assert_eq!(items.len(), lines.len());
         for (item, line) in items.iter().zip(&lines) {
