@@ -2,11 +2,12 @@
 
 use std::borrow::Cow;
 
+use actix_web::HttpResponse;
 use chrono::{DateTime, Utc};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Serialize, Serializer};
 
-use crate::http::{Call, Service};
+use crate::http::{Call, Service, prometheus};
 use crate::model::texts;
 use crate::model::window::iso;
 
@@ -67,6 +68,20 @@ pub(super) struct Done {
 pub(super) struct WorkflowItem {
     pub path: String,
     pub version_id: String,
+}
+
+/// The answer to a call that has changed orders, whose numbers are in its header fields.
+pub(super) fn changed(
+    action: &'static str,
+    audit_log_id: i64,
+    affected: u64,
+    body: impl Serialize,
+) -> HttpResponse {
+    prometheus::affected(action, affected);
+    HttpResponse::Ok()
+        .insert_header(("X-Audit-Log-Id", audit_log_id.to_string()))
+        .insert_header(("X-Orders-Affected", affected.to_string()))
+        .json(body)
 }
 
 impl Service {

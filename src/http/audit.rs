@@ -119,6 +119,16 @@ impl Call {
         }
     }
 
+    /// As [`Call::permit`], for a call that only reads, which has no comment.
+    pub(super) async fn permit_reading(
+        &self,
+        service: &Service,
+        permission: Permission,
+        controller_id: &str,
+    ) -> Result<Visible, ApiError> {
+        self.permit(service, permission, controller_id, &AuditLog::default()).await
+    }
+
     /// Refuses a controller that is not known.
     pub(super) async fn check_controller(
         &self,

@@ -145,14 +145,16 @@ async fn extent(
     call: &Call,
     controller_id: Option<String>,
 ) -> Result<Extent, ApiError> {
-    let why = AuditLog::default();
     if let Some(controller_id) = controller_id {
-        let visible = call.permit(service, VIEW_AUDIT_LOG, &controller_id, &why).await?;
+        let visible = call.permit_reading(service, VIEW_AUDIT_LOG, &controller_id).await?;
         return Ok(Extent::only(controller_id, visible));
     }
     match call.principal.extent(VIEW_AUDIT_LOG) {
         Some(extent) => Ok(extent),
-        None => Err(call.deny(service, VIEW_AUDIT_LOG, NO_CONTROLLER, &why).await?),
+        None => {
+            let why = AuditLog::default();
+            Err(call.deny(service, VIEW_AUDIT_LOG, NO_CONTROLLER, &why).await?)
+        }
     }
 }
 

@@ -7,7 +7,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::http::answer::{Done, Instant};
-use crate::http::audit::AuditLog;
 use crate::http::error::ApiError;
 use crate::http::{Call, Service, body};
 use crate::model::permission::VIEW_CONTROLLER;
@@ -106,7 +105,7 @@ pub(super) async fn controllers(
     let body: ControllersBody = body::parse_optional(&call.body)?;
     let mut ids = granted(&service, &call).await?;
     if let Some(id) = body.controller_id.filter(|id| !id.is_empty()) {
-        call.permit(&service, VIEW_CONTROLLER, &id, &AuditLog::default()).await?;
+        call.permit_reading(&service, VIEW_CONTROLLER, &id).await?;
         ids = vec![id];
     }
     let controllers = ids.into_iter().map(|id| Controller {

@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::http::Service;
-use crate::http::audit::AuditLog;
 use crate::http::body::{self, Object, inner};
 use crate::http::error::ApiError;
 use crate::model::permission::{VIEW_WORKFLOWS, Visible};
@@ -96,8 +95,7 @@ pub(super) async fn tree(
         check_folder(&format!("folders[{i}].folder"), &folder.folder)?;
     }
     let controller_id = &body.controller_id;
-    let visible =
-        call.permit(&service, VIEW_WORKFLOWS, controller_id, &AuditLog::default()).await?;
+    let visible = call.permit_reading(&service, VIEW_WORKFLOWS, controller_id).await?;
 
     let mut known = Vec::new();
     if types.is_empty() || types.iter().any(|of_type| of_type == "WORKFLOW") {

@@ -7,7 +7,6 @@ use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 
 use crate::http::answer::Instant;
-use crate::http::audit::AuditLog;
 use crate::http::body::{self, Limit, Object, Whole, check_limit, inner};
 use crate::http::error::ApiError;
 use crate::http::summary::Summary;
@@ -276,8 +275,7 @@ async fn permit(
     named: Vec<WorkflowId>,
     folders: Vec<Folder>,
 ) -> Result<WorkflowFilter, ApiError> {
-    let visible: Visible =
-        call.permit(service, VIEW_WORKFLOWS, &controller_id, &AuditLog::default()).await?;
+    let visible: Visible = call.permit_reading(service, VIEW_WORKFLOWS, &controller_id).await?;
     Ok(WorkflowFilter { controller_id, named, folders, visible })
 }
 

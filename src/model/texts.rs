@@ -12,6 +12,8 @@ use crate::model::window;
 
 /// What every name, path, id and version consists of.
 const NAME: &str = r"^[^\x00-\x1f\x7f]+$";
+/// As [`NAME`], or empty.
+const OPTIONAL_NAME: &str = r"^[^\x00-\x1f\x7f]*$";
 
 macro_rules! texts {
     ($($(#[$doc:meta])* $name:ident = $schema:tt;)*) => {$(
@@ -72,14 +74,14 @@ texts! {
         "description": "Any name, without control characters; empty is none",
         "type": "string",
         "maxLength": MAX_NAME,
-        "pattern": r"^[^\x00-\x1f\x7f]*$",
+        "pattern": OPTIONAL_NAME,
     };
     /// A text that filters, by JOC's wildcards.
     Wildcards = {
         "description": "A text in which `*` is any text and `?` any character; empty is none",
         "type": "string",
         "maxLength": MAX_NAME,
-        "pattern": r"^[^\x00-\x1f\x7f]*$",
+        "pattern": OPTIONAL_NAME,
         "examples": ["*eod*"],
     };
     /// A workflow's path or its name.

@@ -1,11 +1,8 @@
 //! Whether orders and their audit trail agree, for both databases.
 
-use std::future::Future;
-
 use futures_util::stream::{self, BoxStream, StreamExt};
 use sqlx::database::HasStatementCache;
-use sqlx::pool::PoolConnection;
-use sqlx::{Executor, FromRow, IntoArguments, QueryBuilder};
+use sqlx::{Executor, FromRow, IntoArguments, Pool, QueryBuilder};
 
 use super::Result;
 use super::rows::{self, Gate};
@@ -30,21 +27,20 @@ pub(super) struct Broken {
 }
 
 /// The findings of one rule after the other.
-pub(super) fn check<DB, C>(
+pub(super) fn check<DB>(
     strict: bool,
     gate: Gate,
-    connection: impl Fn() -> C + Send + 'static,
+    pool: Pool<DB>,
 ) -> BoxStream<'static, Result<Finding>>
 where
     DB: Dialect + HasStatementCache,
     DB::Arguments: IntoArguments<DB>,
     for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
     Broken: for<'r> FromRow<'r, DB::Row>,
-    C: Future<Output = Result<PoolConnection<DB>>> + Send + 'static,
 {
     let rules = RULES.iter().filter(move |rule| strict || !rule.strict);
     let broken = stream::iter(rules).flat_map(move |rule| {
-        rows::stream::<DB, Broken>(gate.clone(), connection(), QueryBuilder::new(rule.sql))
+        rows::stream(gate.clone(), pool.clone(), QueryBuilder::new(rule.sql))
     });
     let finding = |Broken { controller_id, audit_log_id, order_id, problem }| Finding {
         controller_id,

@@ -1,14 +1,12 @@
 //! Long results: rows come as a stream, so that neither the database's answer nor the client's
 //! pace makes the service hold them all.
 
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{self, BoxStream, StreamExt};
 use sqlx::database::HasStatementCache;
-use sqlx::pool::PoolConnection;
-use sqlx::{Executor, FromRow, IntoArguments, QueryBuilder};
+use sqlx::{Executor, FromRow, IntoArguments, Pool, QueryBuilder};
 use tokio::sync::mpsc::{self, Sender};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::Instrument;
@@ -53,11 +51,11 @@ enum Message<T> {
     End,
 }
 
-/// The rows of a query on a connection, which a task of its own holds until the last row is
-/// read or the stream is dropped.
+/// The rows of a query on a connection of the pool, which a task of its own holds until the last
+/// row is read or the stream is dropped.
 pub(super) fn stream<DB, T>(
     gate: Gate,
-    connection: impl Future<Output = Result<PoolConnection<DB>>> + Send + 'static,
+    pool: Pool<DB>,
     sql: QueryBuilder<DB>,
 ) -> BoxStream<'static, Result<T>>
 where
@@ -69,7 +67,7 @@ where
     let (sender, receiver) = mpsc::channel(QUEUED);
     let sending = async move {
         // Nobody is left to hear of a reader that has gone.
-        let _gone = match send(gate, connection, sql, &sender).await {
+        let _gone = match send(gate, pool, sql, &sender).await {
             Ok(()) => sender.send(Ok(Message::End)).await,
             Err(error) => sender.send(Err(error)).await,
         };
@@ -95,7 +93,7 @@ where
 /// Reads every row, or as many as there is a reader for.
 async fn send<DB, T>(
     gate: Gate,
-    connection: impl Future<Output = Result<PoolConnection<DB>>>,
+    pool: Pool<DB>,
     mut sql: QueryBuilder<DB>,
     sender: &Sender<Result<Message<T>>>,
 ) -> Result<()>
@@ -107,7 +105,7 @@ where
 {
     // Dropped after the connection.
     let _permit = gate.enter().await?;
-    let mut connection = connection.await?;
+    let mut connection = pool.acquire().await?;
     let outcome = {
         // One plan does not fit all: PostgreSQL makes one for these very parameters. SQLite does so
         // for a statement that is kept, too.

@@ -12,7 +12,7 @@ use crate::http::answer::WorkflowItem;
 use crate::http::audit::AuditLog;
 use crate::http::body::{self, Object, Whole, given};
 use crate::http::error::ApiError;
-use crate::http::{Call, Service, limits, prometheus};
+use crate::http::{Call, Service, answer, limits};
 use crate::model::arguments::{Arguments, Position, check_arguments, check_position};
 use crate::model::order_name::{check_order_name, order_name_of};
 use crate::model::permission::CREATE_ORDERS;
@@ -121,13 +121,10 @@ pub(in crate::http) async fn add(
     let addition = addition(&service, &call).await?;
     limits::no_way_back(&request);
     let added = service.store.add_orders(&addition).await?;
-    let affected = added.order_ids.len();
-    prometheus::affected("add", affected as u64);
-    tracing::info!(audit_log_id = added.audit_log_id, affected, "orders added");
-    Ok(HttpResponse::Ok()
-        .insert_header(("X-Audit-Log-Id", added.audit_log_id.to_string()))
-        .insert_header(("X-Orders-Affected", affected.to_string()))
-        .json(service.delivered(Added { order_ids: added.order_ids })))
+    let (audit_log_id, affected) = (added.audit_log_id, added.order_ids.len() as u64);
+    tracing::info!(audit_log_id, affected, "orders added");
+    let body = service.delivered(Added { order_ids: added.order_ids });
+    Ok(answer::changed("add", audit_log_id, affected, body))
 }
 
 /// `POST /orders/add/preview`: what [`add`] would add. Ids are made only when it does.

@@ -8,17 +8,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::http::answer::Instant;
-use crate::http::audit::AuditLog;
 use crate::http::body::{self, Limit, Object, Whole, check_limit, given, inner};
 use crate::http::error::ApiError;
 use crate::http::orders::item::{StateItem, position_string, stored_json};
-use crate::http::orders::list::{LISTED, unknown_order};
+use crate::http::orders::list::{LISTED, limit_to_visible, unknown_order};
 use crate::http::{Call, Service, stream};
 use crate::model::arguments::Arguments;
 use crate::model::order::{EffectiveState, State};
-use crate::model::permission::VIEW_ORDERS;
 use crate::model::selection::{
-    Folder, Invalid, Reach, Selection, Selectors, Sight, Subject, Unfiltered, check_name,
+    Folder, Invalid, Reach, Selection, Selectors, Subject, Unfiltered, check_name,
     check_workflow_path,
 };
 use crate::model::texts;
@@ -273,9 +271,7 @@ async fn select(
         // As in JOC, the orders that are named come before folders.
         selection.subject = Subject::Everything;
     }
-    let why = AuditLog::default();
-    let visible = call.permit(service, VIEW_ORDERS, &selection.controller_id, &why).await?;
-    selection.sight = vec![Sight { states: &[], visible }];
+    limit_to_visible(service, call, &mut selection).await?;
 
     let wanted = body.history_states.unwrap_or_default();
     let states =

@@ -8,7 +8,6 @@ use futures_util::{StreamExt, TryStreamExt, future};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::http::audit::AuditLog;
 use crate::http::body::{self, Limit, Object, Whole, check_limit, inner};
 use crate::http::error::ApiError;
 use crate::http::orders::item::Items;
@@ -209,10 +208,19 @@ async fn select(service: &Service, call: &Call, body: FilterOrders) -> Result<Se
     if !by_id && !selection.states.iter().any(|state| state.is_terminal()) {
         selection.reach = Reach::Living;
     }
-    let why = AuditLog::default();
-    let visible = call.permit(service, VIEW_ORDERS, &selection.controller_id, &why).await?;
-    selection.sight = vec![Sight { states: &[], visible }];
+    limit_to_visible(service, call, &mut selection).await?;
     Ok(selection)
+}
+
+/// Checks the permission to see orders, and leaves of the selection what the account can see.
+pub(super) async fn limit_to_visible(
+    service: &Service,
+    call: &Call,
+    selection: &mut Selection,
+) -> Result<(), ApiError> {
+    let visible = call.permit_reading(service, VIEW_ORDERS, &selection.controller_id).await?;
+    selection.sight = vec![Sight { states: &[], visible }];
+    Ok(())
 }
 
 pub(super) fn unknown_order(order_id: &str) -> ApiError {

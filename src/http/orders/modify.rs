@@ -9,12 +9,12 @@ use schemars::{JsonSchema, Schema};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::http::answer::Done;
+use crate::http::answer::{self, Done};
 use crate::http::audit::AuditLog;
 use crate::http::body::{self, Object, Whole, inner};
 use crate::http::error::ApiError;
 use crate::http::openapi::Schemas;
-use crate::http::{Call, Service, limits, prometheus};
+use crate::http::{Call, Service, limits};
 use crate::model::action::Action;
 use crate::model::arguments::{Arguments, Position, check_arguments, check_position};
 use crate::model::order::EffectiveState;
@@ -328,12 +328,10 @@ async fn change(
     limits::no_way_back(&request);
     match service.store.change_orders(&change).await? {
         Changed::Done { audit_log_id, affected } => {
-            prometheus::affected(kind.path.trim_start_matches("/orders/"), affected);
             tracing::info!(audit_log_id, affected, request = call.name, "orders changed");
-            Ok(HttpResponse::Ok()
-                .insert_header(("X-Audit-Log-Id", audit_log_id.to_string()))
-                .insert_header(("X-Orders-Affected", affected.to_string()))
-                .json(service.dated(&call, Done { ok: true })))
+            let action = kind.path.trim_start_matches("/orders/");
+            let body = service.dated(&call, Done { ok: true });
+            Ok(answer::changed(action, audit_log_id, affected, body))
         }
         Changed::NoOrders => Err(ApiError::BadRequest(change.action.nothing_found().into())),
         Changed::TooMany { affected } => {

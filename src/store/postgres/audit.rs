@@ -69,12 +69,12 @@ impl Audit for PgStore {
     ) -> BoxStream<'static, Result<Entry>> {
         let mut sql = QueryBuilder::new("");
         push_entries(&mut sql, filter, limit);
-        rows::stream(self.gate.clone(), self.connection(), sql)
+        rows::stream(self.gate.clone(), self.pool.clone(), sql)
     }
 
     fn details(&self, audit_log_id: i64, extent: &Extent) -> BoxStream<'static, Result<Detail>> {
         let mut sql = QueryBuilder::new("");
         push_details(&mut sql, audit_log_id, extent);
-        rows::stream(self.gate.clone(), self.connection(), sql)
+        rows::stream(self.gate.clone(), self.pool.clone(), sql)
     }
 }

@@ -19,7 +19,7 @@ impl Lists for PgStore {
     ) -> BoxStream<'static, Result<ListedOrder>> {
         let mut sql = QueryBuilder::<Postgres>::new("");
         push_list(&mut sql, selection, limit);
-        rows::stream(self.gate.clone(), self.connection(), sql)
+        rows::stream(self.gate.clone(), self.pool.clone(), sql)
     }
 
     async fn snapshot(&self, selection: &Selection) -> Result<Vec<(String, u64)>> {
@@ -36,6 +36,6 @@ impl Lists for PgStore {
     ) -> BoxStream<'static, Result<PastOrder>> {
         let mut sql = QueryBuilder::<Postgres>::new("");
         push_history(&mut sql, selection, filter, limit);
-        rows::stream(self.gate.clone(), self.connection(), sql)
+        rows::stream(self.gate.clone(), self.pool.clone(), sql)
     }
 }

@@ -8,7 +8,6 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use futures_util::stream::BoxStream;
 use sqlx::migrate::Migrator;
-use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions, Postgres};
 use sqlx::{Connection, QueryBuilder};
 
@@ -80,21 +79,11 @@ impl PgStore {
         let changes = Leases::of(changes, opener)?;
         Ok(Self { pool, changes, sealer, gate: Gate::new(others, ACQUIRE_TIMEOUT) })
     }
-
-    /// A connection for a task of its own.
-    fn connection(&self) -> impl Future<Output = Result<PoolConnection<Postgres>>> + use<> {
-        let pool = self.pool.clone();
-        async move { Ok(pool.acquire().await?) }
-    }
 }
 
 impl Checks for PgStore {
     fn check(&self, strict: bool) -> BoxStream<'static, Result<Finding>> {
-        let pool = self.pool.clone();
-        check::check::<Postgres, _>(strict, self.gate.clone(), move || {
-            let pool = pool.clone();
-            async move { Ok(pool.acquire().await?) }
-        })
+        check::check(strict, self.gate.clone(), self.pool.clone())
     }
 }
 

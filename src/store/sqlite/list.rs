@@ -18,7 +18,7 @@ impl Lists for SqliteStore {
     ) -> BoxStream<'static, Result<ListedOrder>> {
         let mut sql = text_at(selection.now);
         push_list(&mut sql, selection, limit);
-        rows::stream(self.gate.clone(), self.reader(), sql)
+        rows::stream(self.gate.clone(), self.readers.clone(), sql)
     }
 
     async fn snapshot(&self, selection: &Selection) -> Result<Vec<(String, u64)>> {
@@ -35,6 +35,6 @@ impl Lists for SqliteStore {
     ) -> BoxStream<'static, Result<PastOrder>> {
         let mut sql = text_at(selection.now);
         push_history(&mut sql, selection, filter, limit);
-        rows::stream(self.gate.clone(), self.reader(), sql)
+        rows::stream(self.gate.clone(), self.readers.clone(), sql)
     }
 }

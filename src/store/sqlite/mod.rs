@@ -1,7 +1,6 @@
 //! The store over an SQLite file: one connection that writes, several that read, and its
 //! dialect.
 
-use std::future::Future;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -9,7 +8,6 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use futures_util::stream::BoxStream;
 use sqlx::migrate::Migrator;
-use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{
     Sqlite, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool,
     SqlitePoolOptions,
@@ -78,21 +76,11 @@ impl SqliteStore {
         let gate = Gate::new(connections, TIMEOUT);
         Ok(Self { writer: Writer::over(writer), readers, sealer, gate })
     }
-
-    /// A connection for a task of its own that reads.
-    fn reader(&self) -> impl Future<Output = Result<PoolConnection<Sqlite>>> + use<> {
-        let readers = self.readers.clone();
-        async move { Ok(readers.acquire().await?) }
-    }
 }
 
 impl Checks for SqliteStore {
     fn check(&self, strict: bool) -> BoxStream<'static, Result<Finding>> {
-        let readers = self.readers.clone();
-        check::check::<Sqlite, _>(strict, self.gate.clone(), move || {
-            let readers = readers.clone();
-            async move { Ok(readers.acquire().await?) }
-        })
+        check::check(strict, self.gate.clone(), self.readers.clone())
     }
 }
 
