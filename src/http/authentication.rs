@@ -16,6 +16,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::config::Settings;
 use crate::http::error::{ApiError, Reason, Refusal};
+use crate::http::prometheus::LoginOutcome;
 use crate::http::session::{self, ACCESS_TOKEN};
 use crate::http::{Service, body, call_name, client_address, password, prometheus, request_id};
 use crate::model::audit::{AuditEntry, Category, NO_CONTROLLER, Outcome};
@@ -126,13 +127,13 @@ pub(super) async fn login(
         ApiError::Refused(Refusal { reason, account, caller, message: message.into() })
     };
     let Some((account, password)) = credentials(&request) else {
-        prometheus::login("refused");
+        prometheus::login(LoginOutcome::Refused);
         let message = "Access denied: expected 'Authorization: Basic …'";
         return Err(refuse(Reason::Credentials, None, message));
     };
     let address = request.peer_addr().map(|address| address.ip());
     let Some(turn) = service.throttle.turn(&account, address).await else {
-        prometheus::login("throttled");
+        prometheus::login(LoginOutcome::Throttled);
         let reason = Reason::Throttled(FAILURES_COUNT_FOR);
         return Err(refuse(reason, Some(&account), "Too many failed logins, please wait a minute"));
     };
@@ -142,7 +143,7 @@ pub(super) async fn login(
     let now = service.clock.now();
     if !verified.await.map_err(|error| ApiError::Internal(error.into()))? {
         turn.failed();
-        prometheus::login("refused");
+        prometheus::login(LoginOutcome::Refused);
         let entry = AuditEntry {
             controller_id: NO_CONTROLLER.into(),
             account: account.clone(),
@@ -167,7 +168,7 @@ pub(super) async fn login(
         service.store.touch_session(&session::hash(&token), now, now + timeout).await?.ok_or_else(
             || refuse(Reason::Credentials, Some(&account), "Wrong account or password"),
         )?;
-    prometheus::login("accepted");
+    prometheus::login(LoginOutcome::Accepted);
     let timeout = timeout.num_milliseconds();
     let login = Login {
         session: Session::of(&account, caller, principal.roles.join(","), true),

@@ -14,6 +14,7 @@ use crate::config::Settings;
 use crate::http::drain::{Drain, Running};
 use crate::http::error::ApiError;
 use crate::http::frame::RequestId;
+use crate::http::openapi::Schemas;
 use crate::model::permission::Principal;
 use crate::store::Store;
 
@@ -129,7 +130,7 @@ pub fn serve(
     service: Service,
     tls: Option<rustls::ServerConfig>,
 ) -> std::io::Result<Running> {
-    prometheus::start();
+    prometheus::start(&calls::all(&mut Schemas::new()));
     let settings = service.settings.clone();
     let drain = service.drain.clone();
     let service = Data::new(service);

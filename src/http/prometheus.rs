@@ -6,11 +6,13 @@ use std::time::Duration;
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use metrics::{
-    Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+    SharedString, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge,
+    histogram,
 };
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 use crate::http::Service;
+use crate::http::openapi::Endpoint;
 use crate::store::RETRIES;
 
 /// How often samples are put together that nobody has come to read.
@@ -43,20 +45,53 @@ static RECORDER: LazyLock<Option<PrometheusHandle>> = LazyLock::new(|| {
     describe_gauge!(CONNECTIONS, "Connections to the database, by pool and state.");
     describe_gauge!(MAX_CONNECTIONS, "How many connections a pool may have.");
     describe_counter!(RETRIES, "Transactions tried again since another was in the way.");
-    counter!(RETRIES).absolute(0);
     Some(recorder)
 });
 
-/// Starts to count.
-pub(super) fn start() {
-    if let Some(recorder) = &*RECORDER {
-        tokio::spawn(async {
-            loop {
-                tokio::time::sleep(UPKEEP).await;
-                recorder.run_upkeep();
-            }
-        });
+/// How a login ended.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum LoginOutcome {
+    Accepted,
+    Refused,
+    Throttled,
+}
+
+impl LoginOutcome {
+    const ALL: [Self; 3] = [Self::Accepted, Self::Refused, Self::Throttled];
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Refused => "refused",
+            Self::Throttled => "throttled",
+        }
     }
+}
+
+/// Starts to count. Every counter that these calls can come to is there at once with 0: a rate
+/// does not see the event that a counter begins with.
+pub(super) fn start(calls: &[Endpoint]) {
+    let Some(recorder) = &*RECORDER else { return };
+    let requests = |route: &str, status: &str| {
+        counter!(REQUESTS, "route" => route.to_owned(), "status" => status.to_owned()).increment(0);
+    };
+    for call in calls {
+        call.statuses().for_each(|status| requests(&call.path, status));
+        if let Some(action) = call.action() {
+            affected(action.to_owned(), 0);
+        }
+    }
+    requests(NO_ROUTE, "404");
+    for outcome in LoginOutcome::ALL {
+        counter!(LOGINS, "outcome" => outcome.label()).increment(0);
+    }
+    counter!(RETRIES).increment(0);
+    tokio::spawn(async {
+        loop {
+            tokio::time::sleep(UPKEEP).await;
+            recorder.run_upkeep();
+        }
+    });
 }
 
 /// Counts an answer to a request by the pattern of its route.
@@ -67,13 +102,13 @@ pub(super) fn answered(route: Option<&str>, status: u16, elapsed: Duration) {
 }
 
 /// Counts orders that an action has affected.
-pub(super) fn affected(action: &'static str, orders: u64) {
-    counter!(AFFECTED, "action" => action).increment(orders);
+pub(super) fn affected(action: impl Into<SharedString>, orders: u64) {
+    counter!(AFFECTED, "action" => action.into()).increment(orders);
 }
 
 /// Counts a login.
-pub(super) fn login(outcome: &'static str) {
-    counter!(LOGINS, "outcome" => outcome).increment(1);
+pub(super) fn login(outcome: LoginOutcome) {
+    counter!(LOGINS, "outcome" => outcome.label()).increment(1);
 }
 
 /// `GET /metrics`

@@ -17,6 +17,11 @@ pub(in crate::http) struct Endpoint {
     pub operation: Value,
 }
 
+/// What a call below the base does to orders, by its path.
+pub(in crate::http) fn action(path: &str) -> Option<&str> {
+    path.strip_prefix("/orders/")
+}
+
 impl Endpoint {
     fn new(method: &'static str, path: String, route: Route, summary: &str) -> Self {
         let id: Vec<&str> = path.trim_start_matches(BASE).split(['/', '.']).collect();
@@ -58,6 +63,17 @@ impl Endpoint {
         let mut document = Self::new("get", path.into(), route, summary);
         document.operation["tags"] = json!([tag]);
         document.security(json!([])).parameter("RequestId")
+    }
+
+    /// The statuses that its description has.
+    pub(in crate::http) fn statuses(&self) -> impl Iterator<Item = &str> {
+        self.operation["responses"].as_object().into_iter().flat_map(Map::keys).map(String::as_str)
+    }
+
+    /// What it does to orders, as metrics name it, if it changes any.
+    pub(in crate::http) fn action(&self) -> Option<&str> {
+        let changes = self.operation.pointer("/responses/200/headers/X-Orders-Affected").is_some();
+        action(self.path.strip_prefix(BASE)?).filter(|_| changes)
     }
 
     /// More than the summary says.

@@ -15,7 +15,7 @@ mod endpoint;
 pub(super) mod page;
 mod schemas;
 
-pub(super) use self::endpoint::Endpoint;
+pub(super) use self::endpoint::{Endpoint, action};
 use self::endpoint::response;
 pub(super) use self::schemas::{Schemas, add_property};
 

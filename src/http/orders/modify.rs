@@ -13,7 +13,7 @@ use crate::http::answer::{self, Done};
 use crate::http::audit::AuditLog;
 use crate::http::body::{self, Object, Whole, inner};
 use crate::http::error::ApiError;
-use crate::http::openapi::Schemas;
+use crate::http::openapi::{self, Schemas};
 use crate::http::{Call, Service, limits};
 use crate::model::action::Action;
 use crate::model::arguments::{Arguments, Position, check_arguments, check_position};
@@ -329,7 +329,7 @@ async fn change(
     match service.store.change_orders(&change).await? {
         Changed::Done { audit_log_id, affected } => {
             tracing::info!(audit_log_id, affected, request = call.name, "orders changed");
-            let action = kind.path.trim_start_matches("/orders/");
+            let action = openapi::action(kind.path).unwrap_or(kind.path);
             let body = service.dated(&call, Done { ok: true });
             Ok(answer::changed(action, audit_log_id, affected, body))
         }
