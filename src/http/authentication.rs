@@ -18,7 +18,7 @@ use crate::config::Settings;
 use crate::http::error::{ApiError, Reason, Refusal};
 use crate::http::prometheus::LoginOutcome;
 use crate::http::session::{self, ACCESS_TOKEN};
-use crate::http::{Service, body, call_name, client_address, password, prometheus, request_id};
+use crate::http::{Service, body, call_name, client_address, client_ip, password, prometheus, request_id};
 use crate::model::audit::{AuditEntry, Category, NO_CONTROLLER, Outcome};
 use crate::model::selection::check_name;
 
@@ -131,7 +131,7 @@ pub(super) async fn login(
         let message = "Access denied: expected 'Authorization: Basic …'";
         return Err(refuse(Reason::Credentials, None, message));
     };
-    let address = request.peer_addr().map(|address| address.ip());
+    let address = client_ip(&request);
     let Some(turn) = service.throttle.turn(&account, address).await else {
         prometheus::login(LoginOutcome::Throttled);
         let reason = Reason::Throttled(FAILURES_COUNT_FOR);

@@ -1,6 +1,6 @@
 //! The actix App: its routes, and what every call has in common.
 
-use std::net::TcpListener;
+use std::net::{IpAddr, TcpListener};
 use std::sync::Arc;
 
 use actix_web::middleware::{NormalizePath, from_fn};
@@ -116,8 +116,13 @@ fn request_id(request: &HttpRequest) -> String {
     request.extensions().get::<RequestId>().map_or_else(String::new, |id| id.0.clone())
 }
 
+/// Where a request comes from. A socket that listens on `[::]` sees IPv4 clients as IPv6 ones.
+fn client_ip(request: &HttpRequest) -> Option<IpAddr> {
+    request.peer_addr().map(|address| address.ip().to_canonical())
+}
+
 fn client_address(request: &HttpRequest) -> Option<String> {
-    request.peer_addr().map(|address| address.ip().to_string())
+    client_ip(request).map(|address| address.to_string())
 }
 
 /// Starts to serve on a listening socket, by TLS if there is a configuration for it.
