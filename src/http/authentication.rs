@@ -18,12 +18,19 @@ use crate::config::Settings;
 use crate::http::error::{ApiError, Reason, Refusal};
 use crate::http::prometheus::LoginOutcome;
 use crate::http::session::{self, ACCESS_TOKEN};
-use crate::http::{Service, body, call_name, client_address, client_ip, password, prometheus, request_id};
+use crate::http::{
+    Service, body, call_name, client_address, client_ip, password, prometheus, request_id,
+};
 use crate::model::audit::{AuditEntry, Category, NO_CONTROLLER, Outcome};
 use crate::model::selection::check_name;
+use crate::model::window::displayable;
 
 /// How long a failed login counts.
 const FAILURES_COUNT_FOR: Duration = Duration::from_secs(60);
+/// What the audit trail names where a failed login shows no account.
+const NO_ACCOUNT: &str = "?";
+const EXPECTED: &str = "Access denied: expected 'Authorization: Basic …'";
+const WRONG: &str = "Wrong account or password";
 /// How many accounts and addresses with failed logins are remembered.
 const CAPACITY: u64 = 100_000;
 
@@ -39,7 +46,7 @@ pub(super) struct Throttle {
 
 /// The turn of one attempt.
 struct Turn {
-    by_account: OwnedMutexGuard<u32>,
+    by_account: Option<OwnedMutexGuard<u32>>,
     by_address: OwnedMutexGuard<u32>,
 }
 
@@ -56,24 +63,49 @@ impl Throttle {
         }
     }
 
-    /// Waits for the attempt's turn; `None` if too many have failed.
-    async fn turn(&self, account: &str, address: Option<IpAddr>) -> Option<Turn> {
+    /// Waits for the attempt's turn; `None` if too many have failed. An attempt that names no
+    /// account counts for its address alone.
+    async fn turn(&self, account: Option<&str>, address: Option<IpAddr>) -> Option<Turn> {
         let by_address = self.by_address.get_with(address, Arc::default).lock_owned().await;
-        let by_account = self.by_account.get_with(account.into(), Arc::default).lock_owned().await;
-        (*by_address < self.max_by_address && *by_account < self.max_by_account)
-            .then_some(Turn { by_account, by_address })
+        let by_account = match account {
+            Some(name) => {
+                Some(self.by_account.get_with(name.into(), Arc::default).lock_owned().await)
+            }
+            None => None,
+        };
+        let of_account = by_account.as_deref().is_none_or(|count| *count < self.max_by_account);
+        (*by_address < self.max_by_address && of_account).then_some(Turn { by_account, by_address })
     }
 }
 
 impl Turn {
     fn succeeded(mut self) {
-        *self.by_account = 0;
+        if let Some(count) = self.by_account.as_deref_mut() {
+            *count = 0;
+        }
     }
 
     fn failed(mut self) {
-        *self.by_account += 1;
+        if let Some(count) = self.by_account.as_deref_mut() {
+            *count += 1;
+        }
         *self.by_address += 1;
     }
+}
+
+/// What a request brings to log in with.
+#[derive(Debug, PartialEq, Eq)]
+enum Credentials {
+    /// No `Authorization`.
+    Missing,
+    /// An `Authorization` that is not `Basic` or cannot be read; the account as far as it can.
+    Malformed {
+        account: Option<String>,
+    },
+    Basic {
+        account: String,
+        password: String,
+    },
 }
 
 /// A session that has begun.
@@ -126,27 +158,30 @@ pub(super) async fn login(
         let (account, caller) = (account.map(Into::into), caller.clone());
         ApiError::Refused(Refusal { reason, account, caller, message: message.into() })
     };
-    let Some((account, password)) = credentials(&request) else {
-        prometheus::login(LoginOutcome::Refused);
-        let message = "Access denied: expected 'Authorization: Basic …'";
-        return Err(refuse(Reason::Credentials, None, message));
+    let (account, password, problem) = match Credentials::of(&request) {
+        // Many clients ask without first, to be challenged: that is no attempt.
+        Credentials::Missing => return Err(refuse(Reason::Credentials, None, EXPECTED)),
+        Credentials::Malformed { account } => (account, None, EXPECTED),
+        Credentials::Basic { account, password } => (Some(account), Some(password), WRONG),
     };
-    let address = client_ip(&request);
-    let Some(turn) = service.throttle.turn(&account, address).await else {
+    let Some(turn) = service.throttle.turn(account.as_deref(), client_ip(&request)).await else {
         prometheus::login(LoginOutcome::Throttled);
         let reason = Reason::Throttled(FAILURES_COUNT_FOR);
-        return Err(refuse(reason, Some(&account), "Too many failed logins, please wait a minute"));
+        let message = "Too many failed logins, please wait a minute";
+        return Err(refuse(reason, account.as_deref(), message));
     };
 
-    let hash = service.store.password_hash(&account).await?;
-    let verified = actix_web::web::block(move || password::verify(&password, hash.as_deref()));
+    let verified = match (&account, password) {
+        (Some(account), Some(password)) => verify(&service, account, password).await?,
+        _ => false,
+    };
     let now = service.clock.now();
-    if !verified.await.map_err(|error| ApiError::Internal(error.into()))? {
+    let (Some(account), true) = (&account, verified) else {
         turn.failed();
         prometheus::login(LoginOutcome::Refused);
         let entry = AuditEntry {
             controller_id: NO_CONTROLLER.into(),
-            account: account.clone(),
+            account: account.clone().unwrap_or_else(|| NO_ACCOUNT.into()),
             request: call_name(&request),
             parameters: "{}".into(),
             category: Category::Identity,
@@ -158,20 +193,21 @@ pub(super) async fn login(
             created: now,
         };
         service.store.record(&entry, Outcome::Denied).await?;
-        tracing::warn!(account, "login refused");
-        return Err(refuse(Reason::Credentials, Some(&account), "Wrong account or password"));
-    }
+        tracing::warn!(account = entry.account, "login refused");
+        return Err(refuse(Reason::Credentials, account.as_deref(), problem));
+    };
     turn.succeeded();
-    let token = service.sessions.open(&*service.store, &account, now).await?;
+    let token = service.sessions.open(&*service.store, account, now).await?;
     let timeout = service.settings.session_timeout();
-    let principal =
-        service.store.touch_session(&session::hash(&token), now, now + timeout).await?.ok_or_else(
-            || refuse(Reason::Credentials, Some(&account), "Wrong account or password"),
-        )?;
+    let principal = service
+        .store
+        .touch_session(&session::hash(&token), now, now + timeout)
+        .await?
+        .ok_or_else(|| refuse(Reason::Credentials, Some(account), WRONG))?;
     prometheus::login(LoginOutcome::Accepted);
     let timeout = timeout.num_milliseconds();
     let login = Login {
-        session: Session::of(&account, caller, principal.roles.join(","), true),
+        session: Session::of(account, caller, principal.roles.join(","), true),
         access_token: token.clone(),
         session_timeout: timeout,
     };
@@ -195,16 +231,42 @@ pub(super) async fn logout(
     Ok(HttpResponse::Ok().json(Session::of(account, call.client_address, String::new(), false)))
 }
 
-fn credentials(request: &HttpRequest) -> Option<(String, String)> {
-    let header = request.headers().get(header::AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, encoded) = header.split_once(' ')?;
-    if !scheme.eq_ignore_ascii_case("basic") {
-        return None;
+/// Whether the password is the account's; takes as long if there is no such account.
+async fn verify(service: &Service, account: &str, password: String) -> Result<bool, ApiError> {
+    let hash = service.store.password_hash(account).await?;
+    let verified = actix_web::web::block(move || password::verify(&password, hash.as_deref()));
+    verified.await.map_err(|error| ApiError::Internal(error.into()))
+}
+
+impl Credentials {
+    fn of(request: &HttpRequest) -> Self {
+        match request.headers().get(header::AUTHORIZATION) {
+            Some(value) => Self::parse(value.to_str().unwrap_or_default()),
+            None => Self::Missing,
+        }
     }
-    let decoded = String::from_utf8(STANDARD.decode(encoded.trim()).ok()?).ok()?;
-    let (account, password) = decoded.split_once(':')?;
-    check_name("account", account).ok()?;
-    Some((account.into(), password.into()))
+
+    fn parse(value: &str) -> Self {
+        let unreadable = Self::Malformed { account: None };
+        let Some((scheme, encoded)) = value.split_once(' ') else { return unreadable };
+        if !scheme.eq_ignore_ascii_case("basic") {
+            return unreadable;
+        }
+        let Ok(decoded) = STANDARD.decode(encoded.trim()) else { return unreadable };
+        // Browsers and curl send UTF-8, as the challenge asks; others, such as Python's requests,
+        // know nothing but ISO 8859-1, in which each byte is the character of its number. Bytes
+        // that can be both are not tried twice: it would double the work of a wrong password.
+        let decoded = String::from_utf8(decoded)
+            .unwrap_or_else(|error| error.into_bytes().into_iter().map(char::from).collect());
+        let Some((account, password)) = decoded.split_once(':') else { return unreadable };
+        if account.is_empty() {
+            return unreadable;
+        }
+        match check_name("account", account) {
+            Ok(()) => Self::Basic { account: account.into(), password: password.into() },
+            Err(_) => Self::Malformed { account: Some(displayable(account)) },
+        }
+    }
 }
 
 impl Session {
@@ -223,5 +285,42 @@ impl Session {
             message: "",
             role,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(bytes: &[u8]) -> Credentials {
+        Credentials::parse(&format!("Basic {}", STANDARD.encode(bytes)))
+    }
+
+    #[test]
+    fn credentials_are_utf_8_or_else_iso_8859_1() {
+        let basic = |account: &str, password: &str| Credentials::Basic {
+            account: account.into(),
+            password: password.into(),
+        };
+        assert_eq!(parse("jörg:größe€:x".as_bytes()), basic("jörg", "größe€:x"));
+        assert_eq!(parse(b"j\xf6rg:gr\xf6\xdfe"), basic("jörg", "größe"));
+        // Both are possible: UTF-8 counts.
+        assert_eq!(parse(b"a:\xc3\xbc"), basic("a", "ü"));
+        assert_eq!(parse(b"a:"), basic("a", ""));
+    }
+
+    #[test]
+    fn malformed_credentials_show_the_account_where_there_is_one() {
+        let malformed =
+            |account: Option<&str>| Credentials::Malformed { account: account.map(Into::into) };
+        for value in ["", "Basic", "Basic ", "Basic %%", "Bearer x", "Basic YTpi YTpi"] {
+            assert_eq!(Credentials::parse(value), malformed(None), "{value}");
+        }
+        assert_eq!(parse(b"no colon"), malformed(None));
+        assert_eq!(parse(b":password"), malformed(None));
+        assert_eq!(parse(b"a\nb:password"), malformed(Some("a\\nb")));
+        let long = "x".repeat(256);
+        let shown = format!("{}…", "x".repeat(60));
+        assert_eq!(parse(format!("{long}:p").as_bytes()), malformed(Some(&shown)));
     }
 }

@@ -16,6 +16,9 @@ use crate::store;
 /// How long a client should wait before it asks a database again that was out of reach.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
+/// What a login wants (RFC 7617).
+const CHALLENGE: &str = "Basic realm=\"JOC\", charset=\"UTF-8\"";
+
 /// A failure of a call. Nothing has changed, but for [`ApiError::Unsettled`].
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ApiError {
@@ -82,8 +85,11 @@ pub(super) struct Refusal {
 /// What is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reason {
-    /// 401: right credentials, or an access token at all.
+    /// 401 with a challenge: right credentials.
     Credentials,
+    /// 401: an access token. There is no challenge, since a browser would ask a person for a
+    /// password, and then send it where it is of no use.
+    Token,
     /// 429: fewer failed logins before this one.
     Throttled(Duration),
     /// 440: a session that has not ended.
@@ -164,7 +170,7 @@ impl ResponseError for ApiError {
             Self::UnknownCall(_) => 404,
             Self::WrongMethod(..) => 405,
             Self::Refused(refusal) => match refusal.reason {
-                Reason::Credentials => 401,
+                Reason::Credentials | Reason::Token => 401,
                 Reason::Throttled(_) => 429,
                 Reason::Session => 440,
                 Reason::Permission => 403,
@@ -203,7 +209,7 @@ impl ResponseError for ApiError {
                 builder.insert_header((header::RETRY_AFTER, wait.as_secs().max(1)));
             }
             Self::Refused(Refusal { reason: Reason::Credentials, .. }) => {
-                builder.insert_header((header::WWW_AUTHENTICATE, "Basic realm=\"JOC\""));
+                builder.insert_header((header::WWW_AUTHENTICATE, CHALLENGE));
             }
             _ => {}
         }

@@ -65,7 +65,7 @@ impl Sessions {
             })
         };
         let token = access_token(request).ok_or_else(|| {
-            refuse(Reason::Credentials, "Access denied: no X-Access-Token, please log in")
+            refuse(Reason::Token, "Access denied: no X-Access-Token, please log in")
         })?;
         let hash = hash(&token);
         if let Some(session) = self.remembered.get(&hash) {
