@@ -89,6 +89,14 @@ pub struct Settings {
         value_parser = clap::value_parser!(u32).range(1..)
     )]
     pub clients: u32,
+    /// Seconds that an idle connection stays open; 0 closes it after each response
+    #[arg(
+        long,
+        env = "JOC_ORDERS_KEEP_ALIVE",
+        default_value_t = 75,
+        value_parser = clap::value_parser!(u32).range(..=86_400)
+    )]
+    pub keep_alive: u32,
     /// After how many seconds a call is given up, unless it is changing something
     #[arg(
         long,
@@ -134,6 +142,11 @@ impl Settings {
     /// After how long a kill request turns from `SIGTERM` to `SIGKILL`.
     pub fn sigkill_after(&self) -> Duration {
         Duration::from_secs(self.sigkill_after.into())
+    }
+
+    /// How long an idle connection stays open.
+    pub fn keep_alive(&self) -> Duration {
+        Duration::from_secs(self.keep_alive.into())
     }
 
     /// After how long a call is given up.

@@ -15,6 +15,7 @@ use actix_web::{Error, HttpMessage, ResponseError};
 use tracing::Instrument;
 use uuid::Uuid;
 
+use crate::http::connections::Ending;
 use crate::http::{limits, prometheus, trace};
 
 /// The longest request id that is taken over from a client.
@@ -54,8 +55,9 @@ pub(super) async fn frame(
         "request", request_id = id, method = %request.method(), path = request.path()
     );
     trace::join(&span, request.headers(), route.as_deref());
+    let ending = Ending::of(&request);
     let started = Instant::now();
-    let checked = span.in_scope(|| limits::check_headers(&request));
+    let checked = span.in_scope(|| limits::check_head(&request));
     let result = match checked {
         Ok(()) => {
             let answer = next.call(request).instrument(span.clone()).await;
@@ -75,7 +77,10 @@ pub(super) async fn frame(
     match result {
         Ok(mut response) => {
             finish(response.status().as_u16(), response.headers_mut());
-            Ok(response)
+            Ok(match ending {
+                Some(ending) => ending.delimit(response),
+                None => response,
+            })
         }
         Err(error) => {
             let mut response = span.in_scope(|| error.error_response());

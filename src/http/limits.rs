@@ -6,7 +6,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use actix_web::body::MessageBody;
-use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::dev::{RequestHead, ServiceRequest, ServiceResponse};
+use actix_web::http::header::CONTENT_LENGTH;
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{Error, HttpMessage, HttpRequest};
@@ -18,6 +19,9 @@ use crate::http::error::ApiError;
 /// How long the head of a request may take to arrive, and a TLS handshake.
 pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long a connection may take to close, and is read from in vain after a body was refused.
+pub(super) const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// How many threads serve.
 pub(super) fn workers() -> usize {
     std::thread::available_parallelism().map_or(2, NonZeroUsize::get)
@@ -28,15 +32,27 @@ pub(super) fn connections(settings: &Settings, workers: usize) -> usize {
     usize::try_from(settings.clients).unwrap_or(usize::MAX).div_ceil(workers)
 }
 
-/// Refuses header fields that are too large together.
-pub(super) fn check_headers(request: &ServiceRequest) -> Result<(), ApiError> {
+/// Refuses header fields that are too large together, and bodies that say so of themselves, before
+/// any of them is read.
+pub(super) fn check_head(request: &ServiceRequest) -> Result<(), ApiError> {
     let Some(service) = request.app_data::<Data<Service>>() else { return Ok(()) };
     let limit = service.settings.header_limit;
     let fields = request.headers().iter();
     let size = request.uri().path().len()
         + request.query_string().len()
         + fields.map(|(name, value)| name.as_str().len() + value.len()).sum::<usize>();
-    if size > limit { Err(ApiError::HeadersTooLarge(limit)) } else { Ok(()) }
+    if size > limit {
+        return Err(ApiError::HeadersTooLarge(limit));
+    }
+    let limit = service.settings.body_limit;
+    if announces_too_much(request.head(), limit) { Err(ApiError::TooLarge(limit)) } else { Ok(()) }
+}
+
+/// Whether a request's `Content-Length` is over the limit.
+pub(super) fn announces_too_much(head: &RequestHead, limit: usize) -> bool {
+    let length = head.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+    let length = length.and_then(|length| length.trim().parse::<u64>().ok());
+    length.is_some_and(|length| usize::try_from(length).map_or(true, |length| length > limit))
 }
 
 /// Whether a call has come to where it changes something.

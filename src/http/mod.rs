@@ -3,14 +3,16 @@
 use std::net::{IpAddr, TcpListener};
 use std::sync::Arc;
 
+use actix_service::IntoServiceFactory;
 use actix_web::middleware::{NormalizePath, from_fn};
 use actix_web::web::{self, Bytes, Data, Payload};
-use actix_web::{App, HttpMessage, HttpRequest, HttpResponse, HttpServer};
+use actix_web::{App, HttpMessage, HttpRequest, HttpResponse};
 use chrono::{DateTime, Utc};
 use moka::sync::Cache;
 
 use crate::clock::Clock;
 use crate::config::Settings;
+use crate::http::connections::Http;
 use crate::http::drain::{Drain, Running};
 use crate::http::error::ApiError;
 use crate::http::frame::RequestId;
@@ -25,6 +27,7 @@ mod authentication;
 mod body;
 mod calls;
 mod cockpit;
+mod connections;
 pub mod drain;
 mod error;
 mod frame;
@@ -136,33 +139,24 @@ pub fn serve(
     tls: Option<rustls::ServerConfig>,
 ) -> std::io::Result<Running> {
     prometheus::start(&calls::all(&mut Schemas::new()));
-    let settings = service.settings.clone();
+    let patience = service.settings.shutdown_timeout();
     let drain = service.drain.clone();
     let service = Data::new(service);
-    let server = HttpServer::new(move || {
-        App::new()
-            .app_data(service.clone())
-            .wrap(from_fn(frame::frame))
-            // Scripts put URLs together with slashes too many, which JOC does not mind.
-            .wrap(NormalizePath::trim())
-            .configure(routes)
-            .default_service(web::to(unknown_call))
-    });
-    let workers = limits::workers();
-    let server = server
-        .workers(workers)
-        // The last piece of an answer does not wait until the piece before it is acknowledged.
-        .tcp_nodelay(true)
-        .max_connections(limits::connections(&settings, workers))
-        .client_request_timeout(limits::HEAD_TIMEOUT)
-        .tls_handshake_timeout(limits::HEAD_TIMEOUT)
-        .shutdown_timeout(drain::LINGER)
-        .disable_signals();
-    let server = match tls {
-        Some(tls) => server.listen_rustls_0_23(listener, tls)?,
-        None => server.listen(listener)?,
+    let app = {
+        let service = service.clone();
+        move || {
+            App::new()
+                .app_data(service.clone())
+                .wrap(from_fn(frame::frame))
+                // Scripts put URLs together with slashes too many, which JOC does not mind.
+                .wrap(NormalizePath::trim())
+                .configure(routes)
+                .default_service(web::to(unknown_call))
+                .into_factory()
+        }
     };
-    Ok(Running::new(server.run(), drain, settings.shutdown_timeout()))
+    let server = Http::serve(app, listener, &service, tls)?;
+    Ok(Running::new(server, drain, patience))
 }
 
 async fn unknown_call(request: HttpRequest) -> Result<HttpResponse, ApiError> {
