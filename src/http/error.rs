@@ -34,8 +34,8 @@ pub(super) enum ApiError {
     /// There is no such call.
     #[error("there is no call {0}")]
     UnknownCall(String),
-    /// The path takes this method only.
-    #[error("{0} takes {1} only")]
+    /// The path takes these methods only.
+    #[error("{0} takes only {1}")]
     WrongMethod(String, &'static str),
     /// The session or the permission is not there.
     #[error("{}", .0.message)]
@@ -202,8 +202,8 @@ impl ResponseError for ApiError {
             _ if self.status_code() == StatusCode::SERVICE_UNAVAILABLE => {
                 builder.insert_header((header::RETRY_AFTER, RETRY_AFTER.as_secs()));
             }
-            Self::WrongMethod(_, method) => {
-                builder.insert_header((header::ALLOW, *method));
+            Self::WrongMethod(_, methods) => {
+                builder.insert_header((header::ALLOW, *methods));
             }
             Self::Refused(Refusal { reason: Reason::Throttled(wait), .. }) => {
                 builder.insert_header((header::RETRY_AFTER, wait.as_secs().max(1)));

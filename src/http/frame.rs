@@ -6,6 +6,7 @@ use std::time::Instant;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::error::InternalError;
+use actix_web::http::Method;
 use actix_web::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY,
     STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
@@ -42,7 +43,7 @@ pub(super) struct RequestId(pub(super) String);
 
 /// Puts a request into its frame, and its answer too.
 pub(super) async fn frame(
-    request: ServiceRequest,
+    mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let sent = request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok());
@@ -55,6 +56,10 @@ pub(super) async fn frame(
         "request", request_id = id, method = %request.method(), path = request.path()
     );
     trace::join(&span, request.headers(), route.as_deref());
+    // A HEAD is answered as the GET would be, but for the body, which the connection leaves out.
+    if *request.method() == Method::HEAD {
+        request.head_mut().method = Method::GET;
+    }
     let ending = Ending::of(&request);
     let started = Instant::now();
     let checked = span.in_scope(|| limits::check_head(&request));

@@ -162,6 +162,6 @@ pub fn serve(
 async fn unknown_call(request: HttpRequest) -> Result<HttpResponse, ApiError> {
     let known = request.resource_map().has_resource(request.path());
     let path = crate::model::window::displayable(request.path());
-    let method = if path.starts_with(BASE) { "POST" } else { "GET" };
+    let method = if path.starts_with(BASE) { "POST" } else { "GET, HEAD" };
     Err(if known { ApiError::WrongMethod(path, method) } else { ApiError::UnknownCall(path) })
 }

@@ -10,7 +10,7 @@ use crate::model::permission::Permission;
 /// A call of the service. Its route and its description are made together, so that neither is
 /// without the other.
 pub(in crate::http) struct Endpoint {
-    /// `post` or `get`, the only method that it takes.
+    /// `post`, the only method that it takes, or `get`, beside which it takes HEAD.
     pub method: &'static str,
     pub path: String,
     pub route: Route,
