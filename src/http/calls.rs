@@ -5,7 +5,7 @@ use actix_web::web::{ServiceConfig, post, scope};
 use serde_json::json;
 
 use crate::http::answer::{Dated, Delivered, Done};
-use crate::http::openapi::{self, Endpoint, Schemas};
+use crate::http::openapi::{self, CONTROLLER, Endpoint, Schemas};
 use crate::http::orders::item::OrderItem;
 use crate::http::orders::{add, history, list, modify};
 use crate::http::{
@@ -79,15 +79,15 @@ fn session(schemas: &mut Schemas) -> Vec<Endpoint> {
 
 fn orders(schemas: &mut Schemas) -> Vec<Endpoint> {
     let filter = json!({
-        "controllerId": "prod", "folders": [{ "folder": "/sos" }], "states": ["SCHEDULED"],
+        "controllerId": CONTROLLER, "folders": [{ "folder": "/sos" }], "states": ["SCHEDULED"],
         "limit": 100,
     });
-    let one = json!({ "controllerId": "prod", "orderId": "#2026-11-23#P1-eod" });
+    let one = json!({ "controllerId": CONTROLLER, "orderId": "#2026-11-23#P1-eod" });
     let past = json!({
-        "controllerId": "prod", "historyStates": ["FAILED"], "completedDateFrom": "7d",
+        "controllerId": CONTROLLER, "historyStates": ["FAILED"], "completedDateFrom": "7d",
     });
     let added = json!({
-        "controllerId": "prod",
+        "controllerId": CONTROLLER,
         "orders": [{
             "workflowPath": "/sos/billing/eod", "orderName": "nightly",
             "scheduledFor": "now + 01:30", "arguments": { "run": "full" },
@@ -116,7 +116,7 @@ fn orders(schemas: &mut Schemas) -> Vec<Endpoint> {
         .needs(&[VIEW_ORDERS])
         .takes(
             schemas.body::<list::CountOrders>(),
-            &json!({ "controllerId": "prod", "folders": [{ "folder": "/sos" }] }),
+            &json!({ "controllerId": CONTROLLER, "folders": [{ "folder": "/sos" }] }),
         )
         .answers(schemas.answer::<Dated<list::Snapshot>>()),
         Endpoint::call(
@@ -158,10 +158,11 @@ fn orders(schemas: &mut Schemas) -> Vec<Endpoint> {
 }
 
 fn others(schemas: &mut Schemas) -> Vec<Endpoint> {
-    let workflow = json!({ "controllerId": "prod", "workflowId": { "path": "/sos/billing/eod" } });
-    let workflows = json!({ "controllerId": "prod", "folders": [{ "folder": "/sos" }] });
+    let workflow =
+        json!({ "controllerId": CONTROLLER, "workflowId": { "path": "/sos/billing/eod" } });
+    let workflows = json!({ "controllerId": CONTROLLER, "folders": [{ "folder": "/sos" }] });
     let counted = json!({
-        "controllerId": "prod", "workflowIds": [{ "path": "/sos/billing/eod" }], "dateTo": "0d",
+        "controllerId": CONTROLLER, "workflowIds": [{ "path": "/sos/billing/eod" }], "dateTo": "0d",
     });
     vec![
         Endpoint::call(WORKFLOWS, "/workflows", post().to(workflows::workflows), "List workflows")
@@ -189,7 +190,7 @@ fn others(schemas: &mut Schemas) -> Vec<Endpoint> {
             .needs(&[VIEW_WORKFLOWS])
             .takes(
                 schemas.body::<tree::TreeBody>(),
-                &json!({ "controllerId": "prod", "types": ["WORKFLOW"] }),
+                &json!({ "controllerId": CONTROLLER, "types": ["WORKFLOW"] }),
             )
             .answers(schemas.answer::<Delivered<tree::Folders>>()),
         Endpoint::call(
@@ -202,7 +203,7 @@ fn others(schemas: &mut Schemas) -> Vec<Endpoint> {
         .needs(&[VIEW_AUDIT_LOG])
         .takes(
             schemas.body::<audit_log::EntriesOf>(),
-            &json!({ "controllerId": "prod", "ticketLink": "OPS-4711", "dateFrom": "7d" }),
+            &json!({ "controllerId": CONTROLLER, "ticketLink": "OPS-4711", "dateFrom": "7d" }),
         )
         .answers(schemas.list::<audit_log::EntryItem>("auditLog")),
         Endpoint::call(
@@ -222,7 +223,10 @@ fn others(schemas: &mut Schemas) -> Vec<Endpoint> {
         )
         .describe("Only one that is named needs the permission")
         .needs(&[VIEW_CONTROLLER])
-        .may_take(schemas.body::<cockpit::ControllersBody>(), &json!({ "controllerId": "prod" }))
+        .may_take(
+            schemas.body::<cockpit::ControllersBody>(),
+            &json!({ "controllerId": CONTROLLER }),
+        )
         .answers(schemas.answer::<Delivered<cockpit::Controllers>>()),
         Endpoint::call(
             CONTROLLERS,
@@ -235,7 +239,7 @@ fn others(schemas: &mut Schemas) -> Vec<Endpoint> {
         Endpoint::call(CONTROLLERS, "/joc/versions", post().to(cockpit::versions), "Versions")
             .may_take(
                 schemas.body::<cockpit::VersionsBody>(),
-                &json!({ "controllerIds": ["prod"] }),
+                &json!({ "controllerIds": [CONTROLLER] }),
             )
             .answers(schemas.answer::<cockpit::Versions>()),
     ]

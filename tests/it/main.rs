@@ -34,6 +34,7 @@ mod secured;
 mod selection;
 mod served;
 mod sessions;
+mod spoken;
 mod stop;
 mod stream;
 mod transaction;

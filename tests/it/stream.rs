@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use crate::harness::{App, CONTROLLER, Kind, Order, ROOT, start_time, with_controller};
+use crate::spoken::Wire;
 
 /// The comments of the entries of `/audit_log`.
 async fn comments(app: &App, filter: Value) -> Vec<String> {
@@ -47,6 +48,42 @@ async fn insert_long_entries(app: &App) {
          'r', '1999-01-01T00:00:00.000Z' FROM n"
     );
     app.db.execute(&sql).await.unwrap();
+}
+
+/// Entries of which the last cannot be read, or that are read for as long as a client waits.
+async fn insert_trail_that_breaks(app: &App, kind: Kind) {
+    insert_entries(app, 2000).await;
+    let columns = "controller_id, account, request, parameters, outcome, request_id, created";
+    let insert = |values: &str, created: &str| {
+        format!(
+            "INSERT INTO audit_logs ({columns}) SELECT '{CONTROLLER}', 'a', 'x', {values}, \
+             'DONE', 'r', '{created}'"
+        )
+    };
+    if kind == Kind::Sqlite {
+        // A row that cannot be read, as the last.
+        let row = insert("'{}'", "1999-nonsense");
+        let sql = format!(
+            "PRAGMA ignore_check_constraints = 1; {row}; PRAGMA ignore_check_constraints = 0"
+        );
+        app.db.execute(&sql).await.unwrap();
+    } else {
+        // More than fits between the database and a client that waits.
+        let row = insert("to_json(repeat('x', 20000))", "1999-01-01T00:00:00Z");
+        app.db.execute(&format!("{row} FROM generate_series(1, 3000)")).await.unwrap();
+    }
+}
+
+/// Ends the database's connection that reads them.
+async fn break_reading(app: &App, kind: Kind) {
+    if kind == Kind::Postgres {
+        let reading = "state = 'active' AND query LIKE 'SELECT l.id%'";
+        let end = format!(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+             WHERE datname = current_database() AND {reading}"
+        );
+        assert_eq!(app.db.rows(&end).await.unwrap().len(), 1);
+    }
 }
 
 /// How many long answers the tests' service reads at a time.
@@ -150,34 +187,13 @@ on_both! {
 
     async fn a_failure_in_the_middle_breaks_the_answer_off(kind: Kind) {
         let app = App::with(kind, &[]).await;
-        insert_entries(&app, 2000).await;
-        let columns = "controller_id, account, request, parameters, outcome, request_id, created";
-        let insert = |values: &str, created: &str| {
-            format!("INSERT INTO audit_logs ({columns}) SELECT '{CONTROLLER}', 'a', 'x', \
-                     {values}, 'DONE', 'r', '{created}'")
-        };
-        if kind == Kind::Sqlite {
-            // A row that cannot be read, as the last.
-            let row = insert("'{}'", "1999-nonsense");
-            let sql = format!("PRAGMA ignore_check_constraints = 1; {row}; \
-                               PRAGMA ignore_check_constraints = 0");
-            app.db.execute(&sql).await.unwrap();
-        } else {
-            // More than fits between the database and a client that waits.
-            let row = insert("to_json(repeat('x', 20000))", "1999-01-01T00:00:00Z");
-            app.db.execute(&format!("{row} FROM generate_series(1, 3000)")).await.unwrap();
-        }
+        insert_trail_that_breaks(&app, kind).await;
         let request = app.client.post(format!("{}/audit_log", app.url));
         let request = request.header("X-Access-Token", &app.token).body(r#"{"limit": -1}"#);
         let mut response = request.send().await.unwrap();
         assert_eq!(response.status(), 200);
         assert!(response.chunk().await.unwrap().is_some());
-        if kind == Kind::Postgres {
-            let reading = "state = 'active' AND query LIKE 'SELECT l.id%'";
-            let end = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
-                               WHERE datname = current_database() AND {reading}");
-            assert_eq!(app.db.rows(&end).await.unwrap().len(), 1);
-        }
+        break_reading(&app, kind).await;
         let rest = loop {
             match response.chunk().await {
                 Ok(Some(_)) => {}
@@ -186,5 +202,20 @@ on_both! {
         };
         assert!(rest.is_err(), "the answer must not end as if it were whole");
         assert_eq!(comments(&app, json!({"limit": 1})).await, ["e1999"]);
+    }
+
+    async fn a_failure_in_the_middle_resets_the_connection_of_http_1_0(kind: Kind) {
+        let app = App::with(kind, &[]).await;
+        insert_trail_that_breaks(&app, kind).await;
+        let mut wire = Wire::to(&app).await;
+        let body = r#"{"limit": -1}"#;
+        wire.send(&format!(
+            "POST /joc/api/audit_log HTTP/1.0\r\nX-Access-Token: {}\r\nContent-Length: {}\r\n\r\n{body}",
+            app.token, body.len()
+        )).await;
+        assert!(wire.head().await.starts_with("http/1.0 200"));
+        break_reading(&app, kind).await;
+        let error = wire.rest().await.expect_err("the answer must not end as if it were whole");
+        assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
     }
 }

@@ -15,13 +15,18 @@ mod endpoint;
 pub(super) mod page;
 mod schemas;
 
-pub(super) use self::endpoint::{Endpoint, action};
 use self::endpoint::response;
+pub(super) use self::endpoint::{Endpoint, action};
 pub(super) use self::schemas::{Schemas, add_property};
 
+/// The controller of the examples: none has this name, so an example that is sent as it stands
+/// changes nothing.
+pub(super) const CONTROLLER: &str = "your-controller";
 /// Where the document is.
 const PATH: &str = "/openapi.json";
 const INTRODUCTION: &str = include_str!("introduction.md");
+/// Examples of answers: of each success by the path of its call, of each failure by its name.
+const EXAMPLES: &str = include_str!("examples.json");
 
 /// The document itself, as a call.
 pub(super) fn document_endpoint() -> Endpoint {
@@ -44,7 +49,7 @@ fn describe() -> Value {
     }
     let failure = schemas.answer::<Failure>();
     let refusal = schemas.answer::<RefusalBody<'_>>();
-    json!({
+    let mut description = json!({
         "openapi": "3.1.0",
         "info": {
             "title": env!("CARGO_PKG_NAME"),
@@ -74,7 +79,6 @@ fn describe() -> Value {
                     "name": "X-Request-Id", "in": "header", "schema": { "type": "string" },
                     "description": "An id for the logs and the audit trail: 1 to 128 letters, \
                                     digits, `-`, `_`, `.` and `:`. Any other is replaced",
-                    "example": "nightly-17",
                 },
             },
             "headers": {
@@ -87,20 +91,27 @@ fn describe() -> Value {
                 "X-Access-Token": header("The access token", json!({ "type": "string" })),
                 "X-JOC-Timeout": header("The `sessionTimeout`, in milliseconds", whole_number()),
                 "Retry-After": header("After how many seconds to try again", whole_number()),
-                "WWW-Authenticate": header("`Basic`", json!({ "type": "string" })),
-                "Allow": header("The method that the path takes", json!({ "type": "string" })),
+                "WWW-Authenticate": header("`Basic`, in UTF-8", json!({ "type": "string" })),
+                "Allow": header("The methods that the path takes", json!({ "type": "string" })),
             },
             "responses": {
-                "NoSession": response("No access token at all", &refusal, &["WWW-Authenticate"]),
+                "NoSession": response("No access token at all", &refusal, &[]),
                 "WrongCredentials": response(
-                    "Wrong account or password, or no `Authorization: Basic`",
+                    "Wrong account or password, or no readable `Authorization: Basic`. Any but a \
+                     missing one counts as a failed login",
                     &refusal,
                     &["WWW-Authenticate"],
                 ),
                 "Denied": response("Not permitted; the attempt is audited", &refusal, &[]),
                 "NoSuchCall": response("There is no such call", &failure, &[]),
                 "WrongMethod": response("The path takes another method", &failure, &["Allow"]),
-                "TooLarge": response("The body is larger than a setting allows", &failure, &[]),
+                "TooLarge": response(
+                    "The body is larger than a setting allows. One that says so by its \
+                     `Content-Length` is refused before it is read, and before the session is \
+                     checked",
+                    &failure,
+                    &[],
+                ),
                 "Invalid": response(
                     "Reason phrase `Invalid Request`. `JOC-400`: the request is malformed, or \
                      there is nothing to act on; the message begins with the field. `JOC-300`: \
@@ -124,7 +135,28 @@ fn describe() -> Value {
                 ),
             },
         },
-    })
+    });
+    add_examples(&mut description);
+    description
+}
+
+/// Puts the examples of answers where they belong.
+fn add_examples(description: &mut Value) {
+    let examples: Map<String, Value> = serde_json::from_str(EXAMPLES).unwrap_or_default();
+    for (name, example) in examples {
+        let place = if name.starts_with('/') {
+            let path = name.replace('/', "~1");
+            let method = if description["paths"][&name]["get"].is_null() { "post" } else { "get" };
+            format!("/paths/{path}/{method}/responses/200")
+        } else {
+            format!("/components/responses/{name}")
+        };
+        let content = description.pointer_mut(&format!("{place}/content"));
+        for content in content.and_then(Value::as_object_mut).into_iter().flat_map(Map::values_mut)
+        {
+            content["example"] = example.clone();
+        }
+    }
 }
 
 fn header(description: &str, schema: Value) -> Value {

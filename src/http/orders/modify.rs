@@ -313,7 +313,11 @@ async fn change(
     let call = service.begin(&request, payload).await?;
     let body = kind.parse(&call)?;
     if body.limit.is_some() {
-        return Err(Invalid::new("limit", "is for previews; to be refused, use maxOrders").into());
+        return Err(Invalid::new(
+            "limit",
+            "only previews take limit; use maxOrders to cap a change",
+        )
+        .into());
     }
     let action = (kind.action)(&call.body, &body)?;
     let max_orders = body.max_orders.map(|Whole(max)| max);

@@ -8,7 +8,7 @@ use super::preview::Previewed;
 use super::{CALLS, ChangeCall, ModifyOrders, SENT_ALONG, change, preview_orders};
 use crate::http::answer::{Dated, Done};
 use crate::http::body;
-use crate::http::openapi::{Endpoint, Schemas, add_property};
+use crate::http::openapi::{CONTROLLER, Endpoint, Schemas, add_property};
 use crate::model::order::LIVING;
 use crate::model::permission::Permission;
 
@@ -55,7 +55,7 @@ impl ChangeCall {
     fn body(&self, schemas: &mut Schemas) -> (Schema, Value) {
         let mut body = schemas.closed_body::<ModifyOrders>();
         let mut example = json!({
-            "controllerId": "prod",
+            "controllerId": CONTROLLER,
             "folders": [{ "folder": "/sos/billing" }],
             "maxOrders": 100,
             "auditLog": { "comment": "billing is down", "timeSpent": 5, "ticketLink": "OPS-4711" },
