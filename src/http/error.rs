@@ -48,8 +48,8 @@ pub(super) enum ApiError {
     NoRoom(#[source] store::Error),
     /// The database was lost in the middle of a change.
     #[error(
-        "the connection to the database broke off in the middle of the change, which has happened \
-         as a whole or not at all: the audit log tells, by the id of this request"
+        "database connection lost during the change, which was applied fully or not at all: \
+         search the audit log for this request ID"
     )]
     Unsettled,
     /// The database cannot be reached or is not this program's.
@@ -65,7 +65,7 @@ pub(super) enum ApiError {
     #[error("the header fields are larger than {0} bytes")]
     HeadersTooLarge(usize),
     /// `JOC-500`: anything unforeseen.
-    #[error("an internal error, of which the log knows more under the id of this request")]
+    #[error("internal error; see the log under this request ID")]
     Internal(#[source] anyhow::Error),
 }
 

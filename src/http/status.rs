@@ -1,5 +1,4 @@
-//! What machines ask that run the service: whether it lives, whether it can serve, and how it
-//! is doing. No session is needed, and nothing of orders or accounts is told.
+//! Liveness, readiness, metrics. They need no session, and tell nothing of orders or accounts.
 
 use std::time::{Duration, Instant};
 

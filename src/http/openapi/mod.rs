@@ -127,9 +127,9 @@ fn describe() -> Value {
                 ),
                 "Unavailable": response(
                     "The database cannot be reached or has no room left, or the service is \
-                     shutting down. If the database was lost in the middle of a change, and what \
-                     became of it cannot be found out, the message says so: the change has \
-                     happened as a whole or not at all",
+                     shutting down. If the database was lost during a change, and its outcome \
+                     cannot be found out, the message says so: the change was applied fully or \
+                     not at all",
                     &failure,
                     &["Retry-After"],
                 ),

@@ -20,7 +20,7 @@ mod shim;
 /// How many orders a call of [`Clients`] cancels.
 const ORDERS: usize = 2;
 /// What the message has where it is not known whether the change has happened.
-const UNSETTLED: &str = "as a whole or not at all";
+const UNSETTLED: &str = "applied fully or not at all";
 
 /// A call, and what its client heard.
 struct Told {
