@@ -97,7 +97,7 @@ pub struct Settings {
         value_parser = clap::value_parser!(u32).range(..=86_400)
     )]
     pub keep_alive: u32,
-    /// After how many seconds a call is given up, unless it is changing something
+    /// Request timeout in seconds; requests that have started to change data are never timed out
     #[arg(
         long,
         env = "JOC_ORDERS_REQUEST_TIMEOUT",
@@ -105,7 +105,7 @@ pub struct Settings {
         value_parser = clap::value_parser!(u32).range(1..)
     )]
     pub request_timeout: u32,
-    /// After how many seconds without a call a session ends
+    /// Session idle timeout, in seconds
     #[arg(
         long,
         env = "JOC_ORDERS_SESSION_TIMEOUT",
@@ -128,7 +128,7 @@ pub struct Settings {
     /// How many failed logins a minute may come from one address
     #[arg(long, env = "JOC_ORDERS_FAILED_LOGINS_BY_ADDRESS", default_value_t = 60)]
     pub failed_logins_by_address: u32,
-    /// How many seconds calls that are under way may take once the service is told to stop
+    /// Shutdown grace period in seconds; new requests get 503 meanwhile
     #[arg(long, env = "JOC_ORDERS_SHUTDOWN_TIMEOUT", default_value_t = 30)]
     pub shutdown_timeout: u32,
 }

@@ -54,6 +54,7 @@ fn session(schemas: &mut Schemas) -> Vec<Endpoint> {
     let permissions = "/authentication/joc_cockpit_permissions";
     vec![
         Endpoint::login(login, post().to(authentication::login), "Open a session")
+            .describe("Account and password are UTF-8, or else ISO 8859-1")
             .ignores_its_body()
             .answers_with(
                 schemas.answer::<authentication::Login>(),
