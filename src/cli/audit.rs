@@ -8,7 +8,7 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 
 use super::client::audit;
-use super::client::failure::EXIT_CODES;
+use super::client::failure::{EXIT_CODES, help_end};
 use super::client::output::{tell, visible, write};
 use super::findings::{Findings, Shown};
 use crate::config::Database;
@@ -18,7 +18,10 @@ use crate::store::{self, Store};
 
 /// Show the audit log: who did what and why, over HTTP; or verify it, on the database
 #[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true, after_help = EXIT_CODES)]
+#[command(args_conflicts_with_subcommands = true, after_help = help_end("\
+  joc-orders audit --date-from -1d --account root
+  joc-orders audit --details 42
+  joc-orders audit verify"))]
 pub struct AuditArgs {
     #[command(subcommand)]
     command: Option<Command>,

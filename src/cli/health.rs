@@ -5,23 +5,26 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use clap::Args;
-use reqwest::redirect::Policy;
 use reqwest::{Client, Url};
 
-use super::client::transport;
+use super::client::{local_transport, transport};
 use crate::config::Listen;
 
-/// How long the answer may take; the service asks its database for at most 3 seconds.
+/// Timeout of the request; the service asks its database for at most 3 seconds.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Ask a service whether it lives: ends with 0 if so, else with 1
+/// Check that a service is alive (exit code 0 or 1)
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  joc-orders health
+  joc-orders health --ready
+  joc-orders health --url https://joc.example.com:4446")]
 pub struct HealthArgs {
-    /// Where it is, such as https://joc.example.com:4446; otherwise on this machine, where the
-    /// settings of `serve` say
+    /// URL of the service; without it, on this machine at the address that `serve` listens on
     #[arg(long)]
     url: Option<Url>,
-    /// Ask whether it can serve, for which it needs its database
+    /// Check that it can serve, for which it needs its database
     #[arg(long)]
     ready: bool,
     #[command(flatten)]
@@ -53,8 +56,5 @@ fn here(listen: &Listen) -> anyhow::Result<(Client, Url)> {
         ip => ip,
     };
     let url = format!("{scheme}://{}", SocketAddr::new(ip, listen.listen.port())).parse()?;
-    // There may be one already, for the sending of traces.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let client = Client::builder().tls_danger_accept_invalid_certs(true).redirect(Policy::none());
-    Ok((client.build()?, url))
+    Ok((local_transport()?, url))
 }

@@ -1,10 +1,11 @@
 //! The log: lines for people or machines, on standard error; and traces for a collector.
 
 use std::io::IsTerminal;
+use std::time::Duration;
 
 use anyhow::Context;
 use opentelemetry::trace::TracerProvider;
-use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig};
+use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing::level_filters::LevelFilter;
@@ -13,10 +14,14 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, fmt};
 
+use super::client::is_loopback;
 use crate::config::{LogFormat, Logging};
 
 /// The name of the service in its traces.
 const SERVICE: &str = "joc-orders";
+
+/// Timeout of sending traces, OpenTelemetry's default.
+const EXPORT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What sends traces, as long as it is there.
 #[must_use]
@@ -60,6 +65,15 @@ pub fn start(settings: &Logging) -> anyhow::Result<Traces> {
     Ok(Traces(provider))
 }
 
+/// A client for a collector of this machine, which is behind no proxy, whatever the environment
+/// says.
+fn without_proxy() -> anyhow::Result<reqwest::blocking::Client> {
+    let build = || reqwest::blocking::Client::builder().no_proxy().timeout(EXPORT_TIMEOUT).build();
+    // It has a runtime of its own, which must not be made within another.
+    let built = std::thread::spawn(build).join();
+    Ok(built.map_err(|_| anyhow::anyhow!("no client for the collector"))??)
+}
+
 fn provider(endpoint: &str) -> anyhow::Result<SdkTracerProvider> {
     let setting = "JOC_ORDERS_OTLP_ENDPOINT";
     let url = reqwest::Url::parse(endpoint).context(setting)?;
@@ -69,9 +83,13 @@ fn provider(endpoint: &str) -> anyhow::Result<SdkTracerProvider> {
     let exporter = SpanExporter::builder()
         .with_http()
         .with_protocol(Protocol::HttpBinary)
-        .with_endpoint(endpoint)
-        .build()
-        .context(setting)?;
+        .with_endpoint(endpoint);
+    let exporter = if is_loopback(&url) {
+        exporter.with_http_client(without_proxy().context(setting)?)
+    } else {
+        exporter
+    };
+    let exporter = exporter.build().context(setting)?;
     Ok(SdkTracerProvider::builder()
         .with_resource(Resource::builder().with_service_name(SERVICE).build())
         .with_batch_exporter(exporter)

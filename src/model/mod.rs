@@ -4,11 +4,13 @@
 pub mod action;
 pub mod arguments;
 pub mod audit;
+pub mod counted;
 pub mod finding;
 pub mod order;
 pub mod order_name;
 pub mod permission;
 pub mod seal;
 pub mod selection;
+pub mod suggest;
 pub mod texts;
 pub mod window;

@@ -10,21 +10,21 @@ use crate::harness::{App, CONTROLLER, Order, ROOT, Ran, launch_command, program}
 mod requests;
 
 /// The program, logged in as root of `url`.
-fn client(url: &str, args: &[&str]) -> Command {
+pub fn client(url: &str, args: &[&str]) -> Command {
     let mut command = program("sqlite:/not/used");
     command.args(args).env("JOC_ORDERS_URL", url).env("JOC_ORDERS_CONTROLLER_ID", CONTROLLER);
     command.env("JOC_ORDERS_USER", ROOT.0).env("JOC_ORDERS_PASSWORD", ROOT.1);
     command
 }
 
-async fn start(url: &str, args: &[&str]) -> Ran {
+pub async fn start(url: &str, args: &[&str]) -> Ran {
     launch_command(client(url, args), "").await
 }
 
 impl Ran {
     /// The complaint of a failure with this exit code.
     #[track_caller]
-    fn exits(&self, code: i32) -> &str {
+    pub fn exits(&self, code: i32) -> &str {
         assert_eq!((self.code, self.stdout.as_str()), (Some(code), ""), "{self:?}");
         &self.stderr
     }
@@ -32,7 +32,7 @@ impl Ran {
 
 /// The command with a terminal, which `script` makes of a pipe. It replaces the shell that `script`
 /// starts, which an interrupt would end before it.
-fn on_terminal(command: &Command) -> Command {
+pub fn on_terminal(command: &Command) -> Command {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     let words: Vec<_> = words.map(|word| word.to_str().unwrap()).collect();
     let mut script = Command::new("script");
@@ -60,7 +60,7 @@ fn answer(command: &mut Command, typed: &str) -> Option<i32> {
     child.wait().unwrap().code()
 }
 
-fn words(text: &str) -> Vec<&str> {
+pub fn words(text: &str) -> Vec<&str> {
     text.split(' ').collect()
 }
 
@@ -102,7 +102,7 @@ on_both! {
             b         /sos/billing/eod  1        SCHEDULED  CANCELLED\n\
             c         /sos/eod          1        RUNNING    KILL\n\
             3 orders: 1 RUNNING, 2 SCHEDULED\n\
-            2 cancelled, 0 marked, 1 killed\n");
+            would cancel 2 orders, kill 1; dry run, nothing changed\n");
         assert_eq!(ran.stderr, "");
         let ran = start(&app.url, &[&dry[..], &["--output", "csv", "--show", "1"]].concat()).await;
         assert_eq!(ran.ok(), "order_id,workflow,version,state,effect\na,/sos/eod,1,SCHEDULED,CANCELLED\n");
@@ -121,7 +121,7 @@ on_both! {
         let ran = start(&app.url, &[&yes[..], &why].concat()).await;
         let id = app.db.count("SELECT id FROM audit_logs WHERE outcome = 'DONE'").await;
         assert_eq!(ran.ok(), format!("cancelled: 3 orders, audit log id {id}\n"));
-        assert!(ran.stderr.contains("2 cancelled, 0 marked, 1 killed\n"), "{ran:?}");
+        assert!(ran.stderr.ends_with("\nwill cancel 2 orders, kill 1\n"), "{ran:?}");
         assert_eq!(app.db.ids_in("CANCELLED").await, ["a", "b"]);
         assert_eq!(app.db.state("c").await, "RUNNING+CANCELLING!");
         let audit = "SELECT comment, ticket_link, time_spent, parameters FROM audit_logs WHERE outcome = 'DONE'";
@@ -225,7 +225,7 @@ on_both! {
             (with(&["--controller-id", "other"]), 4, "controllerId: "),
             (with(&["--date-to", "yesterday"]), 4, "dateTo: "),
             (with(&["--folder", "sos"]), 4, "folders[0]"),
-            (client(&app.url, &["orders", "cancel", "--yes"]), 4, "folders"),
+            (client(&app.url, &["orders", "cancel", "--yes"]), 2, "select orders: "),
             (wrong, 5, ""),
             (as_account("viewer"), 5, "Access denied"),
             (as_account("op"), 3, "No orders found."),
@@ -235,7 +235,8 @@ on_both! {
             (no_password, 2, "JOC_ORDERS_PASSWORD"),
             (with(&["--url", "http://127.0.0.1:1/joc/api"]), 7, "cannot reach http://127.0.0.1:1"),
             (with(&["--url", "https://127.0.0.1:1/joc/api"]), 7, "cannot reach"),
-            (with(&["--url", &app.url.replace("/joc/api", "")]), 4, "there is no call"),
+            (with(&["--url", &app.url.replace("/joc/api", "/joc")]), 2, "; try --url http://127.0.0.1:"),
+            (with(&["--date-from", "2026-11-23"]), 2, "a date needs a time, such as 2026-11-23T00:00:00"),
             (with(&["--url", "http://me:secret@127.0.0.1:1/"]), 2, "--user"),
             (with(&["--url", "ftp://127.0.0.1/"]), 2, "--url"),
             (with(&["--order-id", ""]), 2, "--order-id"),

@@ -9,24 +9,26 @@ use serde_json::{Deserializer, Map, Value, json};
 use super::body::Body;
 use super::change::{change, done, with_numbers};
 use super::connection::Connection;
-use super::failure::{EXIT_CODES, Failure};
+use super::failure::{Failure, help_end};
 use super::output::{self, Column, Format, Output};
-use super::selectors::{Controller, Why, some_text};
+use super::selectors::{Controller, Why, some_text, start};
 
 /// Add orders
 #[derive(Debug, Args)]
-#[command(after_help = EXIT_CODES)]
+#[command(after_help = help_end("\
+  joc-orders orders add --workflow /sos/billing/eod --scheduled-for 'now + 01:30'
+  joc-orders orders add --workflow eod --argument day=2026-11-23 --argument retries=3
+  jq -c '.[]' orders.json | joc-orders orders add --from-file -"))]
 pub(super) struct AddArgs {
     #[command(flatten)]
     order: OrderFlags,
-    /// Several orders, as JSON: objects with the fields of an order of /orders/add, in a list
-    /// or one after the other; `-` is standard input
+    /// Add the orders of a JSON file: objects as in /orders/add, in a list or one after the
+    /// other; `-` is standard input
     #[arg(
         long,
         value_name = "FILE",
         required_unless_present = "workflow",
-        conflicts_with = "OrderFlags",
-        help_heading = "Orders"
+        conflicts_with = "OrderFlags"
     )]
     from_file: Option<PathBuf>,
     #[command(flatten)]
@@ -41,26 +43,24 @@ pub(super) struct AddArgs {
 
 /// The fields of one order.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Orders")]
 struct OrderFlags {
-    /// The order's workflow: its path, or its name
+    /// Workflow of the order: path or name
     #[arg(long, value_name = "PATH", value_parser = some_text())]
     workflow: Option<String>,
-    /// A name, which becomes part of the order's id
+    /// Name that becomes part of the order's id
     #[arg(long, value_name = "NAME")]
     order_name: Option<String>,
-    /// When it is to start: 'now', 'now + 01:30', 'never' or '2026-11-23 08:00:00'; without it
-    /// the service decides
-    #[arg(long, value_name = "DATE")]
+    /// Start: 'now', 'now + 01:30', 'never' or '2026-11-23 08:00:00' [default: now]
+    #[arg(long, value_name = "DATE", value_parser = start)]
     scheduled_for: Option<String>,
-    /// The time zone of that date, such as Europe/Berlin
+    /// Time zone of that date, such as Europe/Berlin [default: UTC]
     #[arg(long, value_name = "ZONE", allow_hyphen_values = true)]
     time_zone: Option<String>,
-    /// An argument; a VALUE that is true, false, a number or a text in double quotes in JSON is
-    /// taken as that, any other as text. Repeatable
+    /// Argument; VALUE is JSON if it is true, false, a number or a text in double quotes, else
+    /// text. Repeatable
     #[arg(long = "argument", value_name = "NAME=VALUE", value_parser = argument)]
     arguments: Vec<(String, Value)>,
-    /// Its priority: the higher, the sooner
+    /// Priority; higher runs sooner
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     priority: Option<i32>,
 }
@@ -123,7 +123,7 @@ pub(super) async fn run(args: AddArgs) -> anyhow::Result<()> {
             output::tell(&done("added", &answer));
             let ids = answer.body["orderIds"].as_array().into_iter().flatten();
             let ids: Value = ids.map(|id| json!({ "orderId": id })).collect();
-            output::items(format, &[Column::new("order_id", "/orderId")], &ids)
+            output::items(format, &[Column::text("order_id", "/orderId")], &ids)
         })
         .await
 }
@@ -145,7 +145,7 @@ fn orders_of(file: &Path) -> anyhow::Result<Vec<Value>> {
         }
     }
     match orders.iter().position(|order| !order.is_object()) {
-        Some(i) => Err(refuse(format!("order {} is no JSON object", i + 1)).into()),
+        Some(i) => Err(refuse(format!("order {} is not a JSON object", i + 1)).into()),
         None if orders.is_empty() => Err(refuse("has no orders".into()).into()),
         None => Ok(orders),
     }

@@ -5,7 +5,6 @@ use serde_json::Value;
 
 use super::body::Body;
 use super::connection::Connection;
-use super::failure::EXIT_CODES;
 use super::output::{self, Column, Format, Output};
 use super::selectors::{Dates, Folders, some_text};
 
@@ -13,13 +12,13 @@ const ENTRIES: &[Column] = &[
     Column::new("id", "/id"),
     Column::new("created", "/created"),
     Column::wide("controller_id", "/controllerId"),
-    Column::new("account", "/account"),
+    Column::text("account", "/account"),
     Column::new("request", "/request"),
     Column::wide("category", "/category"),
     Column::new("outcome", "/outcome"),
     Column::new("affected", "/affected"),
-    Column::new("comment", "/comment"),
-    Column::new("ticket_link", "/ticketLink"),
+    Column::text("comment", "/comment"),
+    Column::text("ticket_link", "/ticketLink"),
     Column::wide("time_spent", "/timeSpent"),
     Column::wide("client_address", "/clientAddress"),
     Column::wide("request_id", "/requestId"),
@@ -27,21 +26,20 @@ const ENTRIES: &[Column] = &[
 ];
 
 const DETAILS: &[Column] = &[
-    Column::new("order_id", "/orderId"),
-    Column::new("workflow", "/workflowId/path"),
-    Column::new("version", "/workflowId/versionId"),
-    Column::new("previous_state", "/previousState"),
-    Column::new("new_state", "/newState"),
-    Column::new("mark", "/mark"),
+    Column::text("order_id", "/orderId"),
+    Column::text("workflow", "/workflowId/path"),
+    Column::version("version", "/workflowId/versionId"),
+    Column::state("previous_state", "/previousState"),
+    Column::state("new_state", "/newState"),
+    Column::state("mark", "/mark"),
     Column::new("kill", "/kill"),
     Column::wide("via_parent", "/viaParent"),
 ];
 
 /// Show the audit log: who did what and why, over HTTP
 #[derive(Debug, Args)]
-#[command(after_help = EXIT_CODES)]
 pub struct EntriesArgs {
-    /// The orders that the call with this id changed
+    /// Show the orders that this entry's request changed
     #[arg(
         long,
         value_name = "ID",
@@ -65,7 +63,6 @@ pub struct EntriesArgs {
 
 /// Which entries.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Selection")]
 struct Filter {
     /// Of this account
     #[arg(long, value_parser = some_text())]
@@ -86,7 +83,7 @@ struct Filter {
     ticket_link: Option<String>,
     #[command(flatten)]
     dates: Dates,
-    /// How many entries at the most, -1 for all; without it the service decides
+    /// Maximum number of entries, -1 for all
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     limit: Option<i64>,
 }
@@ -130,7 +127,14 @@ pub async fn run(args: EntriesArgs) -> anyhow::Result<()> {
                 return session.copy(call, &body).await;
             }
             let answer = session.call(call, &body).await?;
-            output::items(format, columns, &answer.body[list])
+            let items = &answer.body[list];
+            output::items(format, columns, items)?;
+            let total = match args.details {
+                Some(_) => output::totals(items, "order", "/newState"),
+                None => output::totals(items, "entry", "/outcome"),
+            };
+            output::footer(format, &total);
+            Ok(())
         })
         .await
 }

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use super::body::Body;
 use super::connection::{Answer, Connection, Session};
 use super::failure::Failure;
-use super::output::{self, Column, Format, Output, visible};
+use super::output::{self, Column, Format, Output, Screen, counted, visible};
 use super::selectors::{Controller, Selectors, Why};
 
 /// A kind of change.
@@ -21,8 +21,8 @@ pub(super) struct Kind {
     verb: &'static str,
     /// "cancelled", as in a report.
     done: &'static str,
-    /// The counts of the preview, beside those by state.
-    counts: &'static [&'static str],
+    /// The counts of the preview, beside those by state, each with its verb.
+    counts: &'static [(&'static str, &'static str)],
     /// What the service says where there is nothing to do.
     nothing: &'static str,
 }
@@ -32,7 +32,7 @@ pub(super) const CANCEL: Kind = Kind {
     call: "/orders/cancel",
     verb: "Cancel",
     done: "cancelled",
-    counts: &["cancelled", "marked", "killed"],
+    counts: &[("cancelled", "cancel"), ("marked", "mark"), ("killed", "kill")],
     nothing: "No orders found.",
 };
 /// `/orders/suspend`
@@ -40,7 +40,7 @@ pub(super) const SUSPEND: Kind = Kind {
     call: "/orders/suspend",
     verb: "Suspend",
     done: "suspended",
-    counts: &["suspended", "marked", "killed"],
+    counts: &[("suspended", "suspend"), ("marked", "mark"), ("killed", "kill")],
     nothing: "No suspendible orders found.",
 };
 /// `/orders/resume`
@@ -48,33 +48,31 @@ pub(super) const RESUME: Kind = Kind {
     call: "/orders/resume",
     verb: "Resume",
     done: "resumed",
-    counts: &["resumed"],
+    counts: &[("resumed", "resume")],
     nothing: "No resumable orders found.",
 };
 
 const PREVIEWED: &[Column] = &[
-    Column::new("order_id", "/orderId"),
-    Column::new("workflow", "/workflowId/path"),
-    Column::new("version", "/workflowId/versionId"),
-    Column::new("state", "/state"),
-    Column::new("effect", "/effect"),
+    Column::text("order_id", "/orderId"),
+    Column::text("workflow", "/workflowId/path"),
+    Column::version("version", "/workflowId/versionId"),
+    Column::state("state", "/state"),
+    Column::state("effect", "/effect"),
 ];
 
 /// What every change takes.
 #[derive(Debug, Args)]
 pub(super) struct ChangeArgs {
-    #[command(flatten)]
-    selectors: Selectors,
     /// Refuse to change more orders than this
     #[arg(long, value_name = "N", help_heading = "Safety")]
     max_orders: Option<u64>,
     /// Do not ask
     #[arg(long, help_heading = "Safety")]
     yes: bool,
-    /// Only show what would change
+    /// Show what would change, and change nothing
     #[arg(long, conflicts_with = "yes", help_heading = "Safety")]
     dry_run: bool,
-    /// How many orders to show beforehand
+    /// Number of orders to show before the change
     #[arg(long, value_name = "N", default_value_t = 20, help_heading = "Safety")]
     show: u32,
     #[command(flatten)]
@@ -90,23 +88,30 @@ pub(super) struct ChangeArgs {
 /// A change that is asked for.
 pub(super) struct Change {
     kind: &'static Kind,
+    /// Whether any order is asked for.
+    selects: bool,
     args: ChangeArgs,
     /// The request, but for `maxOrders`.
     pub(super) body: Body,
 }
 
 impl Change {
-    pub(super) fn new(kind: &'static Kind, args: ChangeArgs) -> Self {
+    pub(super) fn new(kind: &'static Kind, selectors: &Selectors, args: ChangeArgs) -> Self {
         let mut body = args.controller.body();
-        args.selectors.put_into(&mut body);
+        selectors.put_into(&mut body);
         args.why.put_into(&mut body);
-        Self { kind, args, body }
+        Self { kind, selects: selectors.select_any(), args, body }
     }
 
     /// Shows, asks and changes.
     pub(super) async fn run(self) -> anyhow::Result<()> {
+        if !self.selects {
+            let problem = "select orders: with --order-id, --workflow, --folder, --state, \
+                           --date-from or --date-to (--folder / selects all)";
+            return Err(Failure::Usage(problem.into()).into());
+        }
         if !self.args.yes && !self.args.dry_run && !io::stdin().is_terminal() {
-            let problem = "without a terminal to ask on, this takes --yes (or --dry-run)";
+            let problem = "standard input is no terminal to ask on: give --yes or --dry-run";
             return Err(Failure::Usage(problem.into()).into());
         }
         self.args.connection.session(async |session| self.in_session(session).await).await
@@ -121,7 +126,8 @@ impl Change {
         if self.args.yes {
             body.put("maxOrders", self.args.max_orders);
         } else {
-            confirm(session, &format!("{} {}?", self.kind.verb, orders(total))).await?;
+            let question = format!("{} {}?", self.kind.verb, counted(total, "order"));
+            confirm(session, &question).await?;
             body.put("maxOrders", total);
         }
         self.report(&change(session, self.kind.call, &body.into(), "changed").await?)
@@ -138,32 +144,39 @@ impl Change {
         let total = total.ok_or_else(|| Failure::Other("the preview has no total".into()))?;
         match self.args.output.format {
             // Standard output is for what is asked for.
-            _ if !self.args.dry_run => output::tell(&self.described(&preview, total)),
-            Format::Table => output::write(self.described(&preview, total).as_bytes())?,
+            _ if !self.args.dry_run => {
+                output::tell(&self.described(&preview, total, &Screen::stderr()));
+            }
+            Format::Table => {
+                output::write(self.described(&preview, total, &Screen::stdout()).as_bytes())?;
+            }
             Format::Json => output::json(&preview)?,
             Format::Csv => output::items(Format::Csv, PREVIEWED, &preview["orders"])?,
+        }
+        if self.args.dry_run && total > 0 {
+            output::aside(self.args.output.format, &self.effects(&preview));
         }
         if total == 0 {
             return Err(Failure::Nothing(self.kind.nothing.into()).into());
         }
         match self.args.max_orders {
             Some(max) if total > max => {
-                let problem =
-                    format!("{} would be affected, at most {max} are allowed", orders(total));
+                let orders = counted(total, "order");
+                let problem = format!("{orders} would be affected, at most {max} are allowed");
                 Err(Failure::Refused(problem).into())
             }
             _ => Ok(total),
         }
     }
 
-    fn described(&self, preview: &Value, total: u64) -> String {
+    fn described(&self, preview: &Value, total: u64, screen: &Screen) -> String {
         if total == 0 {
             return String::new();
         }
         let mut text = String::new();
         let shown = preview["orders"].as_array().map_or(0, Vec::len);
         if shown > 0 {
-            text += &output::table(PREVIEWED, &preview["orders"]);
+            text += &output::table(PREVIEWED, &preview["orders"], screen);
         }
         let more = total.saturating_sub(u64::try_from(shown).unwrap_or(total));
         if shown > 0 && more > 0 {
@@ -177,11 +190,26 @@ impl Change {
             text += &format!("scheduled{}\n", dates.concat());
         }
         let states = preview["byState"].as_object().into_iter().flatten();
-        let states = states.map(|(state, orders)| format!("{orders} {}", visible(state)));
-        text += &format!("{}: {}\n", orders(total), states.collect::<Vec<_>>().join(", "));
-        let counts = self.kind.counts.iter().map(|name| (name, preview[name].as_u64()));
-        let counts = counts.filter_map(|(name, count)| Some(format!("{} {name}", count?)));
-        text + &format!("{}\n", counts.collect::<Vec<_>>().join(", "))
+        let states = states.map(|(state, count)| (&**state, count.as_u64().unwrap_or_default()));
+        text += &format!("{}\n", output::total(total, "order", states));
+        text + &self.effects(preview) + "\n"
+    }
+
+    /// `would cancel 2 orders, kill 1; dry run, nothing changed`
+    fn effects(&self, preview: &Value) -> String {
+        let counts = self.kind.counts.iter().map(|(name, verb)| (*verb, preview[name].as_u64()));
+        let counts = counts.filter_map(|(verb, count)| Some((verb, count.filter(|n| *n > 0)?)));
+        let mut effects: Vec<String> = counts.map(|(verb, n)| format!("{verb} {n}")).collect();
+        if let Some(first) = effects.first_mut() {
+            let is_one = first.ends_with(" 1");
+            *first += if is_one { " order" } else { " orders" };
+        }
+        let effects = effects.join(", ");
+        if self.args.dry_run {
+            format!("would {effects}; dry run, nothing changed")
+        } else {
+            format!("will {effects}")
+        }
     }
 
     fn report(&self, answer: &Answer) -> anyhow::Result<()> {
@@ -209,7 +237,7 @@ pub(super) async fn change(
 ) -> anyhow::Result<Answer> {
     match session.call(call, body).await {
         Err(failure @ Failure::BrokenOff(_)) => Err(failure).with_context(|| {
-            format!("whether orders were {done} is not known: see `joc-orders audit`")
+            format!("orders may have been {done}: `joc-orders audit` shows whether they were")
         }),
         result => Ok(result?),
     }
@@ -223,15 +251,11 @@ pub(super) fn with_numbers(answer: &Answer) -> Value {
     body
 }
 
-/// A line that says what was done.
+/// A line on what was done.
 pub(super) fn done(what: &str, answer: &Answer) -> String {
-    let affected = answer.affected().map_or_else(|| "orders".into(), orders);
+    let affected = answer.affected().map_or_else(|| "orders".into(), |n| counted(n, "order"));
     let id = answer.audit_log_id().map_or_else(String::new, |id| format!(", audit log id {id}"));
     format!("{what}: {affected}{id}\n")
-}
-
-fn orders(number: u64) -> String {
-    if number == 1 { "1 order".into() } else { format!("{number} orders") }
 }
 
 /// Asks on the terminal. Anything but a yes is a no.

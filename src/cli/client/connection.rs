@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::io::{self, IsTerminal};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,10 +18,12 @@ use serde_json::{Value, json};
 use super::failure::Failure;
 use super::output;
 
-/// How long a service may take to be there at all. How long a call may take is not limited.
+/// Timeout of connecting; a request has none.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a logout may take: a session that is left ends by itself.
+/// Timeout of a logout; a session that is left open expires by itself.
 const LOGOUT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Where the API is on a service.
+const BASE: &str = "/joc/api";
 const ACCESS_TOKEN: &str = "X-Access-Token";
 /// The variable with the password. There is no flag for it: a list of processes shows flags.
 const PASSWORD: &str = "JOC_ORDERS_PASSWORD";
@@ -29,7 +32,7 @@ const PASSWORD: &str = "JOC_ORDERS_PASSWORD";
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Connection")]
 pub(super) struct Connection {
-    /// Where the API is, http or https
+    /// URL of the service, http or https; without a path, /joc/api is appended
     #[arg(
         long,
         env = "JOC_ORDERS_URL",
@@ -37,31 +40,34 @@ pub(super) struct Connection {
         value_parser = api_url
     )]
     url: Url,
-    /// The account to log in as; the variable JOC_ORDERS_PASSWORD has its password, or a
-    /// terminal asks for it
+    /// Account to log in as; JOC_ORDERS_PASSWORD is its password, or a terminal asks for it
     #[arg(long, env = "JOC_ORDERS_USER", value_name = "ACCOUNT")]
     user: Option<String>,
-    /// The access token of a session that is there already: comes before --user, and the
-    /// session goes on
+    /// Token of an existing session; overrides --user
     #[arg(long, env = "JOC_ORDERS_TOKEN", hide_env_values = true)]
     token: Option<String>,
 }
 
 fn api_url(text: &str) -> Result<Url, String> {
-    let url: Url = text.trim_end_matches('/').parse().map_err(|error| format!("{error}"))?;
+    let expected = || String::from("expected http://HOST:PORT or https://HOST:PORT");
+    let mut url: Url = text.trim_end_matches('/').parse().map_err(|_| expected())?;
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-        return Err("neither http://… nor https://…".into());
+        return Err(expected());
     }
     if !url.username().is_empty() || url.password().is_some() {
         return Err(format!("an account goes into --user, its password into {PASSWORD}"));
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return Err("has something after the path".into());
+        return Err("nothing may follow the path".into());
+    }
+    if url.path() == "/" {
+        url.set_path(BASE);
     }
     Ok(url)
 }
 
-/// A client for the URL that trusts what the system trusts, and sends nothing elsewhere.
+/// A client for the URL that trusts what the system trusts, and sends nothing elsewhere. What is
+/// for this machine goes through no proxy, whatever the environment says.
 ///
 /// # Errors
 ///
@@ -79,7 +85,35 @@ pub fn transport(url: &Url) -> anyhow::Result<Client> {
         .with_root_certificates(roots)
         .with_no_client_auth();
     let builder = Client::builder().tls_backend_preconfigured(tls).redirect(Policy::none());
+    let builder = if is_loopback(url) { builder.no_proxy() } else { builder };
     Ok(builder.connect_timeout(CONNECT_TIMEOUT).build()?)
+}
+
+/// A client for a service of this machine, whose certificate is for another name. It uses no
+/// proxy, and is for requests that tell nothing.
+///
+/// # Errors
+///
+/// If TLS cannot be set up.
+pub(in crate::cli) fn local_transport() -> anyhow::Result<Client> {
+    // There may be one already, for the sending of traces.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let builder = Client::builder().no_proxy().redirect(Policy::none());
+    let builder = builder.tls_danger_accept_invalid_certs(true);
+    Ok(builder.connect_timeout(CONNECT_TIMEOUT).build()?)
+}
+
+/// Whether a URL is for this machine.
+pub(in crate::cli) fn is_loopback(url: &Url) -> bool {
+    let Some(host) = url.host_str() else { return false };
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    match address {
+        Ok(address) => {
+            let address = address.to_canonical();
+            address.is_loopback() || address.is_unspecified()
+        }
+        Err(_) => host == "localhost" || host.ends_with(".localhost"),
+    }
 }
 
 /// A session with the service.
@@ -127,7 +161,7 @@ impl Connection {
             None => self.login(&client).await?,
         };
         let mut token = HeaderValue::from_str(&token)
-            .map_err(|_| Failure::Usage("--token: no access token looks like this".into()))?;
+            .map_err(|_| Failure::Usage("--token: not an access token".into()))?;
         token.set_sensitive(true);
         let url = self.url.as_str().to_owned();
         let session = Session { client, url, token, asking: Cell::new(false) };
@@ -147,7 +181,7 @@ impl Connection {
 
     async fn login(&self, client: &Client) -> anyhow::Result<String> {
         let user = self.user.as_deref().filter(|user| !user.is_empty());
-        let user = user.ok_or_else(|| Failure::Usage("--user or --token is missing".into()))?;
+        let user = user.ok_or_else(|| Failure::Usage("give --user or --token".into()))?;
         let password = password(user)?;
         let _waiting = waiting("logging in");
         let request = client.post(format!("{}/authentication/login", self.url));
@@ -155,7 +189,8 @@ impl Connection {
         let response = sent(request, self.url.as_str()).await?;
         let answer: Value = body_of(response).await?;
         let token = answer["accessToken"].as_str().filter(|token| !token.is_empty());
-        let token = token.ok_or_else(|| Failure::Other("the login gave no access token".into()))?;
+        let token =
+            token.ok_or_else(|| Failure::Other("the login response has no access token".into()))?;
         Ok(token.to_owned())
     }
 }
@@ -168,7 +203,8 @@ fn password(user: &str) -> anyhow::Result<String> {
             rpassword::prompt_password(prompt).context("the password")
         }
         Err(_) => {
-            let problem = format!("{PASSWORD} is not set, and there is no terminal to ask on");
+            let problem =
+                format!("{PASSWORD} is not set, and standard input is no terminal to ask on");
             Err(Failure::Usage(problem).into())
         }
     }
@@ -220,13 +256,20 @@ async fn sent(request: RequestBuilder, url: &str) -> Result<Response, Failure> {
     if status == 200 {
         return Ok(response);
     }
-    Err(Failure::of_answer(status, &response.text().await.map_err(broken_off)?))
+    let failure = Failure::of_answer(status, &response.text().await.map_err(broken_off)?);
+    // No call of the API is missing where the API is.
+    Err(if status == 404 { Failure::Usage(not_the_api(url)) } else { failure })
+}
+
+fn not_the_api(url: &str) -> String {
+    let api = Url::parse(url).and_then(|url| url.join(BASE)).map_or(BASE.into(), String::from);
+    format!("there is no API at {url}; try --url {api}")
 }
 
 async fn body_of(response: Response) -> Result<Value, Failure> {
     let body = response.bytes().await.map_err(broken_off)?;
     serde_json::from_slice(&body)
-        .map_err(|_| Failure::Other("the answer is not JSON; is --url that of the API?".into()))
+        .map_err(|_| Failure::Other("the response is not JSON; is --url that of the API?".into()))
 }
 
 fn broken_off(error: reqwest::Error) -> Failure {
@@ -256,5 +299,46 @@ fn waiting(what: &str) -> Waiting {
 impl Drop for Waiting {
     fn drop(&mut self) {
         self.0.finish_and_clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_of_this_machine() {
+        for (url, expected) in [
+            ("http://127.0.0.1:4446", true),
+            ("http://127.9.8.7", true),
+            ("https://[::1]:4446/joc/api", true),
+            ("http://[::ffff:127.0.0.1]", true),
+            ("http://LOCALHOST:1", true),
+            ("http://joc.localhost", true),
+            ("http://0.0.0.0:4446", true),
+            ("http://10.0.0.1", false),
+            ("http://localhost.example.com", false),
+            ("http://notlocalhost", false),
+            ("http://[fe80::1]", false),
+        ] {
+            assert_eq!(is_loopback(&url.parse().unwrap()), expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_url_without_a_path_is_that_of_the_service() {
+        for (text, url) in [
+            ("http://joc:4446", "http://joc:4446/joc/api"),
+            ("http://joc:4446/", "http://joc:4446/joc/api"),
+            ("http://joc:4446/joc/api/", "http://joc:4446/joc/api"),
+            ("https://proxy/orders/joc/api", "https://proxy/orders/joc/api"),
+        ] {
+            assert_eq!(api_url(text).unwrap().as_str(), url, "{text}");
+        }
+        for text in
+            ["", "joc:4446", "127.0.0.1:4446", "ftp://joc", "http://a:b@joc", "http://joc?x"]
+        {
+            assert!(api_url(text).is_err(), "{text}");
+        }
     }
 }

@@ -5,25 +5,32 @@ use std::process::ExitCode;
 use serde_json::Value;
 
 use super::output::{tell, visible};
+use crate::model::selection::Invalid;
 use crate::store;
 
 /// What `--help` says at its end.
 pub const EXIT_CODES: &str = "\
 Exit codes:
   0  done
-  1  anything else
-  2  the command line or a setting is wrong, or --yes is missing where nobody can be asked
-  3  no order was found to act on
-  4  the service refused the request (JOC-400, JOC-300)
+  1  any other failure, or Ctrl-C
+  2  usage or configuration error, or no terminal without --yes
+  3  no order found
+  4  request refused (JOC-400, JOC-300), or account or role exists already or is unknown
   5  not logged in, or not permitted (401, 403, 429, 440)
-  6  the person at the terminal did not confirm
-  7  the service cannot be reached, or cannot reach its database (503)
-  8  something was found to be wrong (audit verify, check)";
+  6  not confirmed
+  7  service or database cannot be reached (503)
+  8  check or audit verify found a problem";
+
+/// What `--help` says at its end: examples, then the exit codes.
+pub(in crate::cli) fn help_end(examples: &str) -> String {
+    let examples: String = examples.lines().map(|line| format!("  {}\n", line.trim())).collect();
+    format!("Examples:\n{examples}\n{EXIT_CODES}")
+}
 
 /// Why a command came to nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// The command line or a setting cannot be meant so.
+    /// Usage or configuration error, or no terminal without --yes.
     #[error("{0}")]
     Usage(String),
     /// There is no order to act on.
@@ -42,15 +49,18 @@ pub enum Failure {
     #[error("{0}")]
     Unreachable(String),
     /// The connection was lost with a call under way.
-    #[error("the connection broke off before the answer was there: {0}")]
+    #[error("connection lost before the response arrived: {0}")]
     BrokenOff(String),
     /// Ctrl-C.
-    #[error("interrupted: a call that was under way may have taken effect")]
+    #[error("interrupted: a request in flight may have taken effect")]
     Interrupted,
+    /// Ctrl-C, or SIGTERM, before anything took effect.
+    #[error("interrupted: nothing was {0}")]
+    Undone(&'static str),
     /// A checker found so many things that are wrong.
     #[error("findings: {0}")]
     Found(u64),
-    /// The answer is none of this API.
+    /// Anything else, such as a response that is not of this API.
     #[error("{0}")]
     Other(String),
     /// Whoever reads standard output has had enough (`| head`).
@@ -59,6 +69,9 @@ pub enum Failure {
 }
 
 impl Failure {
+    const USAGE: u8 = 2;
+    const REFUSED: u8 = 4;
+
     /// A setting that is wrong, and does not get better by trying again.
     pub fn setting(error: anyhow::Error) -> Self {
         Self::Usage(format!("{error:#}"))
@@ -67,10 +80,10 @@ impl Failure {
     fn exit_code(&self) -> u8 {
         match self {
             Self::OutputClosed => 0,
-            Self::Interrupted | Self::Other(_) => 1,
-            Self::Usage(_) => 2,
+            Self::Interrupted | Self::Undone(_) | Self::Other(_) => 1,
+            Self::Usage(_) => Self::USAGE,
             Self::Nothing(_) => 3,
-            Self::Refused(_) => 4,
+            Self::Refused(_) => Self::REFUSED,
             Self::NotPermitted(_) => 5,
             Self::NotConfirmed => 6,
             Self::Unreachable(_) | Self::BrokenOff(_) => 7,
@@ -86,7 +99,7 @@ impl Failure {
         let message = at("/error/message").or(at("/errors/0/message")).or(at("/message"));
         let message = match message {
             Some(message) if !message.is_empty() => visible(message),
-            _ => format!("the answer is HTTP {status}; is --url that of the API?"),
+            _ => format!("the response is HTTP {status}; is --url that of the API?"),
         };
         match (status, code) {
             (401 | 403 | 429 | 440, _) => Self::NotPermitted(message),
@@ -116,13 +129,25 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
             tell(&format!("Error: {error:#}\n"));
             failure.exit_code().into()
         }
-        None => {
-            tell(&format!("Error: {error:?}\n"));
-            match error.downcast_ref() {
-                Some(store::Error::Url(_)) => ExitCode::from(2),
-                _ => ExitCode::FAILURE,
+        None => match code_of_others(error) {
+            Some(code) => {
+                tell(&format!("Error: {error:#}\n"));
+                code.into()
             }
-        }
+            None => {
+                tell(&format!("Error: {error:?}\n"));
+                ExitCode::FAILURE
+            }
+        },
+    }
+}
+
+/// The exit code of a refusal that another part of the program words.
+fn code_of_others(error: &anyhow::Error) -> Option<u8> {
+    match error.downcast_ref() {
+        Some(store::Error::Url(_)) => Some(Failure::USAGE),
+        Some(store::Error::Conflict(_)) => Some(Failure::REFUSED),
+        _ => error.is::<Invalid>().then_some(Failure::USAGE),
     }
 }
 

@@ -13,3 +13,4 @@ pub(super) mod output;
 mod selectors;
 
 pub use self::connection::transport;
+pub(super) use self::connection::{is_loopback, local_transport};

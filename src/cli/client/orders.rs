@@ -6,20 +6,20 @@ use serde_json::Value;
 use super::add::{self, AddArgs};
 use super::change::{CANCEL, Change, ChangeArgs, RESUME, SUSPEND};
 use super::connection::Connection;
-use super::failure::EXIT_CODES;
+use super::failure::{EXIT_CODES, help_end};
 use super::output::{self, Column, Format, Output};
-use super::selectors::{Controller, Selectors};
+use super::selectors::{Controller, Selectors, date};
 
 /// How many orders a service lists unless it is told a limit, as in JOC.
 const LIMIT: usize = 10_000;
 
 const LISTED: &[Column] = &[
-    Column::new("order_id", "/orderId"),
-    Column::new("workflow", "/workflowId/path"),
-    Column::new("version", "/workflowId/versionId"),
-    Column::new("state", "/state/_text"),
+    Column::text("order_id", "/orderId"),
+    Column::text("workflow", "/workflowId/path"),
+    Column::version("version", "/workflowId/versionId"),
+    Column::state("state", "/state/_text"),
     Column::wide("reason", "/state/_reason"),
-    Column::new("marked", "/marked/_text"),
+    Column::state("marked", "/marked/_text"),
     Column::new("scheduled_for", "/scheduledFor"),
     Column::wide("priority", "/priority"),
     Column::wide("position", "/position"),
@@ -45,21 +45,24 @@ enum OrdersCommand {
 
 /// List orders
 #[derive(Debug, Args)]
-#[command(after_help = EXIT_CODES)]
+#[command(after_help = help_end("\
+  joc-orders orders list --state failed --folder /sos
+  joc-orders orders list --date-from -1d --date-to 0 --output csv > orders.csv
+  joc-orders orders list --limit -1 --output json | jq -r '.orders[].orderId'"))]
 struct ListArgs {
     #[command(flatten)]
     selectors: Selectors,
-    /// Orders whose id this regular expression matches
-    #[arg(long, help_heading = "Selection")]
+    /// Select orders whose id matches this regular expression
+    #[arg(long)]
     regex: Option<String>,
-    /// Orders that are in their state since this date or later
-    #[arg(long, value_name = "DATE", allow_hyphen_values = true, help_heading = "Selection")]
+    /// Select orders in their state since this date or later
+    #[arg(long, value_name = "DATE", allow_hyphen_values = true, value_parser = date)]
     state_date_from: Option<String>,
-    /// Orders that are in their state since before this date
-    #[arg(long, value_name = "DATE", allow_hyphen_values = true, help_heading = "Selection")]
+    /// Select orders in their state since before this date
+    #[arg(long, value_name = "DATE", allow_hyphen_values = true, value_parser = date)]
     state_date_to: Option<String>,
-    /// How many orders at the most, -1 for all; without it the service decides
-    #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = "Selection")]
+    /// Maximum number of orders, -1 for all [default: 10000]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     limit: Option<i64>,
     #[command(flatten)]
     output: Output,
@@ -71,31 +74,44 @@ struct ListArgs {
 
 /// Cancel orders
 #[derive(Debug, Args)]
-#[command(after_help = EXIT_CODES)]
+#[command(after_help = help_end("\
+  joc-orders orders cancel --folder /sos/billing --state blocked --dry-run
+  joc-orders orders cancel --workflow /mft/in --date-to -2h --comment 'too late'
+  joc-orders orders cancel --order-id '#2026-11-23#P1-eod' --kill --yes"))]
 struct CancelArgs {
     #[command(flatten)]
-    change: ChangeArgs,
+    selectors: Selectors,
     #[command(flatten)]
     how: How,
+    #[command(flatten)]
+    change: ChangeArgs,
 }
 
 /// Suspend orders
 #[derive(Debug, Args)]
-#[command(after_help = EXIT_CODES)]
+#[command(after_help = help_end("\
+  joc-orders orders suspend --folder /sos/billing --comment maintenance
+  joc-orders orders suspend --workflow /mft/in --state running --kill --reset --yes"))]
 struct SuspendArgs {
     #[command(flatten)]
-    change: ChangeArgs,
+    selectors: Selectors,
     #[command(flatten)]
     how: How,
-    /// Let the instruction that an order is at begin anew
+    /// Restart the current instruction
     #[arg(long, help_heading = "Effect")]
     reset: bool,
+    #[command(flatten)]
+    change: ChangeArgs,
 }
 
-/// Resume orders that are suspended or failed
+/// Resume suspended or failed orders
 #[derive(Debug, Args)]
-#[command(after_help = EXIT_CODES)]
+#[command(after_help = help_end("\
+  joc-orders orders resume --folder /sos/billing --state suspended
+  joc-orders orders resume --order-id '#2026-11-23#P1-eod' --yes"))]
 struct ResumeArgs {
+    #[command(flatten)]
+    selectors: Selectors,
     #[command(flatten)]
     change: ChangeArgs,
 }
@@ -125,17 +141,19 @@ pub async fn run(args: OrdersArgs) -> anyhow::Result<()> {
         OrdersCommand::List(args) => args.run().await,
         OrdersCommand::Add(args) => add::run(args).await,
         OrdersCommand::Cancel(args) => {
-            let mut change = Change::new(&CANCEL, args.change);
+            let mut change = Change::new(&CANCEL, &args.selectors, args.change);
             args.how.put_into(&mut change);
             change.run().await
         }
         OrdersCommand::Suspend(args) => {
-            let mut change = Change::new(&SUSPEND, args.change);
+            let mut change = Change::new(&SUSPEND, &args.selectors, args.change);
             args.how.put_into(&mut change);
             change.body.put("reset", args.reset);
             change.run().await
         }
-        OrdersCommand::Resume(args) => Change::new(&RESUME, args.change).run().await,
+        OrdersCommand::Resume(args) => {
+            Change::new(&RESUME, &args.selectors, args.change).run().await
+        }
     }
 }
 
@@ -170,7 +188,9 @@ impl ListArgs {
                 if limit.is_none() && orders.as_array().is_some_and(|list| list.len() == LIMIT) {
                     output::tell(&format!("the first {LIMIT} orders; --limit -1 lists all\n"));
                 }
-                output::items(format, LISTED, orders)
+                output::items(format, LISTED, orders)?;
+                output::footer(format, &output::totals(orders, "order", "/state/_text"));
+                Ok(())
             })
             .await
     }

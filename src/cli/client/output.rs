@@ -1,53 +1,92 @@
 //! What goes to standard output: tables for people, JSON and CSV for scripts.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::io::{self, ErrorKind, IsTerminal, Write};
 
 use chrono::DateTime;
 use clap::{Args, ValueEnum};
-use comfy_table::{ContentArrangement, Table, presets};
+use console::{Color, Style, Term, measure_text_width};
 use serde_json::Value;
 
 use super::failure::Failure;
+pub(in crate::cli) use crate::model::counted::counted;
+use crate::model::order::{EffectiveState, Mark};
 use crate::model::window::iso;
 
 /// How data are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Format {
-    /// For people: lines that may change with a version of this program.
+pub(in crate::cli) enum Format {
+    /// For people; the layout may change between versions.
     Table,
-    /// The answer of the service, for jq and the like.
+    /// For scripts.
     Json,
     /// With a header line, for spreadsheets.
     Csv,
 }
 
-/// How to show what comes out.
+/// The output format.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
-pub(super) struct Output {
-    /// How to show what comes out
+pub(in crate::cli) struct Output {
+    /// Output format
     #[arg(long = "output", value_enum, default_value_t = Format::Table)]
     pub format: Format,
 }
 
 /// A column: its name in CSV, and where its value is in an item.
-pub(super) struct Column {
+pub(in crate::cli) struct Column {
     name: &'static str,
     pointer: &'static str,
-    /// Whether only CSV shows it.
-    wide: bool,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Always shown in full.
+    Plain,
+    /// Shortened where a terminal is too narrow.
+    Text,
+    /// A random id, of which a part tells as much: the first to be shortened.
+    Version,
+    /// A state or a mark, with its colour.
+    State,
+    /// In CSV only.
+    Wide,
 }
 
 impl Column {
-    /// A column that tables and CSV show.
-    pub(super) const fn new(name: &'static str, pointer: &'static str) -> Self {
-        Self { name, pointer, wide: false }
+    /// A column that is always shown in full.
+    pub(in crate::cli) const fn new(name: &'static str, pointer: &'static str) -> Self {
+        Self { name, pointer, kind: Kind::Plain }
+    }
+
+    /// A column of texts of any length.
+    pub(in crate::cli) const fn text(name: &'static str, pointer: &'static str) -> Self {
+        Self { name, pointer, kind: Kind::Text }
+    }
+
+    /// A column of versions of workflows.
+    pub(super) const fn version(name: &'static str, pointer: &'static str) -> Self {
+        Self { name, pointer, kind: Kind::Version }
+    }
+
+    /// A column of states or marks.
+    pub(super) const fn state(name: &'static str, pointer: &'static str) -> Self {
+        Self { name, pointer, kind: Kind::State }
     }
 
     /// A column that only CSV shows.
     pub(super) const fn wide(name: &'static str, pointer: &'static str) -> Self {
-        Self { name, pointer, wide: true }
+        Self { name, pointer, kind: Kind::Wide }
+    }
+
+    fn is_elastic(&self) -> bool {
+        matches!(self.kind, Kind::Text | Kind::Version)
+    }
+
+    fn header(&self) -> String {
+        self.name.to_uppercase().replace('_', " ")
     }
 
     fn of(&self, item: &Value) -> String {
@@ -64,22 +103,88 @@ impl Column {
     }
 }
 
+/// Where a table is shown: what fits, and whether there are colours.
+pub(super) struct Screen {
+    /// `None`: as wide as it takes.
+    width: Option<usize>,
+    colors: bool,
+}
+
+impl Screen {
+    /// Standard output.
+    pub(super) fn stdout() -> Self {
+        Self::of(&Term::stdout(), console::colors_enabled())
+    }
+
+    /// Standard error.
+    pub(super) fn stderr() -> Self {
+        Self::of(&Term::stderr(), console::colors_enabled_stderr())
+    }
+
+    fn of(term: &Term, colors: bool) -> Self {
+        if !term.is_term() {
+            return Self { width: None, colors: false };
+        }
+        Self { width: term.size_checked().map(|(_, columns)| columns.into()), colors }
+    }
+}
+
 /// Prints items as CSV or as a table.
-pub(super) fn items(format: Format, columns: &[Column], items: &Value) -> anyhow::Result<()> {
+pub(in crate::cli) fn items(
+    format: Format,
+    columns: &[Column],
+    items: &Value,
+) -> anyhow::Result<()> {
     match format {
         Format::Csv => write(&csv(columns, items)?),
-        Format::Table | Format::Json => write(table(columns, items).as_bytes()),
+        Format::Table | Format::Json => write(table(columns, items, &Screen::stdout()).as_bytes()),
+    }
+}
+
+/// Tells a person how much a table has.
+pub(in crate::cli) fn footer(format: Format, text: &str) {
+    if format == Format::Table {
+        tell(&format!("{text}\n"));
+    }
+}
+
+/// Tells a person what data for scripts do not.
+pub(super) fn aside(format: Format, text: &str) {
+    if format != Format::Table {
+        tell(&format!("{text}\n"));
     }
 }
 
 /// Prints an answer as JSON.
-pub(super) fn json(answer: &Value) -> anyhow::Result<()> {
+pub(in crate::cli) fn json(answer: &Value) -> anyhow::Result<()> {
     let text = if io::stdout().is_terminal() {
         escaped_json(&format!("{answer:#}"))
     } else {
         answer.to_string()
     };
     write(format!("{text}\n").as_bytes())
+}
+
+/// `3 orders: 1 RUNNING, 2 SCHEDULED`, of the words that items have somewhere.
+pub(in crate::cli) fn totals(items: &Value, noun: &str, pointer: &str) -> String {
+    let mut words = BTreeMap::<&str, u64>::new();
+    let items = items.as_array().map(Vec::as_slice).unwrap_or_default();
+    for word in items.iter().filter_map(|item| item.pointer(pointer)?.as_str()) {
+        *words.entry(word).or_default() += 1;
+    }
+    total(items.len() as u64, noun, words)
+}
+
+/// `3 orders: 1 RUNNING, 2 SCHEDULED`.
+pub(super) fn total<'a>(
+    number: u64,
+    noun: &str,
+    parts: impl IntoIterator<Item = (&'a str, u64)>,
+) -> String {
+    let parts = parts.into_iter().map(|(word, count)| format!("{count} {}", visible(word)));
+    let parts = parts.collect::<Vec<_>>().join(", ");
+    let number = counted(number, noun);
+    if parts.is_empty() { number } else { format!("{number}: {parts}") }
 }
 
 /// Writes to standard output, which may be closed.
@@ -97,17 +202,116 @@ pub(in crate::cli) fn tell(text: &str) {
     let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
 }
 
+/// What is between two columns.
+const GAP: &str = "  ";
+/// What stands for what is left out.
+const ELLIPSIS: &str = "…";
+/// The width below which no column is shortened.
+const NARROW: usize = 9;
+
 /// Items as a table without lines.
-pub(super) fn table(columns: &[Column], items: &Value) -> String {
-    let columns: Vec<&Column> = columns.iter().filter(|column| !column.wide).collect();
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(columns.iter().map(|column| column.name.to_uppercase().replace('_', " ")));
-    for item in items.as_array().into_iter().flatten() {
-        table.add_row(columns.iter().map(|column| visible(&column.of(item))));
+pub(super) fn table(columns: &[Column], items: &Value, screen: &Screen) -> String {
+    let items = items.as_array().map(Vec::as_slice).unwrap_or_default();
+    // A terminal has no room for a column that says nothing.
+    let is_blank = |column: &Column| {
+        screen.width.is_some() && items.iter().all(|item| column.of(item).is_empty())
+    };
+    let is_shown =
+        |column: &&Column| column.kind != Kind::Wide && (items.is_empty() || !is_blank(column));
+    let columns: Vec<&Column> = columns.iter().filter(is_shown).collect();
+    let items = items.iter();
+    let rows = items.map(|item| columns.iter().map(|c| visible(&c.of(item))).collect::<Vec<_>>());
+    let header = columns.iter().map(|column| column.header()).collect();
+    let rows: Vec<Vec<String>> = std::iter::once(header).chain(rows).collect();
+
+    let width = |i: usize| rows.iter().map(|row| measure_text_width(&row[i])).max();
+    let mut widths: Vec<usize> = (0..columns.len()).map(|i| width(i).unwrap_or_default()).collect();
+    if let Some(width) = screen.width {
+        fit(&columns, &mut widths, width);
     }
-    let lines = table.lines().map(|line| format!("{}\n", line.trim()));
-    lines.collect()
+    let mut table = String::new();
+    for row in &rows {
+        let mut line = String::new();
+        let mut blank = 0;
+        for ((cell, column), width) in row.iter().zip(&columns).zip(&widths) {
+            let cell = elided(cell, *width);
+            if !cell.is_empty() {
+                line.extend(std::iter::repeat_n(' ', std::mem::take(&mut blank)));
+                line += &painted(&cell, column, screen);
+            }
+            blank += width - measure_text_width(&cell) + GAP.len();
+        }
+        table += line.trim_end();
+        table.push('\n');
+    }
+    table
+}
+
+/// Narrows columns until a row fits: versions first, and last the column that tells rows apart.
+fn fit(columns: &[&Column], widths: &mut [usize], available: usize) {
+    let least = |i: usize| measure_text_width(&columns[i].header()).max(NARROW);
+    let gaps = GAP.len() * columns.len().saturating_sub(1);
+    let excess = |widths: &[usize]| (widths.iter().sum::<usize>() + gaps).saturating_sub(available);
+    for (i, column) in columns.iter().enumerate() {
+        if column.kind == Kind::Version && excess(widths) > 0 {
+            widths[i] = widths[i].min(least(i));
+        }
+    }
+    for candidates in [1..columns.len(), 0..1] {
+        while excess(widths) > 0 {
+            let elastic = candidates.clone().filter(|&i| columns[i].is_elastic());
+            let widest = elastic.filter(|&i| widths[i] > least(i)).max_by_key(|&i| widths[i]);
+            let Some(widest) = widest else { break };
+            widths[widest] -= 1;
+        }
+    }
+}
+
+/// A text of a width at the most, with its middle left out if need be.
+fn elided(text: &str, width: usize) -> Cow<'_, str> {
+    if measure_text_width(text) <= width {
+        return text.into();
+    }
+    let kept = width.saturating_sub(1);
+    let within = |limit: usize, chars: &mut dyn Iterator<Item = char>| {
+        let mut used = 0;
+        let fits = |c: &char| {
+            used += measure_text_width(c.encode_utf8(&mut [0; 4]));
+            used <= limit
+        };
+        chars.take_while(fits).collect::<Vec<char>>()
+    };
+    let start = within(kept / 2, &mut text.chars());
+    let end = within(kept - kept / 2, &mut text.chars().rev());
+    let (start, end) = (start.into_iter(), end.into_iter().rev());
+    start.chain(ELLIPSIS.chars()).chain(end).collect::<String>().into()
+}
+
+/// A cell in the colour of its state.
+fn painted(cell: &str, column: &Column, screen: &Screen) -> String {
+    match color(cell) {
+        Some(color) if screen.colors && column.kind == Kind::State => {
+            Style::new().force_styling(true).fg(color).apply_to(cell).to_string()
+        }
+        _ => cell.to_owned(),
+    }
+}
+
+/// A terminal's nearest to the colour that JOC's GUI gives a state or a mark.
+fn color(word: &str) -> Option<Color> {
+    if word == "KILL" {
+        return Some(Color::Red);
+    }
+    let severity = EffectiveState::of(word).map(EffectiveState::severity);
+    match severity.or_else(|| Mark::of(word).map(Mark::severity))? {
+        0 | 3 => Some(Color::Green),
+        1 | 7 => Some(Color::Yellow),
+        2 => Some(Color::Red),
+        6 => Some(Color::Blue),
+        5 | 12 => Some(Color::Magenta),
+        8 => Some(Color::Cyan),
+        _ => None,
+    }
 }
 
 fn csv(columns: &[Column], items: &Value) -> anyhow::Result<Vec<u8>> {
@@ -122,12 +326,23 @@ fn csv(columns: &[Column], items: &Value) -> anyhow::Result<Vec<u8>> {
 /// A cell that no spreadsheet takes for a formula: one that could be one gets a `'` before it,
 /// but for numbers.
 fn harmless(cell: String) -> String {
-    let may_be_formula =
-        cell.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']);
+    let first = cell.chars().find(|&c| starts_formula(c) || !is_skipped(c));
+    let may_be_formula = cell.starts_with(['\t', '\r', '\n']) || first.is_some_and(starts_formula);
     let is_number = cell.strip_prefix('-').is_some_and(|digits| {
         digits.starts_with(|c: char| c.is_ascii_digit()) && digits.parse::<f64>().is_ok()
     });
     if may_be_formula && !is_number { format!("'{cell}") } else { cell }
+}
+
+fn starts_formula(c: char) -> bool {
+    matches!(c, '=' | '+' | '-' | '@' | '＝' | '＋' | '－' | '＠' | '﹢' | '﹣' | '﹦' | '﹫' | '−')
+}
+
+/// Whether a spreadsheet may look behind this character for a formula. Which ones it does is not
+/// said anywhere, so all are meant that are white space, invisible, or signs beyond ASCII.
+fn is_skipped(c: char) -> bool {
+    let is_filler = matches!(c, '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}');
+    c.is_whitespace() || c.is_control() || is_filler || !(c.is_ascii() || c.is_alphanumeric())
 }
 
 /// A text that does nothing to a terminal: control characters, and those that turn the
@@ -167,7 +382,7 @@ mod tests {
     #[test]
     fn a_table_shows_what_would_act_on_a_terminal() {
         let items = json!([{"orderId": "a\u{1b}[2J\r\n\u{9b}b\u{202e}c"}, {"orderId": "überlang"}]);
-        let table = table(COLUMNS, &items);
+        let table = table(COLUMNS, &items, &Screen { width: None, colors: false });
         assert_eq!(table, "ORDER ID\na\\u{1b}[2J\\r\\n\\u{9b}b\\u{202e}c\nüberlang\n");
     }
 
@@ -183,6 +398,103 @@ mod tests {
             "order_id,priority\n'=1+1,-10\n'-2+cmd|'x'!A1,\n\"'@a,\"\"b\"\"\n\",\n'+1,2\n'-inf,\n\
              #2026-11-23#P1,\n"
         );
+    }
+
+    #[test]
+    fn csv_has_no_formulas_behind_what_nobody_sees() {
+        for before in [
+            " ",
+            "\u{a0}",
+            "  \u{a0} ",
+            "\u{ad}",
+            "\u{200b}",
+            "\u{200d}",
+            "\u{2060}",
+            "\u{feff}",
+            "\u{3000}",
+            "\u{180e}",
+            "\u{202e}",
+            "\u{3164}",
+            "\u{2800}",
+            "\t",
+            "\u{b}",
+            "\0",
+            "\u{85}",
+            "\u{fe0f}",
+            "\u{e0001}",
+            "\u{34f}",
+        ] {
+            for formula in ["=1+1", "+1", "-1", "@SUM(1)", "＝1"] {
+                let cell = format!("{before}{formula}");
+                assert_eq!(harmless(cell.clone()), format!("'{cell}"), "{cell:?}");
+            }
+        }
+        for plain in
+            [" a=1", "#2026-11-23#P1", "/sos/a-b", "ü=1", "日本-", "(-1)", "'=1", "", " ", "-1.5"]
+        {
+            assert_eq!(harmless(plain.into()), plain);
+        }
+    }
+
+    const NARROWED: &[Column] = &[
+        Column::text("order_id", "/id"),
+        Column::text("workflow", "/path"),
+        Column::version("version", "/version"),
+        Column::state("state", "/state"),
+    ];
+
+    #[test]
+    fn a_table_fits_its_terminal() {
+        let path = format!("/sos{}/eod", "/folder".repeat(30));
+        let items = json!([
+            {"id": "#2026-11-23#P1-eod", "path": path, "version": "c86308a3-90f1-4b50-a4d2-7d60f5e45c1f", "state": "RUNNING"},
+            {"id": "日本語", "path": "/日本/東京", "version": "1", "state": "FAILED"},
+        ]);
+        let full = table(NARROWED, &items, &Screen { width: None, colors: false });
+        assert!(full.contains(&path) && full.contains("7d60f5e45c1f"), "{full}");
+        for width in [60, 80, 120, 250] {
+            let table = table(NARROWED, &items, &Screen { width: Some(width), colors: false });
+            for line in table.lines() {
+                assert!(measure_text_width(line) <= width, "{width}\n{table}");
+            }
+            assert!(table.contains("#2026-11-23#P1-eod ") && table.contains("/eod"), "{table}");
+            assert!(table.contains("c863…5c1f"), "{table}");
+            let columns = table.lines().map(|line| {
+                let (before, _) = line.split_at(line.rfind("  ").unwrap());
+                measure_text_width(before)
+            });
+            assert_eq!(columns.collect::<std::collections::BTreeSet<_>>().len(), 1, "{table}");
+        }
+        let (unmarked, marked) = (json!([{"id": "a"}]), json!([{"id": "a", "state": "FAILED"}]));
+        for (items, width, header) in [
+            (&unmarked, Some(80), "ORDER ID\n"),
+            (&marked, Some(80), "ORDER ID  STATE\n"),
+            (&unmarked, None, "ORDER ID  WORKFLOW  VERSION  STATE\n"),
+            (&json!([]), Some(80), "ORDER ID  WORKFLOW  VERSION  STATE\n"),
+        ] {
+            let table = table(NARROWED, items, &Screen { width, colors: false });
+            assert!(table.starts_with(header), "{table}");
+        }
+        // What is too narrow for anything is no reason to leave a column out.
+        let tiny = table(NARROWED, &items, &Screen { width: Some(10), colors: false });
+        assert!(tiny.contains("#202…-eod") && tiny.contains("RUNNING"), "{tiny}");
+    }
+
+    #[test]
+    fn states_have_colours_and_nothing_else() {
+        let items = json!([{"id": "FAILED", "path": "/a", "version": "1", "state": "FAILED"}]);
+        let table = table(NARROWED, &items, &Screen { width: None, colors: true });
+        assert!(
+            table.ends_with("\nFAILED    /a        1        \u{1b}[31mFAILED\u{1b}[0m\n"),
+            "{table}"
+        );
+    }
+
+    #[test]
+    fn totals_count_words() {
+        let items = json!([{"s": "B"}, {"s": "A"}, {"s": "B"}, {}]);
+        assert_eq!(totals(&items, "order", "/s"), "4 orders: 1 A, 2 B");
+        assert_eq!(totals(&json!([]), "order", "/s"), "0 orders");
     }
 
     #[test]

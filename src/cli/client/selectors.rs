@@ -1,5 +1,6 @@
 //! Flags that select, shared by the commands, and the fields that they become.
 
+use chrono::NaiveDate;
 use clap::Args;
 use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser};
 use serde_json::{Value, json};
@@ -10,6 +11,29 @@ use crate::model::order::{ALL, EffectiveState};
 /// No text of a selector may be empty: a script whose variable is empty does not mean everything.
 pub(super) fn some_text() -> NonEmptyStringValueParser {
     NonEmptyStringValueParser::new()
+}
+
+/// A date as the service reads it. A day alone, which it does not take, gets an example.
+pub(super) fn date(text: &str) -> Result<String, String> {
+    if text.is_empty() {
+        return Err("expected a date such as 2026-11-23T08:00:00, or -2h".into());
+    }
+    match day(text) {
+        Some(day) => Err(format!("a date needs a time, such as {day}T00:00:00")),
+        None => Ok(text.into()),
+    }
+}
+
+/// The start of an order as the service reads it; see [`date`].
+pub(super) fn start(text: &str) -> Result<String, String> {
+    match day(text) {
+        Some(day) => Err(format!("a date needs a time, such as '{day} 08:00:00'")),
+        None => Ok(text.into()),
+    }
+}
+
+fn day(text: &str) -> Option<NaiveDate> {
+    NaiveDate::parse_from_str(text.trim(), "%Y-%m-%d").ok()
 }
 
 /// Whose orders.
@@ -28,15 +52,14 @@ pub(super) struct Controller {
 
 /// Which orders.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Selection")]
 pub(super) struct Selectors {
-    /// This order; comes before workflows, folders and states. Repeatable, as are the next five
+    /// Select this order; overrides workflow, folder and state. Repeatable, as are the next five
     #[arg(long = "order-id", value_name = "ID", value_parser = some_text())]
     order_ids: Vec<String>,
-    /// Orders of this workflow in any version; all of the text is the path, or a name without /
+    /// Select orders of this workflow, in any version: a path, or a name without /
     #[arg(long = "workflow", value_name = "PATH", value_parser = some_text())]
     workflows: Vec<String>,
-    /// Orders of this version of a workflow: two values
+    /// Select orders of one version of a workflow
     #[arg(
         long = "workflow-version",
         num_args = 2,
@@ -46,7 +69,7 @@ pub(super) struct Selectors {
     workflow_versions: Vec<String>,
     #[command(flatten)]
     folders: Folders,
-    /// Orders in this state; FINISHED and CANCELLED ones can only be listed
+    /// Select orders in this state; FINISHED and CANCELLED ones can only be listed
     #[arg(
         long = "state",
         value_name = "STATE",
@@ -61,10 +84,10 @@ pub(super) struct Selectors {
 /// In which folders.
 #[derive(Debug, Args)]
 pub(super) struct Folders {
-    /// In this folder and those below it
+    /// Select workflows in this folder and those below it
     #[arg(long = "folder", value_name = "PATH", value_parser = some_text())]
     recursive: Vec<String>,
-    /// In this folder, but not below it
+    /// Select workflows in this folder, but not below it
     #[arg(long = "folder-only", value_name = "PATH", value_parser = some_text())]
     only: Vec<String>,
 }
@@ -73,12 +96,12 @@ pub(super) struct Folders {
 #[derive(Debug, Args)]
 pub(super) struct Dates {
     /// From this date on: 2026-11-23T08:00:00, or relative, such as -2h or 1d
-    #[arg(long, value_name = "DATE", allow_hyphen_values = true, value_parser = some_text())]
+    #[arg(long, value_name = "DATE", allow_hyphen_values = true, value_parser = date)]
     date_from: Option<String>,
     /// Before this date
-    #[arg(long, value_name = "DATE", allow_hyphen_values = true, value_parser = some_text())]
+    #[arg(long, value_name = "DATE", allow_hyphen_values = true, value_parser = date)]
     date_to: Option<String>,
-    /// The time zone of the dates, such as Europe/Berlin; without it UTC
+    /// Time zone of the dates, such as Europe/Berlin [default: UTC]
     #[arg(long, value_name = "ZONE", allow_hyphen_values = true, value_parser = some_text())]
     time_zone: Option<String>,
 }
@@ -87,13 +110,13 @@ pub(super) struct Dates {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Audit log")]
 pub(super) struct Why {
-    /// Why; kept in the audit log
+    /// Reason
     #[arg(long, value_name = "TEXT")]
     comment: Option<String>,
-    /// A ticket; kept in the audit log
+    /// Ticket
     #[arg(long, value_name = "URL")]
     ticket_link: Option<String>,
-    /// Minutes that it took; kept in the audit log
+    /// Minutes spent
     #[arg(long, value_name = "MINUTES")]
     time_spent: Option<u32>,
 }
@@ -108,6 +131,16 @@ impl Controller {
 }
 
 impl Selectors {
+    /// Whether they select any orders, rather than all.
+    pub(super) fn select_any(&self) -> bool {
+        let Self { order_ids, workflows, workflow_versions, folders, states, dates } = self;
+        let lists = [order_ids, workflows, workflow_versions, states];
+        lists.iter().any(|list| !list.is_empty())
+            || !(folders.recursive.is_empty() && folders.only.is_empty())
+            || dates.date_from.is_some()
+            || dates.date_to.is_some()
+    }
+
     pub(super) fn put_into(&self, body: &mut Body) {
         let any_version = self.workflows.iter().map(|path| json!({ "path": path }));
         let versions = self.workflow_versions.chunks_exact(2);

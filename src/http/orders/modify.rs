@@ -17,6 +17,7 @@ use crate::http::openapi::{self, Schemas};
 use crate::http::{Call, Service, limits};
 use crate::model::action::Action;
 use crate::model::arguments::{Arguments, Position, check_arguments, check_position};
+use crate::model::counted::counted;
 use crate::model::order::EffectiveState;
 use crate::model::permission::{
     CANCEL_ORDERS, CONFIRM_ORDERS, MODIFY_ORDERS, Permission, RESUME_FAILED_ORDERS,
@@ -340,7 +341,8 @@ async fn change(
         Changed::NoOrders => Err(ApiError::BadRequest(change.action.nothing_found().into())),
         Changed::TooMany { affected } => {
             let max = max_orders.unwrap_or_default();
-            let problem = format!("{affected} orders would be affected, at most {max} are allowed");
+            let orders = counted(affected, "order");
+            let problem = format!("{orders} would be affected, at most {max} are allowed");
             Err(Invalid::new("maxOrders", problem).into())
         }
     }

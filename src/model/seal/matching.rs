@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::{Digest, HEAD, Short, short};
+use crate::model::counted::counted;
 
 /// How many rows of one gap are named.
 const NAMED: usize = 100;
@@ -174,7 +175,8 @@ impl Group<'_> {
         let mut differences: Vec<Difference> =
             strange.into_iter().map(|id| difference(Some(id), problem.into())).collect();
         if unnamed > 0 {
-            differences.push(difference(None, format!("so for {unnamed} more details after them")));
+            let more = counted(unnamed as u64, "more detail");
+            differences.push(difference(None, format!("so for {more} after them")));
         }
         if gone > strangers {
             let place = match (&self.met, before) {
