@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use futures_util::stream::BoxStream;
 use joc_orders::model::finding::Finding;
+use joc_orders::model::permission::Limits;
 use joc_orders::model::seal::SealLine;
 use joc_orders::model::selection::Folder;
 use joc_orders::store::check::Checks;
@@ -76,6 +77,10 @@ impl Accounts for NoDatabase {
         unreachable!()
     }
 
+    async fn remove_account(&self, _: &str) -> Result<()> {
+        unreachable!()
+    }
+
     async fn accounts(&self) -> Result<Vec<Account>> {
         unreachable!()
     }
@@ -96,7 +101,11 @@ impl Accounts for NoDatabase {
         unreachable!()
     }
 
-    async fn limit(&self, _: &str, _: &[Folder]) -> Result<()> {
+    async fn limit(&self, _: &str, _: &[Folder]) -> Result<Vec<Folder>> {
+        unreachable!()
+    }
+
+    async fn change_limit(&self, _: &str, _: &Limits) -> Result<(Vec<Folder>, Vec<Folder>)> {
         unreachable!()
     }
 

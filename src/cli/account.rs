@@ -4,17 +4,25 @@ use std::io::{IsTerminal, Read};
 
 use anyhow::{Context, ensure};
 use clap::{Args, Subcommand};
+use serde_json::{Value, json};
 
+use super::client::failure::help_end;
+use super::client::output::{self, Column, Format, Output, counted, visible};
+use super::full_access::FullAccess;
 use crate::config::Database;
 use crate::http::password;
 use crate::model::selection::check_name;
-use crate::store;
+use crate::store::{self, Account};
 
 /// The shortest password, in characters.
 const MIN_PASSWORD: usize = 8;
 
-/// Add accounts, change their passwords, lock them out, list them
+/// Manage accounts: passwords, roles, who is locked out
 #[derive(Debug, Args)]
+#[command(after_help = help_end("\
+  joc-orders account add anna --role billing
+  joc-orders account passwd anna < password.txt
+  joc-orders account list --output json"))]
 pub struct AccountArgs {
     #[command(flatten)]
     database: Database,
@@ -24,32 +32,49 @@ pub struct AccountArgs {
 
 #[derive(Debug, Subcommand)]
 enum AccountCommand {
-    /// Add an account; its password is asked for, or read from standard input
+    /// Add an account; the password is asked for, or read from standard input
     Add {
-        /// The account's name
+        /// Name of the account
         account: String,
-        /// A role of it; can be given several times
+        /// Role of the account. Repeatable
         #[arg(long = "role")]
         roles: Vec<String>,
     },
-    /// Change a password, which also ends the account's sessions
+    /// Change a password and end the account's sessions
     Passwd {
-        /// The account's name
+        /// Name of the account
         account: String,
     },
-    /// Lock an account out, which also ends its sessions
+    /// Lock an account out and end its sessions
     Disable {
-        /// The account's name
+        /// Name of the account
         account: String,
     },
-    /// Let a disabled account in again
+    /// Let a disabled account log in again
     Enable {
-        /// The account's name
+        /// Name of the account
         account: String,
     },
-    /// List the accounts with their roles
-    List,
+    /// Remove an account and end its sessions; its audit entries stay
+    Remove {
+        /// Name of the account
+        account: String,
+    },
+    /// List accounts with their roles
+    List(ListArgs),
 }
+
+#[derive(Debug, Args)]
+struct ListArgs {
+    #[command(flatten)]
+    output: Output,
+}
+
+const LISTED: &[Column] = &[
+    Column::text("account", "/account"),
+    Column::new("state", "/state"),
+    Column::text("roles", "/roles"),
+];
 
 /// Does what the subcommand says.
 ///
@@ -64,21 +89,55 @@ pub async fn run(args: AccountArgs) -> anyhow::Result<()> {
             ensure!(!account.contains(':'), "account: ':' is not allowed in it");
             let hash = password::hash(&read_password()?)?;
             store.add_account(&account, &hash, &roles).await?;
+            let with = match &roles[..] {
+                [] => String::from("without a role"),
+                [role] => format!("with the role {role}"),
+                roles => format!("with the roles {}", roles.join(", ")),
+            };
+            done(&format!("added account {account} {with}"))?;
         }
         AccountCommand::Passwd { account } => {
             let hash = password::hash(&read_password()?)?;
             store.set_password(&account, &hash).await?;
+            done(&format!("changed the password of {account} and ended its sessions"))?;
         }
-        AccountCommand::Disable { account } => store.set_disabled(&account, true).await?,
-        AccountCommand::Enable { account } => store.set_disabled(&account, false).await?,
-        AccountCommand::List => {
-            for account in store.accounts().await? {
-                let state = if account.disabled { "disabled" } else { "enabled" };
-                println!("{}\t{state}\t{}", account.account, account.roles.join(","));
-            }
+        AccountCommand::Disable { account } => {
+            let full = FullAccess::before(&*store).await?;
+            store.set_disabled(&account, true).await?;
+            done(&format!("disabled account {account} and ended its sessions"))?;
+            full.warn_if_lost(&*store).await?;
         }
+        AccountCommand::Enable { account } => {
+            store.set_disabled(&account, false).await?;
+            done(&format!("enabled account {account}"))?;
+        }
+        AccountCommand::Remove { account } => {
+            let full = FullAccess::before(&*store).await?;
+            store.remove_account(&account).await?;
+            done(&format!("removed account {account} and ended its sessions"))?;
+            full.warn_if_lost(&*store).await?;
+        }
+        AccountCommand::List(args) => list(&store.accounts().await?, args.output.format)?,
     }
     store.close().await;
+    Ok(())
+}
+
+/// Tells what was done, whoever reads it or not.
+pub(super) fn done(what: &str) -> anyhow::Result<()> {
+    output::write(format!("{}\n", visible(what)).as_bytes())
+}
+
+fn list(accounts: &[Account], format: Format) -> anyhow::Result<()> {
+    let state = |account: &Account| if account.disabled { "disabled" } else { "enabled" };
+    let item = |account: &Account, roles: Value| json!({ "account": account.account, "state": state(account), "roles": roles });
+    if format == Format::Json {
+        let items = accounts.iter().map(|account| item(account, json!(account.roles)));
+        return output::json(&items.collect());
+    }
+    let items = accounts.iter().map(|account| item(account, account.roles.join(", ").into()));
+    output::items(format, LISTED, &items.collect())?;
+    output::footer(format, &counted(accounts.len() as u64, "account"));
     Ok(())
 }
 
@@ -86,7 +145,7 @@ pub async fn run(args: AccountArgs) -> anyhow::Result<()> {
 fn read_password() -> anyhow::Result<String> {
     let password = if std::io::stdin().is_terminal() {
         let password = rpassword::prompt_password("Password: ")?;
-        ensure!(password == rpassword::prompt_password("Again: ")?, "the two are not the same");
+        ensure!(password == rpassword::prompt_password("Again: ")?, "the two passwords differ");
         password
     } else {
         let mut text = String::new();

@@ -8,6 +8,7 @@ pub mod completions;
 pub mod copy;
 pub mod demo;
 mod findings;
+mod full_access;
 pub mod health;
 pub mod import;
 pub mod logging;

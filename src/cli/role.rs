@@ -1,14 +1,25 @@
 //! `joc-orders role`: what accounts may do.
 
 use clap::{Args, Subcommand};
+use serde_json::{Value, json};
 
+use super::account::done;
+use super::client::failure::help_end;
+use super::client::output::{self, Column, Format, Output, counted, tell, visible};
+use super::full_access::FullAccess;
 use crate::config::Database;
-use crate::model::permission::EVERY_CONTROLLER;
+use crate::model::permission::known::check_permission;
+use crate::model::permission::{EVERY_CONTROLLER, Limits, Visible};
 use crate::model::selection::{Folder, check_controller_id, check_folder, check_name};
-use crate::store;
+use crate::store::{self, Role, Store};
 
-/// Manage roles: their permissions, their folders, who has them
+/// Manage roles: permissions, folders, who has them
 #[derive(Debug, Args)]
+#[command(after_help = help_end("\
+  joc-orders role add billing
+  joc-orders role grant billing sos:products:controller:orders:cancel --controller-id prod
+  joc-orders role limit billing --folder /sos/billing
+  joc-orders role assign billing anna"))]
 pub struct RoleArgs {
     #[command(flatten)]
     database: Database,
@@ -18,61 +29,96 @@ pub struct RoleArgs {
 
 #[derive(Debug, Args)]
 struct PermissionArgs {
-    /// The role's name
+    /// Name of the role
     role: String,
-    /// A permission such as sos:products:controller:orders:cancel; it covers all below it
+    /// Permission such as sos:products:controller:orders:cancel; includes all below it
     permission: String,
-    /// The controller it is for; every controller if none is named
-    #[arg(long, default_value = EVERY_CONTROLLER)]
+    /// Controller it is for; without it, every controller
+    #[arg(long, value_name = "ID", default_value = EVERY_CONTROLLER, hide_default_value = true)]
     controller_id: String,
 }
 
 #[derive(Debug, Args)]
 struct AccountRoleArgs {
-    /// The role's name
+    /// Name of the role
     role: String,
-    /// The account's name
+    /// Name of the account
     account: String,
 }
+
+#[derive(Debug, Args)]
+#[command(after_help = help_end("\
+  joc-orders role limit billing --folder /sos/billing --only-folder /mft
+  joc-orders role limit billing --add /sos/invoices --remove /mft
+  joc-orders role limit billing --none"))]
+struct LimitArgs {
+    /// Name of the role
+    role: String,
+    /// Limit it to this folder and those below it, in place of all before. Repeatable
+    #[arg(long = "folder", value_name = "PATH")]
+    folders: Vec<String>,
+    /// Limit it to this folder without those below it, in place of all before. Repeatable
+    #[arg(long = "only-folder", value_name = "PATH")]
+    only_folders: Vec<String>,
+    /// Add this folder and those below it. Repeatable
+    #[arg(long, value_name = "PATH", conflicts_with_all = REPLACING)]
+    add: Vec<String>,
+    /// Add this folder without those below it. Repeatable
+    #[arg(long, value_name = "PATH", conflicts_with_all = REPLACING)]
+    add_only: Vec<String>,
+    /// Remove this folder; the last one stays. Repeatable
+    #[arg(long, value_name = "PATH", conflicts_with_all = REPLACING)]
+    remove: Vec<String>,
+    /// Lift the limit
+    #[arg(
+        long,
+        conflicts_with_all = ["folders", "only_folders"],
+        required_unless_present_any = ["folders", "only_folders", "add", "add_only", "remove"]
+    )]
+    none: bool,
+}
+
+/// What sets all folders at once.
+const REPLACING: [&str; 3] = ["folders", "only_folders", "none"];
 
 #[derive(Debug, Subcommand)]
 enum RoleCommand {
     /// Add a role without permissions
     Add {
-        /// The role's name
+        /// Name of the role
         role: String,
     },
     /// Remove a role, also from every account
     Remove {
-        /// The role's name
+        /// Name of the role
         role: String,
     },
     /// Give a role a permission
     Grant(PermissionArgs),
-    /// Take a permission back, exactly as it was given
+    /// Take back a permission, exactly as it was given
     Revoke(PermissionArgs),
-    /// Limit a role to folders, in place of those it was limited to
-    Limit {
-        /// The role's name
-        role: String,
-        /// A folder with all below it; can be given several times
-        #[arg(long = "folder")]
-        folders: Vec<String>,
-        /// A folder without those below it; can be given several times
-        #[arg(long = "only-folder")]
-        only_folders: Vec<String>,
-        /// Lift the limit
-        #[arg(long, conflicts_with_all = ["folders", "only_folders"],
-              required_unless_present_any = ["folders", "only_folders"])]
-        none: bool,
-    },
+    /// Limit a role to folders
+    Limit(LimitArgs),
     /// Give an account a role
     Assign(AccountRoleArgs),
     /// Take a role from an account
     Unassign(AccountRoleArgs),
-    /// List the roles with their permissions and folders
-    List,
+    /// List roles with their permissions and folders
+    List(ListArgs),
 }
+
+#[derive(Debug, Args)]
+struct ListArgs {
+    #[command(flatten)]
+    output: Output,
+}
+
+const LISTED: &[Column] = &[
+    Column::text("role", "/role"),
+    Column::new("permission", "/permission"),
+    Column::text("controller_id", "/controllerId"),
+    Column::text("folders", "/folders"),
+];
 
 /// Does what the subcommand says. A running service notices within a few seconds.
 ///
@@ -85,65 +131,159 @@ pub async fn run(args: RoleArgs) -> anyhow::Result<()> {
         RoleCommand::Add { role } => {
             check_name("role", &role)?;
             store.add_role(&role).await?;
+            done(&format!("added role {role}"))?;
         }
-        RoleCommand::Remove { role } => store.remove_role(&role).await?,
+        RoleCommand::Remove { role } => {
+            let full = FullAccess::before(&*store).await?;
+            store.remove_role(&role).await?;
+            done(&format!("removed role {role}"))?;
+            full.warn_if_lost(&*store).await?;
+        }
         RoleCommand::Grant(PermissionArgs { role, permission, controller_id }) => {
             check_permission(&permission)?;
             if controller_id != EVERY_CONTROLLER {
                 check_controller_id(&controller_id)?;
             }
             store.grant(&role, &permission, &controller_id).await?;
+            done(&format!("granted {permission} to {role} for {}", named(&controller_id)))?;
+            if controller_id != EVERY_CONTROLLER && !store.knows_controller(&controller_id).await? {
+                warn(&format!("there is no controller '{controller_id}' yet"));
+            }
         }
         RoleCommand::Revoke(PermissionArgs { role, permission, controller_id }) => {
+            let full = FullAccess::before(&*store).await?;
             store.revoke(&role, &permission, &controller_id).await?;
+            done(&format!("revoked {permission} from {role} for {}", named(&controller_id)))?;
+            full.warn_if_lost(&*store).await?;
         }
-        RoleCommand::Limit { role, folders, only_folders, none: _ } => {
-            let with = |recursive| move |folder| Folder { folder, recursive };
-            let folders: Vec<Folder> = folders
-                .into_iter()
-                .map(with(true))
-                .chain(only_folders.into_iter().map(with(false)))
-                .collect();
-            for folder in &folders {
-                check_folder("folder", &folder.folder)?;
-            }
-            store.limit(&role, &folders).await?;
-        }
+        RoleCommand::Limit(args) => limit(&*store, args).await?,
         RoleCommand::Assign(AccountRoleArgs { role, account }) => {
             store.assign(&role, &account).await?;
+            done(&format!("assigned role {role} to account {account}"))?;
         }
         RoleCommand::Unassign(AccountRoleArgs { role, account }) => {
+            let full = FullAccess::before(&*store).await?;
             store.unassign(&role, &account).await?;
+            done(&format!("took role {role} from account {account}"))?;
+            full.warn_if_lost(&*store).await?;
         }
-        RoleCommand::List => {
-            for role in store.roles().await? {
-                println!("{}", role.role);
-                for (permission, controller_id) in role.permissions {
-                    println!("  {permission} for {controller_id}");
-                }
-                for Folder { folder, recursive } in role.folders {
-                    println!("  in {folder}{}", if recursive { " and below" } else { "" });
-                }
-            }
-        }
+        RoleCommand::List(args) => list(&store.roles().await?, args.output.format)?,
     }
     store.close().await;
     Ok(())
 }
 
-fn check_permission(permission: &str) -> anyhow::Result<()> {
-    let well_formed = permission.strip_prefix("sos:products").is_some_and(|rest| {
-        rest.is_empty()
-            || rest.strip_prefix(':').is_some_and(|rest| {
-                let is_word = |word: &str| {
-                    !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
-                };
-                rest.split(':').all(is_word)
+fn named(controller_id: &str) -> String {
+    match controller_id {
+        EVERY_CONTROLLER => "every controller".into(),
+        id => format!("controller {id}"),
+    }
+}
+
+fn warn(what: &str) {
+    tell(&format!("warning: {}\n", visible(what)));
+}
+
+async fn limit(store: &dyn Store, args: LimitArgs) -> anyhow::Result<()> {
+    let replacing = folders("folder", args.folders, "only-folder", args.only_folders)?;
+    let add = folders("add", args.add, "add-only", args.add_only)?;
+    for folder in &args.remove {
+        check_folder("remove", folder)?;
+    }
+    let full = FullAccess::before(store).await?;
+    let (before, after) = if add.is_empty() && args.remove.is_empty() {
+        (store.limit(&args.role, &replacing).await?, replacing)
+    } else {
+        store.change_limit(&args.role, &Limits { add, remove: args.remove }).await?
+    };
+    let (before_text, after_text) = (limits(&before), limits(&after));
+    done(&format!("role {} is limited to: {after_text}; before: {before_text}", args.role))?;
+    for folder in after {
+        if !before.contains(&folder) && !has_workflows(store, &folder).await? {
+            warn(&format!("no workflow is in {} yet", folder.folder));
+        }
+    }
+    Ok(full.warn_if_lost(store).await?)
+}
+
+/// The folders of two flags, of which the second is for folders without those below.
+fn folders(
+    flag: &str,
+    recursive: Vec<String>,
+    only_flag: &str,
+    only: Vec<String>,
+) -> anyhow::Result<Vec<Folder>> {
+    let mut folders: Vec<Folder> = Vec::new();
+    for (flag, names, recursive) in [(flag, recursive, true), (only_flag, only, false)] {
+        for folder in names {
+            check_folder(flag, &folder)?;
+            anyhow::ensure!(
+                !folders.iter().any(|known| known.folder == folder),
+                "{flag}: {folder} is given twice"
+            );
+            folders.push(Folder { folder, recursive });
+        }
+    }
+    Ok(folders)
+}
+
+/// Whether a workflow of any controller is in the folder.
+async fn has_workflows(store: &dyn Store, folder: &Folder) -> store::Result<bool> {
+    let visible = Visible::Folders(vec![folder.clone()]);
+    for controller_id in store.controllers().await? {
+        if !store.workflow_folders(&controller_id, &visible).await?.is_empty() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Folders for people: `/mft only, /sos/billing`.
+fn limits(folders: &[Folder]) -> String {
+    if folders.is_empty() {
+        return "every folder".into();
+    }
+    let name = |Folder { folder, recursive }: &Folder| {
+        if *recursive { folder.clone() } else { format!("{folder} only") }
+    };
+    folders.iter().map(name).collect::<Vec<_>>().join(", ")
+}
+
+fn list(roles: &[Role], format: Format) -> anyhow::Result<()> {
+    if format == Format::Json {
+        let roles = roles.iter().map(|role| {
+            let permissions = role.permissions.iter().map(|(permission, controller_id)| {
+                json!({ "permission": permission, "controllerId": controller_id })
+            });
+            let folders = role.folders.iter().map(
+                |Folder { folder, recursive }| json!({ "folder": folder, "recursive": recursive }),
+            );
+            json!({
+                "role": role.role,
+                "permissions": permissions.collect::<Value>(),
+                "folders": folders.collect::<Value>(),
             })
+        });
+        return output::json(&roles.collect());
+    }
+    // A row a permission, and one for a role that has none.
+    let rows = roles.iter().flat_map(|role| {
+        let row = |permission: Option<&(String, String)>| {
+            json!({
+                "role": role.role,
+                "permission": permission.map(|(permission, _)| permission),
+                "controllerId": permission.map(|(_, controller_id)| controller_id),
+                "folders": limits(&role.folders),
+            })
+        };
+        let rows: Vec<Value> = if role.permissions.is_empty() {
+            vec![row(None)]
+        } else {
+            role.permissions.iter().map(|permission| row(Some(permission))).collect()
+        };
+        rows
     });
-    anyhow::ensure!(
-        well_formed,
-        "permission: expected a name such as sos:products:controller:orders:cancel"
-    );
+    output::items(format, LISTED, &rows.collect())?;
+    output::footer(format, &counted(roles.len() as u64, "role"));
     Ok(())
 }

@@ -13,71 +13,8 @@ use serde_json::{Map, Value, json};
 use crate::http::Service;
 use crate::http::cockpit::granted;
 use crate::http::error::ApiError;
-use crate::model::permission::{
-    CANCEL_ORDERS, CONFIRM_ORDERS, CREATE_ORDERS, EVERY_CONTROLLER, MODIFY_ORDERS, Permission,
-    RESUME_FAILED_ORDERS, SUSPEND_RESUME_ORDERS, VIEW_AUDIT_LOG, VIEW_CONTROLLER, VIEW_ORDERS,
-    VIEW_WORKFLOWS,
-};
-
-/// Where JOC's answer has a permission that belongs to no controller.
-const OF_JOC: &[(&str, Permission)] = &[
-    ("getLog", "sos:products:joc:get_log"),
-    ("administration.accounts.view", "sos:products:joc:administration:accounts:view"),
-    ("administration.accounts.manage", "sos:products:joc:administration:accounts:manage"),
-    ("administration.settings.view", "sos:products:joc:administration:settings:view"),
-    ("administration.settings.manage", "sos:products:joc:administration:settings:manage"),
-    ("administration.controllers.view", "sos:products:joc:administration:controllers:view"),
-    ("administration.controllers.manage", "sos:products:joc:administration:controllers:manage"),
-    ("administration.certificates.view", "sos:products:joc:administration:certificates:view"),
-    ("administration.certificates.manage", "sos:products:joc:administration:certificates:manage"),
-    ("administration.customization.view", "sos:products:joc:administration:customization:view"),
-    ("administration.customization.manage", "sos:products:joc:administration:customization:manage"),
-    ("administration.customization.share", "sos:products:joc:administration:customization:share"),
-    ("cluster.manage", "sos:products:joc:cluster:manage"),
-    ("inventory.view", "sos:products:joc:inventory:view"),
-    ("inventory.manage", "sos:products:joc:inventory:manage"),
-    ("inventory.deploy", "sos:products:joc:inventory:deploy"),
-    ("calendars.view", "sos:products:joc:calendars:view"),
-    ("documentations.view", "sos:products:joc:documentations:view"),
-    ("documentations.manage", "sos:products:joc:documentations:manage"),
-    ("auditLog.view", VIEW_AUDIT_LOG),
-    ("dailyPlan.view", "sos:products:joc:dailyplan:view"),
-    ("dailyPlan.manage", "sos:products:joc:dailyplan:manage"),
-    ("fileTransfer.view", "sos:products:joc:filetransfer:view"),
-    ("fileTransfer.manage", "sos:products:joc:filetransfer:manage"),
-    ("notification.view", "sos:products:joc:notification:view"),
-    ("notification.manage", "sos:products:joc:notification:manage"),
-    ("encipherment.encrypt", "sos:products:joc:encipherment:encrypt"),
-    ("reports.view", "sos:products:joc:reports:view"),
-    ("reports.manage", "sos:products:joc:reports:manage"),
-    ("others.view", "sos:products:joc:others:view"),
-    ("others.manage", "sos:products:joc:others:manage"),
-];
-
-/// Where JOC's answer has a permission for a controller.
-const OF_CONTROLLER: &[(&str, Permission)] = &[
-    ("view", VIEW_CONTROLLER),
-    ("restart", "sos:products:controller:restart"),
-    ("terminate", "sos:products:controller:terminate"),
-    ("getLog", "sos:products:controller:get_log"),
-    ("switchOver", "sos:products:controller:switch_over"),
-    ("deployments.view", "sos:products:controller:deployment:view"),
-    ("deployments.deploy", "sos:products:controller:deployment:deploy"),
-    ("orders.view", VIEW_ORDERS),
-    ("orders.create", CREATE_ORDERS),
-    ("orders.cancel", CANCEL_ORDERS),
-    ("orders.modify", MODIFY_ORDERS),
-    ("orders.suspendResume", SUSPEND_RESUME_ORDERS),
-    ("orders.resumeFailed", RESUME_FAILED_ORDERS),
-    ("orders.confirm", CONFIRM_ORDERS),
-    ("orders.managePositions", "sos:products:controller:orders:manage_positions"),
-    ("agents.view", "sos:products:controller:agents:view"),
-    ("noticeBoards.view", "sos:products:controller:noticeboards:view"),
-    ("noticeBoards.post", "sos:products:controller:noticeboards:post"),
-    ("noticeBoards.delete", "sos:products:controller:noticeboards:delete"),
-    ("locks.view", "sos:products:controller:locks:view"),
-    ("workflows.view", VIEW_WORKFLOWS),
-];
+use crate::model::permission::known::{OF_CONTROLLER, OF_JOC};
+use crate::model::permission::{EVERY_CONTROLLER, Permission};
 
 /// What the account may do.
 #[derive(Debug, Serialize, JsonSchema)]

@@ -3,7 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::selection::Folder;
+use crate::model::selection::{Folder, Invalid};
+
+pub mod known;
 
 /// A permission's name, as JOC spells it.
 pub type Permission = &'static str;
@@ -59,6 +61,44 @@ impl Visible {
             Self::Everything => true,
             Self::Folders(folders) => folders.iter().any(|visible| visible.contains(folder)),
         }
+    }
+}
+
+/// A change of the folders that a role is limited to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Folders to add; one that is there gets this way of counting the folders below it.
+    pub add: Vec<Folder>,
+    /// Folders to remove, which are done away with first.
+    pub remove: Vec<String>,
+}
+
+impl Limits {
+    /// What a limit becomes by it, by folder.
+    ///
+    /// # Errors
+    ///
+    /// If a folder to remove is not there, or none would be left: a role without folders is
+    /// not limited, which nobody means who takes one away.
+    pub fn applied_to(&self, folders: &[Folder]) -> Result<Vec<Folder>, Invalid> {
+        let mut folders = folders.to_vec();
+        for name in &self.remove {
+            let at = folders.iter().position(|folder| folder.folder == *name);
+            let at = at.ok_or_else(|| {
+                Invalid::new("remove", format!("the role is not limited to {name}"))
+            })?;
+            folders.remove(at);
+        }
+        for added in &self.add {
+            folders.retain(|folder| folder.folder != added.folder);
+            folders.push(added.clone());
+        }
+        if folders.is_empty() {
+            let problem = "no folder would be left; to lift the limit use --none";
+            return Err(Invalid::new("remove", problem));
+        }
+        folders.sort_by(|a, b| a.folder.cmp(&b.folder));
+        Ok(folders)
     }
 }
 
@@ -194,6 +234,27 @@ mod tests {
         assert!(matches!(limited.elsewhere, Some(Visible::Folders(folders)) if folders.len() == 1));
         let one = extent(&[("sos:products:joc", "east", &[])]).unwrap();
         assert_eq!(one, Extent::only("east".into(), Visible::Everything));
+    }
+
+    #[test]
+    fn a_limit_changes_folder_by_folder() {
+        let folder = |name: &str, recursive| Folder { folder: name.into(), recursive };
+        let limits = |add: &[Folder], remove: &[&str]| Limits {
+            add: add.to_vec(),
+            remove: remove.iter().map(|name| (*name).into()).collect(),
+        };
+        let (a, b) = (folder("/a", true), folder("/b", true));
+        let applied = limits(std::slice::from_ref(&a), &[]).applied_to(std::slice::from_ref(&b));
+        assert_eq!(applied, Ok(vec![a.clone(), b.clone()]));
+        let both = [a.clone(), b.clone()];
+        assert_eq!(limits(&[], &["/a"]).applied_to(&both), Ok(vec![b]));
+        let only = folder("/a", false);
+        let applied = limits(std::slice::from_ref(&only), &["/b"]).applied_to(&both);
+        assert_eq!(applied, Ok(vec![only]));
+        assert!(limits(&[], &["/c"]).applied_to(&both).is_err());
+        assert!(limits(&[], &["/a", "/b"]).applied_to(&both).is_err());
+        assert!(limits(&[], &["/a"]).applied_to(&[]).is_err());
+        assert_eq!(limits(std::slice::from_ref(&a), &[]).applied_to(&[]), Ok(vec![a]));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use futures_util::stream::BoxStream;
 use crate::model::action::{Action, Effect};
 use crate::model::audit::{AuditEntry, AuditFilter, Outcome};
 use crate::model::order::{Mark, State};
-use crate::model::permission::{Extent, Grant, Principal};
+use crate::model::permission::{Extent, Grant, Limits, Principal};
 use crate::model::selection::{Folder, Selection};
 
 pub mod add;
@@ -246,6 +246,8 @@ pub trait Accounts {
     async fn set_password(&self, account: &str, password_hash: &str) -> Result<()>;
     /// Locks an account out and ends its sessions, or lets it in again.
     async fn set_disabled(&self, account: &str, disabled: bool) -> Result<()>;
+    /// Removes an account and ends its sessions. What it did stays in the audit trail.
+    async fn remove_account(&self, account: &str) -> Result<()>;
     /// Every account, by name.
     async fn accounts(&self) -> Result<Vec<Account>>;
     /// Makes a role without permissions.
@@ -256,8 +258,12 @@ pub trait Accounts {
     async fn grant(&self, role: &str, permission: &str, controller_id: &str) -> Result<()>;
     /// Takes a permission back, exactly as it was given.
     async fn revoke(&self, role: &str, permission: &str, controller_id: &str) -> Result<()>;
-    /// Limits a role to folders, in place of those it was limited to; none: no limit.
-    async fn limit(&self, role: &str, folders: &[Folder]) -> Result<()>;
+    /// Limits a role to folders, in place of those it was limited to, which it gives; none: no
+    /// limit.
+    async fn limit(&self, role: &str, folders: &[Folder]) -> Result<Vec<Folder>>;
+    /// Changes the folders that a role is limited to, and gives what they were and what they are.
+    async fn change_limit(&self, role: &str, limits: &Limits)
+    -> Result<(Vec<Folder>, Vec<Folder>)>;
     /// Gives an account a role.
     async fn assign(&self, role: &str, account: &str) -> Result<()>;
     /// Takes a role from an account.

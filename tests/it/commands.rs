@@ -34,10 +34,11 @@ on_both! {
         ok(db, &format!("role grant billing {CANCEL} --controller-id {CONTROLLER}")).await;
         ok(db, "role limit billing --folder /sos/billing --only-folder /mft").await;
         ok(db, "account add op --role billing").await;
-        assert_eq!(ok(db, "account list").await, "op\tenabled\tbilling\nroot\tenabled\tall\n");
-        assert_eq!(ok(db, "role list").await, format!(
-            "all\n  sos:products for *\nbilling\n  {CANCEL} for {CONTROLLER}\n  in /mft\n  \
-             in /sos/billing and below\n"));
+        assert_eq!(ok(db, "account list").await,
+            "ACCOUNT  STATE    ROLES\nop       enabled  billing\nroot     enabled  all\n");
+        assert_eq!(ok(db, "role list --output csv").await, format!(
+            "role,permission,controller_id,folders\nall,sos:products,*,every folder\n\
+             billing,{CANCEL},{CONTROLLER},\"/mft only, /sos/billing\"\n"));
 
         let token = app.login("op", PASSWORD).await;
         let everything = json!({"controllerId": CONTROLLER, "folders": [{"folder": "/"}]}).to_string();
@@ -70,7 +71,7 @@ on_both! {
         let token = app.login("op", "another-password").await;
         ok(db, "account disable op").await;
         assert_eq!(app.try_login("op", "another-password").await.status, 401);
-        assert!(ok(db, "account list").await.starts_with("op\tdisabled\tbilling\n"));
+        assert!(ok(db, "account list").await.contains("\nop       disabled  billing\n"));
         let mut status = 0;
         for _ in 0..30 {
             app.pass(TimeDelta::seconds(1));
@@ -84,7 +85,7 @@ on_both! {
         ok(db, "account enable op").await;
         app.login("op", "another-password").await;
         ok(db, "role remove billing").await;
-        assert!(ok(db, "account list").await.starts_with("op\tenabled\t\n"));
+        assert!(ok(db, "account list").await.contains("\nop       enabled\n"));
     }
 
     async fn what_account_and_role_refuse(kind: Kind) {
@@ -206,7 +207,7 @@ on_both! {
         };
         let good = format!("# Where it is\nDATABASE_URL=\"{}\"\n", db.url);
         let bad = "DATABASE_URL=mysql://x:secret@y/z\n";
-        let expected = "op\tenabled\t\n";
+        let expected = "ACCOUNT  STATE    ROLES\nop       enabled\n";
         assert_eq!(list(&good, None).await.ok(), expected);
         assert_eq!(list(bad, Some(&db.url)).await.ok(), expected);
         list(&good, Some("mysql:x")).await.failed();
@@ -281,6 +282,7 @@ async fn every_command_has_help() {
         "account passwd",
         "account disable",
         "account enable",
+        "account remove",
         "account list",
         "role",
         "role add",

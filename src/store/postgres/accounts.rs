@@ -5,8 +5,69 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 
 use super::PgStore;
+use crate::model::permission::Limits;
 use crate::model::selection::Folder;
-use crate::store::{Account, AccountRow, Accounts, Result, Role, accounts, expect_one};
+use crate::store::{Account, AccountRow, Accounts, Error, Result, Role, accounts, expect_one};
+
+impl PgStore {
+    async fn expect_account(&self, account: &str) -> Result<()> {
+        let known = sqlx::query_scalar!(
+            r#"SELECT EXISTS (SELECT 1 FROM accounts WHERE account = $1) AS "known!""#,
+            account
+        );
+        let known = known.fetch_one(&self.pool).await?;
+        expect_one(known.into(), || format!("there is no account {account}"))
+    }
+
+    async fn expect_role(&self, role: &str) -> Result<()> {
+        let known = sqlx::query_scalar!(
+            r#"SELECT EXISTS (SELECT 1 FROM roles WHERE role = $1) AS "known!""#,
+            role
+        );
+        let known = known.fetch_one(&self.pool).await?;
+        expect_one(known.into(), || format!("there is no role {role}"))
+    }
+
+    /// Replaces the folders that a role is limited to by what a function makes of them, and gives
+    /// both.
+    async fn replace_folders(
+        &self,
+        role: &str,
+        replaced: impl FnOnce(&[Folder]) -> Result<Vec<Folder>> + Send,
+    ) -> Result<(Vec<Folder>, Vec<Folder>)> {
+        let mut transaction = self.pool.begin().await?;
+        // One change after the other: each builds on what it has read.
+        let role_row =
+            sqlx::query_scalar!("SELECT role FROM roles WHERE role = $1 FOR UPDATE", role)
+                .fetch_optional(&mut *transaction)
+                .await?;
+        expect_one(role_row.is_some().into(), || format!("there is no role {role}"))?;
+        let before = sqlx::query_as!(
+            Folder,
+            r#"SELECT folder, recursive AS "recursive!" FROM role_folders
+               WHERE role = $1 ORDER BY folder"#,
+            role
+        )
+        .fetch_all(&mut *transaction)
+        .await?;
+        let after = replaced(&before)?;
+        sqlx::query!("DELETE FROM role_folders WHERE role = $1", role)
+            .execute(&mut *transaction)
+            .await?;
+        for folder in &after {
+            sqlx::query!(
+                "INSERT INTO role_folders (role, folder, recursive) VALUES ($1, $2, $3)",
+                role,
+                folder.folder,
+                folder.recursive,
+            )
+            .execute(&mut *transaction)
+            .await?;
+        }
+        transaction.commit().await?;
+        Ok((before, after))
+    }
+}
 
 #[async_trait]
 impl Accounts for PgStore {
@@ -37,7 +98,7 @@ impl Accounts for PgStore {
         )
         .execute(&mut *transaction)
         .await?;
-        expect_one(added.rows_affected(), || format!("the account {account} is there already"))?;
+        expect_one(added.rows_affected(), || format!("the account {account} already exists"))?;
         for role in roles {
             let assigned = sqlx::query!(
                 "INSERT INTO account_roles (account, role) SELECT $1, role FROM roles WHERE role = $2
@@ -87,6 +148,14 @@ impl Accounts for PgStore {
         Ok(())
     }
 
+    async fn remove_account(&self, account: &str) -> Result<()> {
+        // Its roles and sessions go with it.
+        let removed = sqlx::query!("DELETE FROM accounts WHERE account = $1", account)
+            .execute(&self.pool)
+            .await?;
+        expect_one(removed.rows_affected(), || format!("there is no account {account}"))
+    }
+
     async fn accounts(&self) -> Result<Vec<Account>> {
         let rows = sqlx::query_as!(
             AccountRow,
@@ -102,7 +171,7 @@ impl Accounts for PgStore {
             sqlx::query!("INSERT INTO roles (role) VALUES ($1) ON CONFLICT DO NOTHING", role)
                 .execute(&self.pool)
                 .await?;
-        expect_one(added.rows_affected(), || format!("the role {role} is there already"))
+        expect_one(added.rows_affected(), || format!("the role {role} already exists"))
     }
 
     async fn remove_role(&self, role: &str) -> Result<()> {
@@ -121,8 +190,11 @@ impl Accounts for PgStore {
         )
         .execute(&self.pool)
         .await?;
+        if granted.rows_affected() == 0 {
+            self.expect_role(role).await?;
+        }
         expect_one(granted.rows_affected(), || {
-            format!("there is no role {role}, or it has that permission already")
+            format!("the role {role} already has {permission} for {controller_id}")
         })
     }
 
@@ -136,35 +208,28 @@ impl Accounts for PgStore {
         )
         .execute(&self.pool)
         .await?;
+        if revoked.rows_affected() == 0 {
+            self.expect_role(role).await?;
+        }
         expect_one(revoked.rows_affected(), || {
-            format!("the role {role} has no permission {permission} for {controller_id}")
+            format!("the role {role} has no {permission} for {controller_id}")
         })
     }
 
-    async fn limit(&self, role: &str, folders: &[Folder]) -> Result<()> {
-        let mut transaction = self.pool.begin().await?;
-        let known = sqlx::query_scalar!(
-            r#"SELECT EXISTS (SELECT 1 FROM roles WHERE role = $1) AS "known!""#,
-            role
-        )
-        .fetch_one(&mut *transaction)
-        .await?;
-        expect_one(known.into(), || format!("there is no role {role}"))?;
-        sqlx::query!("DELETE FROM role_folders WHERE role = $1", role)
-            .execute(&mut *transaction)
-            .await?;
-        for folder in folders {
-            sqlx::query!(
-                "INSERT INTO role_folders (role, folder, recursive) VALUES ($1, $2, $3)",
-                role,
-                folder.folder,
-                folder.recursive,
-            )
-            .execute(&mut *transaction)
-            .await?;
-        }
-        transaction.commit().await?;
-        Ok(())
+    async fn limit(&self, role: &str, folders: &[Folder]) -> Result<Vec<Folder>> {
+        let (before, _) = self.replace_folders(role, |_| Ok(folders.to_vec())).await?;
+        Ok(before)
+    }
+
+    async fn change_limit(
+        &self,
+        role: &str,
+        limits: &Limits,
+    ) -> Result<(Vec<Folder>, Vec<Folder>)> {
+        self.replace_folders(role, |before| {
+            limits.applied_to(before).map_err(|invalid| Error::Conflict(invalid.expected))
+        })
+        .await
     }
 
     async fn assign(&self, role: &str, account: &str) -> Result<()> {
@@ -177,8 +242,12 @@ impl Accounts for PgStore {
         )
         .execute(&self.pool)
         .await?;
+        if assigned.rows_affected() == 0 {
+            self.expect_account(account).await?;
+            self.expect_role(role).await?;
+        }
         expect_one(assigned.rows_affected(), || {
-            format!("there is no account {account} or no role {role}, or it has the role already")
+            format!("the account {account} already has the role {role}")
         })
     }
 
@@ -190,6 +259,10 @@ impl Accounts for PgStore {
         )
         .execute(&self.pool)
         .await?;
+        if taken.rows_affected() == 0 {
+            self.expect_account(account).await?;
+            self.expect_role(role).await?;
+        }
         expect_one(taken.rows_affected(), || {
             format!("the account {account} does not have the role {role}")
         })
