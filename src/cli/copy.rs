@@ -5,9 +5,12 @@ use std::io::{self, IsTerminal, Write};
 use anyhow::{Context, ensure};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, Receiver, Sender};
 
-use crate::store::copy::Table;
+use super::client::failure::{Failure, help_end};
+use super::client::output::counted;
+use super::stop::{self, Stop};
+use crate::store::copy::{Batch, Table};
 use crate::store::{self, DEFAULT_CONNECTIONS};
 
 /// How many batches may wait to be written.
@@ -15,11 +18,13 @@ const QUEUED: usize = 2;
 
 /// Copy everything but sessions into an empty database, all or nothing
 #[derive(Debug, Args)]
+#[command(after_help = help_end("\
+  joc-orders copy --from sqlite:joc-orders.db --to postgres://joc@db.example.com/joc"))]
 pub struct CopyArgs {
-    /// The database to copy, sqlite:FILE or postgres://…, which must not be in use by a service
+    /// Database to copy, sqlite:FILE or postgres://…, which no service may be using
     #[arg(long, value_name = "URL")]
     from: String,
-    /// The database to copy to: a new one, or one with nothing but its schema
+    /// Database to copy to: a new one, or one with nothing but its schema
     #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
     to: String,
 }
@@ -28,29 +33,69 @@ pub struct CopyArgs {
 ///
 /// # Errors
 ///
-/// A database that cannot be opened, a target that is not empty, or rows that it refuses.
-/// Nothing is copied then.
+/// A database that cannot be opened, a target that is not empty, rows that it refuses, or a signal
+/// to stop. Nothing is copied then.
 pub async fn run(args: CopyArgs) -> anyhow::Result<()> {
+    let stop = Stop::listen()?;
     ensure!(store::exists(&args.from)?, "--from: there is no such file");
-    let source = store::open(&args.from, DEFAULT_CONNECTIONS).await.context("--from")?;
-    let target = store::open(&args.to, DEFAULT_CONNECTIONS).await.context("--to")?;
-    let size = source.size().await.context("--from")?;
+    let open = async {
+        let source = store::open(&args.from, DEFAULT_CONNECTIONS).await.context("--from")?;
+        let target = store::open(&args.to, DEFAULT_CONNECTIONS).await.context("--to")?;
+        let size = source.size().await.context("--from")?;
+        anyhow::Ok((source, target, size))
+    };
+    let (source, target, size) = tokio::select! {
+        opened = open => opened?,
+        () = stop.asked() => return Err(Failure::Undone("copied").into()),
+    };
     let bar = progress(size);
-    let (sender, receiver) = mpsc::channel(QUEUED);
+    let (sender, dumped) = mpsc::channel(QUEUED);
+    let (forward, receiver) = mpsc::channel(QUEUED);
     let advance = |table: &Table, rows: usize| {
         bar.set_message(table.name);
         bar.inc(rows as u64);
     };
-    let (dumped, loaded) = tokio::join!(source.dump(sender), target.load(receiver, &advance));
+    let copy = async { tokio::join!(source.dump(sender), target.load(receiver, &advance)) };
+    let copied = tokio::select! {
+        copied = copy => Some(copied),
+        () = until_stopped(&stop, dumped, forward) => None,
+    };
     bar.finish_and_clear();
+    let Some((dumped, loaded)) = copied else {
+        tokio::join!(stop::abandon(&*source), stop::abandon(&*target));
+        return Err(Failure::Undone("copied").into());
+    };
     source.close().await;
     target.close().await;
     dumped.context("--from: nothing was copied")?;
     let complete = loaded.context("--to: nothing was copied")?;
     ensure!(complete, "nothing was copied");
     // It is in the database now, whoever reads this line or not.
-    let _gone = writeln!(io::stdout(), "copied: {} rows", bar.position());
+    let _gone = writeln!(io::stdout(), "copied: {}", counted(bar.position(), "row"));
     Ok(())
+}
+
+/// Passes batches on, and ends only if it is told to stop before the last one. Without that the
+/// target commits nothing, so from then on nothing can have been copied.
+async fn until_stopped(stop: &Stop, mut from: Receiver<Batch>, to: Sender<Batch>) {
+    loop {
+        tokio::select! {
+            () = stop.asked() => return,
+            passed = pass_on(&mut from, &to) => if !passed { break },
+        }
+    }
+    drop((from, to));
+    std::future::pending().await
+}
+
+/// Whether there was a batch, and not the last one.
+async fn pass_on(from: &mut Receiver<Batch>, to: &Sender<Batch>) -> bool {
+    // A place first: a batch that is taken is passed on, whatever comes between.
+    let Ok(place) = to.reserve().await else { return false };
+    let Some(batch) = from.recv().await else { return false };
+    let goes_on = !matches!(batch, Batch::End);
+    place.send(batch);
+    goes_on
 }
 
 fn progress(size: u64) -> ProgressBar {

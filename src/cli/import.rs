@@ -7,13 +7,15 @@ use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, anyhow, ensure};
+use anyhow::{Context, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
-use tokio::sync::mpsc;
-use tokio::task;
+use tokio::sync::{mpsc, oneshot};
 
 use self::read::Message;
 pub use self::read::{Format, Report};
+use super::client::failure::{Failure, help_end};
+use super::client::output::counted;
+use super::stop::{self, Stop};
 use crate::config::Database;
 use crate::model::selection::check_controller_id;
 use crate::store::{self, Import, Imported, Store};
@@ -24,20 +26,23 @@ mod read;
 /// How many batches may wait for the database.
 const QUEUED: usize = 2;
 
-/// JOC's default `limit` of `/orders`, at which it cuts an answer without a word.
+/// JOC's default `limit` of `/orders`: it leaves out the rest without saying so.
 const JOC_LIMIT: u64 = 10_000;
 
-/// Import workflows and orders, all or nothing.
+/// Import workflows and orders, all or nothing
 #[derive(Debug, clap::Args)]
+#[command(after_help = help_end("\
+  joc-orders import orders.jsonl
+  joc-orders import orders.json --controller-id prod
+  joc-orders orders list --limit -1 --output json | joc-orders import --controller-id prod"))]
 pub struct ImportArgs {
-    /// A file of JSON lines or, with --controller-id, a JOC /orders answer; `-` is standard
-    /// input
+    /// File of JSON lines or, with --controller-id, a JOC /orders response; `-` is standard input
     #[arg(default_value = "-")]
     pub file: PathBuf,
-    /// Read one whole JOC /orders answer, and take its orders for this controller's
+    /// Read one JOC /orders response; its orders belong to this controller
     #[arg(long, value_name = "ID", value_parser = controller_id)]
     pub controller_id: Option<String>,
-    /// Update the orders that are there already, unless they are finished or cancelled
+    /// Update existing orders, unless they are finished or cancelled
     #[arg(long)]
     pub replace: bool,
     /// Where to.
@@ -54,17 +59,33 @@ fn controller_id(text: &str) -> Result<String, String> {
 ///
 /// # Errors
 ///
-/// A file that cannot be opened, a database that cannot be, bad input, or what the database
-/// refuses. Nothing is imported then.
+/// A file that cannot be opened, a database that cannot be, bad input, what the database refuses,
+/// or a signal to stop. Nothing is imported then.
 pub async fn run(args: ImportArgs) -> anyhow::Result<()> {
+    let stop = Stop::listen()?;
     let (input, progress) = open(&args.file)?;
-    let store = store::open(&args.database.url, args.database.connections).await?;
+    let store = tokio::select! {
+        store = store::open(&args.database.url, args.database.connections) => store?,
+        () = stop.asked() => return Err(Failure::Undone("imported").into()),
+    };
     let format = match args.controller_id {
         Some(controller_id) => Format::Answer { controller_id },
         None => Format::Lines,
     };
     let is_answer = matches!(format, Format::Answer { .. });
-    let result = import(&*store, input, format, args.replace).await;
+    let gathered = tokio::select! {
+        gathered = gather(&*store, input, format, args.replace) => gathered,
+        () = stop.asked() => {
+            progress.finish_and_clear();
+            stop::abandon(&*store).await;
+            return Err(Failure::Undone("imported").into());
+        }
+    };
+    // From here on no signal interrupts it: whether it took effect would not be known.
+    let result = match gathered {
+        Ok(gathered) => gathered.commit().await,
+        Err(error) => Err(error),
+    };
     store.close().await;
     progress.finish_and_clear();
 
@@ -88,8 +109,39 @@ pub async fn import(
     format: Format,
     replace: bool,
 ) -> anyhow::Result<(Imported, Report)> {
+    gather(store, input, format, replace).await?.commit().await
+}
+
+/// An import of which only the commit is missing.
+struct Gathered {
+    import: Option<Box<dyn Import>>,
+    imported: Imported,
+    report: Report,
+}
+
+impl Gathered {
+    async fn commit(self) -> anyhow::Result<(Imported, Report)> {
+        if let Some(import) = self.import {
+            import.commit().await.context("nothing was imported")?;
+        }
+        Ok((self.imported, self.report))
+    }
+}
+
+/// Reads all of the input and writes it, up to the commit. Dropped before its end, it has changed
+/// nothing.
+async fn gather(
+    store: &dyn Store,
+    input: impl Read + Send + 'static,
+    format: Format,
+    replace: bool,
+) -> anyhow::Result<Gathered> {
     let (sender, mut messages) = mpsc::channel(QUEUED);
-    let reader = task::spawn_blocking(move || read::read(input, format, replace, sender));
+    let (reported, report) = oneshot::channel();
+    // No task of the runtime, which would wait for a read that may never end.
+    std::thread::spawn(move || {
+        let _ = reported.send(read::read(input, format, replace, sender));
+    });
 
     // Begun no sooner than there is something to write: others wait for its locks.
     let mut import: Option<Box<dyn Import>> = None;
@@ -110,14 +162,11 @@ pub async fn import(
             .with_context(|| format!("nothing was imported: {} were refused", batch.places()))?;
         imported = sum(imported, added);
     }
-    let report = reader.await.context("reading the input broke off")?;
+    let report = report.await.context("nothing was imported: reading the input failed")?;
     if let Some(complaint) = report.complaint() {
-        return Err(anyhow!(complaint));
+        return Err(Failure::Other(complaint).into());
     }
-    if let Some(import) = import {
-        import.commit().await.context("nothing was imported")?;
-    }
-    Ok((sum(imported, report.repeated), report))
+    Ok(Gathered { import, imported: sum(imported, report.repeated), report })
 }
 
 fn sum(a: Imported, b: Imported) -> Imported {
@@ -131,18 +180,19 @@ fn sum(a: Imported, b: Imported) -> Imported {
 fn warn(report: &Report, is_answer: bool) {
     if report.hidden_cyclic > 0 {
         eprintln!(
-            "warning: the export shows only the first of {} fresh cyclic orders; it does so \
-             for {} cycle(s), and the other {} are not imported. JOC shows them if they are \
-             asked for by orderIds.",
-            report.cycles + report.hidden_cyclic,
-            report.cycles,
-            report.hidden_cyclic
+            "warning: {} not in the export, which shows only the first order of each of {}. \
+             To get them, ask JOC by orderIds.",
+            match report.hidden_cyclic {
+                1 => "1 cyclic order is".into(),
+                hidden => format!("{} are", counted(hidden, "cyclic order")),
+            },
+            counted(report.cycles, "cycle"),
         );
     }
     if is_answer && report.orders == JOC_LIMIT {
         eprintln!(
-            "warning: the answer has exactly {JOC_LIMIT} orders, which is where JOC cuts it \
-             unless the request says \"limit\": -1"
+            "warning: the response has exactly {JOC_LIMIT} orders, where JOC cuts it off unless \
+             the request has \"limit\": -1"
         );
     }
 }

@@ -14,6 +14,8 @@ use crate::store::{Item, NewOrder};
 
 /// How many characters of serde's messages are shown: they repeat values of any length.
 const MAX_REASON: usize = 200;
+/// What comes before the number of a column.
+pub(super) const COLUMN: &str = "column ";
 /// The longest reason of an order to wait.
 const MAX_WORD: usize = 100;
 
@@ -58,10 +60,10 @@ pub(super) struct Order {
 ///
 /// # Errors
 ///
-/// The reason why it is bad: it begins with the field, if one is to blame.
+/// Why it is bad; begins with the field or the [`COLUMN`], if one is to blame.
 pub(super) fn parse_line(text: &[u8]) -> Result<Parsed, String> {
     let text = str::from_utf8(text)
-        .map_err(|error| format!("column {}: is not UTF-8", error.valid_up_to() + 1))?;
+        .map_err(|error| format!("{COLUMN}{}: is not UTF-8", error.valid_up_to() + 1))?;
     let mut json = serde_json::Deserializer::from_str(text);
     let line: Line = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let field = error.path().to_string();
@@ -75,7 +77,7 @@ pub(super) fn parse_line(text: &[u8]) -> Result<Parsed, String> {
 }
 
 fn not_json(error: &serde_json::Error) -> String {
-    format!("column {}: {}", error.column(), reason(error))
+    format!("{COLUMN}{}: {}", error.column(), reason(error))
 }
 
 /// An error's message without the line that it names: that is line 1, always.
@@ -91,6 +93,9 @@ pub(super) fn shortened(message: &str) -> String {
 
 impl Line {
     fn parse(self) -> Result<Parsed, Invalid> {
+        if self.orders.is_some() && self.workflow.is_none() && self.order.is_none() {
+            return Err(Invalid::new("orders", "this line is a whole JOC response"));
+        }
         let controller_id = required("controllerId", self.controller_id.as_ref(), text)?;
         check_controller_id(controller_id)?;
         match (self.workflow, self.order) {
@@ -103,9 +108,6 @@ impl Line {
             }),
             (Some(_), Some(_)) => {
                 Err(Invalid::new("workflow, order", "a line has one of them, not both"))
-            }
-            (None, None) if self.orders.is_some() => {
-                Err(Invalid::new("orders", "a whole JOC answer is imported with --controller-id"))
             }
             (None, None) => Err(Invalid::new("workflow, order", "one of them is expected")),
         }

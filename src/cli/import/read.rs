@@ -14,7 +14,8 @@ use serde::Deserialize;
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use tokio::sync::mpsc::Sender;
 
-use super::parse::{Order, Parsed, parse_line, shortened};
+use super::parse::{COLUMN, Order, Parsed, parse_line, shortened};
+use crate::cli::client::output::counted;
 use crate::store::{Imported, Item};
 
 /// How many items the database gets at once.
@@ -22,8 +23,10 @@ const BATCH: usize = 5_000;
 /// The longest line, and the longest order of an answer, in bytes.
 const MAX_LINE: u64 = 16 * 1024 * 1024;
 const TOO_LONG: &str = "is longer than 16 MiB";
-/// How many bad lines are reported one by one.
+/// How many problems are reported one by one.
 const REPORTED: usize = 50;
+/// How many further places of the same problem are named.
+const NAMED: usize = 5;
 
 /// What the input is.
 #[derive(Debug)]
@@ -65,13 +68,30 @@ impl Batch {
     }
 }
 
+/// A problem, and where it is.
+#[derive(Debug)]
+struct Problem {
+    /// Its place, if it has one, and the reason.
+    text: String,
+    /// Some of the other places that have it.
+    others: Vec<u64>,
+    /// How many other places have it.
+    count: u64,
+}
+
 /// What the reader knows at the end.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// The first bad lines, each with its place and reason.
-    bad: Vec<String>,
+    /// The first problems.
+    problems: Vec<Problem>,
+    /// Which of them has which reason.
+    reasons: HashMap<String, usize>,
     /// How many bad lines there are.
     bad_count: u64,
+    /// How many of them belong to no problem that is kept.
+    unreported: u64,
+    /// What the input is instead of JSON lines, if it looks like something else.
+    instead: Option<&'static str>,
     /// How many lines or orders were good.
     good: u64,
     /// How many orders were good.
@@ -90,21 +110,68 @@ impl Report {
         if self.bad_count == 0 {
             return None;
         }
-        let plural = if self.bad_count == 1 { "" } else { "s" };
-        let mut text =
-            format!("nothing was imported: the input has {} bad line{plural}", self.bad_count);
-        for bad in &self.bad {
-            let _ = write!(text, "\n  {bad}");
+        if let Some(instead) = self.instead.filter(|_| self.good == 0) {
+            // What each line lacks to be one says nothing.
+            return Some(format!("nothing was imported: {instead}"));
         }
-        let more = self.bad_count - self.bad.len() as u64;
-        if more > 0 {
-            let _ = write!(text, "\n  and {more} more");
+        let bad = counted(self.bad_count, "bad line");
+        let mut text = format!("nothing was imported: the input has {bad}");
+        for problem in &self.problems {
+            let _ = write!(text, "\n  {problem}");
         }
-        if self.good == 0 && self.bad.first().is_some_and(|bad| bad.starts_with("line 1: ")) {
-            text.push_str("\nto import a whole JOC /orders answer, give --controller-id");
+        if self.unreported > 0 {
+            let _ = write!(text, "\n  and {} more", self.unreported);
         }
         Some(text)
     }
+
+    /// Keeps a problem; those that differ only in their place are one.
+    fn add(&mut self, place: Option<(&str, u64)>, reason: String) {
+        self.bad_count += 1;
+        let kind = without_column(&reason);
+        match (self.reasons.get(kind), place) {
+            (Some(&known), Some((_, at))) => self.problems[known].repeat(at),
+            _ if self.problems.len() == REPORTED => self.unreported += 1,
+            _ => {
+                self.reasons.insert(kind.to_owned(), self.problems.len());
+                let text = match place {
+                    Some((place, _)) => format!("{place}: {reason}"),
+                    None => reason,
+                };
+                self.problems.push(Problem { text, others: Vec::new(), count: 0 });
+            }
+        }
+    }
+}
+
+impl Problem {
+    fn repeat(&mut self, at: u64) {
+        self.count += 1;
+        if self.others.len() < NAMED {
+            self.others.push(at);
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)?;
+        if self.count == 0 {
+            return Ok(());
+        }
+        let others: Vec<String> = self.others.iter().map(u64::to_string).collect();
+        write!(f, " (also {}", others.join(", "))?;
+        match self.count - others.len() as u64 {
+            0 => f.write_str(")"),
+            more => write!(f, " and {more} more)"),
+        }
+    }
+}
+
+/// A reason without the column that it begins with.
+fn without_column(reason: &str) -> &str {
+    let rest = reason.strip_prefix(COLUMN).and_then(|rest| rest.split_once(": "));
+    rest.map_or(reason, |(_, rest)| rest)
 }
 
 /// Reads all of the input, or as much of it as somebody listens to.
@@ -134,6 +201,9 @@ pub(super) fn read(
     if input.fill_buf().is_ok_and(|start| start.starts_with(b"\xef\xbb\xbf")) {
         input.consume(3);
     }
+    if let (Format::Lines, Ok(start)) = (&format, input.fill_buf()) {
+        sink.report.instead = instead_of_lines(start);
+    }
     let flow = match format {
         Format::Lines => read_lines(input, &mut sink),
         Format::Answer { controller_id } => read_answer(input, budget, &controller_id, &mut sink),
@@ -142,6 +212,27 @@ pub(super) fn read(
         let _ = sink.flush();
     }
     sink.report
+}
+
+/// What the input may be whose lines are all bad.
+fn instead_of_lines(start: &[u8]) -> Option<&'static str> {
+    const RESPONSE: &str =
+        "this looks like a JOC /orders response: name its controller with --controller-id";
+    const LIST: &str = "this looks like one JSON list: import takes an object a line (jq -c '.[]')";
+    const OBJECTS: &str =
+        "this looks like JSON objects over several lines: import takes an object a line (jq -c .)";
+    let start = String::from_utf8_lossy(start.trim_ascii_start());
+    let first = start.lines().next().unwrap_or_default().trim_end();
+    let has = |field: &str| start.contains(&format!("\"{field}\""));
+    if start.starts_with('[') {
+        Some(LIST)
+    } else if !start.starts_with('{') {
+        None
+    } else if has("deliveryDate") || has("surveyDate") || (has("orders") && !has("order")) {
+        Some(RESPONSE)
+    } else {
+        (first == "{").then_some(OBJECTS)
+    }
 }
 
 fn read_lines(mut input: impl BufRead, sink: &mut Sink) -> ControlFlow<()> {
@@ -183,7 +274,7 @@ fn read_answer(
         Err(_) if sink.is_alone() => ControlFlow::Break(()),
         // JSON that is broken in one place says nothing about what follows.
         Err(error) if budget.get().is_some() => sink.take(next, Err(shortened(&error.to_string()))),
-        Err(error) => sink.refuse(format!("the answer: {}", shortened(&error.to_string()))),
+        Err(error) => sink.refuse(None, format!("the response: {}", shortened(&error.to_string()))),
     }
 }
 
@@ -207,7 +298,7 @@ impl<'de> Visitor<'de> for &mut Answer<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JOC /orders answer")
+        f.write_str("a JOC /orders response")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
@@ -313,16 +404,13 @@ impl Sink {
         }
         match (parsed, self.unit) {
             (Ok(parsed), _) => self.accept(at, parsed),
-            (Err(reason), Unit::Line) => self.refuse(format!("line {at}: {reason}")),
-            (Err(reason), Unit::Order) => self.refuse(format!("orders[{at}]: {reason}")),
+            (Err(reason), Unit::Line) => self.refuse(Some((&format!("line {at}"), at)), reason),
+            (Err(reason), Unit::Order) => self.refuse(Some((&format!("orders[{at}]"), at)), reason),
         }
     }
 
-    fn refuse(&mut self, bad: String) -> ControlFlow<()> {
-        self.report.bad_count += 1;
-        if self.report.bad.len() < REPORTED {
-            self.report.bad.push(bad);
-        }
+    fn refuse(&mut self, place: Option<(&str, u64)>, reason: String) -> ControlFlow<()> {
+        self.report.add(place, reason);
         if self.report.bad_count == 1 {
             self.items = Vec::new();
             self.orders = HashMap::new();

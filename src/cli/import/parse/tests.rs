@@ -190,10 +190,7 @@ fn bad_lines_are_refused_with_a_reason() {
             r#"{"controllerId": "js7", "workflow": {}, "order": {}}"#,
             "workflow, order: a line has one of them, not both",
         ),
-        (
-            r#"{"controllerId": "js7", "orders": []}"#,
-            "orders: a whole JOC answer is imported with --controller-id",
-        ),
+        (r#"{"controllerId": "js7", "orders": []}"#, "orders: this line is a whole JOC response"),
         (
             r#"{"controllerId": "js7", "order": "x"}"#,
             "order: invalid type: string \"x\", expected an object",

@@ -93,9 +93,9 @@ fn a_batch_has_an_order_once() {
 #[test]
 fn bad_lines_are_counted_and_the_first_ones_shown() {
     let mut input = line("a", "SCHEDULED", "/w");
-    for _ in 0..60 {
+    for i in 0..60 {
         input += "\n";
-        input += &line("", "SCHEDULED", "/w");
+        input += &line("x", &format!("STATE{i}"), "/w");
     }
     let (batches, refused, report) = run(input.as_bytes(), Format::Lines, false);
     assert!(batches.is_empty() && refused);
@@ -103,8 +103,57 @@ fn bad_lines_are_counted_and_the_first_ones_shown() {
     let lines: Vec<_> = complaint.lines().collect();
     assert_eq!(lines.len(), 52);
     assert_eq!(lines[0], "nothing was imported: the input has 60 bad lines");
-    assert_eq!(lines[1], "  line 3: order.orderId: is empty");
+    assert_eq!(lines[1], "  line 3: order.state._text: 'STATE0' is no state of an order");
     assert_eq!(lines[51], "  and 10 more");
+}
+
+#[test]
+fn the_same_problem_is_reported_once() {
+    let mut input = line("a", "SCHEDULED", "/w");
+    for i in 0..60 {
+        input += &line("", "SCHEDULED", "/w");
+        // In another column each time.
+        input += &format!("{{}} {} x\n", " ".repeat(i));
+    }
+    input += &line("a", "FINSHED", "/w");
+    input += &line("a", "FINSHED", "/w");
+    let complaint = run(input.as_bytes(), Format::Lines, false).2.complaint().unwrap();
+    assert_eq!(
+        complaint,
+        "nothing was imported: the input has 122 bad lines\n\
+         \u{20} line 2: order.orderId: is empty (also 4, 6, 8, 10, 12 and 54 more)\n\
+         \u{20} line 3: column 5: trailing characters (also 5, 7, 9, 11, 13 and 54 more)\n\
+         \u{20} line 122: order.state._text: 'FINSHED' is no state of an order (also 123)"
+    );
+}
+
+#[test]
+fn an_input_that_is_no_json_lines_is_recognised() {
+    let response: serde_json::Value = serde_json::from_str(FIXTURE).unwrap();
+    let list = &response["orders"];
+    let object = json!({"controllerId": "js7", "workflow": {"path": "/w", "versionId": "1"}});
+    let hint = "this looks like a JOC /orders response: name its controller with --controller-id";
+    let lines = "import takes an object a line";
+    for (input, expected) in [
+        (FIXTURE.to_owned(), hint),
+        (response.to_string(), hint),
+        (format!("{response:#}"), hint),
+        (format!("\n{response:#}\n"), hint),
+        (json!({"orders": []}).to_string(), hint),
+        (format!("{list:#}"), lines),
+        (list.to_string(), lines),
+        (format!("{object:#}"), lines),
+    ] {
+        let complaint = run(input.as_bytes(), Format::Lines, false).2.complaint().unwrap();
+        assert!(complaint.starts_with("nothing was imported: this looks like "), "{complaint}");
+        assert!(complaint.contains(expected) && complaint.lines().count() == 1, "{complaint}");
+    }
+    // One good line, and it is what was meant.
+    let input = "{\n".to_owned() + &line("a", "SCHEDULED", "/w");
+    let complaint = run(input.as_bytes(), Format::Lines, false).2.complaint().unwrap();
+    assert!(complaint.contains("1 bad line\n  line 1: column 1: EOF"), "{complaint}");
+    let complaint = run("orders\n".as_bytes(), Format::Lines, false).2.complaint().unwrap();
+    assert!(complaint.contains("1 bad line\n  line 1: "), "{complaint}");
 }
 
 #[test]
@@ -129,24 +178,24 @@ fn broken_answers_are_refused() {
         "state": {"_text": "SCHEDULED"},
     });
     let table = [
-        (String::new(), "the answer: EOF while parsing a value at line 1 column 0"),
-        ("[]".into(), "the answer: invalid type: sequence, expected a JOC /orders answer"),
+        (String::new(), "the response: EOF while parsing a value at line 1 column 0"),
+        ("[]".into(), "the response: invalid type: sequence, expected a JOC /orders response"),
         (
             r#"{"ok": true}"#.into(),
-            "the answer: it has no orders; JSON lines are read without --controller-id",
+            "the response: it has no orders; JSON lines are read without --controller-id",
         ),
         (
             r#"{"orders": 7}"#.into(),
-            "the answer: invalid type: integer `7`, expected a list of orders",
+            "the response: invalid type: integer `7`, expected a list of orders",
         ),
-        (r#"{"orders": [], "orders": []}"#.into(), "the answer: duplicate field `orders`"),
+        (r#"{"orders": [], "orders": []}"#.into(), "the response: duplicate field `orders`"),
         (format!(r#"{{"orders": [{good}"#), "orders[1]: EOF while parsing a list"),
         (
             format!(r#"{{"orders": [{good}, 7]}}"#),
             "orders[1]: invalid type: integer `7`, expected an object",
         ),
         (format!(r#"{{"orders": [{good}, {{}}]}}"#), "orders[1]: orderId: is missing"),
-        (format!(r#"{{"orders": [{good}]}} x"#), "the answer: trailing characters"),
+        (format!(r#"{{"orders": [{good}]}} x"#), "the response: trailing characters"),
     ];
     for (input, reason) in table {
         let complaint = run(input.as_bytes(), answer(), false).2.complaint().unwrap();
