@@ -19,7 +19,7 @@ static RUNTIME: LazyLock<Runtime> =
     LazyLock::new(|| tokio::runtime::Builder::new_current_thread().build().unwrap());
 /// What is said of a bad line: where it is and why.
 static COMPLAINT: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"^  (line [1-9][0-9]*: .|orders\[[0-9]+\]: .|the answer: .|and [0-9]+ more$)")
+    Regex::new(r"^  (line [1-9][0-9]*: .|orders\[[0-9]+\]: .|the response: .|and [0-9]+ more$)")
         .unwrap()
 });
 const CONTROLLER: &str = "prod";
@@ -106,9 +106,12 @@ fn read(file: &[u8], format: Format, replace: bool) -> Result<(Vec<Item>, Import
             let text = format!("{error:#}");
             let mut said = text.lines();
             let first = said.next().unwrap();
+            let mut said = said.peekable();
+            if first.starts_with("nothing was imported: this looks like ") {
+                assert_eq!(said.peek(), None);
+                return Err(text);
+            }
             assert!(first.starts_with("nothing was imported: the input has "), "{text:?}");
-            let hint = "to import a whole JOC /orders answer, give --controller-id";
-            let mut said = said.filter(|line| *line != hint).peekable();
             assert!(said.peek().is_some(), "{text:?}");
             for line in said {
                 assert!(COMPLAINT.is_match(line), "{text:?}");

@@ -38,7 +38,9 @@ on_both! {
                     let input = File::open(&file).unwrap();
                     if let Err(error) = import(&*app.store, input, format, replace).await {
                         let error = format!("{error:#}");
-                        let is_the_readers = error.starts_with("nothing was imported: the input has ");
+                        let rest = error.strip_prefix("nothing was imported: ").unwrap_or_default();
+                        let is_the_readers =
+                            rest.starts_with("the input has ") || rest.starts_with("this looks like ");
                         assert!(is_the_readers, "{}: {error}", file.display());
                     }
                 }

@@ -26,6 +26,7 @@ mod list;
 mod observed;
 mod openapi;
 mod oracle;
+mod people;
 mod plans;
 mod replicas;
 mod schema;
