@@ -1,6 +1,7 @@
 //! The command line of joc-orders.
 
 use std::process::ExitCode;
+use std::sync::LazyLock;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use joc_orders::cli::client::failure::{self, Failure};
@@ -9,15 +10,21 @@ use joc_orders::cli::{
     account, audit, check, completions, copy, demo, health, import, logging, migrate, role, serve,
 };
 use joc_orders::config::Logging;
+use joc_orders::model::window::time_zone_database;
 use mimalloc::MiMalloc;
 
 /// Rows are made by one thread and dropped by another, and SQLite's memory comes from here as well.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
+/// What `--version` shows.
+static VERSION: LazyLock<String> = LazyLock::new(|| {
+    format!("{}\ntime zones: {}", env!("CARGO_PKG_VERSION"), time_zone_database())
+});
+
 /// An order service that speaks the JOC API over one SQL database
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(version, long_version = VERSION.as_str())]
 struct Cli {
     #[command(flatten)]
     logging: Logging,

@@ -8,7 +8,7 @@
     clippy::arithmetic_side_effects
 )]
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use joc_orders::model::window::{Window, WindowError};
 use serde::Deserialize;
 
@@ -179,6 +179,33 @@ fn local_times_in_gaps_and_overlaps() {
 }
 
 #[test]
+#[rustfmt::skip] // One line for each example.
+fn the_last_rules_of_a_zone_hold_for_ever() {
+    let now = "2026-01-01T00:00:00Z";
+    for (zone, value, instant) in [
+        ("Europe/Berlin", "2037-07-01T12:00:00", "2037-07-01T10:00:00Z"),
+        ("Europe/Berlin", "2038-07-01T12:00:00", "2038-07-01T10:00:00Z"),
+        ("Europe/Berlin", "2099-12-01T12:00:00", "2099-12-01T11:00:00Z"),
+        ("Europe/Berlin", "2100-07-01T12:00:00", "2100-07-01T10:00:00Z"),
+        // The last Sunday of March is the 28th.
+        ("Europe/Berlin", "2100-03-28T02:30:00", "2100-03-28T01:30:00Z"),
+        ("Europe/Berlin", "9999-07-01T12:00:00", "9999-07-01T10:00:00Z"),
+        // Later than jiff's last timestamp.
+        ("Europe/Berlin", "9999-12-31T23:59:59", "9999-12-31T22:59:59Z"),
+        ("America/New_York", "9999-12-31T18:59:59", "9999-12-31T23:59:59Z"),
+        ("Pacific/Auckland", "9999-01-01T00:00:00", "9998-12-31T11:00:00Z"),
+        ("Europe/Berlin", "0001-01-02T00:00:00", "0001-01-01T23:06:32Z"),
+        // Summer time ends on 24 October at midnight, a local time that is a negative hour.
+        ("America/Nuuk", "2100-07-01T12:00:00", "2100-07-01T13:00:00Z"),
+    ] {
+        assert_eq!(from(value, Some(zone), now), Ok(utc(instant)), "{zone} {value}");
+    }
+    let late = "9999-12-31T12:00:00Z";
+    assert_eq!(from("0d", Some("Asia/Tokyo"), late), Ok(utc("9999-12-30T15:00:00Z")));
+    assert_eq!(from("0y", Some("America/New_York"), late), Ok(utc("9999-01-01T05:00:00Z")));
+}
+
+#[test]
 fn bounds_are_whole_milliseconds_rounded_up() {
     let now = "2026-11-23T12:34:56.000000001Z";
     for (value, instant) in [
@@ -215,11 +242,22 @@ type Refused<'a> = (Option<&'a str>, Option<&'a str>, Option<&'a str>, &'a str);
 
 #[test]
 fn refusals_name_the_field_and_the_reason() {
-    let cases: [Refused<'_>; 10] = [
+    let cases: [Refused<'_>; 11] = [
         (Some("1q"), None, None, "dateFrom: '1q' is neither a date nor a period"),
         (None, Some(""), None, "dateTo: '' is neither a date nor a period"),
         (None, None, Some("Mars/Phobos"), "timeZone: 'Mars/Phobos' is not an IANA time zone"),
-        (None, None, Some("europe/berlin"), "timeZone: 'europe/berlin' is not an IANA time zone"),
+        (
+            None,
+            None,
+            Some("Europe/Berlni"),
+            "timeZone: 'Europe/Berlni' is not an IANA time zone; did you mean Europe/Berlin?",
+        ),
+        (
+            None,
+            None,
+            Some("europe/berlin"),
+            "timeZone: 'europe/berlin' is not an IANA time zone; did you mean Europe/Berlin?",
+        ),
         (Some("x"), None, Some(""), "timeZone: '' is not an IANA time zone"),
         (None, Some("9999y"), None, "dateTo: '9999y' leaves the years 1 to 9999"),
         (
@@ -328,6 +366,12 @@ fn the_years_end() {
         from("8000y-96000M", None, now),
         Ok(utc("2026-01-01T00:00:00Z"))
     );
+    for zone in ["UTC", "Europe/Berlin", "America/New_York", "Pacific/Apia"] {
+        let ends = |value| to(value, Some(zone), now).unwrap();
+        assert_eq!(ends("7973y-48h"), ends("7973y-25h") - TimeDelta::hours(23), "{zone}");
+        assert_eq!(from("8000y-9000h", Some(zone), now).unwrap_err().to_string(),
+            "dateFrom: '8000y-9000h' leaves the years 1 to 9999");
+    }
     for now in [DateTime::<Utc>::MIN_UTC, DateTime::<Utc>::MAX_UTC] {
         for value in ["0", "0d", "-1h", "1M", "0w+18:00", "0w-18:00"] {
             assert!(Window::resolve(Some(value), None, None, now).is_err());

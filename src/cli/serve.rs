@@ -47,6 +47,7 @@ pub struct ServeArgs {
 ///
 /// If the database or the address cannot be had; [`Failure::Usage`] for a wrong setting.
 pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
+    tracing::info!("time zones: {}", crate::model::window::time_zone_database());
     let tls = tls(&args.listen).map_err(Failure::setting)?;
     let store = store::open(&args.database.url, args.database.connections).await?;
     if !store.has_accounts().await? {

@@ -11,6 +11,7 @@ use crate::http::error::ApiError;
 use crate::http::{Call, Service, body};
 use crate::model::permission::VIEW_CONTROLLER;
 use crate::model::texts::OptionalControllerId;
+use crate::model::window::{Source, time_zone_database};
 
 /// The release of JOC whose API this is.
 const JOC_VERSION: &str = "2.7.3";
@@ -75,7 +76,7 @@ pub(super) struct ControllerIds {
     controller_ids: Vec<String>,
 }
 
-/// Versions, all of the API.
+/// Versions of the API, and of the time zone database.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Versions {
@@ -83,6 +84,16 @@ pub(super) struct Versions {
     controller_versions: Vec<ControllerVersion>,
     /// Empty: agents are not known here.
     agent_versions: [(); 0],
+    time_zones: TimeZones,
+}
+
+/// The time zone database that local times are read with.
+#[derive(Debug, Serialize, JsonSchema)]
+struct TimeZones {
+    /// Its release.
+    #[schemars(example = "2026f")]
+    version: &'static str,
+    source: Source,
 }
 
 /// The version of a controller.
@@ -154,10 +165,12 @@ pub(super) async fn versions(
         uri: url(&request),
         version: JOC_VERSION,
     });
+    let time_zones = time_zone_database();
     Ok(HttpResponse::Ok().json(Versions {
         joc_version: JOC_VERSION,
         controller_versions: controllers.collect(),
         agent_versions: [],
+        time_zones: TimeZones { version: &time_zones.version, source: time_zones.source },
     }))
 }
 

@@ -1,5 +1,6 @@
 //! What the words of the contract mean: states, effects, selections, windows, permissions.
-//! No I/O, no clock and no SQL; this module imports nothing of the crate.
+//! No clock, no SQL, and no I/O but for reading the time zone database; this module imports
+//! nothing of the crate.
 
 pub mod action;
 pub mod arguments;

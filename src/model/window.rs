@@ -8,10 +8,13 @@
 
 use chrono::{DateTime, Datelike, SecondsFormat, Utc};
 
+pub(crate) use self::tzdb::time_zones;
+pub use self::tzdb::{Source, TimeZoneDatabase, UnknownZone, time_zone_database};
 use self::value::{Direction, Value};
 use self::zone::Zone;
 
 pub mod scheduled;
+mod tzdb;
 mod value;
 mod zone;
 
@@ -95,7 +98,7 @@ impl Fields {
         time_zone: Option<&str>,
         now: DateTime<Utc>,
     ) -> Result<Window, WindowError> {
-        let zone = time_zone.map(named_zone).transpose()?;
+        let zone = time_zone.map(Zone::named).transpose().map_err(WindowError::UnknownTimeZone)?;
         let read = |field, bound, text| Reading::parse(field, bound, text, zone);
         let from = from.map(|text| read(self.from, Bound::From, text)).transpose()?;
         let to = to.map(|text| read(self.to, Bound::To, text)).transpose()?;
@@ -186,11 +189,8 @@ pub enum WindowError {
         value: String,
     },
     /// `timeZone` is not a name of the IANA time zone database (rule 4).
-    #[error("timeZone: '{name}' is not an IANA time zone")]
-    UnknownTimeZone {
-        /// The name, fit for display.
-        name: String,
-    },
+    #[error("timeZone: {0}")]
+    UnknownTimeZone(UnknownZone),
     /// No instant lies in the window, whichever way unsigned numbers point (rule 8).
     #[error(
         "{}: the window is empty: it ends at {}, which is not after {} {}",
@@ -247,18 +247,6 @@ impl<'a> Reading<'a> {
                 field: self.field,
                 value: displayable(self.text),
             })
-    }
-}
-
-/// The names of the zones that [`Fields::resolve`] knows.
-pub(crate) fn time_zones() -> impl Iterator<Item = &'static str> {
-    chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name())
-}
-
-fn named_zone(name: &str) -> Result<Zone, WindowError> {
-    match name.parse() {
-        Ok(zone) => Ok(Zone::Named(zone)),
-        Err(_) => Err(WindowError::UnknownTimeZone { name: displayable(name) }),
     }
 }
 

@@ -1,15 +1,20 @@
 //! A second, slow reading of rules 6 and 7, which only asks what a zone's clock shows.
 
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, TimeDelta, Utc};
-use chrono_tz::Tz;
+
+/// The clock of a zone.
+pub trait Clock: Copy {
+    /// What it shows.
+    fn shows(self, at: DateTime<Utc>) -> NaiveDateTime;
+}
 
 /// The first minute at which the clock shows `day`, or a later one if it never does.
-pub fn first_instant(zone: Tz, day: NaiveDate) -> DateTime<Utc> {
+pub fn first_instant(clock: impl Clock, day: NaiveDate) -> DateTime<Utc> {
     let noon = day.and_hms_opt(12, 0, 0).unwrap().and_utc();
     let minutes = |date: fn(&NaiveDate, &NaiveDate) -> bool| {
         (-60 * 48..60 * 48)
             .map(move |minute| noon + TimeDelta::minutes(minute))
-            .find(|instant| date(&instant.with_timezone(&zone).date_naive(), &day))
+            .find(|instant| date(&clock.shows(*instant).date(), &day))
     };
     minutes(|shown, day| shown == day).or_else(|| minutes(|shown, day| shown > day)).unwrap()
 }
@@ -40,9 +45,9 @@ pub fn first_day(unit: char, count: i32, mut day: NaiveDate) -> NaiveDate {
 }
 
 /// The instants at which a zone's clock shows `local`, in order.
-pub fn showing(zone: Tz, local: NaiveDateTime) -> Vec<DateTime<Utc>> {
+pub fn showing(clock: impl Clock, local: NaiveDateTime) -> Vec<DateTime<Utc>> {
     (-60 * 30..60 * 30)
         .map(|minute| local.and_utc() + TimeDelta::minutes(minute))
-        .filter(|instant| instant.with_timezone(&zone).naive_local() == local)
+        .filter(|instant| clock.shows(*instant) == local)
         .collect()
 }

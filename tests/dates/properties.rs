@@ -1,9 +1,10 @@
 //! What must hold of any value: no panic, no impossible window, and agreement with the naive
-//! reading around the clock changes of many zones.
+//! reading around the clock changes of many zones. That reading asks chrono-tz, whose rules are
+//! those of the service's database until 2024 and may be older after.
 
 use std::fmt::Write as _;
 
-use chrono::{DateTime, Datelike, Days, NaiveDate, TimeDelta, TimeZone, Utc};
+use chrono::{DateTime, Datelike, Days, NaiveDate, NaiveDateTime, TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
 use proptest::prelude::*;
 
@@ -26,21 +27,27 @@ const ZONES: [Tz; 12] = [
     Tz::Pacific__Apia,
 ];
 
+impl naive::Clock for Tz {
+    fn shows(self, at: DateTime<Utc>) -> NaiveDateTime {
+        at.with_timezone(&self).naive_local()
+    }
+}
+
 #[test]
 fn days_begin_where_a_clock_watcher_sees_them_begin() {
     let changes = [
-        (Tz::Europe__Berlin, "2026-03-29"),
-        (Tz::Europe__Berlin, "2026-10-25"),
+        (Tz::Europe__Berlin, "2024-03-31"),
+        (Tz::Europe__Berlin, "2024-10-27"),
         (Tz::America__Sao_Paulo, "2018-02-18"),
         (Tz::America__Sao_Paulo, "2018-11-04"),
         (Tz::America__St_Johns, "2006-04-02"),
         (Tz::America__St_Johns, "2006-10-29"),
         (Tz::America__Toronto, "1919-03-31"),
-        (Tz::America__Havana, "2026-03-08"),
-        (Tz::America__Havana, "2026-11-01"),
+        (Tz::America__Havana, "2024-03-10"),
+        (Tz::America__Havana, "2024-11-03"),
         (Tz::Asia__Beirut, "2022-03-27"),
         (Tz::Asia__Beirut, "2022-10-30"),
-        (Tz::Australia__Lord_Howe, "2026-04-05"),
+        (Tz::Australia__Lord_Howe, "2024-04-07"),
         (Tz::Pacific__Apia, "2011-12-30"),
     ];
     let mut failures = String::new();
@@ -210,8 +217,9 @@ proptest! {
         count in -15..15_i32,
         zone in zones(),
         // From 1989 on: the naive reading goes by minutes, and 15 years before, the last of these
-        // zones had given up its offset with odd seconds.
-        seconds in 600_000_000_i64..4_000_000_000,
+        // zones had given up its offset with odd seconds. Until 2008, since 16 years later ends
+        // what chrono-tz surely knows.
+        seconds in 600_000_000_i64..1_200_000_000,
     ) {
         let now = DateTime::from_timestamp(seconds, 0).unwrap();
         let today = now.with_timezone(&zone).date_naive();
@@ -227,7 +235,7 @@ proptest! {
 
     #[test]
     fn dates_mean_the_first_instant_that_shows_them(
-        zone in zones(), days in 1300..50_000_u64, minute in 0..1440_i64,
+        zone in zones(), days in 1300..20_000_u64, minute in 0..1440_i64,
     ) {
         let day = NaiveDate::from_ymd_opt(1970, 1, 1).unwrap() + Days::new(days);
         let local = day.and_hms_opt(0, 0, 0).unwrap() + TimeDelta::minutes(minute);

@@ -40,3 +40,4 @@ mod stop;
 mod stream;
 mod transaction;
 mod workflows;
+mod zones;

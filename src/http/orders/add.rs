@@ -206,10 +206,8 @@ impl AddOrder {
         };
         let zone = match &given(self.time_zone) {
             None => LocalZone::utc(),
-            Some(name) => LocalZone::named(name).ok_or_else(|| {
-                let problem = format!("'{}' is not an IANA time zone", displayable(name));
-                Invalid::new(field("timeZone"), problem)
-            })?,
+            Some(name) => LocalZone::named(name)
+                .map_err(|unknown| Invalid::new(field("timeZone"), unknown.to_string()))?,
         };
         let text = self.scheduled_for.unwrap_or_default();
         let schedule = Schedule::read(&text, zone, call.now).map_err(|error| {

@@ -6,8 +6,8 @@ use std::sync::LazyLock;
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, TimeDelta, Utc};
 use regex::{Captures, Regex};
 
-use super::YEARS;
 use super::zone::Zone;
+use super::{UnknownZone, YEARS};
 
 /// When an order is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,9 +37,13 @@ impl LocalZone {
         Self(Zone::utc())
     }
 
-    /// The zone of an IANA name; `None` if there is none.
-    pub fn named(name: &str) -> Option<Self> {
-        super::named_zone(name).ok().map(Self)
+    /// The zone of an IANA name.
+    ///
+    /// # Errors
+    ///
+    /// If there is none; names are case-sensitive.
+    pub fn named(name: &str) -> Result<Self, UnknownZone> {
+        Zone::named(name).map(Self)
     }
 }
 

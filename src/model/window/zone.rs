@@ -1,19 +1,45 @@
 //! Local times of a zone: which day an instant lies in, and which instant a local time means
 //! where the clock skips it or shows it twice.
 //!
-//! Named zones come from the tables of `chrono-tz`, whose daylight-saving changes end with the
-//! year 2099; later local times are read with the last offset known.
+//! The rules of named zones come from [`tzdb`](super::tzdb); here is the one place that asks
+//! them. Zones keep their last rule for ever.
 
-use chrono::{DateTime, FixedOffset, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeZone, Utc};
-use chrono_tz::{GapInfo, Tz};
+use chrono::{
+    DateTime, Datelike, FixedOffset, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeDelta,
+    Timelike, Utc,
+};
+use jiff::Timestamp;
+use jiff::tz::{AmbiguousOffset, TimeZone};
+
+use super::tzdb::{self, UnknownZone};
+
+/// After 400 years the calendar repeats itself, weekdays included, and so do the rules of zones.
+const CYCLE_YEARS: i32 = 400;
+const CYCLE_DAYS: i64 = 146_097;
+/// Only such years are asked of a zone's rules, since these end with the year 9999 and a period
+/// may lead there and back.
+const ASKED_YEARS: i32 = 9000;
 
 /// The zone that a value's local times are read in (rule 4).
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Zone {
     /// An IANA zone, with all its changes of offset.
-    Named(Tz),
+    Named(&'static TimeZone),
     /// A constant offset.
     Fixed(FixedOffset),
+}
+
+/// What a clock makes of a local time.
+enum Local {
+    /// It shows it, at this instant first.
+    Shown(DateTime<Utc>),
+    /// It skips it.
+    Skipped {
+        /// When it would have shown it, had it not been changed.
+        unchanged: DateTime<Utc>,
+        /// When it was changed.
+        change: DateTime<Utc>,
+    },
 }
 
 impl Zone {
@@ -22,23 +48,31 @@ impl Zone {
         Self::Fixed(Utc.fix())
     }
 
+    /// The zone of an IANA name.
+    pub(super) fn named(name: &str) -> Result<Self, UnknownZone> {
+        tzdb::zone(name).map(Self::Named)
+    }
+
     /// The local date at `instant`; `None` beyond the dates chrono can represent.
     pub(super) fn date_at(self, instant: DateTime<Utc>) -> Option<NaiveDate> {
         let utc = instant.naive_utc();
         let offset = match self {
-            Self::Named(tz) => tz.offset_from_utc_datetime(&utc).fix(),
-            Self::Fixed(offset) => offset,
+            Self::Named(rules) => {
+                let asked = utc.checked_sub_signed(beyond(utc.year())?)?;
+                let asked = Timestamp::from_second(asked.and_utc().timestamp()).ok()?;
+                seconds(rules.to_offset(asked))
+            }
+            Self::Fixed(offset) => seconds_of(offset),
         };
-        Some(utc.checked_add_offset(offset)?.date())
+        Some(utc.checked_add_signed(offset)?.date())
     }
 
     /// The instant of a local time (rule 7): the earlier one if the clock shows that time
     /// twice, and moved forward by the length of the gap if it never shows it, which is what
     /// the clock would show had it not been changed yet.
     pub(super) fn instant(self, local: NaiveDateTime) -> Option<DateTime<Utc>> {
-        self.existing(local).or_else(|| {
-            let (_, before) = self.gap(local)?;
-            to_utc(local, before)
+        Some(match self.local(local)? {
+            Local::Shown(instant) | Local::Skipped { unchanged: instant, .. } => instant,
         })
     }
 
@@ -50,35 +84,65 @@ impl Zone {
     /// does, but earlier if the gap begins before it (23:30 to 00:30: the day begins at 00:30,
     /// not at 01:00).
     pub(super) fn first_instant(self, day: NaiveDate) -> Option<DateTime<Utc>> {
-        let midnight = day.and_time(NaiveTime::MIN);
-        self.existing(midnight).or_else(|| {
-            let (gap_begin, before) = self.gap(midnight)?;
-            to_utc(gap_begin, before)
+        Some(match self.local(day.and_time(NaiveTime::MIN))? {
+            Local::Shown(instant) | Local::Skipped { change: instant, .. } => instant,
         })
     }
 
-    /// The earliest instant at which the clock shows `local`; `None` in a gap.
-    fn existing(self, local: NaiveDateTime) -> Option<DateTime<Utc>> {
-        match self {
-            Self::Named(tz) => {
-                tz.from_local_datetime(&local).earliest().map(|instant| instant.to_utc())
-            }
-            Self::Fixed(offset) => to_utc(local, offset),
-        }
-    }
-
-    /// The local time at which the gap around `local` begins, and the offset until then.
-    fn gap(self, local: NaiveDateTime) -> Option<(NaiveDateTime, FixedOffset)> {
-        match self {
-            Self::Named(tz) => {
-                let (begin, before) = GapInfo::new(&local, &tz)?.begin?;
-                Some((begin, before.fix()))
-            }
-            Self::Fixed(_) => None,
-        }
+    fn local(self, local: NaiveDateTime) -> Option<Local> {
+        let rules = match self {
+            Self::Named(rules) => rules,
+            Self::Fixed(offset) => return shown(local, seconds_of(offset)),
+        };
+        let beyond = beyond(local.year())?;
+        let asked = local.checked_sub_signed(beyond)?;
+        let (before, after) = match rules.to_ambiguous_timestamp(civil(asked)?).offset() {
+            AmbiguousOffset::Unambiguous { offset } => return shown(local, seconds(offset)),
+            AmbiguousOffset::Fold { before, .. } => return shown(local, seconds(before)),
+            AmbiguousOffset::Gap { before, after } => (seconds(before), seconds(after)),
+        };
+        let next_second = asked.and_utc().checked_sub_signed(before)?.timestamp().checked_add(1)?;
+        let gap = asked.checked_sub_signed(after)?.and_utc().timestamp();
+        let change = rules
+            .preceding(Timestamp::from_second(next_second).ok()?)
+            .map(|change| change.timestamp().as_second())
+            .find(|change| *change > gap)?;
+        Some(Local::Skipped {
+            unchanged: local.checked_sub_signed(before)?.and_utc(),
+            change: DateTime::from_timestamp(change, 0)?.checked_add_signed(beyond)?,
+        })
     }
 }
 
-fn to_utc(local: NaiveDateTime, offset: FixedOffset) -> Option<DateTime<Utc>> {
-    Some(local.checked_sub_offset(offset)?.and_utc())
+fn shown(local: NaiveDateTime, offset: TimeDelta) -> Option<Local> {
+    Some(Local::Shown(local.checked_sub_signed(offset)?.and_utc()))
+}
+
+/// How far a year is from the nearest one that looks the same and is not beyond [`ASKED_YEARS`].
+fn beyond(year: i32) -> Option<TimeDelta> {
+    let years = year.abs().checked_sub(ASKED_YEARS)?.max(0);
+    let cycles = years.unsigned_abs().div_ceil(CYCLE_YEARS.unsigned_abs());
+    TimeDelta::try_days(i64::from(cycles) * i64::from(year.signum()) * CYCLE_DAYS)
+}
+
+fn civil(local: NaiveDateTime) -> Option<jiff::civil::DateTime> {
+    jiff::civil::DateTime::new(
+        local.year().try_into().ok()?,
+        local.month().try_into().ok()?,
+        local.day().try_into().ok()?,
+        local.hour().try_into().ok()?,
+        local.minute().try_into().ok()?,
+        local.second().try_into().ok()?,
+        // A leap second has more nanoseconds than jiff's.
+        local.nanosecond().min(999_999_999).try_into().ok()?,
+    )
+    .ok()
+}
+
+fn seconds(offset: jiff::tz::Offset) -> TimeDelta {
+    TimeDelta::seconds(offset.seconds().into())
+}
+
+fn seconds_of(offset: FixedOffset) -> TimeDelta {
+    TimeDelta::seconds(offset.local_minus_utc().into())
 }

