@@ -18,6 +18,8 @@ mod fields;
 mod naive;
 #[path = "dates/properties.rs"]
 mod properties;
+#[path = "dates/second_opinion.rs"]
+mod second_opinion;
 
 fn utc(text: &str) -> DateTime<Utc> {
     text.parse().unwrap()

@@ -19,6 +19,8 @@ const CYCLE_DAYS: i64 = 146_097;
 /// Only such years are asked of a zone's rules, since these end with the year 9999 and a period
 /// may lead there and back.
 const ASKED_YEARS: i32 = 9000;
+/// No clock is further from UTC, in seconds.
+const FARTHEST: i64 = 26 * 3600;
 
 /// The zone that a value's local times are read in (rule 4).
 #[derive(Debug, Clone, Copy)]
@@ -59,8 +61,7 @@ impl Zone {
         let offset = match self {
             Self::Named(rules) => {
                 let asked = utc.checked_sub_signed(beyond(utc.year())?)?;
-                let asked = Timestamp::from_second(asked.and_utc().timestamp()).ok()?;
-                seconds(rules.to_offset(asked))
+                TimeDelta::try_seconds(offset_at(rules, asked.and_utc().timestamp())?)?
             }
             Self::Fixed(offset) => seconds_of(offset),
         };
@@ -96,22 +97,53 @@ impl Zone {
         };
         let beyond = beyond(local.year())?;
         let asked = local.checked_sub_signed(beyond)?;
-        let (before, after) = match rules.to_ambiguous_timestamp(civil(asked)?).offset() {
-            AmbiguousOffset::Unambiguous { offset } => return shown(local, seconds(offset)),
-            AmbiguousOffset::Fold { before, .. } => return shown(local, seconds(before)),
-            AmbiguousOffset::Gap { before, after } => (seconds(before), seconds(after)),
+        // What jiff says of a local time is wrong for an hour where a zone's last rule begins, so
+        // it is only one suggestion; what it says of an instant counts.
+        let time = asked.and_utc().timestamp();
+        let (earlier, later) = (time.checked_sub(FARTHEST)?, time.checked_add(FARTHEST)?);
+        let (first, second) = match rules.to_ambiguous_timestamp(civil(asked)?).offset() {
+            AmbiguousOffset::Unambiguous { offset } => (offset, offset),
+            AmbiguousOffset::Fold { before, after } | AmbiguousOffset::Gap { before, after } => {
+                (before, after)
+            }
         };
-        let next_second = asked.and_utc().checked_sub_signed(before)?.timestamp().checked_add(1)?;
-        let gap = asked.checked_sub_signed(after)?.and_utc().timestamp();
-        let change = rules
-            .preceding(Timestamp::from_second(next_second).ok()?)
-            .map(|change| change.timestamp().as_second())
-            .find(|change| *change > gap)?;
+        let suggested = [first.seconds().into(), second.seconds().into()];
+        let near = [offset_at(rules, earlier)?, offset_at(rules, later)?];
+        let offset = suggested
+            .into_iter()
+            .chain(near)
+            .filter(|offset| offset_at(rules, time - offset) == Some(*offset))
+            .max();
+        if let Some(offset) = offset {
+            return shown(local, TimeDelta::try_seconds(offset)?);
+        }
+        let change = first_after(rules, time, earlier, later)?;
+        let before = offset_at(rules, change - 1)?;
         Some(Local::Skipped {
-            unchanged: local.checked_sub_signed(before)?.and_utc(),
+            unchanged: local.checked_sub_signed(TimeDelta::try_seconds(before)?)?.and_utc(),
             change: DateTime::from_timestamp(change, 0)?.checked_add_signed(beyond)?,
         })
     }
+}
+
+/// The first instant at which the clock shows more than `time`, which it skips. At `before` it
+/// shows less, at `after` more.
+fn first_after(rules: &TimeZone, time: i64, mut before: i64, mut after: i64) -> Option<i64> {
+    while after - before > 1 {
+        let middle = before + (after - before) / 2;
+        if middle + offset_at(rules, middle)? > time {
+            after = middle;
+        } else {
+            before = middle;
+        }
+    }
+    Some(after)
+}
+
+/// The offset at an instant, both in seconds.
+fn offset_at(rules: &TimeZone, instant: i64) -> Option<i64> {
+    let instant = Timestamp::from_second(instant).ok()?;
+    Some(rules.to_offset(instant).seconds().into())
 }
 
 fn shown(local: NaiveDateTime, offset: TimeDelta) -> Option<Local> {
@@ -137,10 +169,6 @@ fn civil(local: NaiveDateTime) -> Option<jiff::civil::DateTime> {
         local.nanosecond().min(999_999_999).try_into().ok()?,
     )
     .ok()
-}
-
-fn seconds(offset: jiff::tz::Offset) -> TimeDelta {
-    TimeDelta::seconds(offset.seconds().into())
 }
 
 fn seconds_of(offset: FixedOffset) -> TimeDelta {
