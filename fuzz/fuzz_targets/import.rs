@@ -7,12 +7,12 @@ use std::io::Cursor;
 use std::sync::LazyLock;
 
 use joc_orders::cli::import::{Format, import};
+use joc_orders::model::json::Json;
 use joc_orders::store::{Imported, Item};
 use joc_orders_fuzz::NoDatabase;
 use libfuzzer_sys::fuzz_target;
 use regex::Regex;
 use serde::Deserialize;
-use serde_json::Value;
 use tokio::runtime::Runtime;
 
 static RUNTIME: LazyLock<Runtime> =
@@ -25,25 +25,25 @@ static COMPLAINT: LazyLock<Regex> = LazyLock::new(|| {
 const CONTROLLER: &str = "prod";
 
 /// As much of a line as is compared. What else it has may be JSON that nobody can read whole, such
-/// as `1e999` or lists in lists of any depth.
+/// as lists in lists of any depth.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Line {
-    controller_id: Value,
-    workflow: Option<Value>,
+    controller_id: Json,
+    workflow: Option<Json>,
     order: Option<Order>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Order {
-    order_id: Value,
-    workflow_id: Value,
-    state: Value,
+    order_id: Json,
+    workflow_id: Json,
+    state: Json,
     #[serde(default)]
-    priority: Value,
+    priority: Json,
     #[serde(default)]
-    scheduled_for: Value,
+    scheduled_for: Json,
 }
 
 fuzz_target!(|file: &[u8]| {
@@ -134,13 +134,13 @@ fn same(items: usize, skipping: Imported, replacing: Imported) {
 
 /// The item is the line's, where it is still an order.
 fn stands_for(item: &Item, line: &Line) {
-    assert_eq!(line.controller_id, item.controller_id);
+    assert_eq!(*line.controller_id, item.controller_id);
     let workflow = line.order.as_ref().map(|order| &order.workflow_id);
     let workflow = workflow.or(line.workflow.as_ref()).unwrap();
     assert_eq!(workflow["path"], item.workflow_path);
     if let Some(kept) = &item.order {
         let order = line.order.as_ref().unwrap();
-        assert_eq!(order.order_id, kept.order_id);
+        assert_eq!(*order.order_id, kept.order_id);
         assert_eq!(order.priority.as_i64().unwrap_or_default(), i64::from(kept.priority));
         let at = kept.scheduled_for.map(|at| at.timestamp_millis());
         assert!(at.is_none() || order.scheduled_for.as_i64() == at);

@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use chrono::{DateTime, Datelike, Utc};
 use joc_orders::model::action::Action;
 use joc_orders::model::audit::AuditEntry;
+use joc_orders::model::json::Json;
 use joc_orders::model::selection::{Folder, Selection, Subject, WorkflowId};
 use joc_orders::model::window::Window;
 use joc_orders::store::add::AddedOrder;
@@ -100,9 +101,14 @@ pub fn audit(entry: &AuditEntry) {
         assert!(text.chars().count() <= max && !text.contains(['<', '>', '\0']), "{text:?}");
     }
     assert!(entry.time_spent.is_none_or(|minutes| minutes >= 0));
-    let parameters: Value = serde_json::from_str(&entry.parameters).unwrap();
+    let parameters = json(&entry.parameters);
     assert!(parameters.is_object() && !entry.parameters.contains('\n'));
     masked(&parameters);
+}
+
+fn json(text: &str) -> Value {
+    let Json(value) = serde_json::from_str(text).unwrap();
+    value
 }
 
 fn masked(value: &Value) {
@@ -122,7 +128,6 @@ fn masked(value: &Value) {
 
 pub fn action(action: &Action) {
     if let Action::Resume { position: place, variables } = action {
-        let json = |text: &str| serde_json::from_str(text).unwrap();
         place.iter().for_each(|place| position(&json(place)));
         variables.iter().for_each(|variables| arguments(&json(variables)));
     }
@@ -194,6 +199,6 @@ fn imported(order: &NewOrder) {
         );
     }
     order.scheduled_for.iter().for_each(instant);
-    arguments(&serde_json::from_str(&order.arguments).unwrap());
-    order.position.iter().for_each(|place| position(&serde_json::from_str(place).unwrap()));
+    arguments(&json(&order.arguments));
+    order.position.iter().for_each(|place| position(&json(place)));
 }

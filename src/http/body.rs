@@ -6,13 +6,16 @@ use std::marker::PhantomData;
 
 use actix_web::web::{Bytes, Payload};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::{DeserializeOwned, Error, MapAccess, Visitor, value::MapAccessDeserializer};
+use serde::de::value::{F64Deserializer, I64Deserializer, MapAccessDeserializer, U64Deserializer};
+use serde::de::{DeserializeOwned, Error, MapAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_ignored::Path;
-use serde_json::{Number, Value};
+use serde_json::Value;
 use serde_path_to_error::Segment;
 
 use crate::http::error::ApiError;
+use crate::model::arguments::check_number;
+use crate::model::json::Json;
 use crate::model::selection::Invalid;
 use crate::model::window::{displayable, displayable_quoting};
 
@@ -137,8 +140,11 @@ fn in_words(path: &Path<'_>) -> String {
 
 /// A body as the audit trail keeps it: JSON on one line, with secrets masked.
 pub(super) fn for_audit(body: &[u8]) -> Result<String, ApiError> {
-    let mut value: Value = serde_json::from_slice(body).map_err(not_json)?;
-    mask(&mut value);
+    let Json(mut value) = serde_json::from_slice(body).map_err(not_json)?;
+    mask(&mut value).map_err(|invalid| Invalid {
+        field: invalid.field.trim_start_matches('.').into(),
+        ..invalid
+    })?;
     Ok(value.to_string())
 }
 
@@ -146,21 +152,32 @@ fn not_json(error: serde_json::Error) -> ApiError {
     ApiError::BadRequest(format!("body: {error}"))
 }
 
-fn mask(value: &mut Value) {
+/// Masks secrets, and refuses numbers that whoever queries the audit trail cannot read.
+fn mask(value: &mut Value) -> Result<(), Invalid> {
+    let within = |place: String| {
+        move |invalid: Invalid| Invalid { field: place + &invalid.field, ..invalid }
+    };
     match value {
-        Value::Array(values) => values.iter_mut().for_each(mask),
+        Value::Array(values) => {
+            for (i, value) in values.iter_mut().enumerate() {
+                mask(value).map_err(|invalid| within(format!("[{i}]"))(invalid))?;
+            }
+        }
         Value::Object(fields) => {
             for (key, value) in fields {
-                let key = key.to_lowercase();
-                if SECRETS.iter().any(|secret| key.contains(secret)) {
+                let lower = key.to_lowercase();
+                if SECRETS.iter().any(|secret| lower.contains(secret)) {
                     *value = MASKED.into();
                 } else {
-                    mask(value);
+                    mask(value)
+                        .map_err(|invalid| within(format!(".{}", displayable(key)))(invalid))?;
                 }
             }
         }
+        Value::Number(number) => check_number("", number)?,
         _ => {}
     }
+    Ok(())
 }
 
 /// A `T` that is written as an object. (What serde derives for a struct also takes an array.)
@@ -217,13 +234,37 @@ pub(super) struct Whole<T>(
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Whole<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let number = Number::deserialize(deserializer)?;
-        let whole = number
-            .as_f64()
-            .filter(|float| number.is_f64() && float.fract() == 0.0 && float.abs() <= MAX_EXACT);
-        #[expect(clippy::cast_possible_truncation, reason = "it is whole and not beyond 2^53")]
-        let number = whole.map_or(number, |float| (float as i64).into());
-        T::deserialize(number).map(Whole).map_err(D::Error::custom)
+        let Json(value) = Json::deserialize(deserializer)?;
+        let number = match &value {
+            Value::Number(number) => number,
+            other => return Err(D::Error::invalid_type(unexpected(other), &"a JSON number")),
+        };
+        let read = if let Some(number) = number.as_u64() {
+            T::deserialize(U64Deserializer::new(number))
+        } else if let Some(number) = number.as_i64() {
+            T::deserialize(I64Deserializer::new(number))
+        } else {
+            let float = number.as_f64().ok_or_else(|| D::Error::custom("number out of range"))?;
+            if float.fract() == 0.0 && float.abs() <= MAX_EXACT {
+                #[expect(clippy::cast_possible_truncation, reason = "whole, not beyond 2^53")]
+                T::deserialize(I64Deserializer::new(float as i64))
+            } else {
+                T::deserialize(F64Deserializer::new(float))
+            }
+        };
+        read.map(Whole)
+    }
+}
+
+/// What a value is in serde's messages.
+fn unexpected(value: &Value) -> Unexpected<'_> {
+    match value {
+        Value::Null => Unexpected::Unit,
+        Value::Bool(flag) => Unexpected::Bool(*flag),
+        Value::Number(_) => Unexpected::Other("number"),
+        Value::String(text) => Unexpected::Str(text),
+        Value::Array(_) => Unexpected::Seq,
+        Value::Object(_) => Unexpected::Map,
     }
 }
 

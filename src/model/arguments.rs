@@ -3,12 +3,15 @@
 use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Number, Value, json};
 
 use crate::model::selection::{Invalid, check_name};
 use crate::model::texts;
 use crate::model::window::displayable;
 
+/// How many digits a number may have where it is written out without an exponent, as PostgreSQL
+/// writes it. Every double has fewer.
+pub const MAX_DIGITS: i64 = 1000;
 /// How many steps a position may have.
 const MAX_STEPS: usize = 100;
 /// The largest number of an instruction.
@@ -27,8 +30,11 @@ impl JsonSchema for Arguments {
         let name = generator.subschema_for::<texts::Name>();
         let scalar = json!([{ "type": "string", "pattern": r"^[^\x00]*$" }, { "type": ["number", "boolean"] }]);
         json_schema!({
-            "description": "Texts, numbers, flags, or lists of objects of these; `null` is as if \
-                            it were not there",
+            "description": format!(
+                "Texts, numbers, flags, or lists of objects of these; `null` is as if it were not \
+                 there. Numbers are kept exactly, with up to {MAX_DIGITS} digits where they are \
+                 written out without an exponent"
+            ),
             "type": "object",
             "propertyNames": name,
             "additionalProperties": { "anyOf": [
@@ -75,9 +81,32 @@ fn check_scalar(field: &str, value: &Value) -> Result<(), Invalid> {
         Value::String(text) if text.contains('\0') => {
             Err(Invalid::new(field, "U+0000 is not allowed in it"))
         }
-        Value::String(_) | Value::Number(_) | Value::Bool(_) => Ok(()),
+        Value::Number(number) => check_number(field, number),
+        Value::String(_) | Value::Bool(_) => Ok(()),
         _ => Err(Invalid::new(field, "a text, a number or a flag is expected")),
     }
+}
+
+/// Refuses a number of more than [`MAX_DIGITS`].
+pub fn check_number(field: &str, number: &Number) -> Result<(), Invalid> {
+    if digits(number.as_str()).is_some_and(|digits| digits <= MAX_DIGITS) {
+        return Ok(());
+    }
+    let problem = format!(
+        "a number of at most {MAX_DIGITS} digits, written without an exponent, is expected"
+    );
+    Err(Invalid::new(field, problem))
+}
+
+/// How many digits a number has without an exponent; `None` if they cannot be counted.
+fn digits(number: &str) -> Option<i64> {
+    let number = number.strip_prefix('-').unwrap_or(number);
+    let (mantissa, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
+    let exponent: i64 = exponent.parse().ok()?;
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let whole = i64::try_from(whole.len()).ok()?.saturating_add(exponent).max(1);
+    let fraction = i64::try_from(fraction.len()).ok()?.saturating_sub(exponent).max(0);
+    Some(whole.saturating_add(fraction))
 }
 
 /// The schema of what [`check_position`] checks.
@@ -124,5 +153,36 @@ pub fn check_position(field: &str, position: &Value) -> Result<(), Invalid> {
         Ok(())
     } else {
         Err(expected())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_are_counted_as_they_are_written_out() {
+        for (number, count) in [
+            ("0", Some(1)),
+            ("-12.50", Some(4)),
+            ("1e3", Some(4)),
+            ("1.25e1", Some(3)),
+            ("1.25E+5", Some(6)),
+            ("1e-400", Some(401)),
+            ("12.5e-2", Some(4)),
+            ("1e-20000", Some(20_001)),
+            ("1e400000", Some(400_001)),
+            ("1e9223372036854775807", Some(i64::MAX)),
+            ("1e9223372036854775808", None),
+        ] {
+            assert_eq!(digits(number), count, "{number}");
+        }
+        let number = |text: &str| text.parse::<Number>().unwrap();
+        for fits in ["1e999", "-1e999", "1e-999", "1.7976931348623157e308", "5e-324"] {
+            check_number("f", &number(fits)).unwrap();
+        }
+        for beyond in ["1e1000", "1e-1000", "0e1000", "1e99999999999999999999"] {
+            assert_eq!(check_number("f", &number(beyond)).unwrap_err().field, "f");
+        }
     }
 }

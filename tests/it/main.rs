@@ -23,6 +23,7 @@ mod history;
 mod import;
 mod joc_clients;
 mod list;
+mod numbers;
 mod observed;
 mod openapi;
 mod oracle;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::harness::{
-    App, CONTROLLER, Database, Kind, Order, ROOT, launch_command, program, with_controller,
+    App, CONTROLLER, Database, Order, ROOT, launch_command, program, with_controller,
 };
 use crate::served::Served;
 

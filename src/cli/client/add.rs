@@ -12,6 +12,7 @@ use super::connection::Connection;
 use super::failure::{Failure, help_end};
 use super::output::{self, Column, Format, Output};
 use super::selectors::{Controller, Why, some_text, start};
+use crate::model::json::Json;
 
 /// Add orders
 #[derive(Debug, Args)]
@@ -75,11 +76,7 @@ fn argument(text: &str) -> Result<(String, Value), String> {
 /// A boolean, number or quoted text of JSON; anything else is the text that it is.
 fn scalar(text: &str) -> Value {
     match serde_json::from_str(text) {
-        Ok(value @ (Value::Bool(_) | Value::String(_))) => value,
-        // A whole number that is too large for one is better not rounded.
-        Ok(Value::Number(number)) if !number.is_f64() || text.contains(['.', 'e', 'E']) => {
-            Value::Number(number)
-        }
+        Ok(Json(value @ (Value::Bool(_) | Value::Number(_) | Value::String(_)))) => value,
         _ => text.into(),
     }
 }
@@ -139,7 +136,8 @@ fn orders_of(file: &Path) -> anyhow::Result<Vec<Value>> {
     let text = text.map_err(|error| refuse(error.to_string()))?;
     let mut orders = Vec::new();
     for value in Deserializer::from_str(text.trim_start_matches('\u{feff}')).into_iter() {
-        match value.map_err(|error| refuse(error.to_string()))? {
+        let Json(value) = value.map_err(|error| refuse(error.to_string()))?;
+        match value {
             Value::Array(list) => orders.extend(list),
             order => orders.push(order),
         }
@@ -157,10 +155,12 @@ mod tests {
 
     #[test]
     fn values_of_arguments() {
+        let number = |text: &str| Value::Number(text.parse().unwrap());
         for (text, value) in [
             ("n=1", json!(1)),
-            ("n=-1.50", json!(-1.5)),
-            ("n=1e3", json!(1000.0)),
+            ("n=-1.50", number("-1.50")),
+            ("n=1e-3", number("1e-3")),
+            ("n=1e-400", number("1e-400")),
             ("n=true", json!(true)),
             ("n=True", json!("True")),
             ("n=007", json!("007")),
@@ -173,8 +173,11 @@ mod tests {
             ("n= 1", json!(1)),
             ("n=a=b", json!("a=b")),
             ("n=NaN", json!("NaN")),
-            ("n=1e999", json!("1e999")),
-            ("n=123456789012345678901234567890", json!("123456789012345678901234567890")),
+            ("n=123456789012345678901234567890", number("123456789012345678901234567890")),
+            (
+                "n={\"$serde_json::private::Number\":\"1\"}",
+                json!("{\"$serde_json::private::Number\":\"1\"}"),
+            ),
         ] {
             assert_eq!(argument(text), Ok(("n".into(), value)), "{text}");
         }

@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 
 use super::failure::Failure;
 use super::output;
+use crate::model::json::Json;
 
 /// Timeout of connecting; a request has none.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -269,6 +270,7 @@ fn not_the_api(url: &str) -> String {
 async fn body_of(response: Response) -> Result<Value, Failure> {
     let body = response.bytes().await.map_err(broken_off)?;
     serde_json::from_slice(&body)
+        .map(|Json(value)| value)
         .map_err(|_| Failure::Other("the response is not JSON; is --url that of the API?".into()))
 }
 

@@ -7,6 +7,7 @@ use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
 use crate::model::arguments::{check_arguments, check_position};
+use crate::model::json::Json;
 use crate::model::order::{Mark, State};
 use crate::model::selection::{Invalid, check_controller_id, check_folder, check_name};
 use crate::model::window::displayable;
@@ -33,8 +34,8 @@ pub(super) struct Parsed {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", expecting = "an object")]
 struct Line {
-    controller_id: Option<Value>,
-    workflow: Option<Value>,
+    controller_id: Option<Json>,
+    workflow: Option<Json>,
     order: Option<Order>,
     /// Only to recognise an answer of JOC, which is no line.
     orders: Option<IgnoredAny>,
@@ -44,16 +45,16 @@ struct Line {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", expecting = "an object")]
 pub(super) struct Order {
-    order_id: Option<Value>,
-    workflow_id: Option<Value>,
-    state: Option<Value>,
-    marked: Option<Value>,
-    position: Option<Value>,
-    arguments: Option<Value>,
-    priority: Option<Value>,
-    scheduled_for: Option<Value>,
-    scheduled_never: Option<Value>,
-    cyclic_order: Option<Value>,
+    order_id: Option<Json>,
+    workflow_id: Option<Json>,
+    state: Option<Json>,
+    marked: Option<Json>,
+    position: Option<Json>,
+    arguments: Option<Json>,
+    priority: Option<Json>,
+    scheduled_for: Option<Json>,
+    scheduled_never: Option<Json>,
+    cyclic_order: Option<Json>,
 }
 
 /// Parses and checks a line.
@@ -96,7 +97,7 @@ impl Line {
         if self.orders.is_some() && self.workflow.is_none() && self.order.is_none() {
             return Err(Invalid::new("orders", "this line is a whole JOC response"));
         }
-        let controller_id = required("controllerId", self.controller_id.as_ref(), text)?;
+        let controller_id = required("controllerId", self.controller_id.as_deref(), text)?;
         check_controller_id(controller_id)?;
         match (self.workflow, self.order) {
             (Some(workflow), None) => {
@@ -121,30 +122,30 @@ impl Order {
     ///
     /// The first field that is refused.
     pub(super) fn parse(&self, controller_id: &str) -> Result<Parsed, Invalid> {
-        let order_id = required("orderId", self.order_id.as_ref(), text)?;
+        let order_id = required("orderId", self.order_id.as_deref(), text)?;
         check_order_id(order_id)?;
-        let workflow = required("workflowId", self.workflow_id.as_ref(), any)?;
+        let workflow = required("workflowId", self.workflow_id.as_deref(), any)?;
         let item = parse_workflow(controller_id, "workflowId", workflow)?;
 
-        let joc_state = required("state", self.state.as_ref(), object)?;
+        let joc_state = required("state", self.state.as_deref(), object)?;
         let joc_text = required("state._text", joc_state.get("_text"), text)?;
         let joc_reason = optional("state._reason", joc_state.get("_reason"), text)?;
-        let position = optional("position", self.position.as_ref(), list)?;
+        let position = optional("position", self.position.as_deref(), list)?;
         let stored = Stored::of(joc_text, joc_reason, position)?;
         if let Some(reason) = joc_reason {
             check_reason("state._reason", reason)?;
         }
-        let position = self.position.as_ref().filter(|position| !position.is_null());
+        let position = self.position.as_deref().filter(|position| !position.is_null());
         if let Some(position) = position {
             check_position("position", position)?;
         }
-        let arguments = optional("arguments", self.arguments.as_ref(), object)?;
+        let arguments = optional("arguments", self.arguments.as_deref(), object)?;
         let mut arguments = arguments.cloned().unwrap_or_default();
         arguments.retain(|_, value| !value.is_null());
         check_arguments("arguments", &arguments)?;
-        let priority = optional("priority", self.priority.as_ref(), number_of_32_bits)?;
+        let priority = optional("priority", self.priority.as_deref(), number_of_32_bits)?;
 
-        let marked = optional("marked", self.marked.as_ref(), object)?;
+        let marked = optional("marked", self.marked.as_deref(), object)?;
         let mark = match marked.and_then(|marked| marked.get("_text")) {
             Some(mark) => optional("marked._text", Some(mark), mark_of)?,
             // Where old versions of JOC have the mark.
@@ -153,8 +154,8 @@ impl Order {
         let mark = mark.flatten().or(stored.mark).filter(|_| !stored.state.is_terminal());
 
         // JOC writes a far date for "never", and says never beside it.
-        let scheduled_for = optional("scheduledFor", self.scheduled_for.as_ref(), whole_number)?;
-        let never = optional("scheduledNever", self.scheduled_never.as_ref(), boolean)?;
+        let scheduled_for = optional("scheduledFor", self.scheduled_for.as_deref(), whole_number)?;
+        let never = optional("scheduledNever", self.scheduled_never.as_deref(), boolean)?;
         let scheduled_for = match scheduled_for {
             Some(_) if never == Some(true) || joc_text == "PENDING" => None,
             Some(millis) => Some(instant("scheduledFor", millis)?),
@@ -162,7 +163,7 @@ impl Order {
         };
 
         // Nothing is stored of it, so nothing about it is refused.
-        let in_cycle = self.cyclic_order.as_ref().and_then(|cycle| cycle.get("count"));
+        let in_cycle = self.cyclic_order.as_deref().and_then(|cycle| cycle.get("count"));
         let hidden_cyclic = in_cycle.and_then(Value::as_u64).unwrap_or(1).saturating_sub(1);
         let order = NewOrder {
             order_id: order_id.to_owned(),

@@ -6,7 +6,7 @@ use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::http::answer::WorkflowItem;
 use crate::http::audit::AuditLog;
@@ -14,6 +14,7 @@ use crate::http::body::{self, Object, Whole, given};
 use crate::http::error::ApiError;
 use crate::http::{Call, Service, answer, limits};
 use crate::model::arguments::{Arguments, Position, check_arguments, check_position};
+use crate::model::json::{Json, JsonObject};
 use crate::model::order_name::{check_order_name, order_name_of};
 use crate::model::permission::CREATE_ORDERS;
 use crate::model::selection::{Invalid, check_workflow_path};
@@ -53,32 +54,32 @@ struct AddOrder {
     #[schemars(with = "Option<texts::OptionalTimeZone>")]
     time_zone: Option<String>,
     #[schemars(with = "Option<Arguments>")]
-    arguments: Option<Map<String, Value>>,
+    arguments: Option<JsonObject>,
     /// In JOC's GUI 20000 is high and -20000 low.
     #[schemars(extend("default" = 0))]
     priority: Option<Whole<i32>>,
     /// Where the order starts.
     #[schemars(with = "Option<Position>")]
-    start_position: Option<Value>,
+    start_position: Option<Json>,
     /// Not supported.
     #[schemars(with = "Option<()>")]
-    end_positions: Option<Value>,
+    end_positions: Option<Json>,
     /// Not supported.
     #[schemars(with = "Option<()>")]
-    block_position: Option<Value>,
+    block_position: Option<Json>,
     /// Ignored, as are the following: they mean something to a JOC with job admission, tags and
     /// daily plans.
     #[serde(rename = "forceJobAdmission")]
-    _force_job_admission: Option<Value>,
+    _force_job_admission: Option<Json>,
     /// Ignored.
     #[serde(rename = "tags")]
-    _tags: Option<Value>,
+    _tags: Option<Json>,
     /// Ignored.
     #[serde(rename = "planId")]
-    _plan_id: Option<Value>,
+    _plan_id: Option<Json>,
     /// Ignored.
     #[serde(rename = "openClosedPlan")]
-    _open_closed_plan: Option<Value>,
+    _open_closed_plan: Option<Json>,
 }
 
 /// The orders that were added.
@@ -220,7 +221,7 @@ impl AddOrder {
             };
             Invalid::new(field("scheduledFor"), format!("'{}' {problem}", displayable(&text)))
         })?;
-        let mut arguments = self.arguments.unwrap_or_default();
+        let mut arguments = self.arguments.map(|JsonObject(members)| members).unwrap_or_default();
         // JOC takes an argument without a value as one that is not there.
         arguments.retain(|_, value| !value.is_null());
         check_arguments(&field("arguments"), &arguments)?;
@@ -231,7 +232,7 @@ impl AddOrder {
                 return Err(Invalid::new(field(name), "is not supported"));
             }
         }
-        let position = self.start_position;
+        let position = self.start_position.map(|Json(position)| position);
         if let Some(position) = &position {
             check_position(&field("startPosition"), position)?;
         }

@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::http::answer::WorkflowItem;
 use crate::model::action::{Action, Rule, Situation};
 use crate::model::arguments::{Arguments, Position};
+use crate::model::json::Json;
 use crate::model::order::{ALL, EffectiveState, Mark};
 use crate::store::list::ListedOrder;
 use crate::store::{Error, Result};
@@ -144,5 +145,6 @@ pub(super) fn position_string(position: &Value) -> String {
 
 /// A text that the database holds as JSON.
 pub(super) fn stored_json(text: &str) -> Result<Value> {
-    serde_json::from_str(text).map_err(|error| Error::Data(error.to_string()))
+    let read: serde_json::Result<Json> = serde_json::from_str(text);
+    read.map(|Json(value)| value).map_err(|error| Error::Data(error.to_string()))
 }

@@ -7,7 +7,7 @@ use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use schemars::{JsonSchema, Schema};
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::http::answer::{self, Done};
 use crate::http::audit::AuditLog;
@@ -18,6 +18,7 @@ use crate::http::{Call, Service, limits};
 use crate::model::action::Action;
 use crate::model::arguments::{Arguments, Position, check_arguments, check_position};
 use crate::model::counted::counted;
+use crate::model::json::{Json, JsonObject};
 use crate::model::order::EffectiveState;
 use crate::model::permission::{
     CANCEL_ORDERS, CONFIRM_ORDERS, MODIFY_ORDERS, Permission, RESUME_FAILED_ORDERS,
@@ -231,19 +232,19 @@ fn suspend(bytes: &[u8], body: &ModifyOrders) -> Result<Action, ApiError> {
 struct Resume {
     /// Where the orders go on.
     #[schemars(with = "Option<Position>")]
-    position: Option<Value>,
+    position: Option<Json>,
     /// Put into the orders' arguments.
     #[schemars(with = "Option<Arguments>")]
-    variables: Option<Map<String, Value>>,
+    variables: Option<JsonObject>,
     /// What JOC's shell client says for `variables`.
     #[schemars(skip)]
-    arguments: Option<Map<String, Value>>,
+    arguments: Option<JsonObject>,
     /// Not supported: send the position of the block's first instruction.
     #[schemars(extend("enum" = [false, null]))]
     from_current_block: Option<bool>,
     /// Not supported.
     #[schemars(with = "Option<()>")]
-    cycle_end_time: Option<Value>,
+    cycle_end_time: Option<Json>,
 }
 
 fn resume(bytes: &[u8], _: &ModifyOrders) -> Result<Action, ApiError> {
@@ -258,14 +259,15 @@ fn resume(bytes: &[u8], _: &ModifyOrders) -> Result<Action, ApiError> {
     if let Some(position) = &fields.position {
         check_position("position", position)?;
     }
-    let (name, mut variables) = match (fields.variables, fields.arguments) {
+    let (name, variables) = match (fields.variables, fields.arguments) {
         (Some(_), Some(_)) => {
             let problem = "one of them is expected, not both";
             return Err(Invalid::new("variables, arguments", problem).into());
         }
-        (None, Some(arguments)) => ("arguments", arguments),
-        (variables, None) => ("variables", variables.unwrap_or_default()),
+        (None, arguments @ Some(_)) => ("arguments", arguments),
+        (variables, None) => ("variables", variables),
     };
+    let mut variables = variables.map(|JsonObject(members)| members).unwrap_or_default();
     variables.retain(|_, value| !value.is_null());
     check_arguments(name, &variables)?;
     Ok(Action::Resume {
