@@ -2,9 +2,8 @@
 
 use serde_json::json;
 
-use crate::harness::{
-    Answer, App, CONTROLLER, Database, Kind, Order, ROOT, launch, launch_command, program,
-};
+use crate::client::client;
+use crate::harness::{Answer, App, CONTROLLER, Database, Kind, Order, Ran, launch, launch_command};
 
 /// Arguments with numbers that no double holds.
 const ARGUMENTS: &str = r#"{"acct": 12345678901234567890123, "f": 0.1234567890123456789,
@@ -63,11 +62,8 @@ async fn add(app: &App, arguments: &str) -> Answer {
 }
 
 /// The program as a client of the app.
-async fn client(app: &App, args: &[&str], stdin: &str) -> crate::harness::Ran {
-    let mut command = program("sqlite:/not/used");
-    command.args(args).env("JOC_ORDERS_URL", &app.url).env("JOC_ORDERS_CONTROLLER_ID", CONTROLLER);
-    command.env("JOC_ORDERS_USER", ROOT.0).env("JOC_ORDERS_PASSWORD", ROOT.1);
-    launch_command(command, stdin).await
+async fn say(app: &App, args: &[&str], stdin: &str) -> Ran {
+    launch_command(client(&app.url, args), stdin).await
 }
 
 on_both! {
@@ -136,7 +132,7 @@ on_both! {
 
     async fn the_command_line_keeps_numbers_as_they_were_written(kind: Kind) {
         let app = App::with(kind, &[Order::new("a")]).await;
-        let ran = client(&app, &["orders", "add", "--workflow", "/sos/eod", "--order-name", "flags",
+        let ran = say(&app, &["orders", "add", "--workflow", "/sos/eod", "--order-name", "flags",
             "--argument", "acct=12345678901234567890123", "--argument", "t=1e-400",
             "--argument", "f=0.1234567890123456789"], "").await;
         ran.ok();
@@ -146,9 +142,9 @@ on_both! {
         }
         let orders =
             format!(r#"[{{"workflowPath": "/sos/eod", "orderName": "file", "arguments": {ARGUMENTS}}}]"#);
-        client(&app, &["orders", "add", "--from-file", "-"], &orders).await.ok();
+        say(&app, &["orders", "add", "--from-file", "-"], &orders).await.ok();
         assert_exact(&arguments(&app.db, "-file").await, Some(kind));
-        let ran = client(&app, &["orders", "list", "--output", "json"], "").await;
+        let ran = say(&app, &["orders", "list", "--output", "json"], "").await;
         assert_exact(ran.ok(), Some(kind));
     }
 
