@@ -1,17 +1,35 @@
 //! What may be meant by a name that nobody knows.
 
-/// The candidate that is most like a name, if any is like it at all: as long a text may have one
-/// wrong letter in four.
-pub fn closest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let name: String = name.chars().take(MAX_NAME).flat_map(char::to_lowercase).collect();
-    let distance = |candidate: &str| strsim::osa_distance(&name, &candidate.to_lowercase());
-    let close = candidates.into_iter().map(|candidate| (distance(candidate), candidate));
-    let limit = name.chars().count().div_ceil(4);
-    close.filter(|(distance, _)| *distance <= limit).min_by_key(|(d, _)| *d).map(|(_, c)| c)
-}
-
-/// How much of a name is compared: nothing that is known is longer.
+/// No longer name is compared with the known ones, in bytes.
 const MAX_NAME: usize = 100;
+/// How many characters of a name make room for one mistake in it.
+const CHARS_A_MISTAKE: usize = 5;
+
+/// The candidate that a name means but for case and a mistake or two, or the one that it is the
+/// end of, after a `separator`: `Berlin` of `Europe/Berlin`.
+pub fn closest<'a>(
+    name: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+    separator: char,
+) -> Option<&'a str> {
+    if name.is_empty() || name.len() > MAX_NAME {
+        return None;
+    }
+    let wanted = name.to_lowercase();
+    let mistakes = wanted.chars().count() / CHARS_A_MISTAKE;
+    let distance = |candidate: &str| {
+        let known = candidate.to_lowercase();
+        match known.strip_suffix(&wanted) {
+            Some(before) if before.ends_with(separator) => 0,
+            _ => strsim::osa_distance(&known, &wanted),
+        }
+    };
+    let measured = candidates.into_iter().map(|candidate| (distance(candidate), candidate));
+    measured
+        .filter(|(distance, _)| *distance <= mistakes)
+        .min_by_key(|(distance, candidate)| (*distance, candidate.len(), *candidate))
+        .map(|(_, candidate)| candidate)
+}
 
 #[cfg(test)]
 mod tests {
@@ -20,11 +38,17 @@ mod tests {
     #[test]
     fn finds_what_is_close_and_nothing_else() {
         let names = ["Europe/Berlin", "Europe/Dublin", "UTC"];
-        assert_eq!(closest("Europe/Berlni", names), Some("Europe/Berlin"));
-        assert_eq!(closest("europe/berlin", names), Some("Europe/Berlin"));
-        assert_eq!(closest("UCT", names), Some("UTC"));
-        assert_eq!(closest("Asia/Tokyo", names), None);
-        assert_eq!(closest("", names), None);
-        assert_eq!(closest(&"x".repeat(100_000), names), None);
+        for (name, meant) in [
+            ("Europe/Berlni", Some("Europe/Berlin")),
+            ("europe/berlin", Some("Europe/Berlin")),
+            ("dublin", Some("Europe/Dublin")),
+            ("ublin", None),
+            ("UCT", None),
+            ("Asia/Tokyo", None),
+            ("", None),
+        ] {
+            assert_eq!(closest(name, names, '/'), meant, "{name}");
+        }
+        assert_eq!(closest(&"x".repeat(100_000), names, '/'), None);
     }
 }

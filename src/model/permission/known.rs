@@ -78,8 +78,7 @@ pub fn check_permission(name: &str) -> Result<(), Invalid> {
         return Ok(());
     }
     let unknown = format!("unknown permission {}", name.escape_debug());
-    let short = names().find(|known| known.strip_suffix(name).is_some_and(|r| r.ends_with(':')));
-    let problem = match short.or_else(|| closest(name, names())) {
+    let problem = match closest(name, names(), ':') {
         Some(meant) => format!("{unknown}; did you mean {meant}?"),
         None => format!("{unknown}; expected a name such as {CANCEL_ORDERS}"),
     };

@@ -12,6 +12,7 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use super::displayable;
+use crate::model::suggest::closest;
 
 /// Where systems keep the database, unless `TZDIR` says otherwise.
 const SYSTEM: [&str; 4] =
@@ -24,10 +25,6 @@ const TEXT: &str = "tzdata.zi";
 const MAX_FILE: u64 = 4 * 1024 * 1024;
 /// How many links lead to a zone at the most.
 const MAX_LINKS: usize = 4;
-/// No longer name is compared with the known ones, in bytes.
-const MAX_NAME: usize = 60;
-/// How many characters of a name make room for one mistake in it.
-const CHARS_A_MISTAKE: usize = 5;
 
 static DATABASE: LazyLock<Database> =
     LazyLock::new(|| Database::choose(std::env::var_os("TZDIR").map(PathBuf::from)));
@@ -234,26 +231,8 @@ fn read(path: &Path) -> Option<Vec<u8>> {
     (data.len() as u64 <= MAX_FILE).then_some(data)
 }
 
-/// The name that is the same but for case and a mistake or two, or the one that ends with it:
-/// `Berlin`.
 fn suggestion(name: &str) -> Option<&'static str> {
-    if name.is_empty() || name.len() > MAX_NAME {
-        return None;
-    }
-    let wanted = name.to_lowercase();
-    let mistakes = wanted.chars().count() / CHARS_A_MISTAKE;
-    let distance = |known: &str| {
-        let known = known.to_lowercase();
-        match known.rsplit_once('/') {
-            Some((_, place)) if place == wanted => 0,
-            _ => strsim::osa_distance(&known, &wanted),
-        }
-    };
-    time_zones()
-        .map(|known| (distance(known), known))
-        .filter(|(distance, _)| *distance <= mistakes)
-        .min_by_key(|(distance, known)| (*distance, known.len(), *known))
-        .map(|(_, known)| known)
+    closest(name, time_zones(), '/')
 }
 
 #[cfg(test)]
