@@ -12,7 +12,7 @@ use super::full_access::FullAccess;
 use crate::config::Database;
 use crate::http::password;
 use crate::model::selection::check_name;
-use crate::store::{self, Account};
+use crate::store::{self, Access, Account};
 
 /// The shortest password, in characters.
 const MIN_PASSWORD: usize = 8;
@@ -82,7 +82,11 @@ const LISTED: &[Column] = &[
 ///
 /// If the database cannot be had or refuses.
 pub async fn run(args: AccountArgs) -> anyhow::Result<()> {
-    let store = store::open(&args.database.url, args.database.connections).await?;
+    let access = match args.command {
+        AccountCommand::List => Access::Read,
+        _ => Access::Write,
+    };
+    let store = store::open(&args.database.url, args.database.connections, access).await?;
     match args.command {
         AccountCommand::Add { account, roles } => {
             check_name("account", &account)?;

@@ -9,12 +9,12 @@ use clap::{Args, Subcommand};
 
 use super::client::audit;
 use super::client::failure::{EXIT_CODES, help_end};
-use super::client::output::{tell, visible, write};
+use super::client::output::{counted, tell, visible, write};
 use super::findings::{Findings, Shown};
 use crate::config::Database;
 use crate::model::finding::Finding;
 use crate::model::seal::SealLine;
-use crate::store::{self, Store};
+use crate::store::{self, Access, Store};
 
 /// Show the audit log: who did what and why, over HTTP; or verify it, on the database
 #[derive(Debug, Args)]
@@ -70,24 +70,33 @@ pub async fn run(args: AuditArgs) -> anyhow::Result<()> {
 
 async fn verify(args: VerifyArgs) -> anyhow::Result<()> {
     let kept = args.seals.as_deref().map(open).transpose()?;
-    let store = store::open(&args.database.url, args.database.connections).await?;
+    let store = store::open(&args.database.url, args.database.connections, Access::Read).await?;
     let mut findings = Findings::new(args.shown);
-    let chains = store.verify(&mut |finding| findings.show(&finding)).await?;
-    if let Some(kept) = kept {
-        compare(&*store, kept, &mut findings).await?;
-    }
+    let verified = async {
+        let chains = store.verify(&mut |finding| findings.show(&finding)).await?;
+        if let Some(kept) = kept {
+            compare(&*store, kept, &mut findings).await?;
+        }
+        anyhow::Ok(chains)
+    };
+    let verified = verified.await;
     store.close().await;
-    for chain in chains {
+    let (mut entries, mut details, mut seals) = (0, 0, 0);
+    for chain in verified? {
         tell(&format!(
-            "{}: {} seals over {} entries and {} details; {} entries are not sealed\n",
+            "{}: {} over {} and {}; {} {} not sealed\n",
             visible(&chain.controller_id),
-            chain.seals,
-            chain.entries,
-            chain.details,
-            chain.unsealed
+            counted(chain.seals, "seal"),
+            counted(chain.entries, "entry"),
+            counted(chain.details, "detail"),
+            counted(chain.unsealed, "entry"),
+            if chain.unsealed == 1 { "is" } else { "are" },
         ));
+        entries += chain.entries + chain.unsealed;
+        details += chain.details;
+        seals += chain.seals;
     }
-    findings.finish()
+    findings.finish(&[(entries, "entry"), (details, "detail"), (seals, "seal")])
 }
 
 fn open(path: &Path) -> anyhow::Result<Box<dyn BufRead>> {
@@ -117,7 +126,7 @@ async fn compare(
             None => "the seal that was kept is not there: it was removed",
         };
         findings.show(&Finding {
-            controller_id: kept.controller_id,
+            controller_id: Some(kept.controller_id),
             seal: Some(kept.number),
             audit_log_id: None,
             order_id: None,
@@ -128,7 +137,7 @@ async fn compare(
 }
 
 async fn export(args: SealsArgs) -> anyhow::Result<()> {
-    let store = store::open(&args.database.url, args.database.connections).await?;
+    let store = store::open(&args.database.url, args.database.connections, Access::Read).await?;
     let mut written = Ok(());
     let mut show = |seal: SealLine| {
         written = serde_json::to_string(&seal)
@@ -136,7 +145,8 @@ async fn export(args: SealsArgs) -> anyhow::Result<()> {
             .and_then(|line| write(format!("{line}\n").as_bytes()));
         written.is_ok()
     };
-    store.export_seals(&mut show).await?;
+    let exported = store.export_seals(&mut show).await;
     store.close().await;
+    exported?;
     written
 }

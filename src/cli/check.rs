@@ -6,7 +6,8 @@ use futures_util::TryStreamExt;
 use super::client::failure::EXIT_CODES;
 use super::findings::{Findings, Shown};
 use crate::config::Database;
-use crate::store;
+use crate::model::finding::Finding;
+use crate::store::{self, Access};
 
 /// Check that orders and audit trail agree, on the database itself
 #[derive(Debug, Args)]
@@ -28,12 +29,23 @@ pub struct CheckArgs {
 ///
 /// [`super::client::failure::Failure::Found`] if something does not agree.
 pub async fn run(args: CheckArgs) -> anyhow::Result<()> {
-    let store = store::open(&args.database.url, args.database.connections).await?;
+    let store = store::open(&args.database.url, args.database.connections, Access::Read).await?;
     let mut findings = Findings::new(args.shown);
-    let mut found = store.check(args.strict);
-    while let Some(finding) = found.try_next().await? {
-        findings.show(&finding);
-    }
+    let checked = async {
+        let differences = store.check_schema(args.strict).await?;
+        for problem in differences.problems {
+            findings.show(&Finding::of_schema(problem));
+        }
+        if !differences.is_complete {
+            return Ok(Vec::new());
+        }
+        let mut found = store.check(args.strict);
+        while let Some(finding) = found.try_next().await? {
+            findings.show(&finding);
+        }
+        store.looked_at().await
+    };
+    let checked = checked.await;
     store.close().await;
-    findings.finish()
+    findings.finish(&checked?)
 }

@@ -11,7 +11,7 @@ use super::client::failure::{Failure, help_end};
 use super::client::output::counted;
 use super::stop::{self, Stop};
 use crate::store::copy::{Batch, Table};
-use crate::store::{self, DEFAULT_CONNECTIONS};
+use crate::store::{self, Access, DEFAULT_CONNECTIONS};
 
 /// How many batches may wait to be written.
 const QUEUED: usize = 2;
@@ -37,10 +37,15 @@ pub struct CopyArgs {
 /// to stop. Nothing is copied then.
 pub async fn run(args: CopyArgs) -> anyhow::Result<()> {
     let stop = Stop::listen()?;
-    ensure!(store::exists(&args.from)?, "--from: there is no such file");
     let open = async {
-        let source = store::open(&args.from, DEFAULT_CONNECTIONS).await.context("--from")?;
-        let target = store::open(&args.to, DEFAULT_CONNECTIONS).await.context("--to")?;
+        let source = store::open(&args.from, DEFAULT_CONNECTIONS, Access::Read);
+        let source = source.await.context("--from")?;
+        let target = store::open(&args.to, DEFAULT_CONNECTIONS, Access::Create);
+        let target = target.await.context("--to");
+        if target.is_err() {
+            source.close().await;
+        }
+        let target = target?;
         let size = source.size().await.context("--from")?;
         anyhow::Ok((source, target, size))
     };

@@ -17,7 +17,7 @@ use crate::cli::stop::{self, Stop};
 use crate::clock::Clock;
 use crate::config::{Database, Settings};
 use crate::http::{self, BASE, Service, password};
-use crate::store::{self, DEFAULT_CONNECTIONS, Store};
+use crate::store::{self, Access, DEFAULT_CONNECTIONS, Store};
 
 /// A JOC's answer to `/orders`: a made-up controller.
 const ORDERS: &str = include_str!("../../tests/fixtures/orders.json");
@@ -81,7 +81,7 @@ async fn set_up(file: &Path, folder: &Path) -> anyhow::Result<Arc<dyn Store>> {
         database: Database { url: url.clone(), connections: DEFAULT_CONNECTIONS },
     })
     .await?;
-    let store = store::open(&url, DEFAULT_CONNECTIONS).await?;
+    let store = store::open(&url, DEFAULT_CONNECTIONS, Access::Create).await?;
     store.add_account(ACCOUNT, &password::hash(PASSWORD)?, &["all".into()]).await?;
     Ok(store)
 }

@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 
 use super::client::failure::Failure;
-use super::client::output::{visible, write};
+use super::client::output::{counted, tell, visible, write};
 use crate::model::finding::Finding;
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -47,8 +47,12 @@ impl Findings {
         }
     }
 
-    /// [`Failure::Found`] if there was any.
-    pub(super) fn finish(self) -> anyhow::Result<()> {
+    /// Tells what was looked at; [`Failure::Found`] if something was found.
+    pub(super) fn finish(self, looked_at: &[(u64, &str)]) -> anyhow::Result<()> {
+        let looked_at = looked_at.iter().map(|(number, noun)| counted(*number, noun));
+        let looked_at = looked_at.collect::<Vec<_>>().join(", ");
+        let outcome = if self.count == 0 { "ok" } else { "looked at" };
+        tell(&format!("{outcome}: {looked_at}\n"));
         match (self.count, self.written) {
             (0, written) => written,
             // Whoever reads no further is told by the exit code all the same.

@@ -18,7 +18,7 @@ use super::client::output::counted;
 use super::stop::{self, Stop};
 use crate::config::Database;
 use crate::model::selection::check_controller_id;
-use crate::store::{self, Import, Imported, Store};
+use crate::store::{self, Access, Import, Imported, Store};
 
 mod parse;
 mod read;
@@ -64,8 +64,9 @@ fn controller_id(text: &str) -> Result<String, String> {
 pub async fn run(args: ImportArgs) -> anyhow::Result<()> {
     let stop = Stop::listen()?;
     let (input, progress) = open(&args.file)?;
+    let store = store::open(&args.database.url, args.database.connections, Access::Create);
     let store = tokio::select! {
-        store = store::open(&args.database.url, args.database.connections) => store?,
+        store = store => store?,
         () = stop.asked() => return Err(Failure::Undone("imported").into()),
     };
     let format = match args.controller_id {

@@ -1,22 +1,35 @@
 //! `joc-orders migrate`: brings the schema up to date, or back.
 
+use std::io::{self, IsTerminal};
+
+use anyhow::Context;
 use clap::Args;
 
+use super::client::change::ask;
+use super::client::failure::{EXIT_CODES, Failure};
+use super::client::output::{counted, tell};
 use crate::config::Database;
-use crate::store;
+use crate::store::{self, Loss};
 
 /// Bring the database's schema up to date, or to one migration
 #[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES)]
 pub struct MigrateArgs {
     #[command(flatten)]
     database: Database,
     /// Go up or back to this migration; 0 takes back all, and with them all data
-    #[arg(long)]
+    #[arg(long, value_name = "N")]
     to: Option<i64>,
+    /// Do not ask before data are lost
+    #[arg(long, requires = "to")]
+    yes: bool,
+    /// Go back even if the audit trail, or the seals over it, are lost
+    #[arg(long, requires = "to")]
+    drop_audit_trail: bool,
     /// Only list the migrations
     #[arg(long, conflicts_with = "to")]
     status: bool,
-    /// Only record all migrations as applied: psql or sqlite3 has run their files
+    /// Only record as applied what the schema proves: psql or sqlite3 has run the files
     #[arg(long, conflicts_with_all = ["to", "status"])]
     record: bool,
 }
@@ -25,16 +38,61 @@ pub struct MigrateArgs {
 ///
 /// # Errors
 ///
-/// If the database cannot be had or is newer than this binary.
+/// If the database cannot be opened or is newer than this program, or if data would be lost and
+/// nobody agreed; [`store::Error::Older`] if the schema does not prove every migration.
 pub async fn run(args: MigrateArgs) -> anyhow::Result<()> {
+    let url = &args.database.url;
+    let mut problems = Vec::new();
     if args.record {
-        store::record_migrations(&args.database.url).await?;
+        problems = store::record_migrations(url).await?;
     } else if !args.status {
-        store::migrate(&args.database.url, args.to).await?;
+        if let Some(target) = args.to {
+            agree(&store::losses(url, target).await?, &args).await?;
+        }
+        store::migrate(url, args.to).await?;
     }
-    for migration in store::migrations(&args.database.url).await? {
+    let migrations = store::migrations(url).await?;
+    for migration in &migrations {
         let applied = if migration.applied { "applied" } else { "pending" };
         println!("{:04} {:<10} {applied}", migration.version, migration.description);
     }
+    for problem in problems {
+        tell(&format!("not recorded: {problem}\n"));
+    }
+    let pending = migrations.iter().filter(|migration| !migration.applied);
+    let pending: Vec<_> = pending.map(|migration| migration.version).collect();
+    if args.record && !pending.is_empty() {
+        let error = store::Error::Older(pending);
+        return Err(error).context("the schema does not prove every migration");
+    }
     Ok(())
+}
+
+/// Says what would be lost, and fails unless somebody agrees.
+async fn agree(losses: &[Loss], args: &MigrateArgs) -> anyhow::Result<()> {
+    if losses.is_empty() {
+        return Ok(());
+    }
+    let lost = |loss: &Loss| {
+        let counted = counted(loss.count, loss.noun);
+        loss.part.map_or_else(|| counted.clone(), |part| format!("{part} {counted}"))
+    };
+    for loss in losses {
+        tell(&format!("without migration {} these are lost: {}\n", loss.version, lost(loss)));
+    }
+    if !args.drop_audit_trail
+        && let Some(loss) = losses.iter().find(|loss| loss.is_trail)
+    {
+        let problem =
+            format!("{} would be lost: without --drop-audit-trail nothing is changed", lost(loss));
+        return Err(Failure::Usage(problem).into());
+    }
+    if args.yes {
+        return Ok(());
+    }
+    if !io::stdin().is_terminal() {
+        let problem = "without a terminal to ask on, this takes --yes; nothing was changed";
+        return Err(Failure::Usage(problem.into()).into());
+    }
+    Ok(ask("Go back, and lose these?").await?)
 }

@@ -11,7 +11,7 @@ use crate::config::Database;
 use crate::model::permission::known::check_permission;
 use crate::model::permission::{EVERY_CONTROLLER, Limits, Visible};
 use crate::model::selection::{Folder, check_controller_id, check_folder, check_name};
-use crate::store::{self, Role, Store};
+use crate::store::{self, Access, Role, Store};
 
 /// Manage roles: permissions, folders, who has them
 #[derive(Debug, Args)]
@@ -126,7 +126,11 @@ const LISTED: &[Column] = &[
 ///
 /// If the database cannot be had or refuses.
 pub async fn run(args: RoleArgs) -> anyhow::Result<()> {
-    let store = store::open(&args.database.url, args.database.connections).await?;
+    let access = match args.command {
+        RoleCommand::List => Access::Read,
+        _ => Access::Write,
+    };
+    let store = store::open(&args.database.url, args.database.connections, access).await?;
     match args.command {
         RoleCommand::Add { role } => {
             check_name("role", &role)?;

@@ -12,7 +12,7 @@ use crate::cli::stop::{self, Stop};
 use crate::clock::Clock;
 use crate::config::{Database, Listen, Settings};
 use crate::http::{self, Service, password, tls};
-use crate::store::{self, Store};
+use crate::store::{self, Access, Store};
 
 /// The account that the first start creates, and its role, which the schema brings.
 const ROOT: &str = "root";
@@ -49,7 +49,7 @@ pub struct ServeArgs {
 pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
     tracing::info!("time zones: {}", crate::model::window::time_zone_database());
     let tls = tls(&args.listen).map_err(Failure::setting)?;
-    let store = store::open(&args.database.url, args.database.connections).await?;
+    let store = store::open(&args.database.url, args.database.connections, Access::Create).await?;
     if !store.has_accounts().await? {
         create_root(&*store, args.root_password).await?;
     }

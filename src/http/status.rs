@@ -33,7 +33,7 @@ impl Readiness {
         }
         let result = match tokio::time::timeout(PATIENCE, store.ready()).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(error @ (store::Error::Newer(_) | store::Error::Data(_)))) => {
+            Ok(Err(error @ (store::Error::Newer(_) | store::Error::Older(_)))) => {
                 Err(error.to_string())
             }
             // Where it is and who logs in there is nobody else's business.

@@ -8,8 +8,9 @@ use serde::Serialize;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Finding {
-    /// The controller.
-    pub controller_id: String,
+    /// The controller; none: it is about the schema.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub controller_id: Option<String>,
     /// The seal, by its number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seal: Option<i64>,
@@ -23,9 +24,19 @@ pub struct Finding {
     pub problem: String,
 }
 
+impl Finding {
+    /// Something about the schema.
+    pub fn of_schema(problem: String) -> Self {
+        Self { controller_id: None, seal: None, audit_log_id: None, order_id: None, problem }
+    }
+}
+
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.controller_id)?;
+        let Some(controller_id) = &self.controller_id else {
+            return f.write_str(&self.problem);
+        };
+        f.write_str(controller_id)?;
         if let Some(number) = self.seal {
             write!(f, ", seal {number}")?;
         }

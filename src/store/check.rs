@@ -1,17 +1,28 @@
 //! Whether orders and their audit trail agree, for both databases.
 
+use async_trait::async_trait;
 use futures_util::stream::{self, BoxStream, StreamExt};
 use sqlx::database::HasStatementCache;
 use sqlx::{Executor, FromRow, IntoArguments, Pool, QueryBuilder};
 
 use super::Result;
 use super::rows::{self, Gate};
+use super::schema::Differences;
 use super::sql::Dialect;
-use super::sql::check::RULES;
+use super::sql::check::{RULES, instants};
 use crate::model::finding::Finding;
 
+/// How many rows there are, and of what.
+pub type Counts = Vec<(u64, &'static str)>;
+
 /// Checks of what the database holds.
+#[async_trait]
 pub trait Checks {
+    /// What of the schema is not as the migrations make it. With `strict`, also what else acts on
+    /// its tables.
+    async fn check_schema(&self, strict: bool) -> Result<Differences>;
+    /// How much there is to check.
+    async fn looked_at(&self) -> Result<Counts>;
     /// What does not agree between orders and audit trail. With `strict`, also what an import or
     /// a script may have brought about.
     fn check(&self, strict: bool) -> BoxStream<'static, Result<Finding>>;
@@ -24,6 +35,21 @@ pub(super) struct Broken {
     audit_log_id: Option<i64>,
     order_id: Option<String>,
     problem: String,
+}
+
+/// How many orders, entries and seals there are.
+pub(super) async fn looked_at<DB>(pool: &Pool<DB>) -> Result<Counts>
+where
+    DB: Dialect + HasStatementCache,
+    DB::Arguments: IntoArguments<DB>,
+    for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
+    (i64, i64, i64): for<'r> FromRow<'r, DB::Row>,
+{
+    let sql = "SELECT (SELECT count(*) FROM orders), (SELECT count(*) FROM audit_logs),
+         (SELECT count(*) FROM audit_seals)";
+    let (orders, entries, seals): (i64, i64, i64) = sqlx::query_as(sql).fetch_one(pool).await?;
+    let counts = [(orders, "order"), (entries, "entry"), (seals, "seal")];
+    Ok(counts.map(|(count, noun)| (count.unsigned_abs(), noun)).into())
 }
 
 /// The findings of one rule after the other.
@@ -39,11 +65,11 @@ where
     Broken: for<'r> FromRow<'r, DB::Row>,
 {
     let rules = RULES.iter().filter(move |rule| strict || !rule.strict);
-    let broken = stream::iter(rules).flat_map(move |rule| {
-        rows::stream(gate.clone(), pool.clone(), QueryBuilder::new(rule.sql))
-    });
+    let rules = instants::<DB>().into_iter().chain(rules.map(|rule| rule.sql.to_owned()));
+    let broken = stream::iter(rules)
+        .flat_map(move |sql| rows::stream(gate.clone(), pool.clone(), QueryBuilder::new(sql)));
     let finding = |Broken { controller_id, audit_log_id, order_id, problem }| Finding {
-        controller_id,
+        controller_id: Some(controller_id),
         seal: None,
         audit_log_id,
         order_id,

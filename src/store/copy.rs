@@ -147,6 +147,18 @@ pub const TABLES: &[Table] = &[
     Table { name: "account_roles", columns: &[("account", Text), ("role", Text)] },
 ];
 
+/// The columns of instants that a table has.
+pub(super) fn instants(table: &str) -> Vec<&'static str> {
+    if table == SESSIONS {
+        return vec!["created", "expires"];
+    }
+    let columns = TABLES.iter().filter(|t| t.name == table).flat_map(|t| t.columns);
+    columns.filter(|(_, kind)| *kind == Instant).map(|(name, _)| *name).collect()
+}
+
+/// The table that is not copied.
+const SESSIONS: &str = "sessions";
+
 /// Whether a database has more than the migrations bring: one role with one permission.
 pub(super) const HAS_DATA: &str = "SELECT EXISTS (SELECT 1 FROM controllers)
      OR EXISTS (SELECT 1 FROM audit_logs) OR EXISTS (SELECT 1 FROM audit_seals)

@@ -2,6 +2,8 @@
 
 use std::io::ErrorKind;
 
+use super::migrations::have_not_run;
+
 /// Kinds of SQLite's errors.
 const SQLITE_BUSY: u32 = 5;
 const SQLITE_LOCKED: u32 = 6;
@@ -28,6 +30,18 @@ pub enum Error {
     /// `DATABASE_URL` is of no use.
     #[error("DATABASE_URL: {0}")]
     Url(String),
+    /// There is no file of this name, and whoever wants it may not make one.
+    #[error("there is no such file: {0}")]
+    NoFile(String),
+    /// The database lacks migrations, and whoever wants it may not run them.
+    #[error("the database's schema: {}; run `joc-orders migrate`", have_not_run(.0))]
+    Older(Vec<i64>),
+    /// The database lacks migrations, and the role may not run them.
+    #[error(
+        "the database's schema: {}, and this role may not run them; run `joc-orders migrate` \
+         as the owner of the tables", have_not_run(.0)
+    )]
+    MayNotMigrate(Vec<i64>, #[source] sqlx::migrate::MigrateError),
     /// A newer program has migrated the database.
     #[error(
         "the database's schema has migration {0}, which this program does not know: a newer \
@@ -43,6 +57,14 @@ pub enum Error {
     /// Anything else that the database said.
     #[error("the database: {0}")]
     Database(#[source] sqlx::Error),
+}
+
+impl Error {
+    /// Whether the schema is older or newer than this program, which stays so until a person
+    /// acts.
+    pub fn is_of_schema(&self) -> bool {
+        matches!(self, Self::Older(_) | Self::Newer(_) | Self::MayNotMigrate(..))
+    }
 }
 
 impl From<sqlx::migrate::MigrateError> for Error {

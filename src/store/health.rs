@@ -1,10 +1,9 @@
 //! How the database is doing: for probes and metrics.
 
 use async_trait::async_trait;
-use sqlx::migrate::{Migrate, MigrateError, Migrator};
 use sqlx::{Database, Pool};
 
-use super::{Error, Result};
+use super::Result;
 
 /// The metric that counts transactions tried again.
 pub const RETRIES: &str = "joc_orders_database_retries_total";
@@ -35,24 +34,4 @@ pub(super) fn pool_use<DB: Database>(name: &'static str, pool: &Pool<DB>) -> Poo
     let idle = u32::try_from(pool.num_idle()).unwrap_or(u32::MAX);
     let max = pool.options().get_max_connections();
     PoolUse { name, used: pool.size().saturating_sub(idle), idle, max }
-}
-
-/// Fails unless the database has exactly the migrations of `migrator`.
-pub(super) async fn check_migrations<C: Migrate>(
-    migrator: &Migrator,
-    connection: &mut C,
-) -> Result<()> {
-    if let Some(version) = connection.dirty_version(&migrator.table_name).await? {
-        return Err(MigrateError::Dirty(version).into());
-    }
-    let applied = connection.list_applied_migrations(&migrator.table_name).await?;
-    if let Some(newer) = applied.iter().find(|applied| !migrator.version_exists(applied.version)) {
-        return Err(MigrateError::VersionMissing(newer.version).into());
-    }
-    let known = migrator.iter().filter(|migration| migration.migration_type.is_up_migration());
-    let mut versions = known.map(|migration| migration.version);
-    match versions.find(|version| applied.iter().all(|applied| applied.version != *version)) {
-        Some(missing) => Err(Error::Data(format!("migration {missing} has not run"))),
-        None => Ok(()),
-    }
 }

@@ -21,9 +21,11 @@ mod error;
 mod health;
 mod import;
 pub mod list;
+mod migrations;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod rows;
+mod schema;
 pub mod seals;
 mod sql;
 #[cfg(feature = "sqlite")]
@@ -32,6 +34,8 @@ mod workflows;
 
 pub use error::{Error, Result};
 pub use health::{Health, PoolUse, RETRIES};
+pub use migrations::{Access, Loss, Migration};
+pub use schema::{Differences, Part};
 pub use workflows::{OrderCounts, Workflow, WorkflowFilter, Workflows};
 
 /// How many connections read at the same time unless told otherwise.
@@ -377,44 +381,37 @@ pub trait Store:
     async fn close(&self);
 }
 
-/// Opens the database that a URL names and brings its schema up to date.
+/// Opens the database that a URL names.
 ///
 /// # Errors
 ///
-/// [`Error::Url`], [`Error::Unavailable`], [`Error::Newer`] or [`Error::Migrate`].
-pub async fn open(url: &str, connections: u32) -> Result<Arc<dyn Store>> {
-    match Backend::of(url)? {
+/// [`Error::Url`], [`Error::NoFile`], [`Error::Unavailable`], [`Error::Older`], [`Error::Newer`],
+/// [`Error::MayNotMigrate`] or [`Error::Migrate`].
+pub async fn open(url: &str, connections: u32, access: Access) -> Result<Arc<dyn Store>> {
+    Ok(match Backend::of(url)? {
         #[cfg(feature = "sqlite")]
-        Backend::Sqlite => Ok(Arc::new(sqlite::SqliteStore::open(url, connections).await?)),
+        Backend::Sqlite => Arc::new(sqlite::SqliteStore::open(url, connections, access).await?),
         #[cfg(feature = "postgres")]
-        Backend::Postgres => Ok(Arc::new(postgres::PgStore::open(url, connections).await?)),
-    }
+        Backend::Postgres => Arc::new(postgres::PgStore::open(url, connections, access).await?),
+    })
 }
 
-/// Whether there is a file for an SQLite database, which [`open`] would make; any other database
-/// is taken to be there.
+/// What [`migrate`] with this target would drop for good; nothing where there is no file yet.
 ///
 /// # Errors
 ///
-/// [`Error::Url`].
-pub fn exists(url: &str) -> Result<bool> {
-    match Backend::of(url)? {
+/// As [`open`].
+pub async fn losses(url: &str, target: i64) -> Result<Vec<Loss>> {
+    let losses = match Backend::of(url)? {
         #[cfg(feature = "sqlite")]
-        Backend::Sqlite => sqlite::exists(url),
+        Backend::Sqlite => sqlite::losses(url, target).await,
         #[cfg(feature = "postgres")]
-        Backend::Postgres => Ok(true),
+        Backend::Postgres => postgres::losses(url, target).await,
+    };
+    match losses {
+        Err(Error::NoFile(_)) => Ok(Vec::new()),
+        losses => losses,
     }
-}
-
-/// One migration and whether the database has it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Migration {
-    /// Its number.
-    pub version: i64,
-    /// What it is about.
-    pub description: String,
-    /// Whether it is applied.
-    pub applied: bool,
 }
 
 /// Applies migrations up to `target`, or takes back those after it; without one, applies all.
@@ -431,18 +428,32 @@ pub async fn migrate(url: &str, target: Option<i64>) -> Result<()> {
     }
 }
 
-/// Records every migration as applied, for a database whose schema `psql` or `sqlite3` made from
-/// the files.
+/// Records the migrations that the schema proves as applied, for a database whose schema `psql` or
+/// `sqlite3` made from the files. Gives what keeps the next one from being proved.
 ///
 /// # Errors
 ///
 /// As [`open`].
-pub async fn record_migrations(url: &str) -> Result<()> {
+pub async fn record_migrations(url: &str) -> Result<Vec<String>> {
     match Backend::of(url)? {
         #[cfg(feature = "sqlite")]
         Backend::Sqlite => sqlite::record_migrations(url).await,
         #[cfg(feature = "postgres")]
         Backend::Postgres => postgres::record_migrations(url).await,
+    }
+}
+
+/// The parts of a database's schema.
+///
+/// # Errors
+///
+/// As [`open`].
+pub async fn schema(url: &str) -> Result<Vec<Part>> {
+    match Backend::of(url)? {
+        #[cfg(feature = "sqlite")]
+        Backend::Sqlite => sqlite::schema(url).await,
+        #[cfg(feature = "postgres")]
+        Backend::Postgres => postgres::schema(url).await,
     }
 }
 
@@ -458,29 +469,6 @@ pub async fn migrations(url: &str) -> Result<Vec<Migration>> {
         #[cfg(feature = "postgres")]
         Backend::Postgres => postgres::migrations(url).await,
     }
-}
-
-/// Refuses to migrate to a number that no migration has; 0 is before the first.
-fn expect_migration(migrator: &sqlx::migrate::Migrator, target: i64) -> Result<()> {
-    if target == 0 || migrator.version_exists(target) {
-        return Ok(());
-    }
-    Err(sqlx::migrate::MigrateError::VersionNotPresent(target).into())
-}
-
-async fn list_migrations<C: sqlx::migrate::Migrate>(
-    migrator: &sqlx::migrate::Migrator,
-    connection: &mut C,
-) -> Result<Vec<Migration>> {
-    connection.ensure_migrations_table(&migrator.table_name).await?;
-    let applied = connection.list_applied_migrations(&migrator.table_name).await?;
-    let known = migrator.iter().filter(|m| m.migration_type.is_up_migration());
-    let migration = |m: &sqlx::migrate::Migration| Migration {
-        version: m.version,
-        description: m.description.to_string(),
-        applied: applied.iter().any(|applied| applied.version == m.version),
-    };
-    Ok(known.map(migration).collect())
 }
 
 enum Backend {

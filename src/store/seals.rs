@@ -260,7 +260,7 @@ impl Chain<'_> {
 
     fn differ(&mut self, seal: i64, difference: Difference) {
         let Difference { audit_log_id, order_id, problem } = difference;
-        let controller_id = self.verified.controller_id.clone();
+        let controller_id = Some(self.verified.controller_id.clone());
         let seal = Some(seal);
         (self.report)(Finding { controller_id, seal, audit_log_id, order_id, problem });
     }

@@ -154,7 +154,7 @@ on_both! {
             assert!(again.failed().contains("not empty"), "{again:?}");
 
             // It goes on where the other was.
-            let store = joc_orders::store::open(&target.url, 4).await.unwrap();
+            let store = joc_orders::store::open(&target.url, 4, joc_orders::store::Access::Write).await.unwrap();
             store.remove_role("billing").await.unwrap();
             let last = target.count("SELECT max(id) FROM audit_logs").await;
             let entry = "INSERT INTO audit_logs (controller_id, account, request, parameters, outcome,

@@ -154,6 +154,12 @@ impl Cluster {
         assert_eq!(self.line(), command);
     }
 
+    /// Starts a hot standby, which ends with the server, and gives its URL.
+    pub fn standby(&mut self) -> String {
+        writeln!(self.process.stdin.as_mut().expect("piped"), "standby").unwrap();
+        self.line()
+    }
+
     fn line(&mut self) -> String {
         let mut line = String::new();
         self.output.read_line(&mut line).expect("scripts/postgres");
@@ -472,7 +478,7 @@ impl App {
     }
 
     async fn at(db: Database, flags: &[&str], clock: Clock, time: Arc<AtomicI64>) -> Self {
-        let store = store::open(&db.url, 8).await.unwrap();
+        let store = store::open(&db.url, 8, store::Access::Write).await.unwrap();
         let hash = password::hash(ROOT.1).unwrap();
         let _ = store.add_account(ROOT.0, &hash, &["all".into()]).await;
         db.insert(&[]).await;

@@ -29,6 +29,7 @@ mod openapi;
 mod oracle;
 mod people;
 mod plans;
+mod readers;
 mod replicas;
 mod schema;
 mod seals;

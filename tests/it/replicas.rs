@@ -117,7 +117,7 @@ async fn sessions_and_permissions_are_the_same() {
 
     let token = there.login().await;
     become_both(&token, 200).await;
-    let store = store::open(&db.url, 1).await.unwrap();
+    let store = store::open(&db.url, 1, store::Access::Write).await.unwrap();
     store.unassign("all", "root").await.unwrap();
     become_both(&token, 403).await;
     store.assign("all", "root").await.unwrap();

@@ -538,7 +538,7 @@ on_both! {
         db.execute(&format!("INSERT INTO _sqlx_migrations (version, description, success, checksum,
             execution_time) VALUES (9999, 'later', TRUE, {blob}, 0)")).await.unwrap();
         for error in [
-            store::open(&db.url, 2).await.err().expect("refused").to_string(),
+            store::open(&db.url, 2, store::Access::Write).await.err().expect("refused").to_string(),
             store::migrate(&db.url, None).await.unwrap_err().to_string(),
         ] {
             assert!(error.contains("schema") && error.contains("9999"), "{error}");
@@ -556,9 +556,9 @@ on_both! {
             if !down {
                 db.insert(&[Order::new("a")]).await;
                 assert_eq!(db.count("SELECT count(*) FROM orders_effective").await, 1);
-                assert!(store::open(&db.url, 1).await.is_err(), "nobody recorded the migrations");
+                assert!(store::open(&db.url, 1, store::Access::Write).await.is_err(), "nobody recorded the migrations");
                 store::record_migrations(&db.url).await.unwrap();
-                store::open(&db.url, 1).await.unwrap().close().await;
+                store::open(&db.url, 1, store::Access::Write).await.unwrap().close().await;
             }
         }
         assert_eq!(db.count(TABLES[kind as usize]).await, 0, "something is left");
@@ -684,4 +684,43 @@ async fn sqlite_takes_every_millisecond() {
         );
         assert_eq!(db.execute(&sql).await.unwrap(), 1000);
     }
+}
+
+/// `check` compares a PostgreSQL schema with a list that is part of the program. With
+/// `UPDATE_SCHEMA=1` this test writes it.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_list_of_the_schema_is_what_the_migrations_make() {
+    let db = Database::create(Kind::Postgres).await;
+    store::migrate(&db.url, Some(0)).await.unwrap();
+    let mut list: Vec<serde_json::Value> = Vec::new();
+    for migration in store::migrations(&db.url).await.unwrap() {
+        let version = migration.version;
+        store::migrate(&db.url, Some(version)).await.unwrap();
+        let mut parts: Vec<_> =
+            store::schema(&db.url).await.unwrap().iter().map(|part| json!(part)).collect();
+        for known in list.iter_mut().filter(|known| known["before"].is_null()) {
+            let is_same = |part: &serde_json::Value| {
+                ["kind", "of", "name", "definition"].iter().all(|key| part[key] == known[key])
+            };
+            match parts.iter().position(is_same) {
+                Some(same) => drop(parts.remove(same)),
+                None => known["before"] = json!(version),
+            }
+        }
+        for mut part in parts {
+            part["since"] = json!(version);
+            list.push(part);
+        }
+    }
+    let lines: Vec<String> = list.iter().map(|part| format!("  {part}")).collect();
+    let text = format!("[\n{}\n]\n", lines.join(",\n"));
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/src/store/postgres/schema.json");
+    if std::env::var_os("UPDATE_SCHEMA").is_some() {
+        std::fs::write(file, &text).unwrap();
+    }
+    let known = std::fs::read_to_string(file).unwrap();
+    for (known, made) in known.lines().zip(text.lines()) {
+        assert_eq!(known, made, "UPDATE_SCHEMA=1 writes the list anew");
+    }
+    assert_eq!(known.lines().count(), text.lines().count());
 }

@@ -257,7 +257,7 @@ on_both! {
     async fn two_sealers_at_once_make_one_chain(kind: Kind) {
         let ids: Vec<String> = (0..40).map(|i| format!("o{i:02}")).collect();
         let app = App::with(kind, &ids.iter().map(|id| Order::new(id)).collect::<Vec<_>>()).await;
-        let other = joc_orders::store::open(&app.db.url, 2).await.unwrap();
+        let other = joc_orders::store::open(&app.db.url, 2, joc_orders::store::Access::Write).await.unwrap();
         let sealing = |store: std::sync::Arc<dyn joc_orders::store::Store>| tokio::spawn(async move {
             for _ in 0..100 {
                 store.seal(crate::harness::start_time()).await.unwrap();
@@ -291,7 +291,7 @@ on_both! {
             .collect();
         db.execute(&format!("INSERT INTO audit_logs (controller_id, account, request, parameters,
             outcome, request_id) VALUES {}", entries.join(", "))).await.unwrap();
-        let store = joc_orders::store::open(&db.url, 1).await.unwrap();
+        let store = joc_orders::store::open(&db.url, 1, joc_orders::store::Access::Write).await.unwrap();
         assert_eq!(store.seal(crate::harness::start_time()).await.unwrap(), 4);
         store.close().await;
         let ran = verify(&db).await;

@@ -258,8 +258,16 @@ pub(super) fn done(what: &str, answer: &Answer) -> String {
     format!("{what}: {affected}{id}\n")
 }
 
-/// Asks on the terminal. Anything but a yes is a no.
+/// Asks on the terminal, in a session that Ctrl-C ends.
 async fn confirm(session: &Session, question: &str) -> Result<(), Failure> {
+    session.asking.set(true);
+    let answer = ask(question).await;
+    session.asking.set(false);
+    answer
+}
+
+/// Asks on the terminal. Anything but a yes is a no.
+pub(in crate::cli) async fn ask(question: &str) -> Result<(), Failure> {
     output::tell(&format!("{question} [y/N] "));
     let (sender, answer) = oneshot::channel();
     // A thread of its own, since the program must be able to end while it still reads.
@@ -268,10 +276,7 @@ async fn confirm(session: &Session, question: &str) -> Result<(), Failure> {
         let _ = io::stdin().lock().read_line(&mut line);
         let _ = sender.send(line);
     });
-    session.asking.set(true);
-    let answer = answer.await.unwrap_or_default();
-    session.asking.set(false);
-    match answer.trim().to_lowercase().as_str() {
+    match answer.await.unwrap_or_default().trim().to_lowercase().as_str() {
         "y" | "yes" => Ok(()),
         _ => Err(Failure::NotConfirmed),
     }

@@ -19,13 +19,17 @@ Exit codes:
   5  not logged in, or not permitted (401, 403, 429, 440)
   6  not confirmed
   7  service or database cannot be reached (503)
-  8  check or audit verify found a problem";
+  8  check or audit verify found a problem
+  9  the database's schema is older or newer than this program";
 
 /// What `--help` says at its end: examples, then the exit codes.
 pub(in crate::cli) fn help_end(examples: &str) -> String {
     let examples: String = examples.lines().map(|line| format!("  {}\n", line.trim())).collect();
     format!("Examples:\n{examples}\n{EXIT_CODES}")
 }
+
+/// What the program ends with if the database's schema is not its own.
+const SCHEMA: u8 = 9;
 
 /// Why a command came to nothing.
 #[derive(Debug, thiserror::Error)]
@@ -145,7 +149,8 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
 /// The exit code of a refusal that another part of the program words.
 fn code_of_others(error: &anyhow::Error) -> Option<u8> {
     match error.downcast_ref() {
-        Some(store::Error::Url(_)) => Some(Failure::USAGE),
+        Some(store::Error::Url(_) | store::Error::NoFile(_)) => Some(Failure::USAGE),
+        Some(error) if error.is_of_schema() => Some(SCHEMA),
         Some(store::Error::Conflict(_)) => Some(Failure::REFUSED),
         _ => error.is::<Invalid>().then_some(Failure::USAGE),
     }

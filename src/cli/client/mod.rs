@@ -7,7 +7,7 @@ pub mod orders;
 
 mod add;
 mod body;
-mod change;
+pub(super) mod change;
 mod connection;
 pub(super) mod output;
 mod selectors;

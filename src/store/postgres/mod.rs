@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions, Postgres};
@@ -13,10 +14,14 @@ use sqlx::{Connection, QueryBuilder};
 
 use self::lease::Leases;
 use crate::model::finding::Finding;
-use crate::store::check::{self, Checks};
+use crate::store::check::{self, Checks, Counts};
+use crate::store::migrations::{self, Recorded};
 use crate::store::rows::Gate;
+use crate::store::schema::{Differences, Part, compare, proved};
 use crate::store::sql::{Dialect, search};
-use crate::store::{Error, Health, Import, Migration, PoolUse, RETRIES, Result, Store, health};
+use crate::store::{
+    Access, Error, Health, Import, Loss, Migration, PoolUse, RETRIES, Result, Store, health,
+};
 
 mod accounts;
 mod add;
@@ -26,6 +31,7 @@ mod import;
 mod lease;
 mod list;
 mod orders;
+mod schema;
 mod seals;
 mod sessions;
 mod settle;
@@ -54,13 +60,21 @@ pub(super) struct PgStore {
 }
 
 impl PgStore {
-    /// Connects, and brings the schema up to date.
-    pub(super) async fn open(url: &str, connections: u32) -> Result<Self> {
-        migrate(url, None).await?;
+    /// Connects, and sees to the schema.
+    pub(super) async fn open(url: &str, connections: u32, access: Access) -> Result<Self> {
+        let options = options(url, access)?;
+        let mut connection = PgConnection::connect_with(&options).await?;
+        match access {
+            Access::Create => migrations::bring_up(&MIGRATOR, &mut connection).await?,
+            Access::Write | Access::Read => {
+                migrations::expect_all(&MIGRATOR, &mut connection).await?;
+            }
+        }
+        connection.close().await?;
         let (changes, others) = (connections.div_ceil(2), (connections / 2).max(1));
         // Living orders are in memory, where to go to a page costs little more than to go to the
         // next one.
-        let options = options(url)?.options([("random_page_cost", "1.1")]);
+        let options = options.options([("random_page_cost", "1.1")]);
         let pool = |connections| {
             PgPoolOptions::new()
                 .max_connections(connections)
@@ -81,7 +95,19 @@ impl PgStore {
     }
 }
 
+#[async_trait]
 impl Checks for PgStore {
+    async fn check_schema(&self, strict: bool) -> Result<Differences> {
+        let actual = schema::parts(&mut *self.pool.acquire().await?).await?;
+        let stages = schema::stages()?;
+        let expected = stages.last().map(|(_, parts)| &**parts).unwrap_or_default();
+        Ok(compare(expected, &actual, strict))
+    }
+
+    async fn looked_at(&self) -> Result<Counts> {
+        check::looked_at(&self.pool).await
+    }
+
     fn check(&self, strict: bool) -> BoxStream<'static, Result<Finding>> {
         check::check(strict, self.gate.clone(), self.pool.clone())
     }
@@ -90,7 +116,7 @@ impl Checks for PgStore {
 #[async_trait]
 impl Health for PgStore {
     async fn ready(&self) -> Result<()> {
-        health::check_migrations(&MIGRATOR, &mut *self.pool.acquire().await?).await
+        migrations::expect_all(&MIGRATOR, &mut *self.pool.acquire().await?).await
     }
 
     fn pools(&self) -> Vec<PoolUse> {
@@ -111,22 +137,26 @@ impl Store for PgStore {
     }
 }
 
-fn options(url: &str) -> Result<PgConnectOptions> {
+fn options(url: &str, access: Access) -> Result<PgConnectOptions> {
     let options = PgConnectOptions::from_str(url).map_err(|error| Error::Url(error.to_string()))?;
-    Ok(options.application_name("joc-orders"))
+    let options = options.application_name("joc-orders");
+    Ok(match access {
+        Access::Read => options.options([("default_transaction_read_only", "on")]),
+        Access::Write | Access::Create => options,
+    })
 }
 
-async fn connect(url: &str) -> Result<PgConnection> {
-    Ok(PgConnection::connect_with(&options(url)?).await?)
+async fn connect(url: &str, access: Access) -> Result<PgConnection> {
+    Ok(PgConnection::connect_with(&options(url, access)?).await?)
 }
 
 /// See [`super::migrate`].
 pub(super) async fn migrate(url: &str, target: Option<i64>) -> Result<()> {
-    let mut connection = connect(url).await?;
+    let mut connection = connect(url, Access::Create).await?;
     match target {
-        None => MIGRATOR.run(&mut connection).await?,
+        None => migrations::bring_up(&MIGRATOR, &mut connection).await?,
         Some(target) => {
-            super::expect_migration(&MIGRATOR, target)?;
+            migrations::expect_known(&MIGRATOR, target)?;
             MIGRATOR.undo(&mut connection, target).await?;
             MIGRATOR.run_to(target, &mut connection).await?;
         }
@@ -135,17 +165,38 @@ pub(super) async fn migrate(url: &str, target: Option<i64>) -> Result<()> {
     Ok(())
 }
 
+/// See [`super::losses`].
+pub(super) async fn losses(url: &str, target: i64) -> Result<Vec<Loss>> {
+    migrations::losses(&MIGRATOR, &mut connect(url, Access::Read).await?, target).await
+}
+
 /// See [`super::record_migrations`].
-pub(super) async fn record_migrations(url: &str) -> Result<()> {
-    let mut connection = connect(url).await?;
-    MIGRATOR.skip(&mut connection, None).await?;
+pub(super) async fn record_migrations(url: &str) -> Result<Vec<String>> {
+    let mut connection = connect(url, Access::Write).await?;
+    let actual = schema::parts(&mut connection).await?;
+    let (version, problems) = proved(&schema::stages()?, &actual);
+    if version > 0 {
+        MIGRATOR.skip(&mut connection, Some(version)).await?;
+    }
     connection.close().await?;
-    Ok(())
+    Ok(problems)
+}
+
+/// See [`super::schema`].
+pub(super) async fn schema(url: &str) -> Result<Vec<Part>> {
+    schema::parts(&mut connect(url, Access::Read).await?).await
 }
 
 /// See [`super::migrations`].
 pub(super) async fn migrations(url: &str) -> Result<Vec<Migration>> {
-    super::list_migrations(&MIGRATOR, &mut connect(url).await?).await
+    migrations::list(&MIGRATOR, &mut connect(url, Access::Read).await?).await
+}
+
+impl Recorded for PgConnection {
+    fn is_recorded(&mut self) -> BoxFuture<'_, sqlx::Result<bool>> {
+        let sql = "SELECT to_regclass('_sqlx_migrations') IS NOT NULL";
+        Box::pin(sqlx::query_scalar(sql).fetch_one(self))
+    }
 }
 
 /// Does a unit of work again if another one got in its way: a deadlock or a serialization
@@ -199,6 +250,10 @@ impl Dialect for Postgres {
     fn push_among(sql: &mut QueryBuilder<Self>, texts: Vec<&str>) {
         // Of an array the planner knows how many texts there are, of unnest not.
         sql.push(" = ANY (").push_bind(texts).push(")");
+    }
+
+    fn is_no_instant(column: &str) -> String {
+        format!("({column} < '0001-01-01T00:00:00Z' OR {column} >= '10000-01-01T00:00:00Z')")
     }
 
     fn push_rows(sql: &mut QueryBuilder<Self>, rows: Vec<[Option<&str>; 3]>) {

@@ -2,12 +2,51 @@
 //! Both databases run the same text, so these are not sqlx's checked macros, which know a text
 //! for one database alone. A rule is one statement and so sees one state of the database.
 
+use super::Dialect;
+use crate::store::copy;
+
 /// A rule gives rows of `controller_id`, `audit_log_id`, `order_id` and the problem.
 pub(in crate::store) struct Rule {
     /// The query.
     pub sql: &'static str,
     /// Whether an import or a script may break it, as far as they may change orders.
     pub strict: bool,
+}
+
+/// The rules that every column of instants holds one: queries as those below. Only who writes by
+/// SQL, and on SQLite without the checks, can bring anything else in.
+pub(in crate::store) fn instants<DB: Dialect>() -> Vec<String> {
+    // The row's controller, entry and order, and what else names it.
+    let rows = [
+        ("controllers", "controller_id", "NULL", "NULL", "''"),
+        (
+            "workflows",
+            "controller_id",
+            "NULL",
+            "NULL",
+            "'workflow ' || path || ' ' || version_id || ': '",
+        ),
+        ("orders", "controller_id", "NULL", "order_id", "''"),
+        ("audit_logs", "controller_id", "id", "NULL", "''"),
+        ("audit_log_details", "controller_id", "audit_log_id", "order_id", "'the detail: '"),
+        ("audit_seals", "controller_id", "NULL", "NULL", "'seal ' || number || ': '"),
+        ("accounts", "'-'", "NULL", "NULL", "'account ' || account || ': '"),
+        ("roles", "'-'", "NULL", "NULL", "'role ' || role || ': '"),
+        ("sessions", "'-'", "NULL", "NULL", "'session of ' || account || ': '"),
+    ];
+    let mut rules = Vec::new();
+    for (table, controller, entry, order, name) in rows {
+        for column in copy::instants(table) {
+            let condition = DB::is_no_instant(column);
+            rules.push(format!(
+                "SELECT {controller} AS controller_id, CAST({entry} AS BIGINT) AS audit_log_id,
+                     CAST({order} AS TEXT) AS order_id,
+                     {name} || '{column} is no instant: ' || CAST({column} AS TEXT) AS problem
+                 FROM {table} WHERE {condition}"
+            ));
+        }
+    }
+    rules
 }
 
 const fn always(sql: &'static str) -> Rule {
@@ -118,6 +157,21 @@ pub(in crate::store) const RULES: &[Rule] = &[
              AND NOT EXISTS (SELECT 1 FROM audit_log_details d
                              WHERE d.controller_id = o.controller_id AND d.order_id = o.order_id
                                  AND (d.new_state = 'SUSPENDED' OR d.mark = 'SUSPENDING'))",
+    ),
+    // Before it starts and after it has ended, nobody changes an order but calls, and those who
+    // change its state. In between, executors may.
+    strict(
+        "SELECT o.controller_id, CAST(NULL AS BIGINT) AS audit_log_id, o.order_id,
+             'no entry says who changed it last' AS problem
+         FROM orders o
+         WHERE o.modified > o.created
+             AND CASE WHEN o.state IN ('FRESH', 'FINISHED', 'CANCELLED')
+                 THEN o.modified <> coalesce(o.state_since, o.created)
+                 ELSE o.state_since IS NULL AND o.started IS NULL END
+             AND NOT EXISTS (SELECT 1 FROM audit_log_details d
+                             WHERE d.controller_id = o.controller_id AND d.order_id = o.order_id
+                                 AND (d.created = o.modified
+                                      OR o.state NOT IN ('FRESH', 'FINISHED', 'CANCELLED')))",
     ),
     strict(
         "SELECT o.controller_id, CAST(NULL AS BIGINT) AS audit_log_id, o.order_id,

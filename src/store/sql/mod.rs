@@ -47,6 +47,9 @@ pub(super) trait Dialect: sqlx::Database {
     /// Adds the condition, after a column, that it is among bound texts: one parameter, however
     /// many.
     fn push_among(sql: &mut QueryBuilder<Self>, texts: Vec<&str>);
+    /// The condition that a column, which may be null, holds something that is no instant of the
+    /// years 1 to 9999.
+    fn is_no_instant(column: &str) -> String;
     /// Adds a table expression `r` of bound rows with the columns `a`, `b` and `c`: one or three
     /// parameters, however many rows.
     fn push_rows(sql: &mut QueryBuilder<Self>, rows: Vec<[Option<&str>; 3]>);

@@ -1,34 +1,36 @@
 //! The store over an SQLite file: one connection that writes, several that read, and its
 //! dialect.
 
-use std::str::FromStr;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use sqlx::migrate::Migrator;
-use sqlx::sqlite::{
-    Sqlite, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool,
-    SqlitePoolOptions,
-};
+use sqlx::sqlite::{Sqlite, SqliteConnectOptions, SqliteConnection, SqlitePool, SqlitePoolOptions};
 use sqlx::{AssertSqlSafe, Connection, QueryBuilder};
 
+use self::file::{Reading, options};
 use self::writer::Writer;
 use crate::model::finding::Finding;
 use crate::model::window::iso;
-use crate::store::check::{self, Checks};
+use crate::store::check::{self, Checks, Counts};
+use crate::store::migrations::{self, Recorded};
 use crate::store::rows::Gate;
+use crate::store::schema::{Differences, Part, compare, proved};
 use crate::store::sql::{Dialect, search};
-use crate::store::{Error, Health, Import, Migration, PoolUse, Result, Store, health};
+use crate::store::{Access, Health, Import, Loss, Migration, PoolUse, Result, Store, health};
 
 mod accounts;
 mod add;
 mod audit;
 mod copy;
+mod file;
 mod import;
 mod list;
 mod orders;
+mod schema;
 mod seals;
 mod sessions;
 mod workflows;
@@ -48,14 +50,33 @@ pub(super) struct SqliteStore {
     /// Before the readers, for long results.
     gate: Gate,
     writer: Writer,
+    /// What is left to be done at the end, if the file is only read.
+    reading: Option<Reading>,
 }
 
 impl SqliteStore {
-    /// Opens the file, made if it is not there, and brings the schema up to date.
-    pub(super) async fn open(url: &str, connections: u32) -> Result<Self> {
-        migrate(url, None).await?;
-        optimize(&mut connect(url).await?).await?;
-        let options = options(url)?;
+    /// Opens the file and sees to its schema.
+    pub(super) async fn open(url: &str, connections: u32, access: Access) -> Result<Self> {
+        if access == Access::Read {
+            let reading = Reading::of(url).await?;
+            let opened = Self::over(&reading.options, connections, access).await;
+            if opened.is_err() {
+                reading.end().await;
+            }
+            return Ok(Self { reading: Some(reading), ..opened? });
+        }
+        Self::over(&options(url, access)?, connections, access).await
+    }
+
+    async fn over(
+        options: &SqliteConnectOptions,
+        connections: u32,
+        access: Access,
+    ) -> Result<Self> {
+        let mut connection = SqliteConnection::connect_with(options).await?;
+        let prepared = prepare(&mut connection, access).await;
+        connection.close().await?;
+        prepared?;
         let pool = |connections| {
             SqlitePoolOptions::new()
                 .max_connections(connections)
@@ -69,16 +90,41 @@ impl SqliteStore {
                     let is_free = !connection.is_in_transaction();
                     Box::pin(async move { Ok(is_free) })
                 })
-                .connect_with(options.clone())
         };
-        let (writer, readers) = (pool(1).await?, pool(connections).await?);
+        let readers = pool(connections).connect_with(options.clone()).await?;
+        let writer = match access {
+            Access::Read => pool(1).connect_lazy_with(options.clone()),
+            Access::Write | Access::Create => pool(1).connect_with(options.clone()).await?,
+        };
         let sealer = SqlitePoolOptions::new().max_connections(1).connect_lazy_with(options.clone());
         let gate = Gate::new(connections, TIMEOUT);
-        Ok(Self { writer: Writer::over(writer), readers, sealer, gate })
+        Ok(Self { writer: Writer::over(writer), readers, sealer, gate, reading: None })
     }
 }
 
+/// Sees to the schema.
+async fn prepare(connection: &mut SqliteConnection, access: Access) -> Result<()> {
+    match access {
+        Access::Read => return migrations::expect_all(&MIGRATOR, connection).await,
+        Access::Write => migrations::expect_all(&MIGRATOR, connection).await?,
+        Access::Create => migrations::bring_up(&MIGRATOR, connection).await?,
+    }
+    optimize(connection).await
+}
+
+#[async_trait]
 impl Checks for SqliteStore {
+    async fn check_schema(&self, strict: bool) -> Result<Differences> {
+        let actual = schema::parts(&mut *self.readers.acquire().await?).await?;
+        let stages = schema::stages().await?;
+        let expected = stages.last().map(|(_, parts)| &**parts).unwrap_or_default();
+        Ok(compare(expected, &actual, strict))
+    }
+
+    async fn looked_at(&self) -> Result<Counts> {
+        check::looked_at(&self.readers).await
+    }
+
     fn check(&self, strict: bool) -> BoxStream<'static, Result<Finding>> {
         check::check(strict, self.gate.clone(), self.readers.clone())
     }
@@ -87,7 +133,7 @@ impl Checks for SqliteStore {
 #[async_trait]
 impl Health for SqliteStore {
     async fn ready(&self) -> Result<()> {
-        health::check_migrations(&MIGRATOR, &mut *self.readers.acquire().await?).await
+        migrations::expect_all(&MIGRATOR, &mut *self.readers.acquire().await?).await
     }
 
     fn pools(&self) -> Vec<PoolUse> {
@@ -104,6 +150,10 @@ impl Store for SqliteStore {
     async fn close(&self) {
         self.sealer.close().await;
         self.readers.close().await;
+        if let Some(reading) = &self.reading {
+            self.writer.close().await;
+            return reading.end().await;
+        }
         if let Ok(mut connection) = self.writer.connection().await
             && let Err(error) = optimize(&mut connection).await
         {
@@ -111,38 +161,6 @@ impl Store for SqliteStore {
         }
         self.writer.close().await;
     }
-}
-
-fn options(url: &str) -> Result<SqliteConnectOptions> {
-    if url.contains(":memory:") || url.contains("mode=memory") {
-        return Err(Error::Url(
-            "expected a file: every connection would see another memory".into(),
-        ));
-    }
-    let invalid = |error: sqlx::Error| Error::Url(error.to_string());
-    let (url, synchronous) = split_synchronous(url);
-    let options = SqliteConnectOptions::from_str(&url).map_err(invalid)?;
-    Ok(options
-        .create_if_missing(true)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(synchronous.parse().map_err(invalid)?)
-        .foreign_keys(true)
-        .busy_timeout(TIMEOUT)
-        // What does not fit into its cache goes to a file, however many orders a call affects.
-        .pragma("temp_store", "FILE"))
-}
-
-/// The URL without its parameter `synchronous`, and that: `full` unless it is given.
-fn split_synchronous(url: &str) -> (String, &str) {
-    let (file, parameters) = url.split_once('?').unwrap_or((url, ""));
-    let mut synchronous = "full";
-    let others = parameters.split('&').filter(|parameter| {
-        let value = parameter.strip_prefix("synchronous=");
-        synchronous = value.unwrap_or(synchronous);
-        value.is_none() && !parameter.is_empty()
-    });
-    let others = others.collect::<Vec<_>>().join("&");
-    (if others.is_empty() { file.into() } else { format!("{file}?{others}") }, synchronous)
 }
 
 /// Puts a clock of the connection's own before that of the schema, and with it a copy of the
@@ -185,22 +203,13 @@ fn text_at(at: DateTime<Utc>) -> QueryBuilder<Sqlite> {
     sql
 }
 
-async fn connect(url: &str) -> Result<SqliteConnection> {
-    Ok(SqliteConnection::connect_with(&options(url)?).await?)
-}
-
-/// See [`super::exists`].
-pub(super) fn exists(url: &str) -> Result<bool> {
-    Ok(options(url)?.get_filename().exists())
-}
-
 /// See [`super::migrate`].
 pub(super) async fn migrate(url: &str, target: Option<i64>) -> Result<()> {
-    let mut connection = connect(url).await?;
+    let mut connection = SqliteConnection::connect_with(&options(url, Access::Create)?).await?;
     match target {
-        None => MIGRATOR.run(&mut connection).await?,
+        None => migrations::bring_up(&MIGRATOR, &mut connection).await?,
         Some(target) => {
-            super::expect_migration(&MIGRATOR, target)?;
+            migrations::expect_known(&MIGRATOR, target)?;
             MIGRATOR.undo(&mut connection, target).await?;
             MIGRATOR.run_to(target, &mut connection).await?;
         }
@@ -209,17 +218,55 @@ pub(super) async fn migrate(url: &str, target: Option<i64>) -> Result<()> {
     Ok(())
 }
 
+/// See [`super::losses`].
+pub(super) async fn losses(url: &str, target: i64) -> Result<Vec<Loss>> {
+    reading(url, async |connection| migrations::losses(&MIGRATOR, connection, target).await).await
+}
+
 /// See [`super::record_migrations`].
-pub(super) async fn record_migrations(url: &str) -> Result<()> {
-    let mut connection = connect(url).await?;
-    MIGRATOR.skip(&mut connection, None).await?;
+pub(super) async fn record_migrations(url: &str) -> Result<Vec<String>> {
+    let mut connection = SqliteConnection::connect_with(&options(url, Access::Write)?).await?;
+    let actual = schema::parts(&mut connection).await?;
+    let (version, problems) = proved(&schema::stages().await?, &actual);
+    if version > 0 {
+        MIGRATOR.skip(&mut connection, Some(version)).await?;
+    }
     connection.close().await?;
-    Ok(())
+    Ok(problems)
+}
+
+/// See [`super::schema`].
+pub(super) async fn schema(url: &str) -> Result<Vec<Part>> {
+    reading(url, async |connection| schema::parts(connection).await).await
 }
 
 /// See [`super::migrations`].
 pub(super) async fn migrations(url: &str) -> Result<Vec<Migration>> {
-    super::list_migrations(&MIGRATOR, &mut connect(url).await?).await
+    reading(url, async |connection| migrations::list(&MIGRATOR, connection).await).await
+}
+
+/// Reads something on a connection of its own, and leaves the file as it is.
+async fn reading<T>(
+    url: &str,
+    work: impl AsyncFnOnce(&mut SqliteConnection) -> Result<T>,
+) -> Result<T> {
+    let reading = Reading::of(url).await?;
+    let result = async {
+        let mut connection = SqliteConnection::connect_with(&reading.options).await?;
+        let result = work(&mut connection).await;
+        connection.close().await?;
+        result
+    };
+    let result = result.await;
+    reading.end().await;
+    result
+}
+
+impl Recorded for SqliteConnection {
+    fn is_recorded(&mut self) -> BoxFuture<'_, sqlx::Result<bool>> {
+        let sql = "SELECT count(*) > 0 FROM sqlite_schema WHERE name = '_sqlx_migrations'";
+        Box::pin(sqlx::query_scalar(sql).fetch_one(self))
+    }
 }
 
 impl Dialect for Sqlite {
@@ -244,6 +291,14 @@ impl Dialect for Sqlite {
 
     fn push_among(sql: &mut QueryBuilder<Self>, texts: Vec<&str>) {
         sql.push(" IN (SELECT value FROM json_each(").push_bind(json(&texts)).push("))");
+    }
+
+    fn is_no_instant(column: &str) -> String {
+        // As the checks of the tables have it.
+        format!(
+            "({column} IS NOT strftime('%Y-%m-%dT%H:%M:%fZ', {column}) OR {column} < '0001'
+              OR {column} GLOB '*T24*')"
+        )
     }
 
     fn push_rows(sql: &mut QueryBuilder<Self>, rows: Vec<[Option<&str>; 3]>) {

@@ -1,0 +1,97 @@
+//! Whether a schema is the one that the migrations make: its parts against those expected.
+
+use serde::{Deserialize, Serialize};
+use sqlx::FromRow;
+
+/// A part of a schema.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromRow)]
+pub struct Part {
+    /// What it is: `table`, `column`, `constraint`, `index`, `trigger`, `rule`, `view`,
+    /// `function`.
+    pub kind: String,
+    /// The table that it belongs to, if any.
+    pub of: String,
+    /// Its name.
+    pub name: String,
+    /// How it is defined, as the database tells it.
+    pub definition: String,
+}
+
+/// What the definition of a part ends with that is not asked.
+const DISABLED: &str = ", disabled";
+
+/// How a schema differs from the one expected.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Differences {
+    /// What is missing or otherwise, each in a sentence.
+    pub problems: Vec<String>,
+    /// Whether no table and no column is missing.
+    pub is_complete: bool,
+}
+
+impl Part {
+    fn is(&self, other: &Self) -> bool {
+        (&self.kind, &self.of, &self.name) == (&other.kind, &other.of, &other.name)
+    }
+
+    fn described(&self) -> String {
+        match &*self.kind {
+            "column" => format!("the column {}.{}", self.of, self.name),
+            // On SQLite some have no name but their text.
+            "constraint" => format!("the constraint {} of {}", self.name, self.of),
+            kind => format!("the {kind} {}", self.name),
+        }
+    }
+}
+
+/// Compares a schema with the one expected. What else there is belongs to whoever made it; with
+/// `strict`, triggers and rules on the tables expected do not, since they change what is written.
+pub(super) fn compare(expected: &[Part], actual: &[Part], strict: bool) -> Differences {
+    let mut differences = Differences { problems: Vec::new(), is_complete: true };
+    let problems = &mut differences.problems;
+    for part in expected {
+        let found: Vec<_> = actual.iter().filter(|other| other.is(part)).collect();
+        let [first, ..] = found[..] else {
+            problems.push(format!("{} is missing", part.described()));
+            differences.is_complete &= !matches!(&*part.kind, "table" | "column");
+            continue;
+        };
+        if found.iter().all(|other| other.definition != part.definition) {
+            let is_disabled = first.definition.strip_suffix(DISABLED) == Some(&part.definition);
+            let how = if is_disabled { "disabled" } else { "not as the migrations make it" };
+            problems.push(format!("{} is {how}", part.described()));
+        }
+    }
+    if strict {
+        let is_ours =
+            |table: &str| expected.iter().any(|part| part.kind == "table" && part.name == table);
+        let acts = |part: &&Part| matches!(&*part.kind, "trigger" | "rule") && is_ours(&part.of);
+        for part in actual.iter().filter(acts) {
+            if !expected.iter().any(|other| other.is(part)) {
+                let described = part.described();
+                problems.push(format!("{described} on {} is not from the migrations", part.of));
+            }
+        }
+    }
+    differences
+}
+
+/// Up to which migration a schema is as the migrations make it, and what keeps it from being as
+/// the next one makes it. `stages` are the schemas after each migration, with its number.
+pub(super) fn proved(stages: &[(i64, Vec<Part>)], actual: &[Part]) -> (i64, Vec<String>) {
+    let problems: Vec<_> = stages
+        .iter()
+        .map(|(version, parts)| (*version, compare(parts, actual, false).problems))
+        .collect();
+    match problems.iter().rposition(|(_, problems)| problems.is_empty()) {
+        Some(last) => {
+            let next = problems.get(last + 1).map(|(_, problems)| problems.clone());
+            (problems[last].0, next.unwrap_or_default())
+        }
+        // Nothing fits: what comes nearest is what was meant.
+        None => {
+            let nearest = problems.into_iter().min_by_key(|(_, problems)| problems.len());
+            (0, nearest.map(|(_, problems)| problems).unwrap_or_default())
+        }
+    }
+}

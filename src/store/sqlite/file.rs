@@ -1,0 +1,118 @@
+//! How the file is opened for what is to be done with it.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use sqlx::Connection;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode};
+
+use super::TIMEOUT;
+use crate::store::{Access, Error, Result};
+
+/// Kinds of SQLite's errors.
+const SQLITE_READONLY: u32 = 8;
+const SQLITE_CANTOPEN: u32 = 14;
+
+/// How to connect to the file that a URL names.
+pub(super) fn options(url: &str, access: Access) -> Result<SqliteConnectOptions> {
+    if url.contains(":memory:") || url.contains("mode=memory") {
+        return Err(Error::Url(
+            "expected a file: every connection would see another memory".into(),
+        ));
+    }
+    let invalid = |error: sqlx::Error| Error::Url(error.to_string());
+    let (url, synchronous) = split_synchronous(url);
+    let options = SqliteConnectOptions::from_str(&url).map_err(invalid)?;
+    let options = options
+        .create_if_missing(access == Access::Create)
+        .foreign_keys(true)
+        .busy_timeout(TIMEOUT)
+        // What does not fit into its cache goes to a file, however many orders a call affects.
+        .pragma("temp_store", "FILE");
+    let file = options.get_filename();
+    if access != Access::Create && !file.exists() {
+        return Err(Error::NoFile(file.display().to_string()));
+    }
+    if access == Access::Read {
+        return Ok(options.read_only(true));
+    }
+    let synchronous = synchronous.parse().map_err(invalid)?;
+    Ok(options.journal_mode(SqliteJournalMode::Wal).synchronous(synchronous))
+}
+
+/// The URL without its parameter `synchronous`, and that: `full` unless it is given.
+fn split_synchronous(url: &str) -> (String, &str) {
+    let (file, parameters) = url.split_once('?').unwrap_or((url, ""));
+    let mut synchronous = "full";
+    let others = parameters.split('&').filter(|parameter| {
+        let value = parameter.strip_prefix("synchronous=");
+        synchronous = value.unwrap_or(synchronous);
+        value.is_none() && !parameter.is_empty()
+    });
+    let others = others.collect::<Vec<_>>().join("&");
+    (if others.is_empty() { file.into() } else { format!("{file}?{others}") }, synchronous)
+}
+
+/// A file that is read, and stays as it is.
+#[derive(Debug)]
+pub(super) struct Reading {
+    /// How to connect to it.
+    pub options: SqliteConnectOptions,
+    /// Whether nobody else had it open, or had left anything beside it.
+    is_alone: bool,
+}
+
+impl Reading {
+    /// Finds out how the file can be read.
+    ///
+    /// To read a file in WAL mode, SQLite needs a `-wal` and a `-shm` beside it. Where it may not
+    /// make them, and nothing is there that says otherwise, nobody writes to the file, and it can
+    /// be read without.
+    pub(super) async fn of(url: &str) -> Result<Self> {
+        let mut reading = Self { options: options(url, Access::Read)?, is_alone: false };
+        let beside = ["-wal", "-shm", "-journal"].map(|end| reading.beside(end));
+        reading.is_alone = !beside.iter().any(|file| file.exists());
+        match look(&reading.options).await {
+            Err(error) if reading.is_alone && is_of_place(&error) => {
+                reading.options = reading.options.immutable(true);
+                look(&reading.options).await?;
+            }
+            looked => looked?,
+        }
+        Ok(reading)
+    }
+
+    fn beside(&self, end: &str) -> PathBuf {
+        let mut file = self.options.get_filename().to_owned().into_os_string();
+        file.push(end);
+        file.into()
+    }
+
+    /// Takes away what reading has put beside the file, once every connection is closed.
+    /// SQLite knows whether others use it by now, and does so for the last connection that may
+    /// write; this one finds nothing to write.
+    pub(super) async fn end(&self) {
+        let is_empty = self.beside("-wal").metadata().is_ok_and(|wal| wal.len() == 0);
+        if self.is_alone && is_empty {
+            let ended = look(&self.options.clone().read_only(false)).await;
+            if let Err(error) = ended {
+                tracing::debug!(%error, "what reading has put beside the file stays there");
+            }
+        }
+    }
+}
+
+/// Whether SQLite could not make a file beside the one that it reads.
+fn is_of_place(error: &Error) -> bool {
+    let (Error::Unavailable(error) | Error::Database(error)) = error else { return false };
+    let code = error.as_database_error().and_then(|error| error.code()?.parse::<u32>().ok());
+    // Its last byte is the kind.
+    code.is_some_and(|code| matches!(code & 0xff, SQLITE_READONLY | SQLITE_CANTOPEN))
+}
+
+/// Connects, reads the schema, and goes.
+async fn look(options: &SqliteConnectOptions) -> Result<()> {
+    let mut connection = SqliteConnection::connect_with(options).await?;
+    sqlx::query("SELECT count(*) FROM sqlite_schema").execute(&mut connection).await?;
+    Ok(connection.close().await?)
+}
