@@ -190,4 +190,167 @@ on_both! {
         assert!(lines.contains(&json!({"controllerId": "prod", "auditLogId": 1, "orderId": "a",
             "problem": "the order was CANCELLED then, and is FRESH"}).to_string()), "{lines:?}");
     }
+
+    async fn a_schema_that_was_changed_is_named(kind: Kind) {
+        let app = App::today(kind, &[]).await;
+        app.db.insert(&[order("a")]).await;
+        let own = "CREATE TABLE own (id TEXT PRIMARY KEY); CREATE INDEX own_orders ON orders (modified);
+            CREATE VIEW own_view AS SELECT order_id FROM orders; ALTER TABLE orders ADD COLUMN own TEXT;";
+        app.db.execute(own).await.unwrap();
+        // What somebody adds is no fault.
+        assert_eq!(check(&app.db, &["--strict"]).await, [""; 0]);
+        let cases: &[(&str, &[&str])] = match kind {
+            Kind::Sqlite => &[
+                ("DROP TRIGGER audit_logs_refuse_update; CREATE TRIGGER audit_logs_refuse_update
+                  BEFORE UPDATE ON audit_logs WHEN NEW.id = 7 BEGIN SELECT RAISE(ABORT, 'x'); END",
+                 &["the trigger audit_logs_refuse_update is not as the migrations make it"]),
+                ("DROP INDEX orders_living_state; DROP INDEX orders_marked",
+                 &["the index orders_living_state is missing", "the index orders_marked is missing"]),
+                ("DROP VIEW orders_effective; CREATE VIEW orders_effective AS
+                  SELECT o.*, o.state AS effective_state FROM orders o",
+                 &["the view orders_effective is not as the migrations make it"]),
+                ("PRAGMA writable_schema = ON;
+                  UPDATE sqlite_schema SET sql = replace(replace(sql, '''RESUMING''))', '''RESUMING'', ''X''))'),
+                      'orders_kill_has_mark', 'other_name') WHERE name = 'orders';
+                  PRAGMA writable_schema = RESET",
+                 &["the column orders.mark is not as the migrations make it",
+                   "the constraint orders_kill_has_mark of orders is missing"]),
+                ("ALTER TABLE orders RENAME COLUMN reason TO motive",
+                 &["the column orders.reason is missing"]),
+            ],
+            Kind::Postgres => &[
+                ("DROP TRIGGER audit_logs_append_only ON audit_logs; CREATE TRIGGER audit_logs_append_only
+                  BEFORE UPDATE ON audit_logs FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('x');
+                  ALTER TABLE audit_seals DISABLE TRIGGER audit_seals_append_only",
+                 &["the trigger audit_logs_append_only is not as the migrations make it",
+                   "the trigger audit_seals_append_only is disabled"]),
+                ("CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS
+                  $$ BEGIN RETURN NULL; END $$",
+                 &["the function refuse_change is not as the migrations make it"]),
+                ("DROP INDEX orders_living_state; DROP INDEX orders_marked",
+                 &["the index orders_living_state is missing", "the index orders_marked is missing"]),
+                ("CREATE OR REPLACE VIEW orders_effective AS SELECT o.controller_id, o.order_id,
+                  o.parent_id, o.root_id, o.workflow_path, o.workflow_version_id, o.folder, o.state,
+                  o.suspended, o.mark, o.scheduled_for, o.kill_requested, o.sigkill_at, o.created,
+                  o.modified, o.priority, o.arguments, o.position, o.reason, o.started, o.state_since,
+                  o.remove_when_terminated, (o.state || '')::text AS effective_state FROM orders o",
+                 &["the view orders_effective is not as the migrations make it"]),
+                ("ALTER TABLE orders DROP CONSTRAINT orders_kill_has_mark;
+                  ALTER TABLE orders DROP CONSTRAINT orders_mark_check;
+                  ALTER TABLE orders ADD CONSTRAINT orders_mark_check CHECK (mark <> '') NOT VALID",
+                 &["the constraint orders_kill_has_mark of orders is missing",
+                   "the constraint orders_mark_check of orders is not as the migrations make it"]),
+                ("ALTER TABLE orders RENAME COLUMN reason TO motive",
+                 &["the column orders.reason is missing",
+                   "the constraint orders_reason_is_a_word of orders is not as the migrations make it"]),
+            ],
+        };
+        let mut expected = Vec::new();
+        for (sql, problems) in cases {
+            app.db.execute(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+            expected.extend(*problems);
+            expected.sort_unstable();
+            let mut found = check(&app.db, &[]).await;
+            // What names a column that has another name now is another one, too.
+            found.retain(|line| !sql.contains("RENAME") || expected.contains(&&**line));
+            assert_eq!(found, expected, "{sql}");
+        }
+        let lines = check(&app.db, &["--output", "json"]).await;
+        let line = json!({"problem": "the column orders.reason is missing"}).to_string();
+        assert!(lines.contains(&line), "{lines:?}");
+    }
+
+    async fn others_triggers_on_its_tables_are_named_if_strict(kind: Kind) {
+        let app = App::today(kind, &[]).await;
+        let (sql, expected): (_, &[&str]) = match kind {
+            Kind::Sqlite => (
+                "CREATE TRIGGER swallow BEFORE INSERT ON audit_logs BEGIN SELECT RAISE(IGNORE); END",
+                &["the trigger swallow on audit_logs is not from the migrations"]),
+            Kind::Postgres => (
+                "CREATE RULE swallow AS ON INSERT TO audit_logs DO INSTEAD NOTHING;
+                 CREATE TRIGGER other AFTER INSERT ON orders FOR EACH STATEMENT
+                     EXECUTE FUNCTION refuse_change('x')",
+                &["the rule swallow on audit_logs is not from the migrations",
+                  "the trigger other on orders is not from the migrations"]),
+        };
+        app.db.execute(sql).await.unwrap();
+        assert_eq!(check(&app.db, &[]).await, [""; 0]);
+        assert_eq!(check(&app.db, &["--strict"]).await, expected);
+    }
+
+    async fn a_schema_that_went_back_and_forth_is_the_same(kind: Kind) {
+        let db = Database::create(kind).await;
+        for target in [0, 5, 3, 5, 4, 5, 1, 5] {
+            joc_orders::store::migrate(&db.url, Some(target)).await.unwrap();
+        }
+        assert_eq!(check(&db, &["--strict"]).await, [""; 0]);
+    }
+
+    async fn what_is_no_instant_is_named_by_its_row(kind: Kind) {
+        let app = App::today(kind, &[]).await;
+        app.db.insert(&["a", "b", "c"].map(order)).await;
+        post(&app, "/orders/cancel", json!({"orderIds": ["c"]})).await;
+        assert_eq!(app.store.seal(Utc::now()).await.unwrap(), 1);
+        unlock(&app.db).await;
+        let off = match kind {
+            Kind::Sqlite => "PRAGMA ignore_check_constraints = ON; DROP TRIGGER audit_seals_refuse_update;",
+            Kind::Postgres => "ALTER TABLE orders DROP CONSTRAINT orders_created_check,
+                    DROP CONSTRAINT orders_scheduled_for_check;
+                ALTER TABLE audit_seals DROP CONSTRAINT audit_seals_created_check;
+                ALTER TABLE audit_seals DISABLE TRIGGER ALL;",
+        };
+        let (high, low) = match kind {
+            Kind::Sqlite => ("soon", "0000-01-01T00:00:00.000Z"),
+            Kind::Postgres => ("infinity", "0001-01-01 00:00:00+00 BC"),
+        };
+        let mut connection = app.db.lock(off).await;
+        connection.execute(&format!("
+            UPDATE controllers SET created = '{high}';
+            UPDATE workflows SET created = '{low}';
+            UPDATE orders SET created = '{high}' WHERE order_id = 'a';
+            UPDATE orders SET scheduled_for = '{low}' WHERE order_id = 'b';
+            UPDATE audit_logs SET created = '{high}';
+            UPDATE audit_log_details SET created = '{low}';
+            UPDATE audit_seals SET created = '{high}';
+            UPDATE accounts SET created = '{low}';
+            UPDATE roles SET created = '{high}';
+            UPDATE sessions SET expires = '{high}'")).await;
+        let mut found = check(&app.db, &[]).await;
+        found.retain(|line| line.contains("instant"));
+        assert_eq!(found, [
+            format!("-: account root: created is no instant: {low}"),
+            format!("-: role all: created is no instant: {high}"),
+            format!("-: session of root: expires is no instant: {high}"),
+            format!("prod, audit log 1, order c: the detail: created is no instant: {low}"),
+            format!("prod, audit log 1: created is no instant: {high}"),
+            format!("prod, order a: created is no instant: {high}"),
+            format!("prod, order b: scheduled_for is no instant: {low}"),
+            format!("prod: created is no instant: {high}"),
+            format!("prod: seal 1: created is no instant: {high}"),
+            format!("prod: workflow /sos/eod 1: created is no instant: {low}"),
+        ]);
+    }
+
+    async fn changes_by_sql_are_named_if_strict(kind: Kind) {
+        let app = App::today(kind, &[]).await;
+        app.db.insert(&["a", "b", "c", "d", "e", "f"].map(order)).await;
+        app.db.insert(&["r", "s", "t"].map(|id| order(id).state("RUNNING"))).await;
+        post(&app, "/orders/suspend", json!({"orderIds": ["b", "c"]})).await;
+        post(&app, "/orders/suspend", json!({"orderIds": ["t"]})).await;
+        assert_eq!(check(&app.db, &["--strict"]).await, [""; 0]);
+        let now = if kind == Kind::Sqlite { "(SELECT now FROM clock)" } else { "now()" };
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        app.db.execute(&format!("
+            UPDATE orders SET scheduled_for = NULL, modified = {now} WHERE order_id = 'a';
+            UPDATE orders SET priority = 7, modified = {now} WHERE order_id = 'b';
+            UPDATE orders SET state = 'CANCELLED', modified = {now} WHERE order_id = 'd';
+            UPDATE orders SET priority = 7, modified = {now} WHERE order_id = 'r'")).await.unwrap();
+        // An executor takes one, and reports how far it is, also of one that it was asked to suspend.
+        set(&app, "e", &format!("state = 'RUNNING', started = {now}")).await;
+        app.db.execute(&format!("UPDATE orders SET position = '[1]', modified = {now}
+            WHERE order_id IN ('e', 't')")).await.unwrap();
+        assert_eq!(check(&app.db, &[]).await, [""; 0]);
+        assert_eq!(check(&app.db, &["--strict"]).await, ["a", "b", "d", "r"]
+            .map(|id| format!("prod, order {id}: no entry says who changed it last")));
+    }
 }

@@ -24,6 +24,7 @@ mod import;
 mod joc_clients;
 mod list;
 mod numbers;
+mod migrate;
 mod observed;
 mod openapi;
 mod oracle;

@@ -1,0 +1,118 @@
+//! `joc-orders migrate`, where it might lose something or record what is not so.
+
+use std::fs;
+
+use joc_orders::store;
+use serde_json::json;
+
+use crate::harness::{App, Database, Kind, Order, Ran, launch};
+
+async fn migrate(db: &Database, args: &[&str]) -> Ran {
+    launch(&db.url, &[&["migrate"], args].concat(), "").await
+}
+
+/// The last migration that the database has.
+async fn version(db: &Database) -> i64 {
+    let migrations = store::migrations(&db.url).await.unwrap();
+    migrations.iter().filter(|migration| migration.applied).map(|m| m.version).max().unwrap_or(0)
+}
+
+/// The statements of migrations, by their numbers.
+fn sql(kind: Kind, versions: std::ops::RangeInclusive<usize>) -> String {
+    let folder = if kind == Kind::Sqlite { "sqlite" } else { "postgres" };
+    let folder = format!("{}/migrations/{folder}", env!("CARGO_MANIFEST_DIR"));
+    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> =
+        files.filter(|path| path.to_str().unwrap().ends_with(".up.sql")).collect();
+    files.sort();
+    let files = &files[versions.start() - 1..*versions.end()];
+    files.iter().map(|file| fs::read_to_string(file).unwrap()).collect()
+}
+
+on_both! {
+    async fn a_step_down_names_what_is_lost_and_asks(kind: Kind) {
+        let app = App::today(kind, &[]).await;
+        let db = &app.db;
+        db.insert(&["a", "b", "c"].map(Order::new)).await;
+        app.cancel(json!({"orderIds": ["a", "b"]})).await.ok();
+        assert_eq!(app.store.seal(chrono::Utc::now()).await.unwrap(), 1);
+        let before = store::schema(&db.url).await.unwrap();
+        for (args, said, code) in [
+            (&["--to", "0"][..], "--drop-audit-trail", 2),
+            (&["--to", "0", "--yes"], "--drop-audit-trail", 2),
+            (&["--to", "4", "--yes"], "1 seal would be lost", 2),
+            (&["--to", "0", "--drop-audit-trail"], "--yes", 2),
+            (&["--to", "4", "--drop-audit-trail"], "--yes", 2),
+            (&["--yes"], "--to", 2),
+            (&["--to", "99", "--yes"], "99", 1),
+        ] {
+            let ran = migrate(db, args).await;
+            assert!(ran.failed().contains(said), "{args:?}: {ran:?}");
+            assert_eq!(ran.code, Some(code), "{args:?}: {ran:?}");
+            assert_eq!(store::schema(&db.url).await.unwrap(), before);
+        }
+        let ran = migrate(db, &["--to", "0"]).await;
+        for line in [
+            "without migration 5 these are lost: 1 seal",
+            "without migration 4 these are lost: priority, arguments, position, reason and times of 2 orders",
+            "without migration 3 these are lost: 1 account",
+            "without migration 3 these are lost: 1 session",
+            "without migration 2 these are lost: 1 audit entry",
+            "without migration 2 these are lost: 2 audit details",
+            "without migration 1 these are lost: 3 orders",
+            "without migration 1 these are lost: 1 workflow",
+            "without migration 1 these are lost: 1 controller",
+        ] {
+            assert!(ran.stderr.lines().any(|said| said == line), "{line}: {ran:?}");
+        }
+        app.store.close().await;
+        migrate(db, &["--to", "4", "--yes", "--drop-audit-trail"]).await.ok();
+        assert_eq!((version(db).await, db.count("SELECT count(*) FROM audit_logs").await), (4, 1));
+        // This concerns orders only.
+        let ran = migrate(db, &["--to", "3"]).await;
+        assert!(ran.failed().contains("--yes") && ran.stderr.contains("2 orders"), "{ran:?}");
+        migrate(db, &["--to", "3", "--yes"]).await.ok();
+        migrate(db, &["--to", "0", "--yes", "--drop-audit-trail"]).await.ok();
+        assert_eq!(version(db).await, 0);
+        // Where nothing is lost, there is nothing to ask.
+        migrate(db, &["--to", "5"]).await.ok();
+        migrate(db, &["--to", "2"]).await.ok();
+        assert_eq!(version(db).await, 2);
+    }
+
+    async fn only_what_the_schema_proves_is_recorded(kind: Kind) {
+        let db = Database::create(kind).await;
+        store::migrate(&db.url, Some(0)).await.unwrap();
+        db.execute("DROP TABLE _sqlx_migrations").await.unwrap();
+        let ran = migrate(&db, &["--record"]).await;
+        assert_eq!(ran.code, Some(9), "{ran:?}");
+        assert!(ran.stderr.contains("does not prove every migration"), "{ran:?}");
+        assert_eq!(version(&db).await, 0);
+        // Files after files, and a part of one.
+        for last in 1..=5 {
+            db.execute(&sql(kind, last..=last)).await.unwrap();
+            let ran = migrate(&db, &["--record"]).await;
+            assert_eq!(ran.code, Some(if last == 5 { 0 } else { 9 }), "{ran:?}");
+            assert_eq!(version(&db).await, last as i64);
+            assert_eq!(ran.stdout.matches("applied").count(), last, "{ran:?}");
+            if last == 4 {
+                assert!(ran.stderr.contains("not recorded: the table audit_seals is missing"), "{ran:?}");
+                let whole = sql(kind, 5..=5);
+                let (table, _) = whole.split_once("CREATE TRIGGER").unwrap();
+                db.execute(table).await.unwrap();
+                let ran = migrate(&db, &["--record"]).await;
+                assert_eq!((ran.code, version(&db).await), (Some(9), 4), "{ran:?}");
+                assert!(ran.stderr.contains("not recorded: the trigger audit_seals_"), "{ran:?}");
+                assert!(!ran.stderr.contains("the table"), "{ran:?}");
+                db.execute("DROP TABLE audit_seals").await.unwrap();
+            }
+        }
+        launch(&db.url, &["check"], "").await.ok();
+
+        // All at once.
+        store::migrate(&db.url, Some(0)).await.unwrap();
+        db.execute(&sql(kind, 1..=5)).await.unwrap();
+        migrate(&db, &["--record"]).await.ok();
+        assert_eq!(version(&db).await, 5);
+    }
+}
