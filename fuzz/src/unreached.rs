@@ -7,15 +7,24 @@ use joc_orders::model::finding::Finding;
 use joc_orders::model::permission::Limits;
 use joc_orders::model::seal::SealLine;
 use joc_orders::model::selection::Folder;
-use joc_orders::store::check::Checks;
+use joc_orders::store::check::{Checks, Counts};
 use joc_orders::store::copy::{Batch, Copies, Progress};
 use joc_orders::store::seals::{Report, Seals, Verified};
-use joc_orders::store::{Account, Accounts, Health, PoolUse, Result, Role};
+use joc_orders::store::{Account, Accounts, Differences, Health, PoolUse, Result, Role};
 use tokio::sync::mpsc::{Receiver, Sender};
 
 use crate::NoDatabase;
 
+#[async_trait]
 impl Checks for NoDatabase {
+    async fn check_schema(&self, _: bool) -> Result<Differences> {
+        unreachable!()
+    }
+
+    async fn looked_at(&self) -> Result<Counts> {
+        unreachable!()
+    }
+
     fn check(&self, _: bool) -> BoxStream<'static, Result<Finding>> {
         unreachable!()
     }

@@ -96,7 +96,7 @@ async fn verify(args: VerifyArgs) -> anyhow::Result<()> {
         details += chain.details;
         seals += chain.seals;
     }
-    findings.finish(&[(entries, "entry"), (details, "detail"), (seals, "seal")])
+    findings.finish(Ok(vec![(entries, "entry"), (details, "detail"), (seals, "seal")]))
 }
 
 fn open(path: &Path) -> anyhow::Result<Box<dyn BufRead>> {

@@ -1,5 +1,6 @@
 //! `joc-orders check`: whether orders and their audit trail agree.
 
+use anyhow::ensure;
 use clap::Args;
 use futures_util::TryStreamExt;
 
@@ -36,16 +37,14 @@ pub async fn run(args: CheckArgs) -> anyhow::Result<()> {
         for problem in differences.problems {
             findings.show(&Finding::of_schema(problem));
         }
-        if !differences.is_complete {
-            return Ok(Vec::new());
-        }
+        ensure!(differences.is_complete, "a table or a column is missing");
         let mut found = store.check(args.strict);
         while let Some(finding) = found.try_next().await? {
             findings.show(&finding);
         }
-        store.looked_at().await
+        anyhow::Ok(store.looked_at().await?)
     };
     let checked = checked.await;
     store.close().await;
-    findings.finish(&checked?)
+    findings.finish(checked)
 }

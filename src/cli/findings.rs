@@ -5,6 +5,7 @@ use clap::{Args, ValueEnum};
 use super::client::failure::Failure;
 use super::client::output::{counted, tell, visible, write};
 use crate::model::finding::Finding;
+use crate::store::check::Counts;
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Format {
@@ -47,12 +48,18 @@ impl Findings {
         }
     }
 
-    /// Tells what was looked at; [`Failure::Found`] if something was found.
-    pub(super) fn finish(self, looked_at: &[(u64, &str)]) -> anyhow::Result<()> {
-        let looked_at = looked_at.iter().map(|(number, noun)| counted(*number, noun));
-        let looked_at = looked_at.collect::<Vec<_>>().join(", ");
-        let outcome = if self.count == 0 { "ok" } else { "looked at" };
-        tell(&format!("{outcome}: {looked_at}\n"));
+    /// Tells what was looked at, if everything was; [`Failure::Found`] if something was found.
+    pub(super) fn finish(self, looked_at: anyhow::Result<Counts>) -> anyhow::Result<()> {
+        match looked_at {
+            Ok(looked_at) => {
+                let looked_at = looked_at.into_iter().map(|(number, noun)| counted(number, noun));
+                let outcome = if self.count == 0 { "ok" } else { "looked at" };
+                tell(&format!("{outcome}: {}\n", looked_at.collect::<Vec<_>>().join(", ")));
+            }
+            Err(error) if self.count == 0 => return Err(error),
+            // What was found may well be why.
+            Err(error) => tell(&format!("the rest was not looked at: {error:#}\n")),
+        }
         match (self.count, self.written) {
             (0, written) => written,
             // Whoever reads no further is told by the exit code all the same.

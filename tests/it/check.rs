@@ -1,6 +1,9 @@
 //! `joc-orders check`: it finds what was planted, and nothing after what calls, executors,
 //! imports and scripts may do.
 
+use std::io::Write;
+use std::process::{Command, Stdio};
+
 use chrono::{TimeDelta, Utc};
 use serde_json::{Value, json};
 
@@ -260,6 +263,19 @@ on_both! {
         assert!(lines.contains(&line), "{lines:?}");
     }
 
+    async fn what_is_missing_is_named_though_the_rest_cannot_be_looked_at(kind: Kind) {
+        let app = App::today(kind, &[]).await;
+        app.store.close().await;
+        app.db.execute("DROP VIEW orders_effective; DROP TABLE audit_seals").await.unwrap();
+        let ran = launch(&app.db.url, &["check"], "").await;
+        assert_eq!(ran.code, Some(8), "{ran:?}");
+        let lines: Vec<_> = ran.stdout.lines().collect();
+        for line in ["the table audit_seals is missing", "the view orders_effective is missing"] {
+            assert!(lines.contains(&line), "{ran:?}");
+        }
+        assert!(ran.stderr.contains("the rest was not looked at"), "{ran:?}");
+    }
+
     async fn others_triggers_on_its_tables_are_named_if_strict(kind: Kind) {
         let app = App::today(kind, &[]).await;
         let (sql, expected): (_, &[&str]) = match kind {
@@ -315,6 +331,8 @@ on_both! {
             UPDATE accounts SET created = '{low}';
             UPDATE roles SET created = '{high}';
             UPDATE sessions SET expires = '{high}'")).await;
+        let verified = launch(&app.db.url, &["audit", "verify"], "").await;
+        assert_eq!(verified.code, Some(8), "{verified:?}");
         let mut found = check(&app.db, &[]).await;
         found.retain(|line| line.contains("instant"));
         assert_eq!(found, [
@@ -353,4 +371,32 @@ on_both! {
         assert_eq!(check(&app.db, &["--strict"]).await, ["a", "b", "d", "r"]
             .map(|id| format!("prod, order {id}: no entry says who changed it last")));
     }
+}
+
+/// A dump tells the schema in the database's own words.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schema_that_was_restored_from_a_dump_is_the_same() {
+    let db = Database::create(Kind::Postgres).await;
+    db.insert(&[order("a")]).await;
+    let (server, _) = db.url.rsplit_once('/').unwrap();
+    db.execute("CREATE DATABASE restored TEMPLATE template0").await.unwrap();
+    let restored = format!("{server}/restored");
+    pipe(Command::new("pg_dump").arg(&db.url), Command::new("psql").arg(&restored)).await;
+    launch(&restored, &["check", "--strict"], "").await.ok();
+
+    let db = Database::create(Kind::Sqlite).await;
+    db.insert(&[order("a")]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("restored.db");
+    let dump = db.url.trim_start_matches("sqlite:");
+    pipe(Command::new("sqlite3").args([dump, ".dump"]), Command::new("sqlite3").arg(&file)).await;
+    launch(&format!("sqlite:{}", file.display()), &["check", "--strict"], "").await.ok();
+}
+
+async fn pipe(from: &mut Command, to: &mut Command) {
+    let output = from.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let mut to = to.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    to.stdin.take().unwrap().write_all(&output.stdout).unwrap();
+    assert!(to.wait().unwrap().success());
 }

@@ -5,7 +5,7 @@ use std::fs;
 use joc_orders::store;
 use serde_json::json;
 
-use crate::harness::{App, Database, Kind, Order, Ran, launch};
+use crate::harness::{App, Database, Kind, Order, Ran, launch, launch_command};
 
 async fn migrate(db: &Database, args: &[&str]) -> Ran {
     launch(&db.url, &[&["migrate"], args].concat(), "").await
@@ -114,5 +114,26 @@ on_both! {
         db.execute(&sql(kind, 1..=5)).await.unwrap();
         migrate(&db, &["--record"]).await.ok();
         assert_eq!(version(&db).await, 5);
+    }
+}
+
+/// Runs a command on a terminal where somebody types.
+async fn on_a_terminal(url: &str, args: &str, typed: &str) -> Ran {
+    let mut command = std::process::Command::new("script");
+    let line = format!("{} {args}", env!("CARGO_BIN_EXE_joc-orders"));
+    command.args(["--quiet", "--return", "--command", &line, "/dev/null"]);
+    command.env("DATABASE_URL", url).current_dir(std::env::temp_dir());
+    launch_command(command, typed).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_terminal_it_asks() {
+    let db = Database::create(Kind::Sqlite).await;
+    db.insert(&["a", "b"].map(Order::new)).await;
+    for (typed, code, left) in [("n\n", 6, 5), ("\n", 6, 5), ("y\n", 0, 0)] {
+        let ran = on_a_terminal(&db.url, "migrate --to 0", typed).await;
+        assert_eq!((ran.code, version(&db).await), (Some(code), left), "{ran:?}");
+        assert!(ran.stdout.contains("2 orders"), "{ran:?}");
+        assert!(ran.stdout.contains("Go back, and lose these? [y/N]"), "{ran:?}");
     }
 }

@@ -320,5 +320,13 @@ on_both! {
         // An import brings it up to date.
         launch(&db.url, &["import"], "").await.ok();
         launch(&db.url, &["check"], "").await.ok();
+
+        // A newer one is named as well.
+        let blob = if kind == Kind::Sqlite { "x'00'" } else { "'\\x00'::bytea" };
+        db.execute(&format!("INSERT INTO _sqlx_migrations (version, description, success, checksum,
+            execution_time) VALUES (9999, 'later', TRUE, {blob}, 0)")).await.unwrap();
+        let ran = launch(&db.url, &["check"], "").await;
+        assert_eq!(ran.code, Some(9), "{ran:?}");
+        assert!(ran.failed().contains("9999"), "{ran:?}");
     }
 }

@@ -194,8 +194,10 @@ pub(super) async fn migrations(url: &str) -> Result<Vec<Migration>> {
 
 impl Recorded for PgConnection {
     fn is_recorded(&mut self) -> BoxFuture<'_, sqlx::Result<bool>> {
-        let sql = "SELECT to_regclass('_sqlx_migrations') IS NOT NULL";
-        Box::pin(sqlx::query_scalar(sql).fetch_one(self))
+        let is_there = sqlx::query_scalar!(
+            r#"SELECT to_regclass('_sqlx_migrations') IS NOT NULL AS "is_there!""#
+        );
+        Box::pin(is_there.fetch_one(self))
     }
 }
 

@@ -45,7 +45,9 @@ impl Seals for PgStore {
         let mut lines = sqlx::query_as!(
             SealLine,
             r#"SELECT controller_id, number, first_id, last_id, entries, details, hash,
-                   to_char(created AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS "created!"
+                   CASE WHEN created >= '0001-01-01Z' AND isfinite(created)
+                       THEN to_char(created AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
+                       ELSE created::text END AS "created!"
                FROM audit_seals ORDER BY controller_id, number"#,
         )
         .fetch(&mut *connection);
@@ -59,7 +61,9 @@ impl Seals for PgStore {
         let line = sqlx::query_as!(
             SealLine,
             r#"SELECT controller_id, number, first_id, last_id, entries, details, hash,
-                   to_char(created AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS "created!"
+                   CASE WHEN created >= '0001-01-01Z' AND isfinite(created)
+                       THEN to_char(created AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
+                       ELSE created::text END AS "created!"
                FROM audit_seals WHERE controller_id = $1 AND number = $2"#,
             controller_id,
             number,
@@ -145,7 +149,9 @@ impl Ledger for PgLedger<'_> {
         let line = sqlx::query_as!(
             SealLine,
             r#"SELECT controller_id, number, first_id, last_id, entries, details, hash,
-                   to_char(created AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS "created!"
+                   CASE WHEN created >= '0001-01-01Z' AND isfinite(created)
+                       THEN to_char(created AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
+                       ELSE created::text END AS "created!"
                FROM audit_seals WHERE controller_id = $1 ORDER BY number DESC LIMIT 1"#,
             controller_id,
         );
@@ -160,7 +166,9 @@ impl Ledger for PgLedger<'_> {
         sqlx::query_as!(
             SealRow,
             r#"SELECT controller_id, number, first_id, last_id, entries, details, previous_hash,
-                   hash, to_char(created AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS "created!", digests
+                   hash, CASE WHEN created >= '0001-01-01Z' AND isfinite(created)
+                       THEN to_char(created AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
+                       ELSE created::text END AS "created!", digests
                FROM audit_seals WHERE controller_id = $1 AND number > $2
                ORDER BY number LIMIT $3"#,
             controller_id,

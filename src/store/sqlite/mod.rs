@@ -83,7 +83,15 @@ impl SqliteStore {
                 .acquire_timeout(TIMEOUT)
                 // A connection to a file does not go away.
                 .test_before_acquire(false)
-                .after_connect(|connection, _| Box::pin(shadow_clock(connection)))
+                .after_connect(move |connection, _| {
+                    Box::pin(async move {
+                        match shadow_clock(connection).await {
+                            // Without its view a schema can be read, to find out just that.
+                            Err(sqlx::Error::RowNotFound) if access == Access::Read => Ok(()),
+                            result => result,
+                        }
+                    })
+                })
                 // SQLite ends a transaction by itself when the disk is full, and sqlx, which
                 // does not know, would begin no other one on the connection.
                 .before_acquire(|connection, _| {
@@ -264,8 +272,11 @@ async fn reading<T>(
 
 impl Recorded for SqliteConnection {
     fn is_recorded(&mut self) -> BoxFuture<'_, sqlx::Result<bool>> {
-        let sql = "SELECT count(*) > 0 FROM sqlite_schema WHERE name = '_sqlx_migrations'";
-        Box::pin(sqlx::query_scalar(sql).fetch_one(self))
+        let is_there = sqlx::query_scalar!(
+            r#"SELECT count(*) > 0 AS "is_there!: bool" FROM sqlite_schema
+               WHERE name = '_sqlx_migrations'"#
+        );
+        Box::pin(is_there.fetch_one(self))
     }
 }
 
