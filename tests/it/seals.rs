@@ -91,8 +91,9 @@ on_both! {
         assert_eq!(ran.ok(), "");
         assert_eq!(
             ran.stderr,
-            "-: 1 seals over 1 entries and 0 details; 0 entries are not sealed\n\
-             prod: 3 seals over 4 entries and 8 details; 1 entries are not sealed\n"
+            "-: 1 seal over 1 entry and 0 details; 0 entries are not sealed\n\
+             prod: 3 seals over 4 entries and 8 details; 1 entry is not sealed\n\
+             ok: 6 entries, 8 details, 4 seals\n"
         );
         // Whoever restores a row as it was is not accused.
         let lines = tamper_with(&app, "UPDATE audit_logs SET comment = 'x' WHERE id = 1;
