@@ -83,7 +83,7 @@ const LISTED: &[Column] = &[
 /// If the database cannot be had or refuses.
 pub async fn run(args: AccountArgs) -> anyhow::Result<()> {
     let access = match args.command {
-        AccountCommand::List => Access::Read,
+        AccountCommand::List(_) => Access::Read,
         _ => Access::Write,
     };
     let store = store::open(&args.database.url, args.database.connections, access).await?;

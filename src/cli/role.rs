@@ -127,7 +127,7 @@ const LISTED: &[Column] = &[
 /// If the database cannot be had or refuses.
 pub async fn run(args: RoleArgs) -> anyhow::Result<()> {
     let access = match args.command {
-        RoleCommand::List => Access::Read,
+        RoleCommand::List(_) => Access::Read,
         _ => Access::Write,
     };
     let store = store::open(&args.database.url, args.database.connections, access).await?;
