@@ -54,6 +54,15 @@ pub enum Error {
     /// What the database holds is not what the schema promises.
     #[error("the database's data: {0}")]
     Data(String),
+    /// A database that could not be opened.
+    #[error("{place}: {error}")]
+    At {
+        /// Where it is, without user and password.
+        place: String,
+        /// Why.
+        #[source]
+        error: Box<Error>,
+    },
     /// Anything else that the database said.
     #[error("the database: {0}")]
     Database(#[source] sqlx::Error),
@@ -64,6 +73,18 @@ impl Error {
     /// acts.
     pub fn is_of_schema(&self) -> bool {
         matches!(self, Self::Older(_) | Self::Newer(_) | Self::MayNotMigrate(..))
+    }
+
+    /// With the place of the database, unless that is named already, or the program is to blame.
+    pub(super) fn at(self, url: &str) -> Self {
+        match self {
+            Self::Url(_) | Self::NoFile(_) | Self::Conflict(_) | Self::At { .. } => self,
+            error if error.is_of_schema() => error,
+            error => match super::place(url) {
+                Ok(place) => Self::At { place, error: Box::new(error) },
+                Err(_) => error,
+            },
+        }
     }
 }
 

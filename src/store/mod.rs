@@ -30,6 +30,7 @@ pub mod seals;
 mod sql;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+mod url;
 mod workflows;
 
 pub use error::{Error, Result};
@@ -388,12 +389,32 @@ pub trait Store:
 /// [`Error::Url`], [`Error::NoFile`], [`Error::Unavailable`], [`Error::Older`], [`Error::Newer`],
 /// [`Error::MayNotMigrate`] or [`Error::Migrate`].
 pub async fn open(url: &str, connections: u32, access: Access) -> Result<Arc<dyn Store>> {
-    Ok(match Backend::of(url)? {
+    let opened: Result<Arc<dyn Store>> = match Backend::of(url)? {
         #[cfg(feature = "sqlite")]
-        Backend::Sqlite => Arc::new(sqlite::SqliteStore::open(url, connections, access).await?),
+        Backend::Sqlite => sqlite::SqliteStore::open(url, connections, access)
+            .await
+            .map(|store| Arc::new(store) as _),
         #[cfg(feature = "postgres")]
-        Backend::Postgres => Arc::new(postgres::PgStore::open(url, connections, access).await?),
-    })
+        Backend::Postgres => postgres::PgStore::open(url, connections, access)
+            .await
+            .map(|store| Arc::new(store) as _),
+    };
+    opened.map_err(|error| error.at(url))
+}
+
+/// Where the database of a URL is, without user and password: `sqlite:FILE`, or
+/// `postgres://HOST:PORT/DATABASE` of what the URL and PostgreSQL's variables say together.
+///
+/// # Errors
+///
+/// [`Error::Url`].
+pub fn place(url: &str) -> Result<String> {
+    match Backend::of(url)? {
+        #[cfg(feature = "sqlite")]
+        Backend::Sqlite => sqlite::place(url),
+        #[cfg(feature = "postgres")]
+        Backend::Postgres => postgres::place(url),
+    }
 }
 
 /// What [`migrate`] with this target would drop for good; nothing where there is no file yet.
@@ -426,6 +447,7 @@ pub async fn migrate(url: &str, target: Option<i64>) -> Result<()> {
         #[cfg(feature = "postgres")]
         Backend::Postgres => postgres::migrate(url, target).await,
     }
+    .map_err(|error| error.at(url))
 }
 
 /// Records the migrations that the schema proves as applied, for a database whose schema `psql` or
@@ -441,6 +463,7 @@ pub async fn record_migrations(url: &str) -> Result<Vec<String>> {
         #[cfg(feature = "postgres")]
         Backend::Postgres => postgres::record_migrations(url).await,
     }
+    .map_err(|error| error.at(url))
 }
 
 /// The parts of a database's schema.
@@ -469,6 +492,7 @@ pub async fn migrations(url: &str) -> Result<Vec<Migration>> {
         #[cfg(feature = "postgres")]
         Backend::Postgres => postgres::migrations(url).await,
     }
+    .map_err(|error| error.at(url))
 }
 
 enum Backend {
@@ -480,13 +504,12 @@ enum Backend {
 
 impl Backend {
     fn of(url: &str) -> Result<Self> {
-        match url.split_once(':').map(|(scheme, _)| scheme) {
+        match url::scheme(url)? {
             #[cfg(feature = "sqlite")]
-            Some("sqlite") => Ok(Self::Sqlite),
+            "sqlite" => Ok(Self::Sqlite),
             #[cfg(feature = "postgres")]
-            Some("postgres" | "postgresql") => Ok(Self::Postgres),
-            // The URL may hold a password.
-            _ => Err(Error::Url("expected sqlite:FILE or postgres://…".into())),
+            "postgres" | "postgresql" => Ok(Self::Postgres),
+            _ => Err(url::invalid(url, "this program was built without that database".into())),
         }
     }
 }

@@ -20,7 +20,7 @@ use crate::store::rows::Gate;
 use crate::store::schema::{Differences, Part, compare, proved};
 use crate::store::sql::{Dialect, search};
 use crate::store::{
-    Access, Error, Health, Import, Loss, Migration, PoolUse, RETRIES, Result, Store, health,
+    Access, Error, Health, Import, Loss, Migration, PoolUse, RETRIES, Result, Store, health, url,
 };
 
 mod accounts;
@@ -138,11 +138,25 @@ impl Store for PgStore {
 }
 
 fn options(url: &str, access: Access) -> Result<PgConnectOptions> {
-    let options = PgConnectOptions::from_str(url).map_err(|error| Error::Url(error.to_string()))?;
+    let options =
+        PgConnectOptions::from_str(url).map_err(|error| url::invalid(url, error.to_string()))?;
     let options = options.application_name("joc-orders");
     Ok(match access {
         Access::Read => options.options([("default_transaction_read_only", "on")]),
         Access::Write | Access::Create => options,
+    })
+}
+
+/// See [`super::place`].
+pub(super) fn place(url: &str) -> Result<String> {
+    let options = options(url, Access::Read)?;
+    let database = options.get_database().unwrap_or(options.get_username());
+    Ok(match options.get_socket() {
+        Some(socket) => {
+            let port = options.get_port();
+            format!("postgres:///{database} at {}/.s.PGSQL.{port}", socket.display())
+        }
+        None => format!("postgres://{}:{}/{database}", options.get_host(), options.get_port()),
     })
 }
 

@@ -7,7 +7,7 @@ use sqlx::Connection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode};
 
 use super::TIMEOUT;
-use crate::store::{Access, Error, Result};
+use crate::store::{Access, Error, Result, url};
 
 /// Kinds of SQLite's errors.
 const SQLITE_READONLY: u32 = 8;
@@ -20,9 +20,10 @@ pub(super) fn options(url: &str, access: Access) -> Result<SqliteConnectOptions>
             "expected a file: every connection would see another memory".into(),
         ));
     }
-    let invalid = |error: sqlx::Error| Error::Url(error.to_string());
-    let (url, synchronous) = split_synchronous(url);
-    let options = SqliteConnectOptions::from_str(&url).map_err(invalid)?;
+    let invalid = |error: sqlx::Error| url::invalid(url, error.to_string());
+    let (file_url, synchronous) = split_synchronous(url);
+    let options = SqliteConnectOptions::from_str(&file_url).map_err(invalid)?;
+    url::expect_file(options.get_filename(), url)?;
     let options = options
         .create_if_missing(access == Access::Create)
         .foreign_keys(true)

@@ -211,6 +211,11 @@ fn text_at(at: DateTime<Utc>) -> QueryBuilder<Sqlite> {
     sql
 }
 
+/// See [`super::place`].
+pub(super) fn place(url: &str) -> Result<String> {
+    Ok(format!("sqlite:{}", options(url, Access::Create)?.get_filename().display()))
+}
+
 /// See [`super::migrate`].
 pub(super) async fn migrate(url: &str, target: Option<i64>) -> Result<()> {
     let mut connection = SqliteConnection::connect_with(&options(url, Access::Create)?).await?;
