@@ -74,7 +74,13 @@ impl Accounts for NoDatabase {
         unreachable!()
     }
 
-    async fn add_account(&self, _: &str, _: &str, _: &[String]) -> Result<()> {
+    async fn add_account_if(
+        &self,
+        _: &str,
+        _: &str,
+        _: &[String],
+        _: &mut (dyn FnMut() -> bool + Send),
+    ) -> Result<()> {
         unreachable!()
     }
 

@@ -239,14 +239,29 @@ impl Role {
 
 /// Accounts, roles and permissions.
 #[async_trait]
-pub trait Accounts {
+pub trait Accounts: Sync {
     /// Whether there is any account yet.
     async fn has_accounts(&self) -> Result<bool>;
     /// The password hash of an account that is not disabled.
     async fn password_hash(&self, account: &str) -> Result<Option<String>>;
     /// Makes an account with roles. [`Error::Conflict`] if it is there or a role is not.
-    async fn add_account(&self, account: &str, password_hash: &str, roles: &[String])
-    -> Result<()>;
+    async fn add_account(
+        &self,
+        account: &str,
+        password_hash: &str,
+        roles: &[String],
+    ) -> Result<()> {
+        self.add_account_if(account, password_hash, roles, &mut || true).await
+    }
+    /// As [`Accounts::add_account`], but asks before it makes the account last, which nobody
+    /// else can have made then; after a no there is no account.
+    async fn add_account_if(
+        &self,
+        account: &str,
+        password_hash: &str,
+        roles: &[String],
+        ask: &mut (dyn FnMut() -> bool + Send),
+    ) -> Result<()>;
     /// Replaces a password and ends the account's sessions.
     async fn set_password(&self, account: &str, password_hash: &str) -> Result<()>;
     /// Locks an account out and ends its sessions, or lets it in again.

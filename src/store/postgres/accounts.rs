@@ -84,11 +84,12 @@ impl Accounts for PgStore {
         Ok(hash.fetch_optional(&self.pool).await?)
     }
 
-    async fn add_account(
+    async fn add_account_if(
         &self,
         account: &str,
         password_hash: &str,
         roles: &[String],
+        ask: &mut (dyn FnMut() -> bool + Send),
     ) -> Result<()> {
         let mut transaction = self.pool.begin().await?;
         let added = sqlx::query!(
@@ -110,7 +111,9 @@ impl Accounts for PgStore {
             .await?;
             expect_one(assigned.rows_affected(), || format!("there is no role {role}"))?;
         }
-        transaction.commit().await?;
+        if ask() {
+            transaction.commit().await?;
+        }
         Ok(())
     }
 

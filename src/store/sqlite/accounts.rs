@@ -83,11 +83,12 @@ impl Accounts for SqliteStore {
         Ok(hash.fetch_optional(&self.readers).await?)
     }
 
-    async fn add_account(
+    async fn add_account_if(
         &self,
         account: &str,
         password_hash: &str,
         roles: &[String],
+        ask: &mut (dyn FnMut() -> bool + Send),
     ) -> Result<()> {
         let mut transaction = self.writer.begin().await?;
         let added = sqlx::query!(
@@ -109,7 +110,9 @@ impl Accounts for SqliteStore {
             .await?;
             expect_one(assigned.rows_affected(), || format!("there is no role {role}"))?;
         }
-        transaction.commit().await?;
+        if ask() {
+            transaction.commit().await?;
+        }
         Ok(())
     }
 
