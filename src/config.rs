@@ -1,14 +1,90 @@
 //! Settings: from flags, then the environment, then `.env`; checked once, at the start.
 
-use std::net::SocketAddr;
+use std::fmt::Write;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
+use anyhow::bail;
 use chrono::TimeDelta;
-use clap::Args;
+use clap::{Arg, Args, Command};
 
 use crate::model::selection::Unfiltered;
 use crate::store::DEFAULT_CONNECTIONS;
+
+/// Settings of the working directory.
+const FILE: &str = ".env";
+/// What the names of this program's variables begin with, but for [`DATABASE_URL`].
+const PREFIX: &str = "JOC_ORDERS_";
+/// The one setting that is not unset if it is empty: a script whose variable was empty did not
+/// mean the default database.
+const DATABASE_URL: &str = "DATABASE_URL";
+
+/// The heading of the options that every command has, in `--help`.
+const GLOBAL: &str = "Global options";
+/// The heading of the options of [`Database`], in `--help`.
+const DATABASE: &str = "Database";
+
+/// Puts the settings of the working directory's `.env` into the environment, where they are not
+/// yet, and takes from every setting there what editors leave at the ends of a text. To be
+/// called before there are threads, which may read the environment.
+///
+/// # Errors
+///
+/// If there is a `.env` and it cannot be read. The message quotes no value.
+pub fn load() -> anyhow::Result<()> {
+    match dotenvy::from_path(FILE) {
+        // The error quotes the value.
+        Err(dotenvy::Error::LineParse(..)) => {
+            let place = match dotenvy::from_path_iter(FILE)?.map_while(Result::ok).last() {
+                Some((name, _)) => format!("after {name}"),
+                None => "at its beginning".into(),
+            };
+            bail!("{FILE}: {place}: expected NAME=VALUE, a value with blanks in single quotes");
+        }
+        Err(error) if !error.not_found() => bail!("{FILE}: {error}"),
+        _ => {}
+    }
+    let mut trimmed_settings = String::new();
+    for (name, value) in std::env::vars_os() {
+        let (Some(name), Some(value)) = (name.to_str(), value.to_str()) else { continue };
+        let is_setting = name.starts_with(PREFIX) || name == DATABASE_URL;
+        if is_setting && trimmed(value) != value {
+            writeln!(trimmed_settings, "{name}={}", quoted(trimmed(value)))?;
+        }
+    }
+    Ok(dotenvy::from_read_override(trimmed_settings.as_bytes())?)
+}
+
+/// A text as a value in a file like `.env`.
+fn quoted(text: &str) -> String {
+    let escaped = text.replace('\\', r"\\").replace('"', "\\\"").replace('$', r"\$");
+    format!("\"{escaped}\"")
+}
+
+/// A text without what editors and shells leave at its ends: a byte order mark, ends of lines.
+pub fn trimmed(text: &str) -> &str {
+    text.trim_start_matches('\u{feff}').trim_end_matches(['\r', '\n'])
+}
+
+/// A variable of the environment, unless it is empty, which is as good as not set.
+pub fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// The command, its subcommands too, without the variables that are empty.
+#[must_use]
+pub fn without_empty(command: Command) -> Command {
+    let is_empty = |arg: &Arg| {
+        arg.get_env().is_some_and(|name| {
+            name != DATABASE_URL && std::env::var_os(name).is_some_and(|value| value.is_empty())
+        })
+    };
+    command
+        .mut_args(|arg| if is_empty(&arg) { arg.env(None::<&'static str>) } else { arg })
+        .mut_subcommands(without_empty)
+}
 
 /// Where the database is.
 #[derive(Debug, Clone, Args)]
@@ -18,7 +94,8 @@ pub struct Database {
         long = "database-url",
         env = "DATABASE_URL",
         default_value = "sqlite:joc-orders.db",
-        hide_env_values = true
+        hide_env_values = true,
+        help_heading = DATABASE
     )]
     pub url: String,
     /// How many connections to the database at the most; on PostgreSQL half are for changes of
@@ -27,7 +104,8 @@ pub struct Database {
         long = "database-connections",
         env = "JOC_ORDERS_DATABASE_CONNECTIONS",
         default_value_t = DEFAULT_CONNECTIONS,
-        value_parser = clap::value_parser!(u32).range(1..=1000)
+        value_parser = clap::value_parser!(u32).range(1..=1000),
+        help_heading = DATABASE
     )]
     pub connections: u32,
 }
@@ -45,22 +123,126 @@ pub enum LogFormat {
 #[derive(Debug, Clone, Args)]
 pub struct Logging {
     /// What to log: a level, or a filter by module
-    #[arg(long, env = "JOC_ORDERS_LOG", default_value = "info,sqlx=error", global = true)]
+    #[arg(
+        long,
+        env = "JOC_ORDERS_LOG",
+        default_value = "info,sqlx=error",
+        global = true,
+        help_heading = GLOBAL
+    )]
     pub log: String,
     /// How log lines look
-    #[arg(long, env = "JOC_ORDERS_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text, global = true)]
+    #[arg(
+        long,
+        env = "JOC_ORDERS_LOG_FORMAT",
+        value_enum,
+        default_value_t = LogFormat::Text,
+        global = true,
+        help_heading = GLOBAL
+    )]
     pub log_format: LogFormat,
     /// Where to send traces: the URL of an OpenTelemetry collector (OTLP over HTTP)
-    #[arg(long, env = "JOC_ORDERS_OTLP_ENDPOINT", global = true, hide_env_values = true)]
+    #[arg(
+        long,
+        env = "JOC_ORDERS_OTLP_ENDPOINT",
+        global = true,
+        hide_env_values = true,
+        help_heading = GLOBAL
+    )]
     pub otlp_endpoint: Option<String>,
+}
+
+/// The addresses that a setting of the form `HOST:PORT` means, of which there is one at least.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Addresses {
+    /// As it was given.
+    given: String,
+    first: SocketAddr,
+    others: Vec<SocketAddr>,
+}
+
+impl Addresses {
+    /// All of them: several for a name that has several.
+    pub fn all(&self) -> impl Iterator<Item = SocketAddr> {
+        std::iter::once(self.first).chain(self.others.iter().copied())
+    }
+
+    /// Whether a name was given, which may have addresses that this machine does without.
+    pub fn are_named(&self) -> bool {
+        self.given.parse::<SocketAddr>().is_err()
+    }
+
+    /// Whether only this machine reaches them.
+    pub fn are_loopback(&self) -> bool {
+        self.all().all(|address| address.ip().to_canonical().is_loopback())
+    }
+
+    /// The first of them, as a client on this machine reaches it.
+    pub fn local(&self) -> SocketAddr {
+        local(self.first)
+    }
+}
+
+impl std::fmt::Display for Addresses {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.given)
+    }
+}
+
+impl FromStr for Addresses {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        const EXPECTED: &str = "expected ADDRESS:PORT, such as 127.0.0.1:4446 for this machine \
+                                alone, 0.0.0.0:4446 for others too, or localhost:4446";
+        let found = match (text.parse::<SocketAddr>(), text.rsplit_once(':')) {
+            (Ok(address), _) => vec![address],
+            _ if text.parse::<Ipv6Addr>().is_ok() => {
+                return Err(format!("an IPv6 address goes into brackets: [{text}]:4446"));
+            }
+            (_, None) if text.parse::<u16>().is_ok() => {
+                return Err(format!("the address is missing; {EXPECTED}"));
+            }
+            (_, Some(("", _))) => return Err(format!("the address is missing; {EXPECTED}")),
+            (_, None) => return Err(format!("the port is missing; {EXPECTED}")),
+            (_, Some((_, port))) if port.parse::<u16>().is_err() => {
+                return Err(format!("the port is not a number up to 65535; {EXPECTED}"));
+            }
+            (_, Some((host, _))) => text
+                .to_socket_addrs()
+                .map_err(|error| format!("no address of {host} is known ({error}); {EXPECTED}"))?
+                .collect(),
+        };
+        let mut found = found.into_iter();
+        let first = found.next().ok_or_else(|| format!("it has no address; {EXPECTED}"))?;
+        let mut others: Vec<_> = found.filter(|address| *address != first).collect();
+        others.dedup();
+        Ok(Self { given: text.into(), first, others })
+    }
+}
+
+/// An address as a client on this machine reaches it.
+pub fn local(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
 }
 
 /// Where the service listens.
 #[derive(Debug, Clone, Args)]
 pub struct Listen {
-    /// The address and port to listen on; port 0 takes a free one
-    #[arg(long, env = "JOC_ORDERS_LISTEN", default_value = "127.0.0.1:4446")]
-    pub listen: SocketAddr,
+    /// The address and port to listen on; a name means all of its addresses, and port 0 a free
+    /// port
+    #[arg(
+        long,
+        env = "JOC_ORDERS_LISTEN",
+        default_value = "127.0.0.1:4446",
+        value_name = "ADDRESS:PORT"
+    )]
+    pub listen: Addresses,
     /// The file of the TLS certificate and its chain, in PEM
     #[arg(long, env = "JOC_ORDERS_TLS_CERT", requires = "tls_key")]
     pub tls_cert: Option<PathBuf>,
@@ -157,5 +339,60 @@ impl Settings {
     /// How long calls under way may take once the service is told to stop.
     pub fn shutdown_timeout(&self) -> Duration {
         Duration::from_secs(self.shutdown_timeout.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trims_a_byte_order_mark_and_ends_of_lines_but_no_blanks() {
+        for (text, expected) in [
+            ("\u{feff}pass word \r\n", "pass word "),
+            ("a\nb\r", "a\nb"),
+            ("\r\n", ""),
+            (" a", " a"),
+        ] {
+            assert_eq!(trimmed(text), expected);
+        }
+    }
+
+    #[test]
+    fn quotes_what_the_reader_of_files_unquotes() {
+        for text in ["plain", "", r#"a'b"c$d\n e # ${HOME} ümlaut"#, "two\nlines", "\\"] {
+            let line = format!("X={}\n", quoted(text));
+            let read: Vec<_> =
+                dotenvy::from_read_iter(line.as_bytes()).map(Result::unwrap).collect();
+            assert_eq!(read, [("X".into(), text.into())]);
+        }
+    }
+
+    #[test]
+    fn what_can_be_listened_on() {
+        let addresses = |text: &str| text.parse::<Addresses>();
+        let one = addresses("[::]:80").unwrap();
+        assert_eq!(one.all().collect::<Vec<_>>(), ["[::]:80".parse().unwrap()]);
+        assert_eq!(one.local(), "[::1]:80".parse().unwrap());
+        assert!(!one.are_loopback() && !one.are_named());
+        assert!(addresses("[::ffff:127.0.0.1]:80").unwrap().are_loopback());
+        let named = addresses("localhost:4499").unwrap();
+        assert!(named.are_loopback() && named.are_named());
+        assert!(named.all().any(|address| address == "127.0.0.1:4499".parse().unwrap()));
+        for (text, complaint) in [
+            ("4499", "the address is missing"),
+            (":4499", "the address is missing"),
+            ("127.0.0.1", "the port is missing"),
+            ("localhost", "the port is missing"),
+            ("", "the port is missing"),
+            ("127.0.0.1:", "the port is not a number"),
+            ("127.0.0.1:65536", "the port is not a number"),
+            ("localhost:http", "the port is not a number"),
+            ("::1", "[::1]:4446"),
+            ("no such host:80", "no address of no such host is known"),
+        ] {
+            let error = addresses(text).unwrap_err();
+            assert!(error.contains(complaint) && error.contains(":4446"), "{text}: {error}");
+        }
     }
 }

@@ -3,13 +3,14 @@
 use std::process::ExitCode;
 use std::sync::LazyLock;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::parser::ValueSource;
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use joc_orders::cli::client::failure::{self, Failure};
 use joc_orders::cli::client::orders;
 use joc_orders::cli::{
     account, audit, check, completions, copy, demo, health, import, logging, migrate, role, serve,
 };
-use joc_orders::config::Logging;
+use joc_orders::config::{self, Logging};
 use joc_orders::model::window::time_zone_database;
 use mimalloc::MiMalloc;
 
@@ -48,23 +49,29 @@ enum Command {
     Completions(completions::CompletionsArgs),
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    match run().await {
+fn main() -> ExitCode {
+    match start() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failure::report(&error),
     }
 }
 
-async fn run() -> anyhow::Result<()> {
-    // An absent .env is fine; one that cannot be read is not.
-    match dotenvy::dotenv() {
-        Err(error) if !error.not_found() => {
-            return Err(Failure::Usage(format!(".env: {error}")).into());
-        }
-        _ => {}
+fn start() -> anyhow::Result<()> {
+    // While there is one thread.
+    config::load().map_err(Failure::setting)?;
+    let mut command = config::without_empty(Cli::command());
+    let matches = command.get_matches_mut();
+    let mut cli =
+        Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command).exit());
+    if matches!(cli.command, Command::Demo(_))
+        && matches.value_source("log") == Some(ValueSource::DefaultValue)
+    {
+        cli.logging.log = demo::LOG.into();
     }
-    let cli = Cli::parse();
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(run(cli))
+}
+
+async fn run(cli: Cli) -> anyhow::Result<()> {
     let _traces = logging::start(&cli.logging).map_err(Failure::setting)?;
     match cli.command {
         Command::Demo(args) => demo::run(args).await,

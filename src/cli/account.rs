@@ -6,16 +6,13 @@ use anyhow::{Context, ensure};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::client::failure::help_end;
+use super::client::failure::{Failure, help_end};
 use super::client::output::{self, Column, Format, Output, counted, visible};
 use super::full_access::FullAccess;
-use crate::config::Database;
+use crate::config::{Database, trimmed};
 use crate::http::password;
 use crate::model::selection::check_name;
 use crate::store::{self, Access, Account};
-
-/// The shortest password, in characters.
-const MIN_PASSWORD: usize = 8;
 
 /// Manage accounts: passwords, roles, who is locked out
 #[derive(Debug, Args)]
@@ -154,11 +151,8 @@ fn read_password() -> anyhow::Result<String> {
     } else {
         let mut text = String::new();
         std::io::stdin().read_to_string(&mut text).context("standard input")?;
-        text.lines().next().unwrap_or_default().to_owned()
+        trimmed(text.lines().next().unwrap_or_default()).to_owned()
     };
-    ensure!(
-        password.chars().count() >= MIN_PASSWORD,
-        "a password has at least {MIN_PASSWORD} characters"
-    );
+    password::check(&password).map_err(Failure::Usage)?;
     Ok(password)
 }

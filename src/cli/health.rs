@@ -1,7 +1,6 @@
 //! `joc-orders health`: asks the service of this machine how it is, for containers that have no
 //! other program to ask with.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use clap::Args;
@@ -50,11 +49,6 @@ pub async fn run(args: HealthArgs) -> anyhow::Result<()> {
 /// this machine, and nothing is told to whoever answers.
 fn here(listen: &Listen) -> anyhow::Result<(Client, Url)> {
     let scheme = if listen.tls_cert.is_some() { "https" } else { "http" };
-    let ip = match listen.listen.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    let url = format!("{scheme}://{}", SocketAddr::new(ip, listen.listen.port())).parse()?;
+    let url = format!("{scheme}://{}", listen.listen.local()).parse()?;
     Ok((local_transport()?, url))
 }

@@ -5,9 +5,24 @@ use std::sync::LazyLock;
 use argon2::Argon2;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash};
 
+/// The shortest password, in characters.
+pub const MIN_PASSWORD: usize = 8;
+
 /// A hash that no password has been told of, to be verified in place of a missing one.
 static NOBODYS: LazyLock<Option<String>> =
     LazyLock::new(|| hash(&rand::random::<u128>().to_string()).ok());
+
+/// Whether a password may be given to an account.
+///
+/// # Errors
+///
+/// What is wrong with it.
+pub fn check(password: &str) -> Result<(), String> {
+    if password.chars().count() >= MIN_PASSWORD {
+        return Ok(());
+    }
+    Err(format!("a password has at least {MIN_PASSWORD} characters"))
+}
 
 /// The argon2id hash of a password, in PHC form, with a salt of its own.
 ///

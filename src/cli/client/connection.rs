@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 
 use super::failure::Failure;
 use super::output;
+use crate::config::variable;
 use crate::model::json::Json;
 
 /// Timeout of connecting; a request has none.
@@ -197,13 +198,13 @@ impl Connection {
 }
 
 fn password(user: &str) -> anyhow::Result<String> {
-    match std::env::var(PASSWORD) {
-        Ok(password) => Ok(password),
-        Err(_) if io::stdin().is_terminal() => {
+    match variable(PASSWORD) {
+        Some(password) => Ok(password),
+        None if io::stdin().is_terminal() => {
             let prompt = format!("Password of {}: ", output::visible(user));
             rpassword::prompt_password(prompt).context("the password")
         }
-        Err(_) => {
+        None => {
             let problem =
                 format!("{PASSWORD} is not set, and standard input is no terminal to ask on");
             Err(Failure::Usage(problem).into())
