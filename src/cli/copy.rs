@@ -9,7 +9,7 @@ use tokio::sync::mpsc::{self, Receiver, Sender};
 
 use super::client::failure::{Failure, help_end};
 use super::client::output::counted;
-use super::stop::{self, Stop};
+use super::stop::{self, Signals};
 use crate::store::copy::{Batch, Table};
 use crate::store::{self, Access, DEFAULT_CONNECTIONS};
 
@@ -36,7 +36,7 @@ pub struct CopyArgs {
 /// A database that cannot be opened, a target that is not empty, rows that it refuses, or a signal
 /// to stop. Nothing is copied then.
 pub async fn run(args: CopyArgs) -> anyhow::Result<()> {
-    let stop = Stop::listen()?;
+    let stop = Signals::stop()?;
     let open = async {
         let source = store::open(&args.from, DEFAULT_CONNECTIONS, Access::Read);
         let source = source.await.context("--from")?;
@@ -51,7 +51,7 @@ pub async fn run(args: CopyArgs) -> anyhow::Result<()> {
     };
     let (source, target, size) = tokio::select! {
         opened = open => opened?,
-        () = stop.asked() => return Err(Failure::Undone("copied").into()),
+        () = stop.next() => return Err(Failure::Undone("copied").into()),
     };
     let bar = progress(size);
     let (sender, dumped) = mpsc::channel(QUEUED);
@@ -82,10 +82,10 @@ pub async fn run(args: CopyArgs) -> anyhow::Result<()> {
 
 /// Passes batches on, and ends only if it is told to stop before the last one. Without that the
 /// target commits nothing, so from then on nothing can have been copied.
-async fn until_stopped(stop: &Stop, mut from: Receiver<Batch>, to: Sender<Batch>) {
+async fn until_stopped(stop: &Signals, mut from: Receiver<Batch>, to: Sender<Batch>) {
     loop {
         tokio::select! {
-            () = stop.asked() => return,
+            () = stop.next() => return,
             passed = pass_on(&mut from, &to) => if !passed { break },
         }
     }

@@ -1,5 +1,5 @@
-//! `joc-orders demo`: the main job on a controller of a few hundred orders, each request shown
-//! as a line for curl.
+//! `joc-orders demo`: the main job on a controller of a few hundred orders. Every request is
+//! shown as a line for a shell, with exactly what that line prints.
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -7,17 +7,24 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Args;
-use reqwest::header::HeaderMap;
+use reqwest::Response;
+use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 use crate::cli::client;
-use crate::cli::import::{self, ImportArgs};
-use crate::cli::stop::{self, Stop};
+use crate::cli::client::output::write;
+use crate::cli::import::{self, Format};
+use crate::cli::stop::{self, Signals};
 use crate::clock::Clock;
-use crate::config::{Database, Settings};
+use crate::config::Settings;
 use crate::http::{self, BASE, Service, password};
+use crate::model::window::iso;
 use crate::store::{self, Access, DEFAULT_CONNECTIONS, Store};
+
+/// What is logged unless the settings say otherwise: log lines would stand between the lines of
+/// the tour.
+pub const LOG: &str = "warn,sqlx=error";
 
 /// A JOC's answer to `/orders`: a made-up controller.
 const ORDERS: &str = include_str!("../../tests/fixtures/orders.json");
@@ -25,8 +32,21 @@ const CONTROLLER_ID: &str = "demo";
 const ACCOUNT: &str = "root";
 const PASSWORD: &str = "demo-password";
 
+/// What a preview shows on the tour, for jq; [`Guide::preview`] does the same.
+const COUNTS: &str = "{total, cancelled, marked, byState}, (.orders[] | {orderId, state, effect})";
+/// Which header fields of an answer the tour shows, for grep; [`Guide::cancel`] does the same.
+const HEADERS: &str = "^(HTTP|x-audit-log-id|x-orders-affected)";
+
+const EXAMPLES: &str = "\
+Examples:
+  joc-orders demo          # the tour; then try it yourself until Ctrl-C
+  joc-orders demo --once   # the tour alone
+
+The lines that it shows need curl, jq and sqlite3. The database is a temporary file.";
+
 /// Try it: cancel orders of a made-up controller, and see who did it
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub struct DemoArgs {
     #[command(flatten)]
     settings: Settings,
@@ -41,26 +61,26 @@ pub struct DemoArgs {
 ///
 /// If a step of the tour fails.
 pub async fn run(args: DemoArgs) -> anyhow::Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:0").context("a port for the demo")?;
+    let origin = format!("http://{}", listener.local_addr()?);
     let folder = tempfile::tempdir().context("a folder for the demo's database")?;
     let file = folder.path().join("demo.db");
-    let store = set_up(&file, folder.path()).await?;
+    let store = set_up(&file).await?;
 
-    let listener = TcpListener::bind("127.0.0.1:0")?;
-    let url = format!("http://{}{BASE}", listener.local_addr()?);
     let service = Service::new(store.clone(), args.settings, Clock::system());
-    let server = http::serve(listener, service, None)?;
+    let server = http::serve([listener], service, None)?;
     let toured = Notify::new();
-    let signals = (!args.once).then(Stop::listen).transpose()?;
+    let signals = (!args.once).then(Signals::stop_or_hangup).transpose()?;
     let stop = async || match &signals {
-        Some(signals) => signals.asked().await,
+        Some(signals) => signals.next().await,
         None => toured.notified().await,
     };
     let serving = async { server.until(stop).await.context("the server") };
     let touring = async {
-        tour(&url, &*store, &file).await?;
+        let guide = tour(&origin, &*store, &file).await?;
         toured.notify_one();
         if !args.once {
-            println!("\nServing at {url} until Ctrl-C: paste any of the lines above.");
+            your_turn(&guide, &origin).await?;
         }
         Ok(())
     };
@@ -69,36 +89,30 @@ pub async fn run(args: DemoArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn set_up(file: &Path, folder: &Path) -> anyhow::Result<Arc<dyn Store>> {
+fn say(text: &str) -> anyhow::Result<()> {
+    write(format!("{text}\n").as_bytes())
+}
+
+async fn set_up(file: &Path) -> anyhow::Result<Arc<dyn Store>> {
     let url = format!("sqlite:{}", file.display());
-    let orders = folder.join("orders.json");
-    tokio::fs::write(&orders, ORDERS).await?;
-    println!("# A database with the orders of a made-up controller: {}", file.display());
-    import::run(ImportArgs {
-        file: orders,
-        controller_id: Some(CONTROLLER_ID.into()),
-        replace: false,
-        database: Database { url: url.clone(), connections: DEFAULT_CONNECTIONS },
-    })
-    .await?;
     let store = store::open(&url, DEFAULT_CONNECTIONS, Access::Create).await?;
+    let format = Format::Answer { controller_id: CONTROLLER_ID.into() };
+    let (imported, _) = import::import(&*store, ORDERS.as_bytes(), format, false).await?;
     store.add_account(ACCOUNT, &password::hash(PASSWORD)?, &["all".into()]).await?;
+    let file = file.display();
+    say(&format!("# {} orders of a made-up controller, in {file}", imported.inserted))?;
     Ok(store)
 }
 
-async fn tour(url: &str, store: &dyn Store, file: &Path) -> anyhow::Result<()> {
-    println!("\n# Log in; the access token comes in a header, and every call carries it.");
-    println!(
-        "$ TOKEN=$(curl -s -u {ACCOUNT}:{PASSWORD} -X POST {url}/authentication/login | jq -r .accessToken)"
-    );
-    let client = client::transport(&url.parse()?)?;
-    let login = format!("{url}/authentication/login");
-    let answer = client.post(login).basic_auth(ACCOUNT, Some(PASSWORD)).send().await?;
-    let answer: Value = answer.error_for_status()?.json().await?;
-    let token = answer["accessToken"].as_str().context("no access token")?.to_owned();
-    println!("{token}");
-    println!("$ TOKEN={token}");
-    let guide = Guide { client, url, token };
+async fn tour(origin: &str, store: &dyn Store, file: &Path) -> anyhow::Result<Guide> {
+    let url = format!("{origin}{BASE}");
+    say("\n# Log in; every call carries the access token.")?;
+    say(&format!("$ JOC={url}"))?;
+    say(&format!(
+        "$ TOKEN=$(curl -s -u {ACCOUNT}:{PASSWORD} -X POST $JOC/authentication/login | \
+         jq -r .accessToken)"
+    ))?;
+    let guide = Guide::login(url).await?;
 
     let body = json!({
         "controllerId": CONTROLLER_ID,
@@ -106,61 +120,138 @@ async fn tour(url: &str, store: &dyn Store, file: &Path) -> anyhow::Result<()> {
         "states": ["SCHEDULED", "BLOCKED", "RUNNING"],
         "auditLog": {"comment": "billing is down", "ticketLink": "https://tickets.example.com/OPS-4711"},
     });
-    let mut with_limit = body.clone();
-    with_limit["limit"] = json!(3);
-    println!("\n# What would be cancelled: orders below /sos/billing in three states.");
-    let (_, preview) = guide.post("/orders/cancel/preview", &with_limit).await?;
-    println!("\n# A misspelt selector is refused by name, instead of cancelling everything else.");
-    let mut misspelt = body.clone();
-    misspelt["folder"] = json!("/sos/billing");
-    guide.post("/orders/cancel", &misspelt).await?;
-    println!("\n# Cancel them, but not if they have become more since.");
-    let mut cancel = body;
-    cancel["maxOrders"] = preview["total"].clone();
-    let (headers, _) = guide.post("/orders/cancel", &cancel).await?;
-    for name in ["x-audit-log-id", "x-orders-affected", "x-request-id"] {
-        let value = headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        println!("{name}: {value}");
-    }
-    println!("\n# Once more: there is nothing left to cancel.");
-    guide.post("/orders/cancel", &cancel).await?;
+    let with = |field: &str, value: Value| {
+        let mut body = body.clone();
+        body[field] = value;
+        body
+    };
+    say("\n# What would be cancelled: orders below /sos/billing in three states.")?;
+    let preview = guide.preview(&with("limit", json!(3))).await?;
+    say("\n# A misspelt selector is refused by name, instead of cancelling everything else.")?;
+    guide.refused(&with("folder", json!("/sos/billing"))).await?;
+    say("\n# Cancel them, but not if they have become more since.")?;
+    let cancel = with("maxOrders", preview["total"].clone());
+    guide.cancel(&cancel).await?;
+    say("\n# Once more: there is nothing left to cancel.")?;
+    guide.refused(&cancel).await?;
 
     let order_id = preview["orders"][0]["orderId"].as_str().context("no order was selected")?;
-    println!("\n# Who cancelled {order_id}, when and why?");
-    println!(
+    say(&format!("\n# Who cancelled {order_id}, when and why?"))?;
+    say(&format!(
         "$ sqlite3 -json {} \"SELECT l.created, l.account, l.comment, l.ticket_link, \
          d.previous_state, d.new_state FROM audit_log_details d JOIN audit_logs l \
          ON l.id = d.audit_log_id WHERE d.order_id = '{}'\"",
         file.display(),
         order_id.replace('\'', "''"),
-    );
-    for touch in store.trail(CONTROLLER_ID, order_id).await? {
-        let touch = json!([{
-            "created": touch.created, "account": touch.account, "comment": touch.comment,
-            "ticket_link": touch.ticket_link, "previous_state": touch.previous_state,
-            "new_state": touch.new_state,
-        }]);
-        println!("{touch}");
-    }
-    Ok(())
+    ))?;
+    let trail = store.trail(CONTROLLER_ID, order_id).await?;
+    let rows: Vec<_> = trail
+        .into_iter()
+        .map(|touch| Row {
+            created: iso(&touch.created),
+            account: touch.account,
+            comment: touch.comment,
+            ticket_link: touch.ticket_link,
+            previous_state: touch.previous_state,
+            new_state: touch.new_state,
+        })
+        .collect();
+    say(&serde_json::to_string(&rows)?)?;
+    Ok(guide)
+}
+
+/// What is left to try.
+async fn your_turn(guide: &Guide, origin: &str) -> anyhow::Result<()> {
+    let body = json!({"controllerId": CONTROLLER_ID, "folders": [{"folder": "/mft"}]});
+    let mut preview = body.clone();
+    preview["limit"] = json!(1);
+    say(
+        "\n# Your turn, in another terminal: set JOC and TOKEN as above. The orders below /mft are \
+         still there:",
+    )?;
+    guide.preview(&preview).await?;
+    say("\n# Cancel them:")?;
+    say(&Guide::cancel_line(&body))?;
+    say(&format!(
+        "\n# The page of every call, to read and try: {origin}/docs (account {ACCOUNT}, password \
+         {PASSWORD})\n# Serving until Ctrl-C."
+    ))
+}
+
+/// A row of the audit trail, as sqlite3 writes it.
+#[derive(Serialize)]
+struct Row {
+    created: String,
+    account: String,
+    comment: Option<String>,
+    ticket_link: Option<String>,
+    previous_state: String,
+    new_state: String,
 }
 
 /// Posts requests and shows them.
-struct Guide<'a> {
+struct Guide {
     client: reqwest::Client,
-    url: &'a str,
+    url: String,
     token: String,
 }
 
-impl Guide<'_> {
-    async fn post(&self, call: &str, body: &Value) -> anyhow::Result<(HeaderMap, Value)> {
-        let url = format!("{}{call}", self.url);
-        println!("$ curl -s -H \"X-Access-Token: $TOKEN\" {url} -d '{body}'");
-        let request = self.client.post(url).header("X-Access-Token", &self.token).json(body);
-        let response = request.send().await?;
-        let (status, headers) = (response.status(), response.headers().clone());
-        let answer: Value = response.json().await?;
-        println!("{} {answer:#}", status.as_u16());
-        Ok((headers, answer))
+impl Guide {
+    async fn login(url: String) -> anyhow::Result<Self> {
+        let client = client::transport(&url.parse()?)?;
+        let login = client.post(format!("{url}/authentication/login"));
+        let answer = login.basic_auth(ACCOUNT, Some(PASSWORD)).send().await?;
+        let answer: Value = answer.error_for_status()?.json().await?;
+        let token = answer["accessToken"].as_str().context("no access token")?.to_owned();
+        Ok(Self { client, url, token })
     }
+
+    async fn preview(&self, body: &Value) -> anyhow::Result<Value> {
+        say(&line("", "/orders/cancel/preview", body, &format!("jq -cS '{COUNTS}'")))?;
+        let answer: Value = self.post("/orders/cancel/preview", body).await?.json().await?;
+        say(&picked(&answer, &["total", "cancelled", "marked", "byState"]))?;
+        for order in answer["orders"].as_array().into_iter().flatten() {
+            say(&picked(order, &["orderId", "state", "effect"]))?;
+        }
+        Ok(answer)
+    }
+
+    async fn refused(&self, body: &Value) -> anyhow::Result<()> {
+        say(&line("", "/orders/cancel", body, "jq -cS .error"))?;
+        let answer: Value = self.post("/orders/cancel", body).await?.json().await?;
+        say(&picked(&answer["error"], &["code", "message"]))
+    }
+
+    fn cancel_line(body: &Value) -> String {
+        let show = format!("tr -d '\\r' | grep -iE '{HEADERS}' | sort");
+        line("-D - -o /dev/null ", "/orders/cancel", body, &show)
+    }
+
+    async fn cancel(&self, body: &Value) -> anyhow::Result<()> {
+        say(&Self::cancel_line(body))?;
+        let response = self.post("/orders/cancel", body).await?;
+        say(&format!("{:?} {}", response.version(), response.status()))?;
+        for name in ["x-audit-log-id", "x-orders-affected"] {
+            let value = response.headers().get(name).with_context(|| format!("no {name}"))?;
+            say(&format!("{name}: {}", value.to_str()?))?;
+        }
+        Ok(())
+    }
+
+    async fn post(&self, call: &str, body: &Value) -> reqwest::Result<Response> {
+        let request = self.client.post(format!("{}{call}", self.url));
+        request.header("X-Access-Token", &self.token).json(body).send().await
+    }
+}
+
+/// A request as a line for a shell.
+fn line(options: &str, call: &str, body: &Value, show: &str) -> String {
+    format!("$ curl -s {options}-H \"X-Access-Token: $TOKEN\" $JOC{call} -d '{body}' | {show}")
+}
+
+/// These fields of an object in one line, as `jq -cS` writes them.
+fn picked(object: &Value, fields: &[&str]) -> String {
+    let picked: Value =
+        fields.iter().map(|field| ((*field).to_owned(), object[*field].clone())).collect();
+    picked.to_string()
 }

@@ -15,7 +15,7 @@ use self::read::Message;
 pub use self::read::{Format, Report};
 use super::client::failure::{Failure, help_end};
 use super::client::output::counted;
-use super::stop::{self, Stop};
+use super::stop::{self, Signals};
 use crate::config::Database;
 use crate::model::selection::check_controller_id;
 use crate::store::{self, Access, Import, Imported, Store};
@@ -62,12 +62,12 @@ fn controller_id(text: &str) -> Result<String, String> {
 /// A file that cannot be opened, a database that cannot be, bad input, what the database refuses,
 /// or a signal to stop. Nothing is imported then.
 pub async fn run(args: ImportArgs) -> anyhow::Result<()> {
-    let stop = Stop::listen()?;
+    let stop = Signals::stop()?;
     let (input, progress) = open(&args.file)?;
     let store = store::open(&args.database.url, args.database.connections, Access::Create);
     let store = tokio::select! {
         store = store => store?,
-        () = stop.asked() => return Err(Failure::Undone("imported").into()),
+        () = stop.next() => return Err(Failure::Undone("imported").into()),
     };
     let format = match args.controller_id {
         Some(controller_id) => Format::Answer { controller_id },
@@ -76,7 +76,7 @@ pub async fn run(args: ImportArgs) -> anyhow::Result<()> {
     let is_answer = matches!(format, Format::Answer { .. });
     let gathered = tokio::select! {
         gathered = gather(&*store, input, format, args.replace) => gathered,
-        () = stop.asked() => {
+        () = stop.next() => {
             progress.finish_and_clear();
             stop::abandon(&*store).await;
             return Err(Failure::Undone("imported").into());

@@ -6,14 +6,17 @@ use anyhow::Context;
 use clap::Args;
 
 use super::client::change::ask;
-use super::client::failure::{EXIT_CODES, Failure};
-use super::client::output::{counted, tell};
+use super::client::failure::{Failure, help_end};
+use super::client::output::{counted, tell, write};
 use crate::config::Database;
-use crate::store::{self, Loss};
+use crate::store::{self, Loss, Migration};
 
 /// Bring the database's schema up to date, or to one migration
 #[derive(Debug, Args)]
-#[command(after_help = EXIT_CODES)]
+#[command(after_help = help_end("\
+  joc-orders migrate
+  joc-orders migrate --status
+  DATABASE_URL=postgres://joc@db.example.com/joc joc-orders migrate"))]
 pub struct MigrateArgs {
     #[command(flatten)]
     database: Database,
@@ -54,7 +57,8 @@ pub async fn run(args: MigrateArgs) -> anyhow::Result<()> {
     let migrations = store::migrations(url).await?;
     for migration in &migrations {
         let applied = if migration.applied { "applied" } else { "pending" };
-        println!("{:04} {:<10} {applied}", migration.version, migration.description);
+        let Migration { version, description, .. } = migration;
+        write(format!("{version:04} {description:<10} {applied}\n").as_bytes())?;
     }
     for problem in problems {
         tell(&format!("not recorded: {problem}\n"));

@@ -1,25 +1,40 @@
 //! `joc-orders serve`: runs the service.
 
+use std::io::ErrorKind;
 use std::net::TcpListener;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
 
 use crate::cli::client::failure::Failure;
+use crate::cli::client::output::write;
 use crate::cli::sealer::Sealer;
-use crate::cli::stop::{self, Stop};
+use crate::cli::stop::{self, Signals};
 use crate::clock::Clock;
-use crate::config::{Database, Listen, Settings};
-use crate::http::{self, Service, password, tls};
-use crate::store::{self, Access, Store};
+use crate::config::{self, Addresses, Database, Listen, Settings};
+use crate::http::tls::{self, Reload};
+use crate::http::{self, Service, password};
+use crate::model::window::time_zone_database;
+use crate::store::{self, Access, Migration, Store};
 
 /// The account that the first start creates, and its role, which the schema brings.
 const ROOT: &str = "root";
 const ALL: &str = "all";
 
+const EXAMPLES: &str = "\
+Examples:
+  joc-orders serve
+  joc-orders serve --listen localhost:8080 --database-url sqlite:/var/lib/joc-orders/orders.db
+  joc-orders serve --listen 0.0.0.0:4446 --tls-cert cert.pem --tls-key key.pem
+  DATABASE_URL=postgres://joc@db.example.com/joc joc-orders serve --log-format json
+
+SIGTERM and Ctrl-C let the calls under way end; SIGHUP reads the TLS files again.";
+
 /// Run the service
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub struct ServeArgs {
     #[command(flatten)]
     database: Database,
@@ -47,21 +62,30 @@ pub struct ServeArgs {
 ///
 /// If the database or the address cannot be had; [`Failure::Usage`] for a wrong setting.
 pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
-    tracing::info!("time zones: {}", crate::model::window::time_zone_database());
-    let tls = tls(&args.listen).map_err(Failure::setting)?;
-    let store = store::open(&args.database.url, args.database.connections, Access::Create).await?;
-    if !store.has_accounts().await? {
-        create_root(&*store, args.root_password).await?;
+    let time_zones = time_zone_database();
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), %time_zones, "starting");
+    let (tls, reload) = tls(&args.listen).map_err(Failure::setting)?.unzip();
+    if let Some(password) = &args.root_password {
+        let refuse = |problem| Failure::Usage(format!("JOC_ORDERS_ROOT_PASSWORD: {problem}"));
+        password::check(password).map_err(refuse)?;
     }
-    let address = args.listen.listen;
-    let listener =
-        TcpListener::bind(address).with_context(|| format!("cannot listen on {address}"))?;
-    let stop = Stop::listen()?;
-    tracing::info!(address = %listener.local_addr()?, tls = tls.is_some(), "listening");
+    // First, so that a port that is taken leaves no database behind.
+    let listeners = listen(&args.listen.listen)?;
+    let addresses: Vec<_> =
+        listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
+    tokio::spawn(reload_when_asked(Signals::reload()?, reload));
+    let store = open(&args.database).await?;
+    create_root(&*store, args.root_password).await?;
+    let signals = Signals::stop()?;
     let service = Service::new(store.clone(), args.settings, Clock::system());
-    let server = http::serve(listener, service, tls)?;
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let server = http::serve(listeners, service, tls)?;
+    for address in addresses {
+        let docs = format!("{scheme}://{}/docs", config::local(address));
+        tracing::info!(%address, tls = scheme == "https", docs, "listening");
+    }
     let sealer = Sealer::start(store.clone(), Duration::from_secs(args.seal_every.into()));
-    let served = server.until(async || stop.asked().await).await;
+    let served = server.until(async || signals.next().await).await;
     sealer.stop().await;
     stop::close(&*store).await;
     served?;
@@ -69,12 +93,12 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
 }
 
 /// The configuration for TLS, if there is a certificate.
-fn tls(listen: &Listen) -> anyhow::Result<Option<rustls::ServerConfig>> {
+fn tls(listen: &Listen) -> anyhow::Result<Option<(rustls::ServerConfig, Reload)>> {
     if let (Some(certificate), Some(key)) = (&listen.tls_cert, &listen.tls_key) {
         return tls::configure(certificate, key).map(Some);
     }
     anyhow::ensure!(
-        listen.listen.ip().is_loopback() || listen.allow_plain_http,
+        listen.listen.are_loopback() || listen.allow_plain_http,
         "other machines can reach {}, and passwords would cross the network in the open: set \
          JOC_ORDERS_TLS_CERT and JOC_ORDERS_TLS_KEY, or JOC_ORDERS_ALLOW_PLAIN_HTTP=true if \
          something in front of the service speaks TLS",
@@ -83,17 +107,105 @@ fn tls(listen: &Listen) -> anyhow::Result<Option<rustls::ServerConfig>> {
     Ok(None)
 }
 
-/// Creates the account of the first start.
-async fn create_root(store: &dyn Store, password: Option<String>) -> anyhow::Result<()> {
-    let made_up = password.is_none();
-    let password = password.unwrap_or_else(|| uuid::Uuid::new_v4().simple().to_string());
-    match store.add_account(ROOT, &password::hash(&password)?, &[ALL.into()]).await {
+/// Listens on every address; on those of a name, as far as this machine has them.
+fn listen(addresses: &Addresses) -> anyhow::Result<Vec<TcpListener>> {
+    let mut listeners: Vec<TcpListener> = Vec::new();
+    let mut missing = None;
+    for mut address in addresses.all() {
+        // One free port for all of them.
+        if let (0, Some(first)) = (address.port(), listeners.first()) {
+            address.set_port(first.local_addr()?.port());
+        }
+        match TcpListener::bind(address) {
+            Ok(listener) => listeners.push(listener),
+            // Such as ::1 where IPv6 is switched off.
+            Err(error) if addresses.are_named() && error.kind() == ErrorKind::AddrNotAvailable => {
+                tracing::warn!(%address, %error, "not listening");
+                missing = Some((address, error));
+            }
+            Err(error) => Err(error).with_context(|| format!("cannot listen on {address}"))?,
+        }
+    }
+    match missing {
+        Some((address, error)) if listeners.is_empty() => {
+            Err(error).with_context(|| format!("cannot listen on {address}"))
+        }
+        _ => Ok(listeners),
+    }
+}
+
+/// Reads the TLS files again whenever a signal asks for it.
+async fn reload_when_asked(signals: Signals, reload: Option<Reload>) {
+    loop {
+        signals.next().await;
+        match &reload {
+            Some(reload) => {
+                tracing::info!("SIGHUP: reading the TLS files again");
+                reload.now();
+            }
+            None => tracing::info!("SIGHUP: nothing to read again without TLS"),
+        }
+    }
+}
+
+/// Opens the database, and tells which it is and what became of its schema.
+async fn open(database: &Database) -> anyhow::Result<Arc<dyn Store>> {
+    let url = &database.url;
+    let before = if store::exists(url)? { store::migrations(url).await? } else { Vec::new() };
+    let store = store::open(url, database.connections).await?;
+    let migrations = store::migrations(url).await?;
+    let is_new = |migration: &&Migration| {
+        migration.applied && !before.iter().any(|m| m.version == migration.version && m.applied)
+    };
+    let new: Vec<_> = migrations.iter().filter(is_new).map(|m| m.version.to_string()).collect();
+    tracing::info!(
+        database = store::place(url)?,
+        migrations = migrations.len(),
+        applied_now = if new.is_empty() { "none".into() } else { new.join(", ") },
+        "the database is open"
+    );
+    Ok(store)
+}
+
+/// Creates the account of the first start, once its password is on standard output.
+async fn create_root(store: &dyn Store, given: Option<String>) -> anyhow::Result<()> {
+    if store.has_accounts().await? {
+        match given {
+            Some(_) => tracing::info!("there are accounts: JOC_ORDERS_ROOT_PASSWORD is ignored"),
+            None => tracing::info!("there are accounts: none is created"),
+        }
+        return Ok(());
+    }
+    let is_given = given.is_some();
+    let password = given.unwrap_or_else(|| uuid::Uuid::new_v4().simple().to_string());
+    let mut shown = Ok(());
+    let mut show = || {
+        if !is_given {
+            let line = format!(
+                "created the account {ROOT} with the password {password} (shown only now)\n"
+            );
+            shown = write(line.as_bytes());
+        }
+        shown.is_ok()
+    };
+    let hash = password::hash(&password)?;
+    match store.add_account_if(ROOT, &hash, &[ALL.into()], &mut show).await {
         // Another replica was faster.
-        Err(store::Error::Conflict(_)) => return Ok(()),
+        Err(store::Error::Conflict(_)) => {
+            tracing::info!("there are accounts: none is created");
+            return Ok(());
+        }
         result => result?,
     }
-    if made_up {
-        println!("created the account root with the password {password} (shown only now)");
+    if let Err(error) = shown {
+        // Not as an output that nobody wants to read on, which is no failure elsewhere.
+        let problem = format!(
+            "the password of {ROOT} cannot be shown, so there is no such account yet: {error:#}; \
+             set JOC_ORDERS_ROOT_PASSWORD"
+        );
+        return Err(Failure::Other(problem).into());
     }
+    let source = if is_given { "JOC_ORDERS_ROOT_PASSWORD" } else { "standard output" };
+    tracing::info!(account = ROOT, password = source, "created the account");
     Ok(())
 }

@@ -1,5 +1,6 @@
-//! How a service that runs is told to stop, and what is left to do then.
+//! What signals tell a service that runs, and what is left to do when it stops.
 
+use std::io;
 use std::time::Duration;
 
 #[cfg(unix)]
@@ -13,39 +14,61 @@ use crate::store::Store;
 /// How long connections to the database may take to end.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Hears SIGTERM and Ctrl-C from its making on.
+/// Hears signals from its making on.
 #[derive(Debug)]
-pub struct Stop {
+pub struct Signals {
     #[cfg(unix)]
-    signals: Mutex<[Signal; 2]>,
+    signals: Mutex<Vec<Signal>>,
+    #[cfg(not(unix))]
+    ctrl_c: bool,
 }
 
-impl Stop {
-    /// Begins to listen; from now on the signals end nothing by themselves.
+impl Signals {
+    /// Those that ask a service to stop: SIGTERM and Ctrl-C.
+    pub fn stop() -> io::Result<Self> {
+        #[cfg(unix)]
+        return Self::of(&[SignalKind::terminate(), SignalKind::interrupt()]);
+        #[cfg(not(unix))]
+        Ok(Self { ctrl_c: true })
+    }
+
+    /// Those that end what runs in a terminal: these, and that the terminal is closed.
+    pub fn stop_or_hangup() -> io::Result<Self> {
+        #[cfg(unix)]
+        return Self::of(&[SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()]);
+        #[cfg(not(unix))]
+        Self::stop()
+    }
+
+    /// SIGHUP, which asks a service to read its files again.
+    pub fn reload() -> io::Result<Self> {
+        #[cfg(unix)]
+        return Self::of(&[SignalKind::hangup()]);
+        #[cfg(not(unix))]
+        Ok(Self { ctrl_c: false })
+    }
+
+    /// Begins to listen; from now on these signals end nothing by themselves.
     #[cfg(unix)]
-    pub fn listen() -> std::io::Result<Self> {
-        let signals = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
+    fn of(kinds: &[SignalKind]) -> io::Result<Self> {
+        let signals = kinds.iter().map(|kind| signal(*kind)).collect::<Result<_, _>>()?;
         Ok(Self { signals: Mutex::new(signals) })
     }
 
-    /// Begins to listen.
-    #[cfg(not(unix))]
-    pub fn listen() -> std::io::Result<Self> {
-        Ok(Self {})
-    }
-
     /// Waits for one of them.
-    pub async fn asked(&self) {
+    pub async fn next(&self) {
         #[cfg(unix)]
         {
-            let [terminate, interrupt] = &mut *self.signals.lock().await;
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
+            let mut signals = self.signals.lock().await;
+            let received = signals.iter_mut().map(|signal| Box::pin(signal.recv()));
+            futures_util::future::select_all(received).await;
         }
         #[cfg(not(unix))]
-        let _ = tokio::signal::ctrl_c().await;
+        if self.ctrl_c {
+            let _ = tokio::signal::ctrl_c().await;
+        } else {
+            std::future::pending().await
+        }
     }
 }
 

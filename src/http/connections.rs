@@ -51,48 +51,50 @@ where
     A::Service: 'static,
     <A::Service as ActixService<Request>>::Future: 'static,
 {
-    /// Starts to serve on a listening socket.
+    /// Starts to serve on listening sockets.
     pub(super) fn serve(
         app: F,
-        listener: TcpListener,
+        listeners: impl IntoIterator<Item = TcpListener>,
         service: &Data<Service>,
         tls: Option<rustls::ServerConfig>,
     ) -> io::Result<Server> {
         let workers = limits::workers();
         let connections = limits::connections(&service.settings, workers);
-        let server = Server::build()
+        let mut server = Server::build()
             .workers(workers)
             .max_concurrent_connections(connections)
             .shutdown_timeout(drain::LINGER)
             .disable_signals();
-        let http = Self {
-            app,
-            keep_alive: service.settings.keep_alive().into(),
-            body_limit: service.settings.body_limit,
-            address: listener.local_addr()?,
-            by_tls: tls.is_some(),
-            stopping: server.graceful_shutdown_signal(),
-        };
-        let server = match tls {
-            None => server.listen("http", listener, move || {
-                let accept = |stream| async { Ok(Connection::accept(stream, |stream| stream)) };
-                fn_service(accept).and_then(http.connections())
-            })?,
-            Some(mut tls) => {
-                tls.alpn_protocols = vec![b"http/1.1".into()];
-                server.listen("https", listener, move || {
-                    let mut acceptor = Acceptor::new(tls.clone());
-                    acceptor.set_handshake_timeout(limits::HEAD_TIMEOUT);
-                    let accept = |stream: TlsStream<TcpStream>| async {
-                        Ok(Connection::accept(stream, |stream| stream.get_ref().0))
-                    };
-                    acceptor
-                        .map_err(drop)
-                        .and_then(fn_service(accept))
-                        .and_then(http.connections().map_err(drop))
-                })?
-            }
-        };
+        for listener in listeners {
+            let http = Self {
+                app: app.clone(),
+                keep_alive: service.settings.keep_alive().into(),
+                body_limit: service.settings.body_limit,
+                address: listener.local_addr()?,
+                by_tls: tls.is_some(),
+                stopping: server.graceful_shutdown_signal(),
+            };
+            server = match tls.clone() {
+                None => server.listen("http", listener, move || {
+                    let accept = |stream| async { Ok(Connection::accept(stream, |stream| stream)) };
+                    fn_service(accept).and_then(http.connections())
+                })?,
+                Some(mut tls) => {
+                    tls.alpn_protocols = vec![b"http/1.1".into()];
+                    server.listen("https", listener, move || {
+                        let mut acceptor = Acceptor::new(tls.clone());
+                        acceptor.set_handshake_timeout(limits::HEAD_TIMEOUT);
+                        let accept = |stream: TlsStream<TcpStream>| async {
+                            Ok(Connection::accept(stream, |stream| stream.get_ref().0))
+                        };
+                        acceptor
+                            .map_err(drop)
+                            .and_then(fn_service(accept))
+                            .and_then(http.connections().map_err(drop))
+                    })?
+                }
+            };
+        }
         Ok(server.run())
     }
 

@@ -128,13 +128,13 @@ fn client_address(request: &HttpRequest) -> Option<String> {
     client_ip(request).map(|address| address.to_string())
 }
 
-/// Starts to serve on a listening socket, by TLS if there is a configuration for it.
+/// Starts to serve on listening sockets, by TLS if there is a configuration for it.
 ///
 /// # Errors
 ///
-/// If the socket cannot be used.
+/// If a socket cannot be used.
 pub fn serve(
-    listener: TcpListener,
+    listeners: impl IntoIterator<Item = TcpListener>,
     service: Service,
     tls: Option<rustls::ServerConfig>,
 ) -> std::io::Result<Running> {
@@ -155,7 +155,7 @@ pub fn serve(
                 .into_factory()
         }
     };
-    let server = Http::serve(app, listener, &service, tls)?;
+    let server = Http::serve(app, listeners, &service, tls)?;
     Ok(Running::new(server, drain, patience))
 }
 

@@ -11,7 +11,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 /// How often the files are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -40,22 +40,36 @@ impl ResolvesServerCert for Current {
     }
 }
 
-/// A configuration with the certificate of these files, which follows them when they change; a
-/// change to something that is no certificate with its key only shows in the log.
+/// Asks for the files to be read now.
+#[derive(Debug, Clone, Default)]
+pub struct Reload(Arc<Notify>);
+
+impl Reload {
+    /// The log tells what came of it.
+    pub fn now(&self) {
+        self.0.notify_one();
+    }
+}
+
+/// A configuration with the certificate of these files, which follows them when they change, at
+/// once if it is asked to; a change to something that is no certificate with its key only shows
+/// in the log.
 ///
 /// # Errors
 ///
 /// If there is no certificate with its key in the files.
-pub fn configure(certificate: &Path, key: &Path) -> anyhow::Result<ServerConfig> {
+pub fn configure(certificate: &Path, key: &Path) -> anyhow::Result<(ServerConfig, Reload)> {
     let files = Files { certificate: certificate.into(), key: key.into() };
     let provider = Arc::new(ring::default_provider());
     let pem = files.read()?;
     let (sender, current) = watch::channel(Arc::new(files.parse(&pem, &provider)?));
-    tokio::spawn(follow(files, pem, provider.clone(), sender));
-    Ok(ServerConfig::builder_with_provider(provider)
+    let reload = Reload::default();
+    tokio::spawn(follow(files, pem, provider.clone(), sender, reload.clone()));
+    let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
-        .with_cert_resolver(Arc::new(Current(current))))
+        .with_cert_resolver(Arc::new(Current(current)));
+    Ok((config, reload))
 }
 
 /// Looks for changes for as long as there is a configuration that uses them.
@@ -64,12 +78,19 @@ async fn follow(
     mut last: Pem,
     provider: Arc<CryptoProvider>,
     sender: watch::Sender<Arc<CertifiedKey>>,
+    reload: Reload,
 ) {
     let mut unreadable = false;
-    while tokio::time::timeout(LOOK_EVERY, sender.closed()).await.is_err() {
+    loop {
+        // Whoever asks is told also what has been told before.
+        let is_asked = tokio::select! {
+            () = sender.closed() => return,
+            () = reload.0.notified() => true,
+            () = tokio::time::sleep(LOOK_EVERY) => false,
+        };
         // The files are small; what they hold tells more than when they were written.
         let parsed = match files.read() {
-            Ok(pem) if pem == last => {
+            Ok(pem) if pem == last && !is_asked => {
                 unreadable = false;
                 continue;
             }
@@ -79,7 +100,7 @@ async fn follow(
                 unreadable = false;
                 parsed
             }
-            Err(_) if unreadable => continue,
+            Err(_) if unreadable && !is_asked => continue,
             Err(error) => {
                 unreadable = true;
                 Err(error)
@@ -87,7 +108,12 @@ async fn follow(
         };
         match parsed {
             Ok(key) => {
-                tracing::info!(file = %files.certificate.display(), "the TLS certificate is new");
+                let file = files.certificate.display();
+                if sender.borrow().cert == key.cert {
+                    tracing::info!(%file, "the TLS certificate is the same");
+                } else {
+                    tracing::info!(%file, "the TLS certificate is new");
+                }
                 sender.send_replace(Arc::new(key));
             }
             Err(error) => tracing::error!(

@@ -242,34 +242,6 @@ async fn how_surely_sqlite_writes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn demo() {
-    let ran = launch("postgres://not.used.invalid/x", &["demo", "--once"], "").await;
-    let output = ran.ok();
-    let mut rest = output;
-    for step in [
-        "imported: 420 new, 0 replaced, 0 skipped",
-        "# Log in",
-        "# What would be cancelled",
-        "\"byState\"",
-        "# A misspelt selector",
-        "\n420 ",
-        "JOC-400",
-        "# Cancel them",
-        "\n200 ",
-        "x-audit-log-id: ",
-        "x-orders-affected: ",
-        "# Once more",
-        "No orders found.",
-        "# Who cancelled ",
-        "\"account\":\"root\"",
-        "OPS-4711",
-    ] {
-        let at = rest.find(step).unwrap_or_else(|| panic!("no {step} in {output}"));
-        rest = &rest[at + step.len()..];
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn every_command_has_help() {
     for command in [
         "",

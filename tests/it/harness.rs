@@ -488,7 +488,7 @@ impl App {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/joc/api", listener.local_addr().unwrap());
         let service = Service::new(store.clone(), settings, clock);
-        let server = http::serve(listener, service, None).unwrap();
+        let server = http::serve([listener], service, None).unwrap();
         tokio::spawn(server.until(std::future::pending));
 
         let client = reqwest::Client::new();

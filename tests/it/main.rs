@@ -19,6 +19,7 @@ mod docs;
 mod every_call;
 mod family;
 mod faults;
+mod first_minutes;
 mod history;
 mod import;
 mod joc_clients;

@@ -12,18 +12,18 @@ use crate::harness::{Answer, App, Database, Kind, Order, ROOT, launch, program, 
 use crate::served::Served;
 
 /// A certificate for 127.0.0.1 of its own, with its key.
-fn certificate() -> CertifiedKey<KeyPair> {
+pub fn certificate() -> CertifiedKey<KeyPair> {
     generate_simple_self_signed(vec!["127.0.0.1".into()]).unwrap()
 }
 
 /// Writes certificate and key where the service looks for them.
-fn install(folder: &Path, certificate: &CertifiedKey<KeyPair>) {
+pub fn install(folder: &Path, certificate: &CertifiedKey<KeyPair>) {
     std::fs::write(folder.join("cert.pem"), certificate.cert.pem()).unwrap();
     std::fs::write(folder.join("key.pem"), certificate.signing_key.serialize_pem()).unwrap();
 }
 
 /// Whether a client that trusts this certificate alone gets an answer; the answer's headers.
-async fn trusts(
+pub async fn trusts(
     served: &Served,
     certificate: &CertifiedKey<KeyPair>,
 ) -> Option<reqwest::header::HeaderMap> {
@@ -35,7 +35,7 @@ async fn trusts(
 }
 
 /// Waits for a line of the log.
-async fn wait_for(served: &Served, text: &str, times: usize) {
+pub async fn wait_for(served: &Served, text: &str, times: usize) {
     let started = Instant::now();
     while served.log().matches(text).count() < times {
         assert!(started.elapsed() < Duration::from_secs(30), "no {text} in {}", served.log());

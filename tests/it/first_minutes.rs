@@ -1,0 +1,584 @@
+//! What an operator meets first: settings and `.env`, the start of the service and what it says,
+//! the first account, and the demo.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+
+use crate::harness::{
+    CONTROLLER, Database, Kind, Order, ROOT, Ran, launch, launch_command, program, with_controller,
+};
+use crate::secured::{certificate, install, trusts, wait_for};
+use crate::served::Served;
+
+const EXAMPLE: &str = include_str!("../../.env.example");
+
+/// The program in a folder, without a database of its own.
+fn program_in(folder: &Path) -> Command {
+    let mut command = program("");
+    command.env_remove("DATABASE_URL").current_dir(folder);
+    command
+}
+
+async fn run_in(folder: &Path, args: &[&str]) -> Ran {
+    let mut command = program_in(folder);
+    command.args(args);
+    launch_command(command, "").await
+}
+
+fn names_in(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    let mut names: Vec<_> =
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+/// The settings of `.env.example`, each with its value there.
+fn example() -> Vec<(&'static str, &'static str)> {
+    let settings: Vec<_> = EXAMPLE
+        .lines()
+        .filter_map(|line| line.strip_prefix('#')?.split_once('='))
+        .filter(|(name, _)| name.chars().all(|c| c.is_ascii_uppercase() || c == '_'))
+        .collect();
+    assert!(settings.len() > 20, "{settings:?}");
+    settings
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_line_of_the_example_can_be_uncommented_as_it_stands() {
+    let lines: Vec<_> = example().iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let unix = lines.join("\n");
+    let windows = format!("\u{feff}{}\r\n", lines.join("\r\n"));
+    for (file, environment) in [(Some(&unix), false), (Some(&windows), false), (None, true)] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = program_in(folder.path());
+        if let Some(file) = file {
+            std::fs::write(folder.path().join(".env"), file).unwrap();
+        }
+        if environment {
+            // As a file for Docker with Windows' ends of lines gives them.
+            command.envs(example().iter().map(|(name, value)| (name, format!("{value}\r"))));
+        }
+        let served = Served::start(command);
+        assert_eq!(served.try_login("").await, 401);
+        let output = served.stop();
+        assert!(output.starts_with("created the account root with the password "), "{output}");
+        assert!(names_in(folder.path()).contains(&"joc-orders.db".into()));
+        // The client has no account then, and says so.
+        let mut client = program_in(folder.path());
+        client.args(["orders", "list", "--controller-id", "prod"]);
+        let ran = launch_command(client, "").await;
+        assert!(ran.failed().contains("--user or --token is missing"), "{ran:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_settings_of_other_folders_do_not_count() {
+    let folder = tempfile::tempdir().unwrap();
+    let below = folder.path().join("project/below");
+    std::fs::create_dir_all(&below).unwrap();
+    let elsewhere = format!("DATABASE_URL=sqlite:{}/elsewhere.db\n", folder.path().display());
+    std::fs::write(folder.path().join("project/.env"), elsewhere).unwrap();
+    run_in(&below, &["migrate"]).await.ok();
+    assert_eq!(names_in(folder.path()), ["project"]);
+    assert_eq!(names_in(&below)[0], "joc-orders.db");
+    run_in(&folder.path().join("project"), &["migrate"]).await.ok();
+    assert_eq!(names_in(folder.path())[0], "elsewhere.db");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_of_settings_that_cannot_be_read_is_told_of_without_its_values() {
+    let folder = tempfile::tempdir().unwrap();
+    for (file, complaint) in [
+        ("JOC_ORDERS_ROOT_PASSWORD=se cret=pass\n", ".env: at its beginning"),
+        ("JOC_ORDERS_LOG=info\nJOC_ORDERS_ROOT_PASSWORD=se cret\n", ".env: after JOC_ORDERS_LOG"),
+        ("se cret\n", ".env: at its beginning"),
+        ("JOC_ORDERS_ROOT_PASSWORD='se cret\n", ".env: at its beginning"),
+    ] {
+        std::fs::write(folder.path().join(".env"), file).unwrap();
+        let ran = run_in(folder.path(), &["migrate"]).await;
+        assert!(ran.failed().contains(complaint) && !ran.stderr.contains("cret"), "{ran:?}");
+        assert_eq!(ran.code, Some(2));
+        assert_eq!(names_in(folder.path()), [".env"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_short_password_makes_no_root() {
+    for password in ["short", "1234567\r\n", "\u{feff}1234567"] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = program_in(folder.path());
+        command.args(["serve", "--listen", "127.0.0.1:0"]);
+        command.env("JOC_ORDERS_ROOT_PASSWORD", password);
+        let ran = launch_command(command, "").await;
+        assert!(ran.failed().contains("JOC_ORDERS_ROOT_PASSWORD: a password has at least 8"));
+        assert!(!ran.stderr.contains("1234567") && !ran.stderr.contains("short"), "{ran:?}");
+        assert_eq!(ran.code, Some(2));
+        assert_eq!(names_in(folder.path()), [""; 0]);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let ran = run_in(folder.path(), &["serve", "--root-password", ""]).await;
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+}
+
+on_both! {
+    async fn ends_of_lines_and_a_byte_order_mark_are_no_part_of_a_password(kind: Kind) {
+        let db = Database::create(kind).await;
+        let mut command = program(&db.url);
+        command.env("JOC_ORDERS_ROOT_PASSWORD", format!("\u{feff}{}\r\n", ROOT.1));
+        let served = Served::start(command);
+        assert_eq!(served.try_login(ROOT.1).await, 200);
+        for file in ["\u{feff}another-password\r\n", "another-password\r", "another-password"] {
+            launch(&db.url, &["account", "passwd", ROOT.0], file).await.ok();
+            assert_eq!(served.try_login("another-password").await, 200, "{file:?}");
+        }
+        let ran = launch(&db.url, &["account", "passwd", ROOT.0], "\u{feff}1234567\r\n").await;
+        assert!(ran.failed().contains("at least 8 characters"), "{ran:?}");
+        assert_eq!(ran.code, Some(2));
+    }
+
+    async fn no_account_is_made_whose_password_nobody_saw(kind: Kind) {
+        let db = Database::create(kind).await;
+        let mut command = program(&db.url);
+        command.args(["serve", "--listen", "127.0.0.1:0"]);
+        command.stdout(File::create("/dev/full").unwrap()).stderr(Stdio::piped());
+        let child = command.spawn().unwrap();
+        let output = tokio::task::spawn_blocking(|| child.wait_with_output().unwrap());
+        let output = output.await.unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{told}");
+        assert!(told.contains("password of root cannot be shown") && !told.contains("panicked"), "{told}");
+        assert_eq!(db.count("SELECT count(*) FROM accounts").await, 0);
+
+        // Nor where the reader has gone.
+        let mut command = program(&db.url);
+        command.args(["serve", "--listen", "127.0.0.1:0"]).stdout(Stdio::piped());
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        let output = tokio::task::spawn_blocking(|| child.wait_with_output().unwrap());
+        assert_eq!(output.await.unwrap().status.code(), Some(1));
+        assert_eq!(db.count("SELECT count(*) FROM accounts").await, 0);
+
+        let output = Served::start(program(&db.url)).stop();
+        assert!(output.starts_with("created the account root with the password "), "{output}");
+        assert_eq!(db.count("SELECT count(*) FROM accounts").await, 1);
+    }
+
+    async fn replicas_that_start_at_once_show_one_password(kind: Kind) {
+        let db = Database::create(kind).await;
+        let start = || {
+            let command = program(&db.url);
+            tokio::task::spawn_blocking(|| Served::start(command))
+        };
+        let served = join_all((0..3).map(|_| start())).await;
+        let served = served.into_iter().map(Result::unwrap);
+        let shown: String = tokio::task::block_in_place(|| served.map(Served::stop).collect());
+        assert_eq!(shown.matches("created the account root").count(), 1, "{shown}");
+    }
+
+    async fn what_serve_says_at_its_start(kind: Kind) {
+        let db = Database::create(kind).await;
+        joc_orders::store::migrate(&db.url, Some(0)).await.unwrap();
+        joc_orders::store::migrate(&db.url, Some(3)).await.unwrap();
+        let place = joc_orders::store::place(&db.url).unwrap();
+        let start = |password: Option<&str>| {
+            let mut command = program(&db.url);
+            if let Some(password) = password {
+                command.env("JOC_ORDERS_ROOT_PASSWORD", password);
+            }
+            let served = Served::start(command);
+            let lines: Vec<Value> =
+                served.log().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+            let said: HashMap<String, Value> = lines
+                .iter()
+                .map(|line| (line["fields"]["message"].as_str().unwrap().into(), line["fields"].clone()))
+                .collect();
+            (served, said)
+        };
+        let (served, said) = start(None);
+        assert_eq!(said["starting"]["version"], env!("CARGO_PKG_VERSION"));
+        let open = &said["the database is open"];
+        assert_eq!((&open["database"], &open["migrations"]), (&json!(place), &json!(5)));
+        assert_eq!(open["applied_now"], "4, 5");
+        assert_eq!(said["created the account"]["password"], "standard output");
+        assert_eq!(said["listening"]["docs"], format!("http://{}/docs", served.address()));
+        let password = served.stop();
+        let password = password.split(' ').nth(7).unwrap().to_owned();
+
+        let (served, said) = start(Some("given-password"));
+        assert_eq!(said["the database is open"]["applied_now"], "none");
+        assert!(said.contains_key("there are accounts: JOC_ORDERS_ROOT_PASSWORD is ignored"), "{said:?}");
+        let log = served.log();
+        assert!(!log.contains("given-password") && !log.contains(&password), "{log}");
+        drop(served);
+        let (_served, said) = start(None);
+        assert!(said.contains_key("there are accounts: none is created"), "{said:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_that_is_taken_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let ran = run_in(folder.path(), &["serve", "--listen", &address]).await;
+    assert!(ran.failed().contains(&format!("cannot listen on {address}")), "{ran:?}");
+    assert_eq!(ran.code, Some(1));
+    assert_eq!(names_in(folder.path()), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_url_that_names_no_database() {
+    let folder = tempfile::tempdir().unwrap();
+    for (url, told) in [
+        ("", "it is empty"),
+        (" ", "it is empty"),
+        ("sqlite:", "'sqlite:'"),
+        ("sqlite: ", "'sqlite: '"),
+        ("sqlite:%20", "'sqlite:%20'"),
+        ("sqlite://", "'sqlite://'"),
+        ("sqlite:?synchronous=normal", "'sqlite:'"),
+        ("sqlite:.", "that is a directory; it is 'sqlite:.'"),
+        ("joc-orders.db", "there is no scheme: expected sqlite:FILE or postgres://"),
+        ("postgres:", "'postgres:'"),
+        ("postgres://", "'postgres://'"),
+        ("mysql://x:secret@host/joc", "'mysql://host/joc'"),
+        ("postgres://joc:se/secret@host/joc", "%2F"),
+        ("postgres://joc:12/secret@host/joc", "%2F"),
+        ("postgres://host:port/joc?password=secret", "'postgres://host:port/joc'"),
+        ("postgres://host/joc?sslmode=secret", "'postgres://host/joc'"),
+    ] {
+        for command in ["serve", "migrate"] {
+            let mut program = program_in(folder.path());
+            program.arg(command).env("DATABASE_URL", url).env("JOC_ORDERS_LISTEN", "127.0.0.1:0");
+            let ran = launch_command(program, "").await;
+            let complaint = ran.failed();
+            assert!(complaint.contains("DATABASE_URL: ") && complaint.contains(told), "{ran:?}");
+            assert!(!complaint.contains(":secret") && !complaint.contains("/secret"), "{ran:?}");
+            assert_eq!(ran.code, Some(2), "{url} {ran:?}");
+        }
+    }
+    assert_eq!(names_in(folder.path()), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_cannot_be_opened_is_named_without_its_password() {
+    let folder = tempfile::tempdir().unwrap();
+    let (none, socket) = (folder.path().join("none"), folder.path().display());
+    for (url, place) in [
+        (format!("sqlite:{}/x.db", none.display()), format!("sqlite:{}/x.db", none.display())),
+        ("postgres://joc:secret@127.0.0.1:1/orders".into(), "postgres://127.0.0.1:1/orders".into()),
+        (
+            "postgres://joc:%73ecret@127.0.0.1:1/orders?password=secret".into(),
+            "postgres://127.0.0.1:1/orders".into(),
+        ),
+        (
+            format!("postgres:///orders?host={socket}&user=joc&password=secret"),
+            format!("postgres:///orders at {socket}/.s.PGSQL.5432"),
+        ),
+    ] {
+        for args in [&["serve", "--listen", "127.0.0.1:0"][..], &["migrate"]] {
+            let ran = launch(&url, args, "").await;
+            assert!(ran.failed().contains(&place), "{place} {ran:?}");
+            assert!(!ran.stderr.contains("ecret"), "{ran:?}");
+            assert_eq!(ran.code, Some(1), "{ran:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_to_listen() {
+    let db = Database::create(Kind::Sqlite).await;
+    let mut command = program(&db.url);
+    command.args(["--listen", "localhost:0"]);
+    let served = Served::start(command);
+    let port = served.address().rsplit(':').next().unwrap().to_owned();
+    let listen = format!("localhost:{port}");
+    launch(&db.url, &["health", "--listen", &listen], "").await.ok();
+    let url = format!("http://127.0.0.1:{port}/health");
+    assert_eq!(reqwest::get(url).await.unwrap().status(), 200);
+    for (listen, complaint) in [
+        ("4499", "the address is missing; expected ADDRESS:PORT"),
+        (":4499", "the address is missing; expected ADDRESS:PORT"),
+        ("127.0.0.1", "the port is missing; expected ADDRESS:PORT"),
+        ("localhost", "the port is missing; expected ADDRESS:PORT"),
+        ("::1", "[::1]:4446"),
+        ("localhost:http", "the port is not a number"),
+        ("host.invalid:4499", "no address of host.invalid is known"),
+    ] {
+        for command in ["serve", "health"] {
+            let ran = launch(&db.url, &[command, "--listen", listen], "").await;
+            assert!(ran.failed().contains(complaint), "{listen} {ran:?}");
+            assert_eq!(ran.code, Some(2));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hangup_does_not_end_the_service() {
+    let db = Database::create(Kind::Sqlite).await;
+    let mut served = Served::over(&db, &[]);
+    served.signal("-HUP");
+    wait_for(&served, "nothing to read again", 1).await;
+    assert!(served.runs() && served.page("/ready").await.status == 200);
+
+    let folder = tempfile::tempdir().unwrap();
+    let (first, second) = (certificate(), certificate());
+    install(folder.path(), &first);
+    let mut command = program(&db.url);
+    command
+        .env("JOC_ORDERS_TLS_CERT", folder.path().join("cert.pem"))
+        .env("JOC_ORDERS_TLS_KEY", folder.path().join("key.pem"));
+    let mut served = Served::start(command);
+    // Without the signal, a file that is the same is not told of.
+    served.signal("-HUP");
+    wait_for(&served, "the TLS certificate is the same", 1).await;
+    install(folder.path(), &second);
+    served.signal("-HUP");
+    wait_for(&served, "the TLS certificate is new", 1).await;
+    assert!(trusts(&served, &second).await.is_some() && served.runs());
+    // What is wrong is told again to whoever asks again.
+    std::fs::remove_file(folder.path().join("key.pem")).unwrap();
+    for times in 1..=3 {
+        served.signal("-HUP");
+        wait_for(&served, "of no use", times).await;
+    }
+    assert!(trusts(&served, &second).await.is_some());
+    served.stop();
+}
+
+/// Cancels an order; the status of the answer, if there was one.
+async fn cancel(client: &reqwest::Client, url: &str, token: &str, id: &str) -> Option<u16> {
+    let body = with_controller(json!({"orderIds": [id]}));
+    let request = client.post(format!("{url}/orders/cancel")).header("X-Access-Token", token);
+    let answer = request.json(&body).send().await.ok()?;
+    let status = answer.status().as_u16();
+    answer.bytes().await.ok()?;
+    Some(status)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_services_on_one_sqlite_file_are_safe() {
+    const ORDERS: usize = 300;
+    const CLIENTS: usize = 6;
+    let db = Database::create(Kind::Sqlite).await;
+    let ids: Vec<String> = (0..ORDERS).map(|i| format!("order {i:03}")).collect();
+    db.insert(&ids.iter().map(|id| Order::new(id)).collect::<Vec<_>>()).await;
+    let first = Served::over(&db, &["--seal-every", "1"]);
+    let second = Served::over(&db, &["--seal-every", "1"]);
+    let token = first.login().await;
+    let client = reqwest::Client::new();
+    let urls = [first.url.clone(), second.url.clone()];
+    // Each order is cancelled at both at once.
+    let one = async |id: &String| {
+        let calls = urls.iter().map(|url| cancel(&client, url, &token, id));
+        join_all(calls).await
+    };
+    let all = async |ids: &[String]| -> Vec<(String, Vec<Option<u16>>)> {
+        let next = std::sync::atomic::AtomicUsize::new(0);
+        let work = async || {
+            let mut outcomes = Vec::new();
+            while let Some(id) = ids.get(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed)) {
+                outcomes.push((id.clone(), one(id).await));
+            }
+            outcomes
+        };
+        join_all((0..CLIENTS).map(|_| work())).await.into_iter().flatten().collect()
+    };
+    let (both_live, one_dies) = ids.split_at(ORDERS / 2);
+    let mut outcomes = all(both_live).await;
+    assert_eq!(outcomes.len(), ORDERS / 2);
+    for (id, statuses) in &mut outcomes {
+        statuses.sort_unstable();
+        assert_eq!(statuses[..], [Some(200), Some(420)], "{id}");
+    }
+    let death = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        // By SIGKILL.
+        drop(second);
+    };
+    let (later, ()) = tokio::join!(all(one_dies), death);
+    let died = later.iter().filter(|(_, statuses)| statuses[1].is_none()).count();
+    assert!(died > 0, "all calls were over before it died");
+
+    let entries = db
+        .rows("SELECT d.order_id, count(*) FROM audit_log_details d GROUP BY d.order_id")
+        .await
+        .unwrap();
+    let entries: HashMap<String, String> =
+        entries.into_iter().map(|row| (row[0].clone().unwrap(), row[1].clone().unwrap())).collect();
+    for (id, statuses) in later {
+        let accepted = statuses.iter().filter(|status| **status == Some(200)).count();
+        assert!(accepted == 1 || accepted == 0 && statuses[1].is_none(), "{id} {statuses:?}");
+    }
+    for id in &ids {
+        assert_eq!(entries.get(id).map(String::as_str), Some("1"), "{id}");
+    }
+    let left = format!(
+        "SELECT count(*) FROM orders WHERE state <> 'CANCELLED' AND controller_id = '{CONTROLLER}'"
+    );
+    assert_eq!(db.count(&left).await, 0);
+    first.stop();
+    launch(&db.url, &["check", "--strict"], "").await.ok();
+    launch(&db.url, &["audit", "verify"], "").await.ok();
+}
+
+/// What the demo shows: lines for a shell, each with what it prints.
+struct Tour {
+    lines: Vec<(String, String)>,
+}
+
+impl Tour {
+    fn of(output: &str) -> Self {
+        let mut lines: Vec<(String, String)> = Vec::new();
+        for line in output.lines() {
+            if let Some(command) = line.strip_prefix("$ ") {
+                lines.push((command.into(), String::new()));
+            } else if !line.is_empty() && !line.starts_with("# ") {
+                let (_, shown) = lines.last_mut().unwrap_or_else(|| panic!("{line}"));
+                *shown += &format!("{line}\n");
+            }
+        }
+        Self { lines }
+    }
+
+    /// What each line prints when bash runs them all.
+    async fn printed(lines: Vec<String>) -> Vec<String> {
+        let script: String = lines.iter().map(|line| format!("{line}\nprintf '\\0'\n")).collect();
+        let mut bash = Command::new("bash");
+        bash.args(["-c", &script]);
+        let ran = launch_command(bash, "").await;
+        assert_eq!(ran.stderr, "", "{script}");
+        ran.ok().split_terminator('\0').map(normalised).collect()
+    }
+}
+
+/// Without the only value that is another one each time.
+fn normalised(output: &str) -> String {
+    match output.split_once("\"created\":\"") {
+        Some((before, rest)) => {
+            let (_, after) = rest.split_once('"').unwrap();
+            format!("{before}\"created\":\"…\"{after}")
+        }
+        None => output.into(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_demo_shows_is_what_its_lines_print() {
+    let mut demo = program("postgres://not.used.invalid/x");
+    demo.arg("demo").stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut demo = demo.spawn().unwrap();
+    let mut lines = BufReader::new(demo.stdout.take().unwrap()).lines();
+    let mut output = String::new();
+    while !output.ends_with("# Serving until Ctrl-C.\n") {
+        output += &(lines.next().unwrap_or_else(|| panic!("{output}")).unwrap() + "\n");
+    }
+    let mut rest = output.as_str();
+    for step in [
+        "# 420 orders of a made-up controller",
+        "# Log in",
+        "# What would be cancelled",
+        "\"byState\"",
+        "# A misspelt selector",
+        "JOC-400",
+        "# Cancel them",
+        "HTTP/1.1 200 OK\nx-audit-log-id: 1\nx-orders-affected: ",
+        "# Once more",
+        "No orders found.",
+        "# Who cancelled ",
+        "\"account\":\"root\"",
+        "OPS-4711",
+        "# Your turn",
+        "/docs (account root, password demo-password)",
+    ] {
+        let at = rest.find(step).unwrap_or_else(|| panic!("no {step} in {output}"));
+        rest = &rest[at + step.len()..];
+    }
+    let mut tour = Tour::of(&output).lines;
+    let (joc, file) = {
+        let joc = tour[0].0.strip_prefix("JOC=").unwrap().to_owned();
+        let file = output.lines().next().unwrap().rsplit(' ').next().unwrap().to_owned();
+        (joc, file)
+    };
+
+    // Your turn: these two, and how to log in, on the demo itself.
+    let turn: Vec<_> = [0, 1, tour.len() - 2, tour.len() - 1].map(|i| tour[i].0.clone()).into();
+    let printed = Tour::printed(turn).await;
+    let total: Value =
+        serde_json::from_str(tour[tour.len() - 2].1.lines().next().unwrap()).unwrap();
+    assert_eq!(printed[2], tour[tour.len() - 2].1);
+    let cancelled =
+        format!("HTTP/1.1 200 OK\nx-audit-log-id: 3\nx-orders-affected: {}\n", total["total"]);
+    assert_eq!(printed[3], cancelled);
+    let page = output.split(' ').find(|word| word.ends_with("/docs")).unwrap();
+    assert_eq!(reqwest::get(page).await.unwrap().status(), 200);
+
+    // A closed terminal ends it, and nothing stays.
+    let id = demo.id().to_string();
+    assert!(Command::new("kill").args(["-HUP", &id]).status().unwrap().success());
+    let ended = tokio::task::spawn_blocking(|| demo.wait_with_output().unwrap()).await.unwrap();
+    assert!(ended.status.success());
+    assert_eq!(String::from_utf8(ended.stderr).unwrap(), "");
+    assert!(!Path::new(&file).exists());
+
+    // The whole tour, on another service in the state in which it began.
+    let db = Database::create(Kind::Sqlite).await;
+    let orders = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/orders.json");
+    launch(&db.url, &["import", "--controller-id", "demo", orders], "").await.ok();
+    let mut command = program(&db.url);
+    command.env("JOC_ORDERS_ROOT_PASSWORD", "demo-password");
+    let served = Served::start(command);
+    tour.pop();
+    let here = |line: &str| {
+        line.replace(&joc, &served.url).replace(&file, db.url.strip_prefix("sqlite:").unwrap())
+    };
+    let printed = Tour::printed(tour.iter().map(|(line, _)| here(line)).collect()).await;
+    let shown: Vec<_> = tour.iter().map(|(_, shown)| normalised(shown)).collect();
+    assert_eq!(printed, shown);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_demo_ends_after_its_tour_if_told_so() {
+    let ran = launch("", &["demo", "--once"], "").await;
+    assert!(ran.ok().contains("# Who cancelled ") && !ran.stdout.contains("Your turn"), "{ran:?}");
+    assert_eq!(ran.stderr, "");
+    let log = launch("", &["demo", "--once", "--log", "info"], "").await;
+    assert!(log.stderr.contains("/joc/api/orders/cancel"), "{log:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_demo_that_nobody_reads_ends_quietly() {
+    let mut demo = program("");
+    demo.arg("demo").stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut demo = demo.spawn().unwrap();
+    drop(demo.stdout.take());
+    let started = Instant::now();
+    let ended = tokio::task::spawn_blocking(|| demo.wait_with_output().unwrap()).await.unwrap();
+    assert_eq!((ended.status.code(), ended.stderr.as_slice()), (Some(0), &b""[..]));
+    assert!(started.elapsed() < Duration::from_secs(60));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn options_of_the_command_come_before_those_of_all() {
+    for (command, heads) in [
+        ("serve", &["--root-password", "Database:", "Global options:", "Examples:"][..]),
+        ("demo", &["--once", "Global options:", "Examples:"]),
+        ("migrate", &["--status", "Database:", "Global options:", "Examples:"]),
+    ] {
+        let ran = launch("", &[command, "--help"], "").await;
+        let mut rest = ran.ok();
+        for head in heads {
+            let at = rest.find(head).unwrap_or_else(|| panic!("{command}: no {head} in {ran:?}"));
+            rest = &rest[at + head.len()..];
+        }
+    }
+}
