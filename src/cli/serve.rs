@@ -1,7 +1,7 @@
 //! `joc-orders serve`: runs the service.
 
 use std::io::ErrorKind;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::cli::client::output::write;
 use crate::cli::sealer::Sealer;
 use crate::cli::stop::{self, Signals};
 use crate::clock::Clock;
-use crate::config::{self, Addresses, Database, Listen, Settings};
+use crate::config::{self, Database, Listen, Settings};
 use crate::http::tls::{self, Reload};
 use crate::http::{self, Service, password};
 use crate::model::window::time_zone_database;
@@ -65,17 +65,19 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
     let time_zones = time_zone_database();
     tracing::info!(version = env!("CARGO_PKG_VERSION"), %time_zones, "starting");
     let (tls, reload) = tls(&args.listen).map_err(Failure::setting)?.unzip();
-    if let Some(password) = &args.root_password {
+    let root_password = args.root_password.as_deref().map(config::trimmed);
+    if let Some(password) = root_password {
         let refuse = |problem| Failure::Usage(format!("JOC_ORDERS_ROOT_PASSWORD: {problem}"));
         password::check(password).map_err(refuse)?;
     }
     // First, so that a port that is taken leaves no database behind.
-    let listeners = listen(&args.listen.listen)?;
+    let listen_on = &args.listen.listen;
+    let listeners = listen(&listen_on.all().collect::<Vec<_>>(), listen_on.are_named())?;
     let addresses: Vec<_> =
         listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
     tokio::spawn(reload_when_asked(Signals::reload()?, reload));
     let store = open(&args.database).await?;
-    create_root(&*store, args.root_password).await?;
+    create_root(&*store, root_password).await?;
     let signals = Signals::stop()?;
     let service = Service::new(store.clone(), args.settings, Clock::system());
     let scheme = if tls.is_some() { "https" } else { "http" };
@@ -108,30 +110,25 @@ fn tls(listen: &Listen) -> anyhow::Result<Option<(rustls::ServerConfig, Reload)>
 }
 
 /// Listens on every address; on those of a name, as far as this machine has them.
-fn listen(addresses: &Addresses) -> anyhow::Result<Vec<TcpListener>> {
+fn listen(addresses: &[SocketAddr], are_named: bool) -> anyhow::Result<Vec<TcpListener>> {
     let mut listeners: Vec<TcpListener> = Vec::new();
-    let mut missing = None;
-    for mut address in addresses.all() {
+    for (i, address) in addresses.iter().enumerate() {
+        let mut address = *address;
         // One free port for all of them.
         if let (0, Some(first)) = (address.port(), listeners.first()) {
             address.set_port(first.local_addr()?.port());
         }
+        let may_be_missing = are_named && (i + 1 < addresses.len() || !listeners.is_empty());
         match TcpListener::bind(address) {
             Ok(listener) => listeners.push(listener),
             // Such as ::1 where IPv6 is switched off.
-            Err(error) if addresses.are_named() && error.kind() == ErrorKind::AddrNotAvailable => {
+            Err(error) if may_be_missing && error.kind() == ErrorKind::AddrNotAvailable => {
                 tracing::warn!(%address, %error, "not listening");
-                missing = Some((address, error));
             }
             Err(error) => Err(error).with_context(|| format!("cannot listen on {address}"))?,
         }
     }
-    match missing {
-        Some((address, error)) if listeners.is_empty() => {
-            Err(error).with_context(|| format!("cannot listen on {address}"))
-        }
-        _ => Ok(listeners),
-    }
+    Ok(listeners)
 }
 
 /// Reads the TLS files again whenever a signal asks for it.
@@ -168,7 +165,7 @@ async fn open(database: &Database) -> anyhow::Result<Arc<dyn Store>> {
 }
 
 /// Creates the account of the first start, once its password is on standard output.
-async fn create_root(store: &dyn Store, given: Option<String>) -> anyhow::Result<()> {
+async fn create_root(store: &dyn Store, given: Option<&str>) -> anyhow::Result<()> {
     if store.has_accounts().await? {
         match given {
             Some(_) => tracing::info!("there are accounts: JOC_ORDERS_ROOT_PASSWORD is ignored"),
@@ -177,14 +174,14 @@ async fn create_root(store: &dyn Store, given: Option<String>) -> anyhow::Result
         return Ok(());
     }
     let is_given = given.is_some();
-    let password = given.unwrap_or_else(|| uuid::Uuid::new_v4().simple().to_string());
+    let password = given.map_or_else(|| uuid::Uuid::new_v4().simple().to_string(), Into::into);
     let mut shown = Ok(());
     let mut show = || {
         if !is_given {
             let line = format!(
                 "created the account {ROOT} with the password {password} (shown only now)\n"
             );
-            shown = write(line.as_bytes());
+            shown = show_to_somebody(&line);
         }
         shown.is_ok()
     };
@@ -208,4 +205,48 @@ async fn create_root(store: &dyn Store, given: Option<String>) -> anyhow::Result
     let source = if is_given { "JOC_ORDERS_ROOT_PASSWORD" } else { "standard output" };
     tracing::info!(account = ROOT, password = source, "created the account");
     Ok(())
+}
+
+/// Writes to standard output, unless that is nowhere: where it is closed, it becomes `/dev/null`.
+fn show_to_somebody(line: &str) -> anyhow::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::fd::AsFd;
+        use std::os::unix::fs::MetadataExt;
+
+        let stdout = std::fs::File::from(std::io::stdout().as_fd().try_clone_to_owned()?);
+        let nowhere = std::fs::metadata("/dev/null").map(|null| null.rdev()).ok();
+        // 0 is the device of plain files and pipes.
+        let device = Some(stdout.metadata()?.rdev()).filter(|device| *device != 0);
+        anyhow::ensure!(device.is_none() || device != nowhere, "standard output is /dev/null");
+    }
+    write(line.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_means_all_of_its_addresses_that_this_machine_has() {
+        let addresses = |texts: &[&str]| -> Vec<SocketAddr> {
+            texts.iter().map(|text| text.parse().unwrap()).collect()
+        };
+        let two = listen(&addresses(&["127.0.0.1:0", "127.0.0.2:0"]), true).unwrap();
+        let [first, second] = [0, 1].map(|i: usize| two[i].local_addr().unwrap());
+        assert_ne!(first.ip(), second.ip());
+        assert_eq!(first.port(), second.port());
+        // An address of documentation, which no machine has.
+        for mixed in [["127.0.0.1:0", "192.0.2.1:0"], ["192.0.2.1:0", "127.0.0.1:0"]] {
+            assert_eq!(listen(&addresses(&mixed), true).unwrap().len(), 1);
+            assert!(listen(&addresses(&mixed), false).is_err());
+        }
+        for named in [true, false] {
+            let error = listen(&addresses(&["192.0.2.1:0"]), named).unwrap_err();
+            assert!(
+                format!("{error:#}").starts_with("cannot listen on 192.0.2.1:0: "),
+                "{error:#}"
+            );
+        }
+    }
 }

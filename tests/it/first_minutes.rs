@@ -125,8 +125,10 @@ async fn a_short_password_makes_no_root() {
         assert_eq!(names_in(folder.path()), [""; 0]);
     }
     let folder = tempfile::tempdir().unwrap();
-    let ran = run_in(folder.path(), &["serve", "--root-password", ""]).await;
-    assert_eq!(ran.code, Some(2), "{ran:?}");
+    for password in ["", "1234567\n\n"] {
+        let ran = run_in(folder.path(), &["serve", "--root-password", password]).await;
+        assert_eq!(ran.code, Some(2), "{ran:?}");
+    }
 }
 
 on_both! {
@@ -147,16 +149,20 @@ on_both! {
 
     async fn no_account_is_made_whose_password_nobody_saw(kind: Kind) {
         let db = Database::create(kind).await;
-        let mut command = program(&db.url);
-        command.args(["serve", "--listen", "127.0.0.1:0"]);
-        command.stdout(File::create("/dev/full").unwrap()).stderr(Stdio::piped());
-        let child = command.spawn().unwrap();
-        let output = tokio::task::spawn_blocking(|| child.wait_with_output().unwrap());
-        let output = output.await.unwrap();
-        let told = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(1), "{told}");
-        assert!(told.contains("password of root cannot be shown") && !told.contains("panicked"), "{told}");
-        assert_eq!(db.count("SELECT count(*) FROM accounts").await, 0);
+        // The disk is full, or nobody looks.
+        for output in ["/dev/full", "/dev/null"] {
+            let mut command = program(&db.url);
+            command.args(["serve", "--listen", "127.0.0.1:0"]);
+            command.stdout(File::options().write(true).open(output).unwrap());
+            let child = command.stderr(Stdio::piped()).spawn().unwrap();
+            let ended = tokio::task::spawn_blocking(|| child.wait_with_output().unwrap());
+            let ended = ended.await.unwrap();
+            let told = String::from_utf8(ended.stderr).unwrap();
+            assert_eq!(ended.status.code(), Some(1), "{told}");
+            assert!(told.contains("password of root cannot be shown"), "{told}");
+            assert!(!told.contains("panicked"), "{told}");
+            assert_eq!(db.count("SELECT count(*) FROM accounts").await, 0);
+        }
 
         // Nor where the reader has gone.
         let mut command = program(&db.url);
