@@ -149,7 +149,19 @@ async fn reload_when_asked(signals: Signals, reload: Option<Reload>) {
 async fn open(database: &Database) -> anyhow::Result<Arc<dyn Store>> {
     let url = &database.url;
     let before = if store::exists(url)? { store::migrations(url).await? } else { Vec::new() };
-    let store = store::open(url, database.connections).await?;
+    let mut applied = count_applied(&before);
+    let store = loop {
+        let error = match store::open(url, database.connections).await {
+            Ok(store) => break store,
+            Err(error) => error,
+        };
+        // On SQLite, services that start at once get into each other's way while they migrate.
+        let now = store::migrations(url).await.map_or(0, |migrations| count_applied(&migrations));
+        if now <= applied {
+            return Err(error.into());
+        }
+        applied = now;
+    };
     let migrations = store::migrations(url).await?;
     let is_new = |migration: &&Migration| {
         migration.applied && !before.iter().any(|m| m.version == migration.version && m.applied)
@@ -162,6 +174,10 @@ async fn open(database: &Database) -> anyhow::Result<Arc<dyn Store>> {
         "the database is open"
     );
     Ok(store)
+}
+
+fn count_applied(migrations: &[Migration]) -> usize {
+    migrations.iter().filter(|migration| migration.applied).count()
 }
 
 /// Creates the account of the first start, once its password is on standard output.

@@ -180,6 +180,8 @@ on_both! {
 
     async fn replicas_that_start_at_once_show_one_password(kind: Kind) {
         let db = Database::create(kind).await;
+        joc_orders::store::migrate(&db.url, Some(0)).await.unwrap();
+        db.execute("DROP TABLE _sqlx_migrations").await.unwrap();
         let start = || {
             let command = program(&db.url);
             tokio::task::spawn_blocking(|| Served::start(command))
