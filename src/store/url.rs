@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use crate::model::window::displayable;
 use crate::store::{Error, Result};
 
 const EXPECTED: &str = "expected sqlite:FILE or postgres://USER:PASSWORD@HOST:PORT/DATABASE";
@@ -73,12 +72,19 @@ pub(super) fn shown(url: &str) -> String {
     let (slashes, rest) = rest.strip_prefix("//").map_or(("", rest), |rest| ("//", rest));
     let before = |text: &str| text.split(['?', '#']).next().unwrap_or_default().to_owned();
     let place = match rest.rsplit_once('@') {
-        _ if scheme == "sqlite" => rest.split('?').next().unwrap_or_default().to_owned(),
+        // A file, unless somebody has put the scheme before another URL's user.
+        _ if scheme == "sqlite" => {
+            let file = rest.split('?').next().unwrap_or_default();
+            match file.rsplit_once('@') {
+                Some((user, place)) if user.contains(':') => place.to_owned(),
+                _ => file.to_owned(),
+            }
+        }
         None => before(rest),
         Some((user, _)) if user.contains(['?', '#']) => "…".into(),
         Some((_, place)) => before(place),
     };
-    displayable(&format!("{prefix}{slashes}{place}"))
+    format!("{prefix}{slashes}{place}").escape_debug().to_string()
 }
 
 #[cfg(test)]
@@ -98,6 +104,7 @@ mod tests {
             ("mysql://x:%73ecret@y/z", "mysql://y/z"),
             ("user:secret@host/db", "user:host/db"),
             ("sqlite:dir/a@b#c.db?mode=rw", "sqlite:dir/a@b#c.db"),
+            ("sqlite://x:secret@/dir/x?mode=no", "sqlite:///dir/x"),
             ("joc-orders.db", "joc-orders.db"),
             ("\"sqlite:x\"", "…"),
             ("sqlite:a\u{1b}b", "sqlite:a\\u{1b}b"),

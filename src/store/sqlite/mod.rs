@@ -213,7 +213,8 @@ fn text_at(at: DateTime<Utc>) -> QueryBuilder<Sqlite> {
 
 /// See [`super::place`].
 pub(super) fn place(url: &str) -> Result<String> {
-    Ok(format!("sqlite:{}", options(url, Access::Create)?.get_filename().display()))
+    options(url, Access::Create)?;
+    Ok(url::shown(url))
 }
 
 /// See [`super::migrate`].
