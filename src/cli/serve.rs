@@ -148,10 +148,13 @@ async fn reload_when_asked(signals: Signals, reload: Option<Reload>) {
 /// Opens the database, and tells which it is and what became of its schema.
 async fn open(database: &Database) -> anyhow::Result<Arc<dyn Store>> {
     let url = &database.url;
-    let before = if store::exists(url)? { store::migrations(url).await? } else { Vec::new() };
+    let before = match store::migrations(url).await {
+        Err(store::Error::NoFile(_)) => Vec::new(),
+        migrations => migrations?,
+    };
     let mut applied = count_applied(&before);
     let store = loop {
-        let error = match store::open(url, database.connections).await {
+        let error = match store::open(url, database.connections, Access::Create).await {
             Ok(store) => break store,
             Err(error) => error,
         };

@@ -456,13 +456,13 @@ pub async fn losses(url: &str, target: i64) -> Result<Vec<Loss>> {
 ///
 /// As [`open`].
 pub async fn migrate(url: &str, target: Option<i64>) -> Result<()> {
-    match Backend::of(url)? {
+    let done: Result<()> = match Backend::of(url)? {
         #[cfg(feature = "sqlite")]
         Backend::Sqlite => sqlite::migrate(url, target).await,
         #[cfg(feature = "postgres")]
         Backend::Postgres => postgres::migrate(url, target).await,
-    }
-    .map_err(|error| error.at(url))
+    };
+    done.map_err(|error| error.at(url))
 }
 
 /// Records the migrations that the schema proves as applied, for a database whose schema `psql` or
@@ -472,13 +472,13 @@ pub async fn migrate(url: &str, target: Option<i64>) -> Result<()> {
 ///
 /// As [`open`].
 pub async fn record_migrations(url: &str) -> Result<Vec<String>> {
-    match Backend::of(url)? {
+    let done: Result<Vec<String>> = match Backend::of(url)? {
         #[cfg(feature = "sqlite")]
         Backend::Sqlite => sqlite::record_migrations(url).await,
         #[cfg(feature = "postgres")]
         Backend::Postgres => postgres::record_migrations(url).await,
-    }
-    .map_err(|error| error.at(url))
+    };
+    done.map_err(|error| error.at(url))
 }
 
 /// The parts of a database's schema.
@@ -501,13 +501,13 @@ pub async fn schema(url: &str) -> Result<Vec<Part>> {
 ///
 /// As [`open`].
 pub async fn migrations(url: &str) -> Result<Vec<Migration>> {
-    match Backend::of(url)? {
+    let done: Result<Vec<Migration>> = match Backend::of(url)? {
         #[cfg(feature = "sqlite")]
         Backend::Sqlite => sqlite::migrations(url).await,
         #[cfg(feature = "postgres")]
         Backend::Postgres => postgres::migrations(url).await,
-    }
-    .map_err(|error| error.at(url))
+    };
+    done.map_err(|error| error.at(url))
 }
 
 enum Backend {

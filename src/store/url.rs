@@ -1,7 +1,5 @@
 //! `DATABASE_URL`: what is wrong with one, and how it is told without its password.
 
-use std::path::Path;
-
 use crate::store::{Error, Result};
 
 const EXPECTED: &str = "expected sqlite:FILE or postgres://USER:PASSWORD@HOST:PORT/DATABASE";
@@ -44,7 +42,7 @@ pub(super) fn scheme(url: &str) -> Result<&str> {
 
 /// Refuses a name that no file has that one would want.
 #[cfg(feature = "sqlite")]
-pub(super) fn expect_file(file: &Path, url: &str) -> Result<()> {
+pub(super) fn expect_file(file: &std::path::Path, url: &str) -> Result<()> {
     let is_blank = file.to_string_lossy().trim().is_empty();
     if is_blank {
         return Err(invalid(url, format!("it names no file: {EXPECTED}")));

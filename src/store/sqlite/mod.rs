@@ -20,7 +20,7 @@ use crate::store::migrations::{self, Recorded};
 use crate::store::rows::Gate;
 use crate::store::schema::{Differences, Part, compare, proved};
 use crate::store::sql::{Dialect, search};
-use crate::store::{Access, Health, Import, Loss, Migration, PoolUse, Result, Store, health};
+use crate::store::{Access, Health, Import, Loss, Migration, PoolUse, Result, Store, health, url};
 
 mod accounts;
 mod add;
