@@ -76,7 +76,7 @@ async fn every_line_of_the_example_can_be_uncommented_as_it_stands() {
         let mut client = program_in(folder.path());
         client.args(["orders", "list", "--controller-id", "prod"]);
         let ran = launch_command(client, "").await;
-        assert!(ran.failed().contains("--user or --token is missing"), "{ran:?}");
+        assert!(ran.failed().contains("give --user or --token"), "{ran:?}");
     }
 }
 

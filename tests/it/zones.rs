@@ -66,9 +66,9 @@ async fn told(db: &Database, tzdir: &Path) -> Told {
         Served::start(command)
     };
     let log = served.log();
-    let said = log.lines().find(|line| line.contains("time zones: ")).unwrap();
+    let said = log.lines().find(|line| line.contains("time_zones")).unwrap();
     let said: Value = serde_json::from_str(said).unwrap();
-    let log = said["fields"]["message"].as_str().unwrap().to_owned();
+    let log = format!("time zones: {}", said["fields"]["time_zones"].as_str().unwrap());
     let token = served.login().await;
     let versions = served.post(&token, "/joc/versions", &json!({})).await.ok();
     Told { version, log, client: versions["timeZones"].clone(), served, token }
