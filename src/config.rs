@@ -39,9 +39,9 @@ pub fn load() -> anyhow::Result<()> {
         Err(dotenvy::Error::LineParse(..)) => {
             let place = match dotenvy::from_path_iter(FILE)?.map_while(Result::ok).last() {
                 Some((name, _)) => format!("after {name}"),
-                None => "at its beginning".into(),
+                None => "at the beginning".into(),
             };
-            bail!("{FILE}: {place}: expected NAME=VALUE, a value with blanks in single quotes");
+            bail!("{FILE}: {place}: expected NAME=VALUE; put a value with blanks in single quotes");
         }
         Err(error) if !error.not_found() => bail!("{FILE}: {error}"),
         _ => {}
@@ -210,7 +210,7 @@ impl FromStr for Addresses {
             }
             (_, Some((host, _))) => text
                 .to_socket_addrs()
-                .map_err(|error| format!("no address of {host} is known ({error}); {EXPECTED}"))?
+                .map_err(|error| format!("cannot resolve {host} ({error}); {EXPECTED}"))?
                 .collect(),
         };
         let mut found = found.into_iter();
@@ -389,7 +389,7 @@ mod tests {
             ("127.0.0.1:65536", "the port is not a number"),
             ("localhost:http", "the port is not a number"),
             ("::1", "[::1]:4446"),
-            ("no such host:80", "no address of no such host is known"),
+            ("no such host:80", "cannot resolve no such host"),
         ] {
             let error = addresses(text).unwrap_err();
             assert!(error.contains(complaint) && error.contains(":4446"), "{text}: {error}");

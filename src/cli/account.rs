@@ -58,13 +58,7 @@ enum AccountCommand {
         account: String,
     },
     /// List accounts with their roles
-    List(ListArgs),
-}
-
-#[derive(Debug, Args)]
-struct ListArgs {
-    #[command(flatten)]
-    output: Output,
+    List(Output),
 }
 
 const LISTED: &[Column] = &[
@@ -118,7 +112,7 @@ pub async fn run(args: AccountArgs) -> anyhow::Result<()> {
             done(&format!("removed account {account} and ended its sessions"))?;
             full.warn_if_lost(&*store).await?;
         }
-        AccountCommand::List(args) => list(&store.accounts().await?, args.output.format)?,
+        AccountCommand::List(output) => list(&store.accounts().await?, output.format)?,
     }
     store.close().await;
     Ok(())

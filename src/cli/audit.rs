@@ -8,7 +8,7 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 
 use super::client::audit;
-use super::client::failure::{EXIT_CODES, help_end};
+use super::client::failure::{EXIT_CODES, Failure, help_end};
 use super::client::output::{counted, tell, visible, write};
 use super::findings::{Findings, Shown};
 use crate::config::Database;
@@ -74,15 +74,17 @@ async fn verify(args: VerifyArgs) -> anyhow::Result<()> {
     let mut findings = Findings::new(args.shown);
     let verified = async {
         let chains = store.verify(&mut |finding| findings.show(&finding)).await?;
-        if let Some(kept) = kept {
-            compare(&*store, kept, &mut findings).await?;
-        }
-        anyhow::Ok(chains)
+        let kept = match kept {
+            Some(kept) => Some(compare(&*store, kept, &mut findings).await?),
+            None => None,
+        };
+        anyhow::Ok((chains, kept))
     };
     let verified = verified.await;
     store.close().await;
+    let (chains, kept) = verified?;
     let (mut entries, mut details, mut seals) = (0, 0, 0);
-    for chain in verified? {
+    for chain in chains {
         tell(&format!(
             "{}: {} over {} and {}; {} {} not sealed\n",
             visible(&chain.controller_id),
@@ -96,23 +98,27 @@ async fn verify(args: VerifyArgs) -> anyhow::Result<()> {
         details += chain.details;
         seals += chain.seals;
     }
-    findings.finish(Ok(vec![(entries, "entry"), (details, "detail"), (seals, "seal")]))
+    let mut checked = vec![(entries, "entry"), (details, "detail"), (seals, "seal")];
+    checked.extend(kept.map(|kept| (kept, "kept seal")));
+    findings.finish(Ok(checked))
 }
 
 fn open(path: &Path) -> anyhow::Result<Box<dyn BufRead>> {
     if path == Path::new("-") {
         return Ok(Box::new(io::stdin().lock()));
     }
-    let file = File::open(path).with_context(|| path.display().to_string())?;
-    Ok(Box::new(BufReader::new(file)))
+    let unreadable = |error| Failure::Usage(format!("--seals: {}: {error}", path.display()));
+    Ok(Box::new(BufReader::new(File::open(path).map_err(unreadable)?)))
 }
 
-/// Looks for each kept seal in the database.
+/// Looks for each kept seal in the database, and gives how many there were: none is an error, since
+/// a file that could not be written would otherwise pass.
 async fn compare(
     store: &dyn Store,
     kept: Box<dyn BufRead>,
     findings: &mut Findings,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<u64> {
+    let mut count = 0;
     for (number, line) in (1..).zip(kept.lines()) {
         let line = line.with_context(|| format!("--seals: line {number}"))?;
         if line.trim().is_empty() {
@@ -120,6 +126,7 @@ async fn compare(
         }
         let kept: SealLine =
             serde_json::from_str(&line).with_context(|| format!("--seals: line {number}"))?;
+        count += 1;
         let problem = match store.find_seal(&kept.controller_id, kept.number).await? {
             Some(found) if found == kept => continue,
             Some(_) => "the seal is not the one that was kept: it was replaced",
@@ -133,7 +140,10 @@ async fn compare(
             problem: problem.into(),
         });
     }
-    Ok(())
+    if count == 0 {
+        return Err(Failure::Usage("--seals: there is no seal in it".into()).into());
+    }
+    Ok(count)
 }
 
 async fn export(args: SealsArgs) -> anyhow::Result<()> {

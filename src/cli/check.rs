@@ -37,7 +37,7 @@ pub async fn run(args: CheckArgs) -> anyhow::Result<()> {
         for problem in differences.problems {
             findings.show(&Finding::of_schema(problem));
         }
-        ensure!(differences.is_complete, "a table or a column is missing");
+        ensure!(differences.is_complete, "a table or column is missing");
         let mut found = store.check(args.strict);
         while let Some(finding) = found.try_next().await? {
             findings.show(&finding);

@@ -67,7 +67,9 @@ pub async fn run(args: DemoArgs) -> anyhow::Result<()> {
     let file = folder.path().join("demo.db");
     let store = set_up(&file).await?;
 
-    let service = Service::new(store.clone(), args.settings, Clock::system());
+    // The tour's requests are what they are, whatever is set for another service.
+    let settings = Settings { comment_required: false, ..args.settings };
+    let service = Service::new(store.clone(), settings, Clock::system());
     let server = http::serve([listener], service, None)?;
     let toured = Notify::new();
     let signals = (!args.once).then(Signals::stop_or_hangup).transpose()?;
@@ -100,7 +102,7 @@ async fn set_up(file: &Path) -> anyhow::Result<Arc<dyn Store>> {
     let (imported, _) = import::import(&*store, ORDERS.as_bytes(), format, false).await?;
     store.add_account(ACCOUNT, &password::hash(PASSWORD)?, &["all".into()]).await?;
     let file = file.display();
-    say(&format!("# {} orders of a made-up controller, in {file}", imported.inserted))?;
+    say(&format!("# A sample controller with {} orders, in {file}", imported.inserted))?;
     Ok(store)
 }
 
@@ -127,9 +129,9 @@ async fn tour(origin: &str, store: &dyn Store, file: &Path) -> anyhow::Result<Gu
     };
     say("\n# What would be cancelled: orders below /sos/billing in three states.")?;
     let preview = guide.preview(&with("limit", json!(3))).await?;
-    say("\n# A misspelt selector is refused by name, instead of cancelling everything else.")?;
+    say("\n# A misspelt selector is rejected by name; it does not cancel everything else.")?;
     guide.refused(&with("folder", json!("/sos/billing"))).await?;
-    say("\n# Cancel them, but not if they have become more since.")?;
+    say("\n# Cancel them, unless there are more by now.")?;
     let cancel = with("maxOrders", preview["total"].clone());
     guide.cancel(&cancel).await?;
     say("\n# Once more: there is nothing left to cancel.")?;
@@ -173,7 +175,7 @@ async fn your_turn(guide: &Guide, origin: &str) -> anyhow::Result<()> {
     say("\n# Cancel them:")?;
     say(&Guide::cancel_line(&body))?;
     say(&format!(
-        "\n# The page of every call, to read and try: {origin}/docs (account {ACCOUNT}, password \
+        "\n# API documentation, to read and try: {origin}/docs (account {ACCOUNT}, password \
          {PASSWORD})\n# Serving until Ctrl-C."
     ))
 }

@@ -53,12 +53,12 @@ impl Findings {
         match looked_at {
             Ok(looked_at) => {
                 let looked_at = looked_at.into_iter().map(|(number, noun)| counted(number, noun));
-                let outcome = if self.count == 0 { "ok" } else { "looked at" };
+                let outcome = if self.count == 0 { "ok" } else { "checked" };
                 tell(&format!("{outcome}: {}\n", looked_at.collect::<Vec<_>>().join(", ")));
             }
             Err(error) if self.count == 0 => return Err(error),
             // What was found may well be why.
-            Err(error) => tell(&format!("the rest was not looked at: {error:#}\n")),
+            Err(error) => tell(&format!("the rest was not checked: {error:#}\n")),
         }
         match (self.count, self.written) {
             (0, written) => written,

@@ -7,7 +7,7 @@ use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::sync::{mpsc, oneshot};
 
@@ -203,10 +203,12 @@ fn open(path: &Path) -> anyhow::Result<(Box<dyn Read + Send>, ProgressBar)> {
     let (input, size): (Box<dyn Read + Send>, _) = if path == Path::new("-") {
         (Box::new(io::stdin()), None)
     } else {
-        let name = || path.display().to_string();
-        let file = File::open(path).with_context(name)?;
-        let metadata = file.metadata().with_context(name)?;
-        ensure!(!metadata.is_dir(), "{} is a directory", name());
+        let unreadable = |error| Failure::Usage(format!("{}: {error}", path.display()));
+        let file = File::open(path).map_err(unreadable)?;
+        let metadata = file.metadata().map_err(unreadable)?;
+        if metadata.is_dir() {
+            return Err(unreadable(io::ErrorKind::IsADirectory.into()).into());
+        }
         (Box::new(file), metadata.is_file().then_some(metadata.len()))
     };
     let progress = match size {

@@ -71,7 +71,7 @@ fn without_proxy() -> anyhow::Result<reqwest::blocking::Client> {
     let build = || reqwest::blocking::Client::builder().no_proxy().timeout(EXPORT_TIMEOUT).build();
     // It has a runtime of its own, which must not be made within another.
     let built = std::thread::spawn(build).join();
-    Ok(built.map_err(|_| anyhow::anyhow!("no client for the collector"))??)
+    Ok(built.map_err(|_| anyhow::anyhow!("cannot create the HTTP client for the collector"))??)
 }
 
 fn provider(endpoint: &str) -> anyhow::Result<SdkTracerProvider> {

@@ -67,7 +67,7 @@ pub async fn run(args: MigrateArgs) -> anyhow::Result<()> {
     let pending: Vec<_> = pending.map(|migration| migration.version).collect();
     if args.record && !pending.is_empty() {
         let error = store::Error::Older(pending);
-        return Err(error).context("the schema does not prove every migration");
+        return Err(error).context("not every migration was recorded");
     }
     Ok(())
 }
@@ -82,21 +82,20 @@ async fn agree(losses: &[Loss], args: &MigrateArgs) -> anyhow::Result<()> {
         loss.part.map_or_else(|| counted.clone(), |part| format!("{part} {counted}"))
     };
     for loss in losses {
-        tell(&format!("without migration {} these are lost: {}\n", loss.version, lost(loss)));
+        tell(&format!("undoing migration {} loses {}\n", loss.version, lost(loss)));
     }
-    if !args.drop_audit_trail
-        && let Some(loss) = losses.iter().find(|loss| loss.is_trail)
-    {
-        let problem =
-            format!("{} would be lost: without --drop-audit-trail nothing is changed", lost(loss));
+    let trail: Vec<_> = losses.iter().filter(|loss| loss.is_trail).map(lost).collect();
+    if !args.drop_audit_trail && !trail.is_empty() {
+        let trail = trail.join(", ");
+        let problem = format!("{trail} would be lost; give --drop-audit-trail to lose them");
         return Err(Failure::Usage(problem).into());
     }
     if args.yes {
         return Ok(());
     }
     if !io::stdin().is_terminal() {
-        let problem = "without a terminal to ask on, this takes --yes; nothing was changed";
+        let problem = "standard input is not a terminal: give --yes; nothing was changed";
         return Err(Failure::Usage(problem.into()).into());
     }
-    Ok(ask("Go back, and lose these?").await?)
+    Ok(ask("Undo the migrations and lose these data?").await?)
 }

@@ -1,6 +1,6 @@
 //! `joc-orders role`: what accounts may do.
 
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::account::done;
@@ -51,10 +51,12 @@ struct AccountRoleArgs {
   joc-orders role limit billing --folder /sos/billing --only-folder /mft
   joc-orders role limit billing --add /sos/invoices --remove /mft
   joc-orders role limit billing --none"))]
+#[command(group = ArgGroup::new("change").required(true).multiple(true)
+    .args(["folders", "only_folders", "add", "add_only", "remove", "none"]))]
 struct LimitArgs {
     /// Name of the role
     role: String,
-    /// Limit it to this folder and those below it, in place of all before. Repeatable
+    /// Limit the role to this folder and those below; replaces all folders set before. Repeatable
     #[arg(long = "folder", value_name = "PATH")]
     folders: Vec<String>,
     /// Limit it to this folder without those below it, in place of all before. Repeatable
@@ -66,15 +68,11 @@ struct LimitArgs {
     /// Add this folder without those below it. Repeatable
     #[arg(long, value_name = "PATH", conflicts_with_all = REPLACING)]
     add_only: Vec<String>,
-    /// Remove this folder; the last one stays. Repeatable
+    /// Remove this folder, unless it is the last. Repeatable
     #[arg(long, value_name = "PATH", conflicts_with_all = REPLACING)]
     remove: Vec<String>,
     /// Lift the limit
-    #[arg(
-        long,
-        conflicts_with_all = ["folders", "only_folders"],
-        required_unless_present_any = ["folders", "only_folders", "add", "add_only", "remove"]
-    )]
+    #[arg(long, conflicts_with_all = ["folders", "only_folders"])]
     none: bool,
 }
 
@@ -95,7 +93,7 @@ enum RoleCommand {
     },
     /// Give a role a permission
     Grant(PermissionArgs),
-    /// Take back a permission, exactly as it was given
+    /// Revoke a permission, exactly as it was granted
     Revoke(PermissionArgs),
     /// Limit a role to folders
     Limit(LimitArgs),
@@ -104,13 +102,7 @@ enum RoleCommand {
     /// Take a role from an account
     Unassign(AccountRoleArgs),
     /// List roles with their permissions and folders
-    List(ListArgs),
-}
-
-#[derive(Debug, Args)]
-struct ListArgs {
-    #[command(flatten)]
-    output: Output,
+    List(Output),
 }
 
 const LISTED: &[Column] = &[
@@ -171,7 +163,7 @@ pub async fn run(args: RoleArgs) -> anyhow::Result<()> {
             done(&format!("took role {role} from account {account}"))?;
             full.warn_if_lost(&*store).await?;
         }
-        RoleCommand::List(args) => list(&store.roles().await?, args.output.format)?,
+        RoleCommand::List(output) => list(&store.roles().await?, output.format)?,
     }
     store.close().await;
     Ok(())
@@ -201,7 +193,10 @@ async fn limit(store: &dyn Store, args: LimitArgs) -> anyhow::Result<()> {
         store.change_limit(&args.role, &Limits { add, remove: args.remove }).await?
     };
     let (before_text, after_text) = (limits(&before), limits(&after));
-    done(&format!("role {} is limited to: {after_text}; before: {before_text}", args.role))?;
+    done(&match after[..] {
+        [] => format!("lifted the limit of role {} (before: {before_text})", args.role),
+        _ => format!("limited role {} to {after_text} (before: {before_text})", args.role),
+    })?;
     for folder in after {
         if !before.contains(&folder) && !has_workflows(store, &folder).await? {
             warn(&format!("no workflow is in {} yet", folder.folder));

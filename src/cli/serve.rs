@@ -140,7 +140,7 @@ async fn reload_when_asked(signals: Signals, reload: Option<Reload>) {
                 tracing::info!("SIGHUP: reading the TLS files again");
                 reload.now();
             }
-            None => tracing::info!("SIGHUP: nothing to read again without TLS"),
+            None => tracing::info!("SIGHUP ignored: TLS is off"),
         }
     }
 }
@@ -152,19 +152,7 @@ async fn open(database: &Database) -> anyhow::Result<Arc<dyn Store>> {
         Err(store::Error::NoFile(_)) => Vec::new(),
         migrations => migrations?,
     };
-    let mut applied = count_applied(&before);
-    let store = loop {
-        let error = match store::open(url, database.connections, Access::Create).await {
-            Ok(store) => break store,
-            Err(error) => error,
-        };
-        // On SQLite, services that start at once get into each other's way while they migrate.
-        let now = store::migrations(url).await.map_or(0, |migrations| count_applied(&migrations));
-        if now <= applied {
-            return Err(error.into());
-        }
-        applied = now;
-    };
+    let store = store::open(url, database.connections, Access::Create).await?;
     let migrations = store::migrations(url).await?;
     let is_new = |migration: &&Migration| {
         migration.applied && !before.iter().any(|m| m.version == migration.version && m.applied)
@@ -179,16 +167,12 @@ async fn open(database: &Database) -> anyhow::Result<Arc<dyn Store>> {
     Ok(store)
 }
 
-fn count_applied(migrations: &[Migration]) -> usize {
-    migrations.iter().filter(|migration| migration.applied).count()
-}
-
 /// Creates the account of the first start, once its password is on standard output.
 async fn create_root(store: &dyn Store, given: Option<&str>) -> anyhow::Result<()> {
     if store.has_accounts().await? {
         match given {
-            Some(_) => tracing::info!("there are accounts: JOC_ORDERS_ROOT_PASSWORD is ignored"),
-            None => tracing::info!("there are accounts: none is created"),
+            Some(_) => tracing::info!("accounts exist; ignoring JOC_ORDERS_ROOT_PASSWORD"),
+            None => tracing::info!("accounts exist; creating none"),
         }
         return Ok(());
     }
@@ -208,7 +192,7 @@ async fn create_root(store: &dyn Store, given: Option<&str>) -> anyhow::Result<(
     match store.add_account_if(ROOT, &hash, &[ALL.into()], &mut show).await {
         // Another replica was faster.
         Err(store::Error::Conflict(_)) => {
-            tracing::info!("there are accounts: none is created");
+            tracing::info!("accounts exist; creating none");
             return Ok(());
         }
         result => result?,
@@ -216,13 +200,13 @@ async fn create_root(store: &dyn Store, given: Option<&str>) -> anyhow::Result<(
     if let Err(error) = shown {
         // Not as an output that nobody wants to read on, which is no failure elsewhere.
         let problem = format!(
-            "the password of {ROOT} cannot be shown, so there is no such account yet: {error:#}; \
-             set JOC_ORDERS_ROOT_PASSWORD"
+            "cannot show the password of {ROOT}, so the account was not created: {error:#}; set \
+             JOC_ORDERS_ROOT_PASSWORD"
         );
         return Err(Failure::Other(problem).into());
     }
     let source = if is_given { "JOC_ORDERS_ROOT_PASSWORD" } else { "standard output" };
-    tracing::info!(account = ROOT, password = source, "created the account");
+    tracing::info!(account = ROOT, password_from = source, "created the account");
     Ok(())
 }
 

@@ -110,9 +110,9 @@ async fn follow(
             Ok(key) => {
                 let file = files.certificate.display();
                 if sender.borrow().cert == key.cert {
-                    tracing::info!(%file, "the TLS certificate is the same");
+                    tracing::info!(%file, "TLS certificate unchanged");
                 } else {
-                    tracing::info!(%file, "the TLS certificate is new");
+                    tracing::info!(%file, "TLS certificate reloaded");
                 }
                 sender.send_replace(Arc::new(key));
             }

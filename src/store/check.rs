@@ -18,7 +18,7 @@ pub type Counts = Vec<(u64, &'static str)>;
 /// Checks of what the database holds.
 #[async_trait]
 pub trait Checks {
-    /// What of the schema is not as the migrations make it. With `strict`, also what else acts on
+    /// What of the schema differs from the migrations. With `strict`, also what else acts on
     /// its tables.
     async fn check_schema(&self, strict: bool) -> Result<Differences>;
     /// How much there is to check.

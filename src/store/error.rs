@@ -2,8 +2,6 @@
 
 use std::io::ErrorKind;
 
-use super::migrations::have_not_run;
-
 /// Kinds of SQLite's errors.
 const SQLITE_BUSY: u32 = 5;
 const SQLITE_LOCKED: u32 = 6;
@@ -34,19 +32,17 @@ pub enum Error {
     #[error("there is no such file: {0}")]
     NoFile(String),
     /// The database lacks migrations, and whoever wants it may not run them.
-    #[error("the database's schema: {}; run `joc-orders migrate`", have_not_run(.0))]
+    #[error("the database schema is out of date: {}; run `joc-orders migrate`", have_not_run(.0))]
     Older(Vec<i64>),
     /// The database lacks migrations, and the role may not run them.
     #[error(
-        "the database's schema: {}, and this role may not run them; run `joc-orders migrate` \
-         as the owner of the tables", have_not_run(.0)
+        "the database schema is out of date: {}; this role may not migrate: run `joc-orders \
+         migrate` as the owner of the tables",
+        have_not_run(.0)
     )]
     MayNotMigrate(Vec<i64>, #[source] sqlx::migrate::MigrateError),
     /// A newer program has migrated the database.
-    #[error(
-        "the database's schema has migration {0}, which this program does not know: a newer \
-         release has made it so, please run that one"
-    )]
+    #[error("the schema has migration {0}, newer than this program: run the newer release")]
     Newer(i64),
     /// The schema is not this binary's, or could not be made so.
     #[error("the database's schema: {0}")]
@@ -68,11 +64,41 @@ pub enum Error {
     Database(#[source] sqlx::Error),
 }
 
+/// The numbers of migrations as a part of a sentence.
+fn have_not_run(versions: &[i64]) -> String {
+    match versions {
+        [] => "a migration has not run".into(),
+        [version] => format!("migration {version} has not run"),
+        versions => {
+            let versions: Vec<_> = versions.iter().map(ToString::to_string).collect();
+            format!("migrations {} have not run", versions.join(", "))
+        }
+    }
+}
+
 impl Error {
     /// Whether the schema is older or newer than this program, which stays so until a person
     /// acts.
     pub fn is_of_schema(&self) -> bool {
         matches!(self, Self::Older(_) | Self::Newer(_) | Self::MayNotMigrate(..))
+    }
+
+    /// Whether the database cannot be reached, so that trying again may help.
+    pub fn is_unavailable(&self) -> bool {
+        match self {
+            Self::At { error, .. } => error.is_unavailable(),
+            error => matches!(error, Self::Unavailable(_)),
+        }
+    }
+
+    /// Whether a number is wanted that no migration has.
+    pub fn names_no_migration(&self) -> bool {
+        match self {
+            Self::At { error, .. } => error.names_no_migration(),
+            error => {
+                matches!(error, Self::Migrate(sqlx::migrate::MigrateError::VersionNotPresent(_)))
+            }
+        }
     }
 
     /// With the place of the database, unless that is named already, or the program is to blame.

@@ -99,17 +99,26 @@ pub(super) async fn expect_all<C: Recorded>(migrator: &Migrator, connection: &mu
 
 /// Applies the migrations that the database lacks; without any, this only reads.
 pub(super) async fn bring_up<C: Recorded>(migrator: &Migrator, connection: &mut C) -> Result<()> {
-    let missing = missing(migrator, connection).await?;
-    if missing.is_empty() {
-        return Ok(());
-    }
-    migrator.run_direct(None, connection, false).await.map_err(|error| {
-        match code(&error).as_deref() {
-            // The role may not change the schema; the session or the server only reads.
-            Some("42501" | "25006") => Error::MayNotMigrate(missing, error),
-            _ => error.into(),
+    let mut lacking = missing(migrator, connection).await?;
+    while !lacking.is_empty() {
+        let Err(error) = migrator.run_direct(None, connection, false).await else { break };
+        // On SQLite, programs that start at once get into each other's way.
+        let left = missing(migrator, connection).await?;
+        if left.len() == lacking.len() {
+            return Err(refusal(left, error));
         }
-    })
+        lacking = left;
+    }
+    Ok(())
+}
+
+/// Why the database was not migrated; `missing` are the migrations that it lacks.
+pub(super) fn refusal(missing: Vec<i64>, error: MigrateError) -> Error {
+    match code(&error).as_deref() {
+        // The role may not change the schema; the session or the server only reads.
+        Some("42501" | "25006") => Error::MayNotMigrate(missing, error),
+        _ => error.into(),
+    }
 }
 
 fn code(error: &MigrateError) -> Option<String> {
@@ -128,17 +137,6 @@ pub(super) fn expect_known(migrator: &Migrator, target: i64) -> Result<()> {
         return Ok(());
     }
     Err(MigrateError::VersionNotPresent(target).into())
-}
-
-/// The numbers of migrations as a part of a sentence.
-pub(super) fn have_not_run(versions: &[i64]) -> String {
-    match versions {
-        [version] => format!("migration {version} has not run"),
-        versions => {
-            let versions: Vec<_> = versions.iter().map(ToString::to_string).collect();
-            format!("migrations {} have not run", versions.join(", "))
-        }
-    }
 }
 
 /// What goes for good when a migration is taken back.

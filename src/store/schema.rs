@@ -58,8 +58,8 @@ pub(super) fn compare(expected: &[Part], actual: &[Part], strict: bool) -> Diffe
         };
         if found.iter().all(|other| other.definition != part.definition) {
             let is_disabled = first.definition.strip_suffix(DISABLED) == Some(&part.definition);
-            let how = if is_disabled { "disabled" } else { "not as the migrations make it" };
-            problems.push(format!("{} is {how}", part.described()));
+            let how = if is_disabled { "is disabled" } else { "differs from the migrations" };
+            problems.push(format!("{} {how}", part.described()));
         }
     }
     if strict {

@@ -11,31 +11,31 @@ const EXPECTED: &str = "expected sqlite:FILE or postgres://USER:PASSWORD@HOST:PO
 /// [`Error::Url`] for one that names none, as when the variable in it was empty.
 pub(super) fn scheme(url: &str) -> Result<&str> {
     if url.trim().is_empty() {
-        return Err(Error::Url(format!("it is empty: {EXPECTED}")));
+        return Err(Error::Url(format!("is empty; {EXPECTED}")));
     }
-    let refuse = |why: &str| Err(invalid(url, format!("{why}: {EXPECTED}")));
+    let refuse = |why: &str| Err(invalid(url, format!("{why}; {EXPECTED}")));
     let Some((scheme, rest)) = url.split_once(':') else {
-        return refuse("there is no scheme");
+        return refuse("the scheme is missing");
     };
     match scheme {
         "sqlite" => {}
         "postgres" | "postgresql" => {
             let Some(rest) = rest.strip_prefix("//") else {
-                return refuse("there is no //");
+                return refuse("// is missing");
             };
             let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
             if matches!(place, "" | "/") && query.is_empty() {
-                return refuse("it names no server");
+                return refuse("the server is missing");
             }
             let (_, path) = place.split_once('/').unwrap_or((place, ""));
             let mut names = query.split('&').map(|pair| pair.split('=').next().unwrap_or_default());
             if path.contains('@') || rest.contains('#') || names.any(|name| name.contains('@')) {
                 return Err(Error::Url(
-                    "in a user or password, / is written %2F, ? %3F, # %23 and @ %40".into(),
+                    "escape user and password: / as %2F, ? as %3F, # as %23, @ as %40".into(),
                 ));
             }
         }
-        _ => return refuse("there is no such scheme here"),
+        _ => return refuse("unknown scheme"),
     }
     Ok(scheme)
 }
@@ -45,7 +45,16 @@ pub(super) fn scheme(url: &str) -> Result<&str> {
 pub(super) fn expect_file(file: &std::path::Path, url: &str) -> Result<()> {
     let is_blank = file.to_string_lossy().trim().is_empty();
     if is_blank {
-        return Err(invalid(url, format!("it names no file: {EXPECTED}")));
+        return Err(invalid(url, format!("the file is missing; {EXPECTED}")));
+    }
+    let name = file.to_string_lossy();
+    if name.trim() != name {
+        return Err(invalid(url, "the file name begins or ends with a blank".into()));
+    }
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+    if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+        let folder = file_shown(&folder.to_string_lossy());
+        return Err(invalid(url, format!("there is no folder {folder}")));
     }
     if file.is_dir() {
         return Err(invalid(url, "that is a directory".into()));
@@ -55,7 +64,7 @@ pub(super) fn expect_file(file: &std::path::Path, url: &str) -> Result<()> {
 
 /// A URL is of no use, for this reason.
 pub(super) fn invalid(url: &str, why: String) -> Error {
-    Error::Url(format!("{why}; it is '{}'", shown(url)))
+    Error::Url(format!("{why}; got '{}'", shown(url)))
 }
 
 /// A URL without user, password and parameters. Of one that may have unescaped characters in its
@@ -71,18 +80,30 @@ pub(super) fn shown(url: &str) -> String {
     let before = |text: &str| text.split(['?', '#']).next().unwrap_or_default().to_owned();
     let place = match rest.rsplit_once('@') {
         // A file, unless somebody has put the scheme before another URL's user.
-        _ if scheme == "sqlite" => {
-            let file = rest.split('?').next().unwrap_or_default();
-            match file.rsplit_once('@') {
-                Some((user, place)) if user.contains(':') => place.to_owned(),
-                _ => file.to_owned(),
-            }
-        }
+        _ if scheme == "sqlite" => file_shown(rest.split('?').next().unwrap_or_default()),
+        // A port is a number; what else follows a colon may be a password whose @ is missing.
+        None if has_no_port(rest) => "…".into(),
         None => before(rest),
         Some((user, _)) if user.contains(['?', '#']) => "…".into(),
         Some((_, place)) => before(place),
     };
     format!("{prefix}{slashes}{place}").escape_debug().to_string()
+}
+
+/// The name of a file, without what may be the user of another URL.
+pub(super) fn file_shown(file: &str) -> String {
+    match file.rsplit_once('@') {
+        Some((user, place)) if user.contains(':') => place.to_owned(),
+        _ => file.to_owned(),
+    }
+}
+
+fn has_no_port(rest: &str) -> bool {
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    match host.rsplit_once(':') {
+        Some((_, port)) => !host.ends_with(']') && port.parse::<u16>().is_err(),
+        None => false,
+    }
 }
 
 #[cfg(test)]
@@ -101,6 +122,10 @@ mod tests {
             ("mysql://y/z?password=s@cret", "mysql://…"),
             ("mysql://x:%73ecret@y/z", "mysql://y/z"),
             ("user:secret@host/db", "user:host/db"),
+            ("postgres://x:secret", "postgres://…"),
+            ("postgres://x:secret/db?a=b", "postgres://…"),
+            ("postgres://host:5432/db", "postgres://host:5432/db"),
+            ("postgres://[::1]/db", "postgres://[::1]/db"),
             ("sqlite:dir/a@b#c.db?mode=rw", "sqlite:dir/a@b#c.db"),
             ("sqlite://x:secret@/dir/x?mode=no", "sqlite:///dir/x"),
             ("joc-orders.db", "joc-orders.db"),

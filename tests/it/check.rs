@@ -206,17 +206,17 @@ on_both! {
             Kind::Sqlite => &[
                 ("DROP TRIGGER audit_logs_refuse_update; CREATE TRIGGER audit_logs_refuse_update
                   BEFORE UPDATE ON audit_logs WHEN NEW.id = 7 BEGIN SELECT RAISE(ABORT, 'x'); END",
-                 &["the trigger audit_logs_refuse_update is not as the migrations make it"]),
+                 &["the trigger audit_logs_refuse_update differs from the migrations"]),
                 ("DROP INDEX orders_living_state; DROP INDEX orders_marked",
                  &["the index orders_living_state is missing", "the index orders_marked is missing"]),
                 ("DROP VIEW orders_effective; CREATE VIEW orders_effective AS
                   SELECT o.*, o.state AS effective_state FROM orders o",
-                 &["the view orders_effective is not as the migrations make it"]),
+                 &["the view orders_effective differs from the migrations"]),
                 ("PRAGMA writable_schema = ON;
                   UPDATE sqlite_schema SET sql = replace(replace(sql, '''RESUMING''))', '''RESUMING'', ''X''))'),
                       'orders_kill_has_mark', 'other_name') WHERE name = 'orders';
                   PRAGMA writable_schema = RESET",
-                 &["the column orders.mark is not as the migrations make it",
+                 &["the column orders.mark differs from the migrations",
                    "the constraint orders_kill_has_mark of orders is missing"]),
                 ("ALTER TABLE orders RENAME COLUMN reason TO motive",
                  &["the column orders.reason is missing"]),
@@ -225,11 +225,11 @@ on_both! {
                 ("DROP TRIGGER audit_logs_append_only ON audit_logs; CREATE TRIGGER audit_logs_append_only
                   BEFORE UPDATE ON audit_logs FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('x');
                   ALTER TABLE audit_seals DISABLE TRIGGER audit_seals_append_only",
-                 &["the trigger audit_logs_append_only is not as the migrations make it",
+                 &["the trigger audit_logs_append_only differs from the migrations",
                    "the trigger audit_seals_append_only is disabled"]),
                 ("CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS
                   $$ BEGIN RETURN NULL; END $$",
-                 &["the function refuse_change is not as the migrations make it"]),
+                 &["the function refuse_change differs from the migrations"]),
                 ("DROP INDEX orders_living_state; DROP INDEX orders_marked",
                  &["the index orders_living_state is missing", "the index orders_marked is missing"]),
                 ("CREATE OR REPLACE VIEW orders_effective AS SELECT o.controller_id, o.order_id,
@@ -237,15 +237,15 @@ on_both! {
                   o.suspended, o.mark, o.scheduled_for, o.kill_requested, o.sigkill_at, o.created,
                   o.modified, o.priority, o.arguments, o.position, o.reason, o.started, o.state_since,
                   o.remove_when_terminated, (o.state || '')::text AS effective_state FROM orders o",
-                 &["the view orders_effective is not as the migrations make it"]),
+                 &["the view orders_effective differs from the migrations"]),
                 ("ALTER TABLE orders DROP CONSTRAINT orders_kill_has_mark;
                   ALTER TABLE orders DROP CONSTRAINT orders_mark_check;
                   ALTER TABLE orders ADD CONSTRAINT orders_mark_check CHECK (mark <> '') NOT VALID",
                  &["the constraint orders_kill_has_mark of orders is missing",
-                   "the constraint orders_mark_check of orders is not as the migrations make it"]),
+                   "the constraint orders_mark_check of orders differs from the migrations"]),
                 ("ALTER TABLE orders RENAME COLUMN reason TO motive",
                  &["the column orders.reason is missing",
-                   "the constraint orders_reason_is_a_word of orders is not as the migrations make it"]),
+                   "the constraint orders_reason_is_a_word of orders differs from the migrations"]),
             ],
         };
         let mut expected = Vec::new();
@@ -273,7 +273,7 @@ on_both! {
         for line in ["the table audit_seals is missing", "the view orders_effective is missing"] {
             assert!(lines.contains(&line), "{ran:?}");
         }
-        assert!(ran.stderr.contains("the rest was not looked at"), "{ran:?}");
+        assert!(ran.stderr.contains("the rest was not checked"), "{ran:?}");
     }
 
     async fn others_triggers_on_its_tables_are_named_if_strict(kind: Kind) {
@@ -336,16 +336,16 @@ on_both! {
         let mut found = check(&app.db, &[]).await;
         found.retain(|line| line.contains("instant"));
         assert_eq!(found, [
-            format!("-: account root: created is no instant: {low}"),
-            format!("-: role all: created is no instant: {high}"),
-            format!("-: session of root: expires is no instant: {high}"),
-            format!("prod, audit log 1, order c: the detail: created is no instant: {low}"),
-            format!("prod, audit log 1: created is no instant: {high}"),
-            format!("prod, order a: created is no instant: {high}"),
-            format!("prod, order b: scheduled_for is no instant: {low}"),
-            format!("prod: created is no instant: {high}"),
-            format!("prod: seal 1: created is no instant: {high}"),
-            format!("prod: workflow /sos/eod 1: created is no instant: {low}"),
+            format!("-: account root: created is not a valid instant: {low}"),
+            format!("-: role all: created is not a valid instant: {high}"),
+            format!("-: session of root: expires is not a valid instant: {high}"),
+            format!("prod, audit log 1, order c: the detail: created is not a valid instant: {low}"),
+            format!("prod, audit log 1: created is not a valid instant: {high}"),
+            format!("prod, order a: created is not a valid instant: {high}"),
+            format!("prod, order b: scheduled_for is not a valid instant: {low}"),
+            format!("prod: created is not a valid instant: {high}"),
+            format!("prod: seal 1: created is not a valid instant: {high}"),
+            format!("prod: workflow /sos/eod 1: created is not a valid instant: {low}"),
         ]);
     }
 
@@ -369,7 +369,7 @@ on_both! {
             WHERE order_id IN ('e', 't')")).await.unwrap();
         assert_eq!(check(&app.db, &[]).await, [""; 0]);
         assert_eq!(check(&app.db, &["--strict"]).await, ["a", "b", "d", "r"]
-            .map(|id| format!("prod, order {id}: no entry says who changed it last")));
+            .map(|id| format!("prod, order {id}: no audit entry for its last change")));
     }
 }
 

@@ -98,10 +98,10 @@ async fn the_settings_of_other_folders_do_not_count() {
 async fn a_file_of_settings_that_cannot_be_read_is_told_of_without_its_values() {
     let folder = tempfile::tempdir().unwrap();
     for (file, complaint) in [
-        ("JOC_ORDERS_ROOT_PASSWORD=se cret=pass\n", ".env: at its beginning"),
+        ("JOC_ORDERS_ROOT_PASSWORD=se cret=pass\n", ".env: at the beginning"),
         ("JOC_ORDERS_LOG=info\nJOC_ORDERS_ROOT_PASSWORD=se cret\n", ".env: after JOC_ORDERS_LOG"),
-        ("se cret\n", ".env: at its beginning"),
-        ("JOC_ORDERS_ROOT_PASSWORD='se cret\n", ".env: at its beginning"),
+        ("se cret\n", ".env: at the beginning"),
+        ("JOC_ORDERS_ROOT_PASSWORD='se cret\n", ".env: at the beginning"),
     ] {
         std::fs::write(folder.path().join(".env"), file).unwrap();
         let ran = run_in(folder.path(), &["migrate"]).await;
@@ -159,7 +159,7 @@ on_both! {
             let ended = ended.await.unwrap();
             let told = String::from_utf8(ended.stderr).unwrap();
             assert_eq!(ended.status.code(), Some(1), "{told}");
-            assert!(told.contains("password of root cannot be shown"), "{told}");
+            assert!(told.contains("cannot show the password of root"), "{told}");
             assert!(!told.contains("panicked"), "{told}");
             assert_eq!(db.count("SELECT count(*) FROM accounts").await, 0);
         }
@@ -216,19 +216,19 @@ on_both! {
         let open = &said["the database is open"];
         assert_eq!((&open["database"], &open["migrations"]), (&json!(place), &json!(5)));
         assert_eq!(open["applied_now"], "4, 5");
-        assert_eq!(said["created the account"]["password"], "standard output");
+        assert_eq!(said["created the account"]["password_from"], "standard output");
         assert_eq!(said["listening"]["docs"], format!("http://{}/docs", served.address()));
         let password = served.stop();
         let password = password.split(' ').nth(7).unwrap().to_owned();
 
         let (served, said) = start(Some("given-password"));
         assert_eq!(said["the database is open"]["applied_now"], "none");
-        assert!(said.contains_key("there are accounts: JOC_ORDERS_ROOT_PASSWORD is ignored"), "{said:?}");
+        assert!(said.contains_key("accounts exist; ignoring JOC_ORDERS_ROOT_PASSWORD"), "{said:?}");
         let log = served.log();
         assert!(!log.contains("given-password") && !log.contains(&password), "{log}");
         drop(served);
         let (_served, said) = start(None);
-        assert!(said.contains_key("there are accounts: none is created"), "{said:?}");
+        assert!(said.contains_key("accounts exist; creating none"), "{said:?}");
     }
 }
 
@@ -247,21 +247,26 @@ async fn a_port_that_is_taken_leaves_nothing_behind() {
 async fn a_database_url_that_names_no_database() {
     let folder = tempfile::tempdir().unwrap();
     for (url, told) in [
-        ("", "it is empty"),
-        (" ", "it is empty"),
+        ("", "is empty"),
+        (" ", "is empty"),
         ("sqlite:", "'sqlite:'"),
         ("sqlite: ", "'sqlite: '"),
         ("sqlite:%20", "'sqlite:%20'"),
         ("sqlite://", "'sqlite://'"),
         ("sqlite:?synchronous=normal", "'sqlite:'"),
-        ("sqlite:.", "that is a directory; it is 'sqlite:.'"),
-        ("joc-orders.db", "there is no scheme: expected sqlite:FILE or postgres://"),
+        ("sqlite:.", "that is a directory; got 'sqlite:.'"),
+        ("joc-orders.db", "the scheme is missing; expected sqlite:FILE or postgres://"),
         ("postgres:", "'postgres:'"),
         ("postgres://", "'postgres://'"),
         ("mysql://x:secret@host/joc", "'mysql://host/joc'"),
         ("postgres://joc:se/secret@host/joc", "%2F"),
         ("postgres://joc:12/secret@host/joc", "%2F"),
-        ("postgres://host:port/joc?password=secret", "'postgres://host:port/joc'"),
+        ("postgres://host:secret", "'postgres://…'"),
+        ("postgres://host:secret/joc?password=secret", "'postgres://…'"),
+        ("sqlite: orders.db", "begins or ends with a blank"),
+        ("sqlite:orders.db ", "begins or ends with a blank"),
+        ("sqlite:none/orders.db", "there is no folder none"),
+        ("sqlite://joc:secret@none/orders.db", "there is no folder none"),
         ("postgres://host/joc?sslmode=secret", "'postgres://host/joc'"),
     ] {
         for command in ["serve", "migrate"] {
@@ -280,9 +285,9 @@ async fn a_database_url_that_names_no_database() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_cannot_be_opened_is_named_without_its_password() {
     let folder = tempfile::tempdir().unwrap();
-    let (none, socket) = (folder.path().join("none"), folder.path().display());
+    let (file, socket) = (folder.path().join("x.db"), folder.path().display());
+    std::fs::write(&file, "no database").unwrap();
     for (url, place) in [
-        (format!("sqlite:{}/x.db", none.display()), format!("sqlite:{}/x.db", none.display())),
         ("postgres://joc:secret@127.0.0.1:1/orders".into(), "postgres://127.0.0.1:1/orders".into()),
         (
             "postgres://joc:%73ecret@127.0.0.1:1/orders?password=secret".into(),
@@ -297,9 +302,15 @@ async fn a_database_that_cannot_be_opened_is_named_without_its_password() {
             let ran = launch(&url, args, "").await;
             assert!(ran.failed().contains(&place), "{place} {ran:?}");
             assert!(!ran.stderr.contains("ecret"), "{ran:?}");
-            assert_eq!(ran.code, Some(1), "{ran:?}");
+            assert_eq!(ran.code, Some(7), "{ran:?}");
+            // Each cause is said once.
+            assert!(ran.stderr.lines().last().unwrap().starts_with("Error: "), "{ran:?}");
+            assert_eq!(ran.stderr.matches("cannot be reached").count(), 1, "{ran:?}");
         }
     }
+    let file = format!("sqlite:{}", file.display());
+    let ran = launch(&file, &["migrate"], "").await;
+    assert!(ran.failed().contains(&file) && ran.code == Some(1), "{ran:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -320,7 +331,7 @@ async fn where_to_listen() {
         ("localhost", "the port is missing; expected ADDRESS:PORT"),
         ("::1", "[::1]:4446"),
         ("localhost:http", "the port is not a number"),
-        ("host.invalid:4499", "no address of host.invalid is known"),
+        ("host.invalid:4499", "cannot resolve host.invalid"),
     ] {
         for command in ["serve", "health"] {
             let ran = launch(&db.url, &[command, "--listen", listen], "").await;
@@ -335,7 +346,7 @@ async fn a_hangup_does_not_end_the_service() {
     let db = Database::create(Kind::Sqlite).await;
     let mut served = Served::over(&db, &[]);
     served.signal("-HUP");
-    wait_for(&served, "nothing to read again", 1).await;
+    wait_for(&served, "SIGHUP ignored: TLS is off", 1).await;
     assert!(served.runs() && served.page("/ready").await.status == 200);
 
     let folder = tempfile::tempdir().unwrap();
@@ -348,10 +359,10 @@ async fn a_hangup_does_not_end_the_service() {
     let mut served = Served::start(command);
     // Without the signal, a file that is the same is not told of.
     served.signal("-HUP");
-    wait_for(&served, "the TLS certificate is the same", 1).await;
+    wait_for(&served, "TLS certificate unchanged", 1).await;
     install(folder.path(), &second);
     served.signal("-HUP");
-    wait_for(&served, "the TLS certificate is new", 1).await;
+    wait_for(&served, "TLS certificate reloaded", 1).await;
     assert!(trusts(&served, &second).await.is_some() && served.runs());
     // What is wrong is told again to whoever asks again.
     std::fs::remove_file(folder.path().join("key.pem")).unwrap();
@@ -492,7 +503,7 @@ async fn what_the_demo_shows_is_what_its_lines_print() {
     }
     let mut rest = output.as_str();
     for step in [
-        "# 420 orders of a made-up controller",
+        "# A sample controller with 420 orders",
         "# Log in",
         "# What would be cancelled",
         "\"byState\"",

@@ -42,14 +42,14 @@ on_both! {
             ("role revoke billing sos:products:joc",
              "revoked sos:products:joc from billing for every controller".into()),
             ("role limit billing --folder /sos/billing --only-folder /mft",
-             "role billing is limited to: /sos/billing, /mft only; before: every folder".into()),
+             "limited role billing to /sos/billing, /mft only (before: every folder)".into()),
             ("role limit billing --add /sos --remove /mft",
-             "role billing is limited to: /sos, /sos/billing; before: /mft only, /sos/billing".into()),
+             "limited role billing to /sos, /sos/billing (before: /mft only, /sos/billing)".into()),
             ("role limit billing --add-only /sos/billing",
-             "role billing is limited to: /sos, /sos/billing only; before: /sos, /sos/billing".into()),
+             "limited role billing to /sos, /sos/billing only (before: /sos, /sos/billing)".into()),
             ("role limit billing --folder /mft",
-             "role billing is limited to: /mft; before: /sos, /sos/billing only".into()),
-            ("role limit billing --none", "role billing is limited to: every folder; before: /mft".into()),
+             "limited role billing to /mft (before: /sos, /sos/billing only)".into()),
+            ("role limit billing --none", "lifted the limit of role billing (before: /mft)".into()),
             ("account add anna --role billing", "added account anna with the role billing".into()),
             ("account add otto --role billing --role all", "added account otto with the roles billing, all".into()),
             ("account add emil", "added account emil without a role".into()),
@@ -95,7 +95,7 @@ on_both! {
         assert_eq!(ran.ok(), format!("granted {CANCEL} to r for controller nosuch\n"));
         assert_eq!(ran.stderr, "warning: there is no controller 'nosuch' yet\n");
         let ran = tried(&db, "role limit r --folder /nonexist --folder /sos").await;
-        assert_eq!(ran.ok(), "role r is limited to: /nonexist, /sos; before: every folder\n");
+        assert_eq!(ran.ok(), "limited role r to /nonexist, /sos (before: every folder)\n");
         assert_eq!(ran.stderr, "warning: no workflow is in /nonexist yet\n");
         // A folder that was there before is no news; one without workflows of its own is.
         let ran = tried(&db, "role limit r --add-only /sos").await;
@@ -318,6 +318,36 @@ on_both! {
                 assert!(table.contains(&deep) && table.contains(version), "{table}");
                 assert_eq!(table.contains("\u{1b}[31mFAILED\u{1b}[0m"), colored, "{table}");
             }
+        }
+    }
+
+    async fn columns_that_do_not_fit_are_left_out_from_the_right(kind: Kind) {
+        let app = App::with(kind, &[Order::new("a")]).await;
+        let why = json!({"comment": "billing is down again", "ticketLink": "OPS-4711"});
+        app.cancel(json!({"orderIds": ["a"], "auditLog": why})).await.ok();
+        let shown = async |columns: u32| {
+            let command = client(&app.url, &words("audit"));
+            let mut terminal = on_terminal(&command);
+            let inner = terminal.get_args().nth(1).unwrap().to_str().unwrap().to_owned();
+            let sized = format!("stty cols {columns} rows 50; {inner}");
+            let environment: Vec<_> = terminal
+                .get_envs()
+                .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())))
+                .collect();
+            terminal = Command::new("script");
+            terminal.args(["-qec", &sized, "/dev/null"]).envs(environment);
+            terminal.env("TERM", "xterm").env("NO_COLOR", "1").current_dir(std::env::temp_dir());
+            launch_command(terminal, "").await.ok().replace("\r\n", "\n")
+        };
+        for (columns, all) in [(60, false), (80, false), (160, true)] {
+            let table = shown(columns).await;
+            let last = |line: &str| line.rsplit(['\r', 'K']).next().unwrap().chars().count();
+            let header = table.lines().find(|line| line.contains("CREATED")).unwrap();
+            assert_eq!(header.ends_with("  …"), !all, "{table}");
+            assert_eq!(header.contains("TICKET LINK"), all, "{table}");
+            let row = table.lines().find(|line| line.contains("./orders/cancel")).unwrap();
+            let width = usize::try_from(columns).unwrap();
+            assert!(row.chars().count() <= width && last(header) <= width, "{table}");
         }
     }
 

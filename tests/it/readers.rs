@@ -153,6 +153,22 @@ async fn an_empty_file_has_no_migration_and_stays_empty() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_input_that_cannot_be_read_is_a_usage_error() {
+    let db = Database::create(Kind::Sqlite).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (missing, directory) = (folder.path().join("typo.json"), folder.path());
+    for file in [missing.to_str().unwrap(), directory.to_str().unwrap()] {
+        let ran = launch(&db.url, &["import", file], "").await;
+        assert_eq!(ran.code, Some(2), "{ran:?}");
+        assert!(ran.failed().starts_with(&format!("Error: {file}: ")), "{ran:?}");
+    }
+    let missing = missing.to_str().unwrap();
+    let ran = launch(&db.url, &["audit", "verify", "--seals", missing], "").await;
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+    assert!(ran.failed().starts_with(&format!("Error: --seals: {missing}: ")), "{ran:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_backup_keeps_its_bytes() {
     let app = used(Kind::Sqlite).await;
     for wal in [false, true] {
@@ -267,6 +283,11 @@ async fn a_role_without_rights_on_the_schema_is_enough_to_write() {
         assert_eq!(ran.code, Some(9), "{args:?}: {ran:?}");
         let said = ran.failed();
         assert!(said.contains("migration 5 has not run") && said.contains("owner"), "{ran:?}");
+    }
+    for args in [["--to", "3"], ["--to", "5"]] {
+        let ran = launch(&url, &[&["migrate", "--yes"], &args[..]].concat(), "").await;
+        assert_eq!(ran.code, Some(9), "{args:?}: {ran:?}");
+        assert!(ran.stderr.contains("owner"), "{ran:?}");
     }
     assert_eq!(db.rows("SELECT version FROM _sqlx_migrations").await.unwrap(), before);
 }

@@ -253,6 +253,10 @@ on_both! {
         assert_eq!(ran.code, Some(1));
         assert!(ran.failed().contains("line 2") && ran.stderr.contains("controllerId"), "{ran:?}");
         launch(&app.db.url, &["audit", "verify", "--seals", "/no/such/file"], "").await.failed();
+        // What could not be written the night before is no proof.
+        let ran = launch(&app.db.url, &["audit", "verify", "--seals", "-"], "\n").await;
+        assert_eq!(ran.code, Some(2));
+        assert!(ran.failed().contains("there is no seal in it"), "{ran:?}");
     }
 
     async fn two_sealers_at_once_make_one_chain(kind: Kind) {

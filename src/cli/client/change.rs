@@ -111,7 +111,7 @@ impl Change {
             return Err(Failure::Usage(problem.into()).into());
         }
         if !self.args.yes && !self.args.dry_run && !io::stdin().is_terminal() {
-            let problem = "standard input is no terminal to ask on: give --yes or --dry-run";
+            let problem = "standard input is not a terminal: give --yes or --dry-run";
             return Err(Failure::Usage(problem.into()).into());
         }
         self.args.connection.session(async |session| self.in_session(session).await).await
@@ -276,7 +276,14 @@ pub(in crate::cli) async fn ask(question: &str) -> Result<(), Failure> {
         let _ = io::stdin().lock().read_line(&mut line);
         let _ = sender.send(line);
     });
-    match answer.await.unwrap_or_default().trim().to_lowercase().as_str() {
+    let answer = tokio::select! {
+        answer = answer => answer.unwrap_or_default(),
+        _ = tokio::signal::ctrl_c() => {
+            output::tell("\n");
+            return Err(Failure::NotConfirmed);
+        }
+    };
+    match answer.trim().to_lowercase().as_str() {
         "y" | "yes" => Ok(()),
         _ => Err(Failure::NotConfirmed),
     }

@@ -18,14 +18,13 @@ use serde_json::{Value, json};
 use super::failure::Failure;
 use super::output;
 use crate::config::variable;
+use crate::http::BASE;
 use crate::model::json::Json;
 
 /// Timeout of connecting; a request has none.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Timeout of a logout; a session that is left open expires by itself.
 const LOGOUT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Where the API is on a service.
-const BASE: &str = "/joc/api";
 const ACCESS_TOKEN: &str = "X-Access-Token";
 /// The variable with the password. There is no flag for it: a list of processes shows flags.
 const PASSWORD: &str = "JOC_ORDERS_PASSWORD";
@@ -87,7 +86,8 @@ pub fn transport(url: &Url) -> anyhow::Result<Client> {
         .with_root_certificates(roots)
         .with_no_client_auth();
     let builder = Client::builder().tls_backend_preconfigured(tls).redirect(Policy::none());
-    let builder = if is_loopback(url) { builder.no_proxy() } else { builder };
+    let goes_direct = is_loopback(url) || no_proxy_at_all();
+    let builder = if goes_direct { builder.no_proxy() } else { builder };
     Ok(builder.connect_timeout(CONNECT_TIMEOUT).build()?)
 }
 
@@ -105,9 +105,20 @@ pub(in crate::cli) fn local_transport() -> anyhow::Result<Client> {
     Ok(builder.connect_timeout(CONNECT_TIMEOUT).build()?)
 }
 
+/// Whether `NO_PROXY` says `*`, which reqwest does not apply to addresses.
+fn no_proxy_at_all() -> bool {
+    let listed = variable("NO_PROXY").or_else(|| variable("no_proxy"));
+    listed.is_some_and(|hosts| names_all(&hosts))
+}
+
+fn names_all(hosts: &str) -> bool {
+    hosts.split(',').any(|host| host.trim() == "*")
+}
+
 /// Whether a URL is for this machine.
 pub(in crate::cli) fn is_loopback(url: &Url) -> bool {
     let Some(host) = url.host_str() else { return false };
+    let host = host.trim_end_matches('.');
     let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
     match address {
         Ok(address) => {
@@ -205,8 +216,7 @@ fn password(user: &str) -> anyhow::Result<String> {
             rpassword::prompt_password(prompt).context("the password")
         }
         None => {
-            let problem =
-                format!("{PASSWORD} is not set, and standard input is no terminal to ask on");
+            let problem = format!("{PASSWORD} is not set, and standard input is not a terminal");
             Err(Failure::Usage(problem).into())
         }
     }
@@ -310,10 +320,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn no_proxy_may_name_all_hosts() {
+        for (hosts, expected) in [("*", true), ("a, *", true), ("", false), ("*.a,b*", false)] {
+            assert_eq!(names_all(hosts), expected, "{hosts}");
+        }
+    }
+
+    #[test]
     fn urls_of_this_machine() {
         for (url, expected) in [
             ("http://127.0.0.1:4446", true),
             ("http://127.9.8.7", true),
+            ("http://localhost.:4446", true),
+            ("http://127.0.0.1.", true),
             ("https://[::1]:4446/joc/api", true),
             ("http://[::ffff:127.0.0.1]", true),
             ("http://LOCALHOST:1", true),

@@ -75,6 +75,7 @@ pub enum Failure {
 impl Failure {
     const USAGE: u8 = 2;
     const REFUSED: u8 = 4;
+    const UNREACHABLE: u8 = 7;
 
     /// A setting that is wrong, and does not get better by trying again.
     pub fn setting(error: anyhow::Error) -> Self {
@@ -90,7 +91,7 @@ impl Failure {
             Self::Refused(_) => Self::REFUSED,
             Self::NotPermitted(_) => 5,
             Self::NotConfirmed => 6,
-            Self::Unreachable(_) | Self::BrokenOff(_) => 7,
+            Self::Unreachable(_) | Self::BrokenOff(_) => Self::UNREACHABLE,
             Self::Found(_) => 8,
         }
     }
@@ -130,20 +131,25 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
     match error.downcast_ref() {
         Some(Failure::OutputClosed) => ExitCode::SUCCESS,
         Some(failure) => {
-            tell(&format!("Error: {error:#}\n"));
+            tell(&format!("Error: {}\n", with_causes(error)));
             failure.exit_code().into()
         }
-        None => match code_of_others(error) {
-            Some(code) => {
-                tell(&format!("Error: {error:#}\n"));
-                code.into()
-            }
-            None => {
-                tell(&format!("Error: {error:?}\n"));
-                ExitCode::FAILURE
-            }
-        },
+        None => {
+            tell(&format!("Error: {}\n", with_causes(error)));
+            code_of_others(error).map_or(ExitCode::FAILURE, ExitCode::from)
+        }
     }
+}
+
+/// An error with its causes, each said once: many repeat their cause in their own words.
+fn with_causes(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
 }
 
 /// The exit code of a refusal that another part of the program words.
@@ -151,6 +157,8 @@ fn code_of_others(error: &anyhow::Error) -> Option<u8> {
     match error.downcast_ref() {
         Some(store::Error::Url(_) | store::Error::NoFile(_)) => Some(Failure::USAGE),
         Some(error) if error.is_of_schema() => Some(SCHEMA),
+        Some(error) if error.is_unavailable() => Some(Failure::UNREACHABLE),
+        Some(error) if error.names_no_migration() => Some(Failure::USAGE),
         Some(store::Error::Conflict(_)) => Some(Failure::REFUSED),
         _ => error.is::<Invalid>().then_some(Failure::USAGE),
     }

@@ -55,7 +55,7 @@ struct ListArgs {
     /// Select orders whose id matches this regular expression
     #[arg(long)]
     regex: Option<String>,
-    /// Select orders in their state since this date or later
+    /// Select orders that entered their state on or after this date
     #[arg(long, value_name = "DATE", allow_hyphen_values = true, value_parser = date)]
     state_date_from: Option<String>,
     /// Select orders in their state since before this date

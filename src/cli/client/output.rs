@@ -218,19 +218,27 @@ pub(super) fn table(columns: &[Column], items: &Value, screen: &Screen) -> Strin
     };
     let is_shown =
         |column: &&Column| column.kind != Kind::Wide && (items.is_empty() || !is_blank(column));
-    let columns: Vec<&Column> = columns.iter().filter(is_shown).collect();
+    let mut columns: Vec<&Column> = columns.iter().filter(is_shown).collect();
     let items = items.iter();
     let rows = items.map(|item| columns.iter().map(|c| visible(&c.of(item))).collect::<Vec<_>>());
     let header = columns.iter().map(|column| column.header()).collect();
     let rows: Vec<Vec<String>> = std::iter::once(header).chain(rows).collect();
 
-    let width = |i: usize| rows.iter().map(|row| measure_text_width(&row[i])).max();
-    let mut widths: Vec<usize> = (0..columns.len()).map(|i| width(i).unwrap_or_default()).collect();
+    let natural = |i: usize| rows.iter().map(|row| measure_text_width(&row[i])).max();
+    let mut widths: Vec<usize> =
+        (0..columns.len()).map(|i| natural(i).unwrap_or_default()).collect();
+    let all = columns.len();
     if let Some(width) = screen.width {
-        fit(&columns, &mut widths, width);
+        // What does not fit at its narrowest is left out, from the right.
+        let mut room = width;
+        while !fit(&columns, &mut widths, room) && columns.len() > 1 {
+            columns.pop();
+            widths = (0..columns.len()).map(|i| natural(i).unwrap_or_default()).collect();
+            room = width.saturating_sub(GAP.len() + measure_text_width(ELLIPSIS));
+        }
     }
     let mut table = String::new();
-    for row in &rows {
+    for (i, row) in rows.iter().enumerate() {
         let mut line = String::new();
         let mut blank = 0;
         for ((cell, column), width) in row.iter().zip(&columns).zip(&widths) {
@@ -242,13 +250,18 @@ pub(super) fn table(columns: &[Column], items: &Value, screen: &Screen) -> Strin
             blank += width - measure_text_width(&cell) + GAP.len();
         }
         table += line.trim_end();
+        if i == 0 && columns.len() < all {
+            table += GAP;
+            table += ELLIPSIS;
+        }
         table.push('\n');
     }
     table
 }
 
-/// Narrows columns until a row fits: versions first, and last the column that tells rows apart.
-fn fit(columns: &[&Column], widths: &mut [usize], available: usize) {
+/// Narrows columns until a row fits, if it can: versions first, and last the column that tells rows
+/// apart.
+fn fit(columns: &[&Column], widths: &mut [usize], available: usize) -> bool {
     let least = |i: usize| measure_text_width(&columns[i].header()).max(NARROW);
     let gaps = GAP.len() * columns.len().saturating_sub(1);
     let excess = |widths: &[usize]| (widths.iter().sum::<usize>() + gaps).saturating_sub(available);
@@ -265,6 +278,7 @@ fn fit(columns: &[&Column], widths: &mut [usize], available: usize) {
             widths[widest] -= 1;
         }
     }
+    excess(widths) == 0
 }
 
 /// A text of a width at the most, with its middle left out if need be.

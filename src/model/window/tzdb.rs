@@ -82,7 +82,7 @@ impl fmt::Display for TimeZoneDatabase {
                 write!(f, "{version} (embedded; {} has {other})", folder.display())
             }
             (None, Some((folder, None))) => {
-                write!(f, "{version} (embedded; {} tells no version)", folder.display())
+                write!(f, "{version} (embedded; version of {} unknown)", folder.display())
             }
         }
     }
@@ -180,7 +180,7 @@ impl Database {
                 None => break,
             }
         }
-        Err(format!("{} has no readable file of it", folder.display()))
+        Err(format!("{} has no readable file for it", folder.display()))
     }
 }
 
@@ -338,7 +338,7 @@ mod tests {
             chosen.to_string()
         };
         assert_eq!(shown(Some("2020a")), "2026f (embedded; /zones has 2020a)");
-        assert_eq!(shown(None), "2026f (embedded; /zones tells no version)");
+        assert_eq!(shown(None), "2026f (embedded; version of /zones unknown)");
         let nowhere = Database::choose(Some("/nowhere/at/all".into()));
         assert_eq!(nowhere.chosen.source, Source::Embedded);
     }

@@ -171,8 +171,9 @@ pub(super) async fn migrate(url: &str, target: Option<i64>) -> Result<()> {
         None => migrations::bring_up(&MIGRATOR, &mut connection).await?,
         Some(target) => {
             migrations::expect_known(&MIGRATOR, target)?;
-            MIGRATOR.undo(&mut connection, target).await?;
-            MIGRATOR.run_to(target, &mut connection).await?;
+            let refusal = |error| migrations::refusal(Vec::new(), error);
+            MIGRATOR.undo(&mut connection, target).await.map_err(refusal)?;
+            MIGRATOR.run_to(target, &mut connection).await.map_err(refusal)?;
         }
     }
     connection.close().await?;
@@ -190,7 +191,8 @@ pub(super) async fn record_migrations(url: &str) -> Result<Vec<String>> {
     let actual = schema::parts(&mut connection).await?;
     let (version, problems) = proved(&schema::stages()?, &actual);
     if version > 0 {
-        MIGRATOR.skip(&mut connection, Some(version)).await?;
+        let skipped = MIGRATOR.skip(&mut connection, Some(version)).await;
+        skipped.map_err(|error| migrations::refusal(Vec::new(), error))?;
     }
     connection.close().await?;
     Ok(problems)

@@ -41,7 +41,7 @@ pub(in crate::store) fn instants<DB: Dialect>() -> Vec<String> {
             rules.push(format!(
                 "SELECT {controller} AS controller_id, CAST({entry} AS BIGINT) AS audit_log_id,
                      CAST({order} AS TEXT) AS order_id,
-                     {name} || '{column} is no instant: ' || CAST({column} AS TEXT) AS problem
+                     {name} || '{column} is not a valid instant: ' || CAST({column} AS TEXT) AS problem
                  FROM {table} WHERE {condition}"
             ));
         }
@@ -162,7 +162,7 @@ pub(in crate::store) const RULES: &[Rule] = &[
     // change its state. In between, executors may.
     strict(
         "SELECT o.controller_id, CAST(NULL AS BIGINT) AS audit_log_id, o.order_id,
-             'no entry says who changed it last' AS problem
+             'no audit entry for its last change' AS problem
          FROM orders o
          WHERE o.modified > o.created
              AND CASE WHEN o.state IN ('FRESH', 'FINISHED', 'CANCELLED')

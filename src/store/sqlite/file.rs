@@ -16,9 +16,7 @@ const SQLITE_CANTOPEN: u32 = 14;
 /// How to connect to the file that a URL names.
 pub(super) fn options(url: &str, access: Access) -> Result<SqliteConnectOptions> {
     if url.contains(":memory:") || url.contains("mode=memory") {
-        return Err(Error::Url(
-            "expected a file: every connection would see another memory".into(),
-        ));
+        return Err(Error::Url("in-memory databases are not supported".into()));
     }
     let invalid = |error: sqlx::Error| url::invalid(url, error.to_string());
     let (file_url, synchronous) = split_synchronous(url);
@@ -32,7 +30,7 @@ pub(super) fn options(url: &str, access: Access) -> Result<SqliteConnectOptions>
         .pragma("temp_store", "FILE");
     let file = options.get_filename();
     if access != Access::Create && !file.exists() {
-        return Err(Error::NoFile(file.display().to_string()));
+        return Err(Error::NoFile(url::file_shown(&file.to_string_lossy())));
     }
     if access == Access::Read {
         return Ok(options.read_only(true));
@@ -97,7 +95,7 @@ impl Reading {
         if self.is_alone && is_empty {
             let ended = look(&self.options.clone().read_only(false)).await;
             if let Err(error) = ended {
-                tracing::debug!(%error, "what reading has put beside the file stays there");
+                tracing::debug!(%error, "cannot remove the -wal and -shm files");
             }
         }
     }

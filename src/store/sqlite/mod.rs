@@ -219,13 +219,16 @@ pub(super) fn place(url: &str) -> Result<String> {
 
 /// See [`super::migrate`].
 pub(super) async fn migrate(url: &str, target: Option<i64>) -> Result<()> {
-    let mut connection = SqliteConnection::connect_with(&options(url, Access::Create)?).await?;
+    // The way back needs something to go back from.
+    let access = if target == Some(0) { Access::Write } else { Access::Create };
+    let mut connection = SqliteConnection::connect_with(&options(url, access)?).await?;
     match target {
         None => migrations::bring_up(&MIGRATOR, &mut connection).await?,
         Some(target) => {
             migrations::expect_known(&MIGRATOR, target)?;
-            MIGRATOR.undo(&mut connection, target).await?;
-            MIGRATOR.run_to(target, &mut connection).await?;
+            let refusal = |error| migrations::refusal(Vec::new(), error);
+            MIGRATOR.undo(&mut connection, target).await.map_err(refusal)?;
+            MIGRATOR.run_to(target, &mut connection).await.map_err(refusal)?;
         }
     }
     connection.close().await?;
@@ -243,7 +246,8 @@ pub(super) async fn record_migrations(url: &str) -> Result<Vec<String>> {
     let actual = schema::parts(&mut connection).await?;
     let (version, problems) = proved(&schema::stages().await?, &actual);
     if version > 0 {
-        MIGRATOR.skip(&mut connection, Some(version)).await?;
+        let skipped = MIGRATOR.skip(&mut connection, Some(version)).await;
+        skipped.map_err(|error| migrations::refusal(Vec::new(), error))?;
     }
     connection.close().await?;
     Ok(problems)
