@@ -49,12 +49,11 @@ pub(super) async fn frame(
     let sent = request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok());
     let id = sent.filter(|id| is_sane(id)).map_or_else(|| Uuid::new_v4().to_string(), Into::into);
     request.extensions_mut().insert(RequestId(id.clone()));
-    let route = request.match_pattern();
+    let route = super::route(request.request());
     let by_tls = request.app_config().secure();
     // The path without the query, which may hold an access token.
-    let span = tracing::info_span!(
-        "request", request_id = id, method = %request.method(), path = request.path()
-    );
+    let path = route.as_deref().unwrap_or(request.path());
+    let span = tracing::info_span!("request", request_id = id, method = %request.method(), path);
     trace::join(&span, request.headers(), route.as_deref());
     // A HEAD is answered as the GET would be, but for the body, which the connection leaves out.
     if *request.method() == Method::HEAD {

@@ -18,6 +18,7 @@ use crate::http::error::ApiError;
 use crate::http::frame::RequestId;
 use crate::http::openapi::Schemas;
 use crate::model::permission::Principal;
+use crate::model::window::displayable;
 use crate::store::Store;
 
 mod answer;
@@ -110,9 +111,16 @@ impl Service {
     }
 }
 
-/// The name that JOC gives a call in its audit log: its path below the base.
+/// The route that a request takes, as it is written in the table of calls: of one path, a client
+/// can write many forms, such as `/orders/%63ancel`, and none of them names the call.
+fn route(request: &HttpRequest) -> Option<String> {
+    request.resource_map().match_pattern(request.match_info().as_str())
+}
+
+/// The name that JOC gives a call in its audit log: its route below the base.
 fn call_name(request: &HttpRequest) -> String {
-    format!(".{}", request.path().strip_prefix(BASE).unwrap_or(request.path()))
+    let route = route(request).unwrap_or_default();
+    format!(".{}", route.strip_prefix(BASE).unwrap_or(&route))
 }
 
 fn request_id(request: &HttpRequest) -> String {
@@ -160,8 +168,10 @@ pub fn serve(
 }
 
 async fn unknown_call(request: HttpRequest) -> Result<HttpResponse, ApiError> {
-    let known = request.resource_map().has_resource(request.path());
-    let path = crate::model::window::displayable(request.path());
-    let method = if path.starts_with(BASE) { "POST" } else { "GET, HEAD" };
-    Err(if known { ApiError::WrongMethod(path, method) } else { ApiError::UnknownCall(path) })
+    let path = displayable(request.path());
+    Err(match route(&request) {
+        None => ApiError::UnknownCall(path),
+        Some(route) if route.starts_with(BASE) => ApiError::WrongMethod(path, "POST"),
+        Some(_) => ApiError::WrongMethod(path, "GET, HEAD"),
+    })
 }

@@ -5,6 +5,7 @@
 #[macro_use]
 mod harness;
 mod add;
+mod attacks;
 mod audit_log;
 mod body;
 mod calls;
