@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::http::body::Whole;
 use crate::http::error::{ApiError, Reason, Refusal};
-use crate::http::{Call, Service, body};
+use crate::http::{Call, Service, parameters};
 use crate::model::audit::{AuditEntry, Category, Outcome};
 use crate::model::permission::{Permission, Visible};
 use crate::model::selection::{Invalid, check_controller_id};
@@ -74,7 +74,7 @@ impl Call {
             controller_id: controller_id.into(),
             account: self.principal.account.clone(),
             request: self.name.clone(),
-            parameters: body::for_audit(&self.body)?,
+            parameters: parameters::for_audit(&self.body)?,
             category: Category::Controller,
             comment: why.comment.clone(),
             time_spent: why.time_spent.map(|Whole(minutes)| i64::from(minutes)),

@@ -14,18 +14,12 @@ use serde_json::Value;
 use serde_path_to_error::Segment;
 
 use crate::http::error::ApiError;
-use crate::model::arguments::check_number;
 use crate::model::json::Json;
 use crate::model::selection::Invalid;
 use crate::model::window::{displayable, displayable_quoting};
 
 /// Up to here a float is exact.
 const MAX_EXACT: f64 = (1_u64 << 53) as f64;
-/// What stands for a masked value in the audit trail.
-const MASKED: &str = "********";
-/// Keys whose values are masked, wherever they stand; in lower case.
-const SECRETS: [&str; 5] = ["password", "passwd", "secret", "token", "credential"];
-
 /// Reads a body of at most `limit` bytes.
 pub(super) async fn read(payload: Payload, limit: usize) -> Result<Bytes, ApiError> {
     match payload.to_bytes_limited(limit).await {
@@ -138,46 +132,8 @@ fn in_words(path: &Path<'_>) -> String {
     }
 }
 
-/// A body as the audit trail keeps it: JSON on one line, with secrets masked.
-pub(super) fn for_audit(body: &[u8]) -> Result<String, ApiError> {
-    let Json(mut value) = serde_json::from_slice(body).map_err(not_json)?;
-    mask(&mut value).map_err(|invalid| Invalid {
-        field: invalid.field.trim_start_matches('.').into(),
-        ..invalid
-    })?;
-    Ok(value.to_string())
-}
-
-fn not_json(error: serde_json::Error) -> ApiError {
+pub(super) fn not_json(error: serde_json::Error) -> ApiError {
     ApiError::BadRequest(format!("body: {error}"))
-}
-
-/// Masks secrets, and refuses numbers that whoever queries the audit trail cannot read.
-fn mask(value: &mut Value) -> Result<(), Invalid> {
-    let within = |place: String| {
-        move |invalid: Invalid| Invalid { field: place + &invalid.field, ..invalid }
-    };
-    match value {
-        Value::Array(values) => {
-            for (i, value) in values.iter_mut().enumerate() {
-                mask(value).map_err(|invalid| within(format!("[{i}]"))(invalid))?;
-            }
-        }
-        Value::Object(fields) => {
-            for (key, value) in fields {
-                let lower = key.to_lowercase();
-                if SECRETS.iter().any(|secret| lower.contains(secret)) {
-                    *value = MASKED.into();
-                } else {
-                    mask(value)
-                        .map_err(|invalid| within(format!(".{}", displayable(key)))(invalid))?;
-                }
-            }
-        }
-        Value::Number(number) => check_number("", number)?,
-        _ => {}
-    }
-    Ok(())
 }
 
 /// A `T` that is written as an object. (What serde derives for a struct also takes an array.)
@@ -323,19 +279,4 @@ pub(super) fn check_limit(limit: Option<Whole<i64>>) -> Result<Option<Option<u64
 /// A text that is there: an unset variable of a script means none.
 pub(super) fn given(text: Option<String>) -> Option<String> {
     text.filter(|text| !text.is_empty())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn secrets_are_masked_wherever_they_stand() {
-        let body =
-            br#"{"controllerId":"c","variables":[{"dbPassword":"x","n":{"accessToken":[1]}}]}"#;
-        let kept = for_audit(body).unwrap();
-        assert!(kept.contains(r#""dbPassword":"********""#), "{kept}");
-        assert!(kept.contains(r#""accessToken":"********""#), "{kept}");
-        assert!(kept.contains(r#""controllerId":"c""#), "{kept}");
-    }
 }

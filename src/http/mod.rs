@@ -35,6 +35,7 @@ mod frame;
 mod limits;
 mod openapi;
 mod orders;
+mod parameters;
 pub mod password;
 mod permissions;
 mod prometheus;

@@ -1,9 +1,15 @@
 //! What hostile clients try.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::harness::{Answer, Database, Order, with_controller};
+use crate::harness::{Answer, App, Database, Order, with_controller};
 use crate::served::Served;
+
+/// The `parameters` of the newest entry.
+async fn parameters(app: &App) -> Value {
+    let rows = app.db.rows("SELECT parameters FROM audit_logs ORDER BY id DESC LIMIT 1").await;
+    serde_json::from_str(rows.unwrap()[0][0].as_deref().unwrap()).unwrap()
+}
 
 on_both! {
     async fn a_call_is_named_by_its_route_however_its_path_is_written(kind: Kind) {
@@ -52,5 +58,29 @@ on_both! {
         for written in ["%63", "%6F", "%61pi", "%6C", "//orders"] {
             assert!(!log.contains(written), "{written} in {log}");
         }
+    }
+
+    async fn secrets_in_parameters_are_masked(kind: Kind) {
+        let app = App::with(kind, &[Order::new("a")]).await;
+        let sent = json!({
+            "orderIds": ["a"],
+            "variables": {
+                "pwd": "x", "passphrase": "x", "api_key": "x", "X-Api-Key": "x", "privateKey": "x",
+                "Authorization": "x", "dbPass": {"of": "x"}, "credentials": ["x"],
+                "bypass": "b", "compass": "c", "author": "d", "precise": 12345678901234567_u64,
+            },
+            "orders": [{"name": "password", "value": "x"}, {"key": "db-pass", "value": 1},
+                {"name": "author", "value": "e"}],
+        });
+        let mut kept = with_controller(sent.clone());
+        for key in ["pwd", "passphrase", "api_key", "X-Api-Key", "privateKey", "Authorization",
+            "dbPass", "credentials"] {
+            kept["variables"][key] = json!("********");
+        }
+        for i in [0, 1] {
+            kept["orders"][i]["value"] = json!("********");
+        }
+        assert_eq!(app.cancel(sent).await.affected(), 1);
+        assert_eq!(parameters(&app).await, kept);
     }
 }
