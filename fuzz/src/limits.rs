@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use chrono::{DateTime, Datelike, Utc};
 use joc_orders::model::action::Action;
-use joc_orders::model::audit::AuditEntry;
+use joc_orders::model::audit::{AuditEntry, Outcome};
 use joc_orders::model::json::Json;
 use joc_orders::model::selection::{Folder, Selection, Subject, WorkflowId};
 use joc_orders::model::window::Window;
@@ -101,9 +101,12 @@ pub fn audit(entry: &AuditEntry) {
         assert!(text.chars().count() <= max && !text.contains(['<', '>', '\0']), "{text:?}");
     }
     assert!(entry.time_spent.is_none_or(|minutes| minutes >= 0));
-    let parameters = json(&entry.parameters);
-    assert!(parameters.is_object() && !entry.parameters.contains('\n'));
-    masked(&parameters);
+    for outcome in Outcome::ALL {
+        let kept = entry.parameters.kept(outcome);
+        let parameters = json(&kept);
+        assert!(parameters.is_object() && !kept.contains('\n'));
+        masked(&parameters);
+    }
 }
 
 fn json(text: &str) -> Value {

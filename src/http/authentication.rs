@@ -21,7 +21,7 @@ use crate::http::session::{self, ACCESS_TOKEN};
 use crate::http::{
     Service, body, call_name, client_address, client_ip, password, prometheus, request_id,
 };
-use crate::model::audit::{AuditEntry, Category, NO_CONTROLLER, Outcome};
+use crate::model::audit::{AuditEntry, Category, NO_CONTROLLER, Outcome, Parameters};
 use crate::model::selection::check_name;
 use crate::model::window::displayable;
 
@@ -183,7 +183,7 @@ pub(super) async fn login(
             controller_id: NO_CONTROLLER.into(),
             account: account.clone().unwrap_or_else(|| NO_ACCOUNT.into()),
             request: call_name(&request),
-            parameters: "{}".into(),
+            parameters: Parameters::new("{}".into()),
             category: Category::Identity,
             comment: None,
             time_spent: None,

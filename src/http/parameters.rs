@@ -5,6 +5,7 @@ use serde_json::Value;
 use crate::http::body::not_json;
 use crate::http::error::ApiError;
 use crate::model::arguments::check_number;
+use crate::model::audit::Parameters;
 use crate::model::json::Json;
 use crate::model::selection::Invalid;
 use crate::model::window::displayable;
@@ -36,13 +37,13 @@ const NAMES: [&str; 2] = ["key", "name"];
 const VALUES: [&str; 2] = ["value", "values"];
 
 /// A body as the audit trail keeps it.
-pub(super) fn for_audit(body: &[u8]) -> Result<String, ApiError> {
+pub(super) fn for_audit(body: &[u8]) -> Result<Parameters, ApiError> {
     let Json(mut value) = serde_json::from_slice(body).map_err(not_json)?;
     mask(&mut value).map_err(|invalid| Invalid {
         field: invalid.field.trim_start_matches('.').into(),
         ..invalid
     })?;
-    Ok(value.to_string())
+    Ok(Parameters::new(value.to_string()))
 }
 
 /// Masks secrets, and refuses numbers that whoever queries the audit trail cannot read.
@@ -114,9 +115,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::model::audit::Outcome;
 
     fn kept(body: &str) -> String {
-        for_audit(body.as_bytes()).unwrap()
+        for_audit(body.as_bytes()).unwrap().kept(Outcome::Done).into_owned()
     }
 
     #[test]

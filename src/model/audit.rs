@@ -1,8 +1,11 @@
 //! What the audit trail keeps of a call.
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::model::permission::Extent;
 use crate::model::selection::Folder;
@@ -83,6 +86,47 @@ impl Category {
     }
 }
 
+/// Up to how many bytes the trail keeps the parameters of a call that changed nothing.
+const MAX_PARAMETERS: usize = 4096;
+/// How many bytes it keeps of longer ones.
+const BEGINNING: usize = 1024;
+
+/// The body of a request as JSON on one line, with secrets masked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parameters(String);
+
+/// What is kept of parameters that are too long. It says nothing that is masked in them.
+#[derive(Serialize)]
+struct Truncated<'a> {
+    truncated: bool,
+    bytes: usize,
+    sha256: String,
+    beginning: &'a str,
+}
+
+impl Parameters {
+    /// The parameters of this text, which is a JSON object.
+    pub const fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// What the trail keeps of them. A change is kept with all that it was told; of anything
+    /// else only so much that nobody can fill the disk without changing anything.
+    pub fn kept(&self, outcome: Outcome) -> Cow<'_, str> {
+        let Self(text) = self;
+        if outcome == Outcome::Done || text.len() <= MAX_PARAMETERS {
+            return text.into();
+        }
+        let truncated = Truncated {
+            truncated: true,
+            bytes: text.len(),
+            sha256: Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect(),
+            beginning: &text[..text.floor_char_boundary(BEGINNING)],
+        };
+        serde_json::json!(truncated).to_string().into()
+    }
+}
+
 /// One row of `audit_logs`, all but its outcome and the number of orders.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditEntry {
@@ -92,8 +136,8 @@ pub struct AuditEntry {
     pub account: String,
     /// The call as JOC writes it: `./orders/cancel`.
     pub request: String,
-    /// The request's body as JSON, with secrets masked.
-    pub parameters: String,
+    /// The request's body.
+    pub parameters: Parameters,
     /// What kind of call it was.
     pub category: Category,
     /// Why: `auditLog.comment`, at most 2000 characters.
@@ -133,4 +177,39 @@ pub struct AuditFilter {
     pub folders: Vec<Folder>,
     /// The order's id, or the path or the name of its workflow.
     pub object_name: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn only_a_change_keeps_long_parameters() {
+        let text = |length: usize| format!(r#"{{"a":"{}"}}"#, "x".repeat(length - 8));
+        for (text, is_kept) in [(text(4096), true), (text(4097), false)] {
+            let parameters = Parameters::new(text.clone());
+            assert_eq!(parameters.kept(Outcome::Done), text);
+            for outcome in [Outcome::NoOrders, Outcome::Denied] {
+                assert_eq!(parameters.kept(outcome) == text, is_kept, "{}", text.len());
+            }
+        }
+    }
+
+    #[test]
+    fn long_parameters_are_known_by_length_and_hash() {
+        // The 1024th byte is within a character.
+        let text = format!(r#"{{"a":"{}"}}"#, "\"é".repeat(2000));
+        let kept = Parameters::new(text.clone()).kept(Outcome::Denied).into_owned();
+        assert!(kept.len() < MAX_PARAMETERS, "{}", kept.len());
+        let kept: Value = serde_json::from_str(&kept).unwrap();
+        let hash =
+            Sha256::digest(&text).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        assert_eq!(kept["truncated"], true);
+        assert_eq!(kept["bytes"], text.len());
+        assert_eq!(kept["sha256"], hash);
+        let beginning = kept["beginning"].as_str().unwrap();
+        assert!(text.starts_with(beginning) && (1021..=1024).contains(&beginning.len()));
+    }
 }

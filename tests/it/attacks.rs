@@ -1,6 +1,7 @@
 //! What hostile clients try.
 
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use crate::harness::{Answer, App, Database, Order, with_controller};
 use crate::served::Served;
@@ -82,5 +83,49 @@ on_both! {
         }
         assert_eq!(app.cancel(sent).await.affected(), 1);
         assert_eq!(parameters(&app).await, kept);
+    }
+
+    async fn what_changes_nothing_leaves_little_in_the_trail(kind: Kind) {
+        let app = App::with(kind, &[Order::new("a")]).await;
+        let nobody = app.account("nobody", "sos:products:joc:auditlog:view", &[]).await;
+        let mut ids: Vec<String> = (0..20_000).map(|i| format!("order {i:0>40}")).collect();
+        let body = |ids: &[String]| with_controller(json!({"orderIds": ids})).to_string();
+        let sent: Value = serde_json::from_str(&body(&ids)).unwrap();
+        let whole = sent.to_string();
+        let check = async |outcome: &str| {
+            let kept = parameters(&app).await;
+            let beginning = kept["beginning"].as_str().unwrap();
+            assert!(whole.starts_with(beginning) && beginning.len() == 1024, "{kept}");
+            let digest = Sha256::digest(&whole);
+            let hash: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+            assert_eq!(kept["sha256"], hash);
+            assert_eq!(kept["bytes"], whole.len());
+            assert_eq!(kept["truncated"], true);
+            let last = "SELECT outcome FROM audit_logs ORDER BY id DESC LIMIT 1";
+            assert_eq!(app.db.rows(last).await.unwrap()[0][0].as_deref(), Some(outcome));
+        };
+        for path in ["/orders/cancel", "/orders/cancel/preview", "/orders"] {
+            assert_eq!(app.post_as(&nobody, path, body(&ids)).await.status, 403, "{path}");
+            check("DENIED").await;
+        }
+        let add = json!({"orders": vec![json!({"workflowPath": "/sos/eod"}); 1000]});
+        let add = app.post_as(&nobody, "/orders/add", with_controller(add).to_string()).await;
+        assert_eq!(add.status, 403);
+        assert_eq!(parameters(&app).await["truncated"], true);
+        assert_eq!(app.post_as(&app.token, "/orders/cancel", body(&ids)).await.status, 420);
+        check("NO_ORDERS").await;
+
+        // What is cut off is masked first.
+        let secret = json!({"aPassword": "hidden", "b": ids});
+        let secret = app.post_as(&nobody, "/orders", with_controller(secret).to_string()).await;
+        assert_eq!(secret.status, 403);
+        let kept = parameters(&app).await.to_string();
+        assert!(kept.contains("aPassword") && !kept.contains("hidden"), "{kept}");
+
+        // A change keeps all that it was told.
+        ids.push("a".into());
+        assert_eq!(app.post_as(&app.token, "/orders/cancel", body(&ids)).await.affected(), 1);
+        let sent: Value = serde_json::from_str(&body(&ids)).unwrap();
+        assert_eq!(parameters(&app).await, sent);
     }
 }

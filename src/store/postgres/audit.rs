@@ -26,7 +26,7 @@ pub(super) async fn insert(
         entry.controller_id,
         entry.account,
         entry.request,
-        entry.parameters,
+        &*entry.parameters.kept(outcome),
         entry.category.as_str(),
         entry.comment,
         entry.time_spent,

@@ -6,6 +6,7 @@ use sqlx::{Connection, PgConnection, Postgres, QueryBuilder};
 use super::settle::{Lock, Settled};
 use super::{PgStore, retrying};
 use crate::model::action::Action;
+use crate::model::audit::Outcome;
 use crate::model::selection::Selection;
 use crate::store::sql::change::{
     concerns_runner, push_affected, push_assignments, push_details, push_preview,
@@ -125,7 +126,8 @@ async fn apply(
     sql.push_bind(audit.controller_id.as_str()).push(", ");
     sql.push_bind(audit.account.as_str()).push(", ");
     sql.push_bind(audit.request.as_str()).push(", ");
-    sql.push_bind(audit.parameters.as_str()).push("::json, ");
+    sql.push("CASE g.affected WHEN 0 THEN ").push_bind(audit.parameters.kept(Outcome::NoOrders));
+    sql.push(" ELSE ").push_bind(audit.parameters.kept(Outcome::Done)).push(" END::json, ");
     sql.push_bind(audit.category.as_str()).push(", ");
     sql.push_bind(audit.comment.as_deref()).push(", ");
     sql.push_bind(audit.time_spent).push(", ");

@@ -18,8 +18,10 @@ pub(super) async fn insert(
     outcome: Outcome,
     affected: u64,
 ) -> Result<i64> {
+    let kept = entry.parameters.kept(outcome);
     let (category, outcome) = (entry.category.as_str(), outcome.as_str());
     let (affected, created) = (affected.cast_signed(), iso(&entry.created));
+    let parameters = kept.as_ref();
     let id = sqlx::query_scalar!(
         "INSERT INTO audit_logs (controller_id, account, request, parameters, category,
              comment, time_spent, ticket_link, outcome, affected, request_id, client_address,
@@ -28,7 +30,7 @@ pub(super) async fn insert(
         entry.controller_id,
         entry.account,
         entry.request,
-        entry.parameters,
+        parameters,
         category,
         entry.comment,
         entry.time_spent,

@@ -6,7 +6,7 @@ use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
 use super::{SqliteStore, text_at};
 use crate::model::action::Action;
-use crate::model::audit::AuditEntry;
+use crate::model::audit::{AuditEntry, Outcome};
 use crate::model::selection::Selection;
 use crate::model::window::iso;
 use crate::store::sql::change::{push_affected, push_assignments, push_details, push_preview};
@@ -103,7 +103,10 @@ fn push_entry(sql: &mut QueryBuilder<Sqlite>, audit: &AuditEntry) {
     values.push_bind(audit.controller_id.clone());
     values.push_bind(audit.account.clone());
     values.push_bind(audit.request.clone());
-    values.push_bind(audit.parameters.clone());
+    let kept = |outcome| audit.parameters.kept(outcome).into_owned();
+    values.push("iif(count(*) > 0, ").push_bind_unseparated(kept(Outcome::Done));
+    values.push_unseparated(", ").push_bind_unseparated(kept(Outcome::NoOrders));
+    values.push_unseparated(")");
     values.push_bind(audit.category.as_str());
     values.push_bind(audit.comment.clone());
     values.push_bind(audit.time_spent);
