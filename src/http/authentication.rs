@@ -19,7 +19,7 @@ use crate::http::error::{ApiError, Reason, Refusal};
 use crate::http::prometheus::LoginOutcome;
 use crate::http::session::{self, ACCESS_TOKEN};
 use crate::http::{
-    Service, body, call_name, client_address, client_ip, password, prometheus, request_id,
+    Service, body, call_name, client_address, client_ip, limits, password, prometheus, request_id,
 };
 use crate::model::audit::{AuditEntry, Category, NO_CONTROLLER, Outcome, Parameters};
 use crate::model::selection::check_name;
@@ -151,8 +151,6 @@ pub(super) async fn login(
     payload: Payload,
     service: Data<Service>,
 ) -> Result<HttpResponse, ApiError> {
-    // JOC's clients send nothing or {}; whatever it is, it says nothing.
-    body::read(payload, service.settings.body_limit).await?;
     let caller = client_address(&request);
     let refuse = |reason, account: Option<&str>, message: &str| {
         let (account, caller) = (account.map(Into::into), caller.clone());
@@ -164,6 +162,8 @@ pub(super) async fn login(
         Credentials::Malformed { account } => (account, None, EXPECTED),
         Credentials::Basic { account, password } => (Some(account), Some(password), WRONG),
     };
+    // JOC's clients send nothing or {}; whatever it is, it says nothing.
+    body::read(payload, limits::of_body(&request, &service.settings)).await?;
     let Some(turn) = service.throttle.turn(account.as_deref(), client_ip(&request)).await else {
         prometheus::login(LoginOutcome::Throttled);
         let reason = Reason::Throttled(FAILURES_COUNT_FOR);

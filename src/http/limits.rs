@@ -22,6 +22,14 @@ pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a connection may take to close, and is read from in vain after a body was refused.
 pub(super) const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// How long a body may be that says nothing: JOC's clients send none or `{}`.
+pub(super) const IGNORED_BODY: usize = 4096;
+
+/// How long the body of a request may be, in the extensions of one whose call has a limit of its
+/// own.
+#[derive(Clone, Copy)]
+struct BodyLimit(usize);
+
 /// How many threads serve.
 pub(super) fn workers() -> usize {
     std::thread::available_parallelism().map_or(2, NonZeroUsize::get)
@@ -46,6 +54,27 @@ pub(super) fn check_head(request: &ServiceRequest) -> Result<(), ApiError> {
     }
     let limit = service.settings.body_limit;
     if announces_too_much(request.head(), limit) { Err(ApiError::TooLarge(limit)) } else { Ok(()) }
+}
+
+/// How long the body of a request may be.
+pub(super) fn of_body(request: &HttpRequest, settings: &Settings) -> usize {
+    let own = request.extensions().get::<BodyLimit>().map(|BodyLimit(limit)| *limit);
+    own.unwrap_or(settings.body_limit)
+}
+
+/// Limits the body of a call that ignores it, whatever the settings allow others.
+pub(super) async fn ignored_body<B: MessageBody>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<B>, Error> {
+    let service = request.app_data::<Data<Service>>();
+    let limit =
+        service.map_or(IGNORED_BODY, |service| service.settings.body_limit.min(IGNORED_BODY));
+    if announces_too_much(request.head(), limit) {
+        return Err(ApiError::TooLarge(limit).into());
+    }
+    request.extensions_mut().insert(BodyLimit(limit));
+    next.call(request).await
 }
 
 /// Whether a request's `Content-Length` is over the limit.

@@ -100,7 +100,7 @@ impl Service {
     async fn begin(&self, request: &HttpRequest, payload: Payload) -> Result<Call, ApiError> {
         let now = self.clock.now();
         let principal = self.sessions.check(&*self.store, request, now).await?;
-        let body = body::read(payload, self.settings.body_limit).await?;
+        let body = body::read(payload, limits::of_body(request, &self.settings)).await?;
         Ok(Call {
             now,
             principal,

@@ -3,8 +3,10 @@
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::harness::{Answer, App, Database, Order, with_controller};
+use crate::harness::{Answer, App, Database, Order, ROOT, with_controller};
+use crate::openapi::calls;
 use crate::served::Served;
+use crate::spoken::{Wire, basic};
 
 /// The `parameters` of the newest entry.
 async fn parameters(app: &App) -> Value {
@@ -127,5 +129,54 @@ on_both! {
         assert_eq!(app.post_as(&app.token, "/orders/cancel", body(&ids)).await.affected(), 1);
         let sent: Value = serde_json::from_str(&body(&ids)).unwrap();
         assert_eq!(parameters(&app).await, sent);
+    }
+
+    async fn a_body_that_is_ignored_is_short(kind: Kind) {
+        let app = App::start(kind, &[]).await;
+        let description = app.description().await;
+        let ignoring = calls(&description).into_iter().filter(|(_, call)| {
+            let schema = &call["requestBody"]["content"]["application/json"]["schema"];
+            schema["description"].as_str().is_some_and(|text| text.starts_with("Ignored"))
+        });
+        let ignoring: Vec<String> = ignoring.map(|(path, _)| path).collect();
+        assert!(ignoring.len() >= 5 && ignoring.contains(&"/authentication/login".into()));
+        for path in ignoring {
+            let token = app.login(ROOT.0, ROOT.1).await;
+            let basic = basic(format!("{}:{}", ROOT.0, ROOT.1).as_bytes());
+            let chunked = async |length: usize| {
+                let mut wire = Wire::to(&app).await;
+                wire.send(&format!(
+                    "POST /joc/api{path} HTTP/1.1\r\nHost: a\r\nX-Access-Token: {token}\r\n\
+                     Authorization: {basic}\r\nTransfer-Encoding: chunked\r\n\r\n\
+                     {length:x}\r\n{}\r\n0\r\n\r\n",
+                    " ".repeat(length)
+                )).await;
+                wire.head().await
+            };
+            let announced = app.post_as(&token, &path, " ".repeat(4097)).await;
+            assert_eq!(announced.status, 413, "{path}: {}", announced.text);
+            assert!(announced.text.contains("larger than 4096 bytes"), "{}", announced.text);
+            for (length, status) in [(4097, "413"), (4096, "200")] {
+                let head = chunked(length).await;
+                assert!(head.starts_with(&format!("http/1.1 {status}")), "{path}: {head}");
+            }
+        }
+        // Others take what the setting allows.
+        let long = with_controller(json!({"orderIds": ["none"], "variables": {"x": "x".repeat(5000)}}));
+        assert_eq!(app.post("/orders/cancel", &long).await.status, 420);
+    }
+
+    async fn a_login_looks_for_credentials_before_its_body(kind: Kind) {
+        let app = App::start(kind, &[]).await;
+        for authorization in ["", "X-Access-Token: x\r\n"] {
+            let mut wire = Wire::to(&app).await;
+            wire.send(&format!(
+                "POST /joc/api/authentication/login HTTP/1.1\r\nHost: a\r\n{authorization}\
+                 Transfer-Encoding: chunked\r\n\r\n",
+            )).await;
+            // The body has not even begun.
+            let head = wire.head().await;
+            assert!(head.starts_with("http/1.1 401"), "{head}");
+        }
     }
 }

@@ -90,7 +90,8 @@ async fn log_in(app: &App, authorization: &str) -> Answer {
     Answer::of(request.header("Authorization", authorization)).await
 }
 
-fn basic(credentials: &[u8]) -> String {
+/// Credentials as `Authorization` has them.
+pub fn basic(credentials: &[u8]) -> String {
     format!("Basic {}", STANDARD.encode(credentials))
 }
 

@@ -1,10 +1,11 @@
 //! One call: where it is, what answers it, and what its description says.
 
 use actix_web::Route;
+use actix_web::middleware::from_fn;
 use schemars::Schema;
 use serde_json::{Map, Value, json};
 
-use crate::http::BASE;
+use crate::http::{BASE, limits};
 use crate::model::permission::Permission;
 
 /// A call of the service. Its route and its description are made together, so that neither is
@@ -98,9 +99,11 @@ impl Endpoint {
         self.body(json!(body), example, false)
     }
 
-    /// Whatever body the request has says nothing.
-    pub(in crate::http) fn ignores_its_body(self) -> Self {
-        self.body(json!({ "description": "Ignored" }), &json!({}), false)
+    /// Whatever body the request has says nothing, so it may not be long.
+    pub(in crate::http) fn ignores_its_body(mut self) -> Self {
+        self.route = self.route.wrap(from_fn(limits::ignored_body));
+        let description = format!("Ignored, and at most {} bytes", limits::IGNORED_BODY);
+        self.body(json!({ "description": description }), &json!({}), false)
     }
 
     fn body(mut self, schema: Value, example: &Value, required: bool) -> Self {

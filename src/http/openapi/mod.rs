@@ -106,7 +106,8 @@ fn describe() -> Value {
                 "NoSuchCall": response("There is no such call", &failure, &[]),
                 "WrongMethod": response("The path takes another method", &failure, &["Allow"]),
                 "TooLarge": response(
-                    "The body is larger than a setting allows. One that says so by its \
+                    "The body is larger than a setting allows, or than 4096 bytes where the \
+                     call ignores it. One that says so by its \
                      `Content-Length` is refused before it is read, and before the session is \
                      checked",
                     &failure,
