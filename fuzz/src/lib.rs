@@ -213,9 +213,10 @@ impl Sessions for NoDatabase {
         &self,
         _: &str,
         _: &str,
+        _: &str,
         _: DateTime<Utc>,
         _: DateTime<Utc>,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         unreachable!()
     }
 

@@ -173,10 +173,16 @@ pub(super) async fn login(
 
     let verified = match (&account, password) {
         (Some(account), Some(password)) => verify(&service, account, password).await?,
-        _ => false,
+        _ => None,
     };
     let now = service.clock.now();
-    let (Some(account), true) = (&account, verified) else {
+    let token = match (&account, verified) {
+        (Some(account), Some(hash)) => {
+            service.sessions.open(&*service.store, account, &hash, now).await?
+        }
+        _ => None,
+    };
+    let (Some(account), Some(token)) = (&account, token) else {
         turn.failed();
         prometheus::login(LoginOutcome::Refused);
         let entry = AuditEntry {
@@ -197,7 +203,6 @@ pub(super) async fn login(
         return Err(refuse(Reason::Credentials, account.as_deref(), problem));
     };
     turn.succeeded();
-    let token = service.sessions.open(&*service.store, account, now).await?;
     let timeout = service.settings.session_timeout();
     let principal = service
         .store
@@ -231,10 +236,17 @@ pub(super) async fn logout(
     Ok(HttpResponse::Ok().json(Session::of(account, call.client_address, String::new(), false)))
 }
 
-/// Whether the password is the account's; takes as long if there is no such account.
-async fn verify(service: &Service, account: &str, password: String) -> Result<bool, ApiError> {
+/// The account's hash if the password is the account's; takes as long if there is no such account.
+async fn verify(
+    service: &Service,
+    account: &str,
+    password: String,
+) -> Result<Option<String>, ApiError> {
     let hash = service.store.password_hash(account).await?;
-    let verified = actix_web::web::block(move || password::verify(&password, hash.as_deref()));
+    let verified = actix_web::web::block(move || {
+        let matches = password::verify(&password, hash.as_deref());
+        hash.filter(|_| matches)
+    });
     verified.await.map_err(|error| ApiError::Internal(error.into()))
 }
 

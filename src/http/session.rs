@@ -88,17 +88,21 @@ impl Sessions {
         }
     }
 
-    /// Opens a session and gives its access token.
+    /// Opens a session and gives its access token, if the account's password is still the one
+    /// of this hash.
     pub(super) async fn open(
         &self,
         store: &dyn Store,
         account: &str,
+        password_hash: &str,
         now: DateTime<Utc>,
-    ) -> Result<String, ApiError> {
+    ) -> Result<Option<String>, ApiError> {
         let token: String =
             rand::random::<[u8; 32]>().iter().map(|byte| format!("{byte:02x}")).collect();
-        store.open_session(&hash(&token), account, now, now + self.timeout).await?;
-        Ok(token)
+        let expires = now + self.timeout;
+        let opened =
+            store.open_session(&hash(&token), account, password_hash, now, expires).await?;
+        Ok(opened.then_some(token))
     }
 
     /// Ends a session.

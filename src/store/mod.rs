@@ -296,14 +296,17 @@ pub trait Accounts: Sync {
 #[async_trait]
 pub trait Sessions {
     /// Opens a session, and removes those that ended before `now`. No session ends after it:
-    /// those that would were opened or prolonged before the clock was set back.
+    /// those that would were opened or prolonged before the clock was set back. False: there is
+    /// none, since the account is gone or disabled or its password is no longer the one of this
+    /// hash, which was verified before.
     async fn open_session(
         &self,
         token_hash: &str,
         account: &str,
+        password_hash: &str,
         now: DateTime<Utc>,
         expires: DateTime<Utc>,
-    ) -> Result<()>;
+    ) -> Result<bool>;
     /// Prolongs a session that has not ended at `now`; `None` if there is none.
     async fn touch_session(
         &self,

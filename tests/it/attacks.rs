@@ -1,17 +1,40 @@
 //! What hostile clients try.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use joc_orders::http::password;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::harness::{Answer, App, Database, Order, ROOT, with_controller};
+use crate::harness::{
+    Answer, App, Database, Kind, Order, ROOT, quote, start_time, with_controller,
+};
 use crate::openapi::calls;
 use crate::served::Served;
 use crate::spoken::{Wire, basic};
+
+fn sha256(text: &str) -> String {
+    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+}
 
 /// The `parameters` of the newest entry.
 async fn parameters(app: &App) -> Value {
     let rows = app.db.rows("SELECT parameters FROM audit_logs ORDER BY id DESC LIMIT 1").await;
     serde_json::from_str(rows.unwrap()[0][0].as_deref().unwrap()).unwrap()
+}
+
+/// Changes an account so that its sessions end.
+async fn alter(app: &App, change: &str, account: &str) {
+    match change {
+        "passwd" => {
+            let hash = password::hash("another-password").unwrap();
+            app.store.set_password(account, &hash).await.unwrap();
+        }
+        "disable" => app.store.set_disabled(account, true).await.unwrap(),
+        _ => app.store.remove_account(account).await.unwrap(),
+    }
 }
 
 on_both! {
@@ -98,9 +121,7 @@ on_both! {
             let kept = parameters(&app).await;
             let beginning = kept["beginning"].as_str().unwrap();
             assert!(whole.starts_with(beginning) && beginning.len() == 1024, "{kept}");
-            let digest = Sha256::digest(&whole);
-            let hash: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-            assert_eq!(kept["sha256"], hash);
+            assert_eq!(kept["sha256"], sha256(&whole));
             assert_eq!(kept["bytes"], whole.len());
             assert_eq!(kept["truncated"], true);
             let last = "SELECT outcome FROM audit_logs ORDER BY id DESC LIMIT 1";
@@ -177,6 +198,71 @@ on_both! {
             // The body has not even begun.
             let head = wire.head().await;
             assert!(head.starts_with("http/1.1 401"), "{head}");
+        }
+    }
+
+    async fn a_session_needs_the_password_that_was_verified(kind: Kind) {
+        let app = App::start(kind, &[]).await;
+        let now = start_time();
+        let open = async |account: &str, hash: &str, token: &str| {
+            let (token, until) = (sha256(token), now + TimeDelta::minutes(30));
+            app.store.open_session(&token, account, hash, now, until).await.unwrap()
+        };
+        let sessions = async |account: &str| {
+            let sql = format!("SELECT count(*) FROM sessions WHERE account = {}", quote(account));
+            app.db.count(&sql).await
+        };
+        for change in ["passwd", "disable", "remove"] {
+            app.account(change, "sos:products", &[]).await;
+            let verified = app.store.password_hash(change).await.unwrap().unwrap();
+            assert!(open(change, &verified, &format!("before {change}")).await);
+            assert_eq!(sessions(change).await, 2);
+            alter(&app, change, change).await;
+            assert!(!open(change, &verified, &format!("after {change}")).await);
+            assert_eq!(sessions(change).await, 0, "{change}");
+        }
+
+        // A change that is under way comes first, too.
+        app.account("slow", "sos:products", &[]).await;
+        let verified = app.store.password_hash("slow").await.unwrap().unwrap();
+        let begin = if kind == Kind::Sqlite { "BEGIN IMMEDIATE" } else { "BEGIN" };
+        let mut passwd = app.db.lock(begin).await;
+        let hash = quote(&password::hash("another").unwrap());
+        let update = format!("UPDATE accounts SET password_hash = {hash} WHERE account = 'slow'");
+        passwd.execute(&update).await;
+        let end = async {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            passwd.execute("DELETE FROM sessions WHERE account = 'slow'; COMMIT").await;
+        };
+        let (opened, ()) = tokio::join!(open("slow", &verified, "slow"), end);
+        assert!(!opened);
+        assert_eq!(sessions("slow").await, 0);
+    }
+
+    async fn no_session_survives_a_change_of_its_account(kind: Kind) {
+        let flags = ["--failed-logins-by-account=1000", "--failed-logins-by-address=1000"];
+        let app = App::start(kind, &flags).await;
+        for change in ["passwd", "disable", "remove"] {
+            for round in 0..3 {
+                let account = format!("{change}-{round}");
+                app.account(&account, "sos:products", &[]).await;
+                let changed = AtomicBool::new(false);
+                let client = async |_| loop {
+                    let late = changed.load(Ordering::SeqCst);
+                    match app.try_login(&account, "a-password").await.status {
+                        200 => assert!(!late, "{account}"),
+                        status => break assert_eq!(status, 401),
+                    }
+                };
+                let change = async {
+                    tokio::time::sleep(Duration::from_millis(150)).await;
+                    alter(&app, change, &account).await;
+                    changed.store(true, Ordering::SeqCst);
+                };
+                tokio::join!(futures_util::future::join_all((0..6).map(client)), change);
+                let left = format!("SELECT count(*) FROM sessions WHERE account = {}", quote(&account));
+                assert_eq!(app.db.count(&left).await, 0, "{account}");
+            }
         }
     }
 }

@@ -13,21 +13,27 @@ impl Sessions for PgStore {
         &self,
         token_hash: &str,
         account: &str,
+        password_hash: &str,
         now: DateTime<Utc>,
         expires: DateTime<Utc>,
-    ) -> Result<()> {
-        sqlx::query!(
+    ) -> Result<bool> {
+        // The lock makes a change of the account that is under way come before or after: it ends
+        // every session that it finds.
+        let opened = sqlx::query!(
             "WITH ended AS (DELETE FROM sessions WHERE expires <= $3),
                  shortened AS (UPDATE sessions SET expires = $4 WHERE expires > $4)
-             INSERT INTO sessions (token_hash, account, created, expires) VALUES ($1, $2, $3, $4)",
+             INSERT INTO sessions (token_hash, account, created, expires)
+             SELECT $1, account, $3, $4 FROM accounts
+             WHERE account = $2 AND password_hash = $5 AND NOT disabled FOR SHARE",
             token_hash,
             account,
             now,
             expires,
+            password_hash,
         )
         .execute(&self.pool)
         .await?;
-        Ok(())
+        Ok(opened.rows_affected() == 1)
     }
 
     async fn touch_session(

@@ -20,9 +20,10 @@ impl Sessions for SqliteStore {
         &self,
         token_hash: &str,
         account: &str,
+        password_hash: &str,
         now: DateTime<Utc>,
         expires: DateTime<Utc>,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let (now, expires) = (iso(&now), iso(&expires));
         let mut transaction = self.writer.begin().await?;
         sqlx::query!("DELETE FROM sessions WHERE expires <= ?1", now)
@@ -31,17 +32,20 @@ impl Sessions for SqliteStore {
         sqlx::query!("UPDATE sessions SET expires = ?1 WHERE expires > ?1", expires)
             .execute(&mut *transaction)
             .await?;
-        sqlx::query!(
-            "INSERT INTO sessions (token_hash, account, created, expires) VALUES (?1, ?2, ?3, ?4)",
+        let opened = sqlx::query!(
+            "INSERT INTO sessions (token_hash, account, created, expires)
+             SELECT ?1, account, ?3, ?4 FROM accounts
+             WHERE account = ?2 AND password_hash = ?5 AND NOT disabled",
             token_hash,
             account,
             now,
             expires,
+            password_hash,
         )
         .execute(&mut *transaction)
         .await?;
         transaction.commit().await?;
-        Ok(())
+        Ok(opened.rows_affected() == 1)
     }
 
     async fn touch_session(
