@@ -1,23 +1,18 @@
 //! `/authentication/…`: login and logout.
 
-use std::net::IpAddr;
-use std::sync::Arc;
-use std::time::Duration;
-
 use actix_web::http::header;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use moka::sync::Cache;
 use schemars::JsonSchema;
 use serde::Serialize;
-use tokio::sync::{Mutex, OwnedMutexGuard};
+use tracing::Instrument;
 
-use crate::config::Settings;
 use crate::http::error::{ApiError, Reason, Refusal};
 use crate::http::prometheus::LoginOutcome;
 use crate::http::session::{self, ACCESS_TOKEN};
+use crate::http::throttle::{Refused, Turn};
 use crate::http::{
     Service, body, call_name, client_address, client_ip, limits, password, prometheus, request_id,
 };
@@ -25,73 +20,11 @@ use crate::model::audit::{AuditEntry, Category, NO_CONTROLLER, Outcome, Paramete
 use crate::model::selection::check_name;
 use crate::model::window::displayable;
 
-/// How long a failed login counts.
-const FAILURES_COUNT_FOR: Duration = Duration::from_secs(60);
 /// What the audit trail names where a failed login shows no account.
 const NO_ACCOUNT: &str = "?";
 const EXPECTED: &str = "Access denied: expected 'Authorization: Basic …'";
+const THROTTLED: &str = "Too many failed logins; Retry-After says how long to wait";
 const WRONG: &str = "Wrong account or password";
-/// How many accounts and addresses with failed logins are remembered.
-const CAPACITY: u64 = 100_000;
-
-/// Failed logins of the last minute, by account and by address. Whoever holds a count's lock
-/// may try: attempts take turns, so that many at once do not slip by, and none is refused for
-/// another that may yet succeed.
-pub(super) struct Throttle {
-    by_account: Cache<String, Arc<Mutex<u32>>>,
-    by_address: Cache<Option<IpAddr>, Arc<Mutex<u32>>>,
-    max_by_account: u32,
-    max_by_address: u32,
-}
-
-/// The turn of one attempt.
-struct Turn {
-    by_account: Option<OwnedMutexGuard<u32>>,
-    by_address: OwnedMutexGuard<u32>,
-}
-
-impl Throttle {
-    pub(super) fn new(settings: &Settings) -> Self {
-        fn cache<K: std::hash::Hash + Eq + Send + Sync + 'static>() -> Cache<K, Arc<Mutex<u32>>> {
-            Cache::builder().max_capacity(CAPACITY).time_to_live(FAILURES_COUNT_FOR).build()
-        }
-        Self {
-            by_account: cache(),
-            by_address: cache(),
-            max_by_account: settings.failed_logins_by_account,
-            max_by_address: settings.failed_logins_by_address,
-        }
-    }
-
-    /// Waits for the attempt's turn; `None` if too many have failed. An attempt that names no
-    /// account counts for its address alone.
-    async fn turn(&self, account: Option<&str>, address: Option<IpAddr>) -> Option<Turn> {
-        let by_address = self.by_address.get_with(address, Arc::default).lock_owned().await;
-        let by_account = match account {
-            Some(name) => {
-                Some(self.by_account.get_with(name.into(), Arc::default).lock_owned().await)
-            }
-            None => None,
-        };
-        let of_account = by_account.as_deref().is_none_or(|count| *count < self.max_by_account);
-        (*by_address < self.max_by_address && of_account).then_some(Turn { by_account, by_address })
-    }
-}
-
-impl Turn {
-    fn succeeded(mut self) {
-        if let Some(count) = self.by_account.as_deref_mut() {
-            *count = 0;
-        }
-    }
-
-    fn failed(mut self) {
-        if let Some(count) = self.by_account.as_deref_mut() {
-            *count += 1;
-        }
-        *self.by_address += 1;
-    }
-}
 
 /// What a request brings to log in with.
 #[derive(Debug, PartialEq, Eq)]
@@ -145,6 +78,17 @@ pub(super) struct Session {
     role: String,
 }
 
+/// An attempt to log in.
+struct Attempt {
+    service: Data<Service>,
+    account: Option<String>,
+    /// `None`: it cannot be read.
+    password: Option<String>,
+    caller: Option<String>,
+    name: String,
+    request_id: String,
+}
+
 /// `POST /authentication/login`
 pub(super) async fn login(
     request: HttpRequest,
@@ -152,74 +96,115 @@ pub(super) async fn login(
     service: Data<Service>,
 ) -> Result<HttpResponse, ApiError> {
     let caller = client_address(&request);
-    let refuse = |reason, account: Option<&str>, message: &str| {
-        let (account, caller) = (account.map(Into::into), caller.clone());
-        ApiError::Refused(Refusal { reason, account, caller, message: message.into() })
-    };
-    let (account, password, problem) = match Credentials::of(&request) {
+    let (account, password) = match Credentials::of(&request) {
         // Many clients ask without first, to be challenged: that is no attempt.
-        Credentials::Missing => return Err(refuse(Reason::Credentials, None, EXPECTED)),
-        Credentials::Malformed { account } => (account, None, EXPECTED),
-        Credentials::Basic { account, password } => (Some(account), Some(password), WRONG),
+        Credentials::Missing => return Err(refusal(Reason::Credentials, None, caller, EXPECTED)),
+        Credentials::Malformed { account } => (account, None),
+        Credentials::Basic { account, password } => (Some(account), Some(password)),
     };
+    let address = client_ip(&request);
+    let refuse = |refused| {
+        let (outcome, error) = match refused {
+            Refused::Busy => (LoginOutcome::Busy, ApiError::Busy),
+            Refused::Throttled(wait) => {
+                let reason = Reason::Throttled(wait);
+                let error = refusal(reason, account.as_deref(), caller.clone(), THROTTLED);
+                (LoginOutcome::Throttled, error)
+            }
+        };
+        prometheus::login(outcome);
+        error
+    };
+    service.throttle.check(account.as_deref(), address).map_err(refuse)?;
     // JOC's clients send nothing or {}; whatever it is, it says nothing.
     body::read(payload, limits::of_body(&request, &service.settings)).await?;
-    let Some(turn) = service.throttle.turn(account.as_deref(), client_ip(&request)).await else {
-        prometheus::login(LoginOutcome::Throttled);
-        let reason = Reason::Throttled(FAILURES_COUNT_FOR);
-        let message = "Too many failed logins, please wait a minute";
-        return Err(refuse(reason, account.as_deref(), message));
-    };
+    let turn = service.throttle.turn(account.as_deref(), address).await.map_err(refuse)?;
+    let (name, request_id) = (call_name(&request), request_id(&request));
+    let attempt = Attempt { service, account, password, caller, name, request_id };
+    // It comes to its end, and counts, also if its client hangs up.
+    let attempt = actix_web::rt::spawn(attempt.make(turn).in_current_span());
+    attempt.await.map_err(|error| ApiError::Internal(error.into()))?
+}
 
-    let verified = match (&account, password) {
-        (Some(account), Some(password)) => verify(&service, account, password).await?,
-        _ => None,
-    };
-    let now = service.clock.now();
-    let token = match (&account, verified) {
-        (Some(account), Some(hash)) => {
-            service.sessions.open(&*service.store, account, &hash, now).await?
-        }
-        _ => None,
-    };
-    let (Some(account), Some(token)) = (&account, token) else {
-        turn.failed();
+impl Attempt {
+    async fn make(self, mut turn: Turn) -> Result<HttpResponse, ApiError> {
+        let service = &self.service;
+        let Some((account, token)) = self.open().await? else {
+            turn.failed();
+            return Err(self.fail().await?);
+        };
+        turn.succeeded();
+        let (now, timeout) = (service.clock.now(), service.settings.session_timeout());
+        let principal = service
+            .store
+            .touch_session(&session::hash(&token), now, now + timeout)
+            .await?
+            .ok_or_else(|| self.refusal(WRONG))?;
+        prometheus::login(LoginOutcome::Accepted);
+        let timeout = timeout.num_milliseconds();
+        let login = Login {
+            session: Session::of(account, self.caller.clone(), principal.roles.join(","), true),
+            access_token: token.clone(),
+            session_timeout: timeout,
+        };
+        Ok(HttpResponse::Ok()
+            .insert_header((ACCESS_TOKEN, token))
+            .insert_header(("X-JOC-Timeout", timeout.to_string()))
+            .json(login))
+    }
+
+    /// Verifies the password, which takes as long if there is no such account, and opens a
+    /// session: whose, and its token.
+    async fn open(&self) -> Result<Option<(&str, String)>, ApiError> {
+        let (Some(account), Some(password)) = (&self.account, self.password.clone()) else {
+            return Ok(None);
+        };
+        let Service { store, sessions, clock, .. } = &**self.service;
+        let hash = store.password_hash(account).await?;
+        let verified = actix_web::web::block(move || {
+            let matches = password::verify(&password, hash.as_deref());
+            hash.filter(|_| matches)
+        });
+        let verified = verified.await.map_err(|error| ApiError::Internal(error.into()))?;
+        let Some(hash) = verified else { return Ok(None) };
+        let token = sessions.open(&**store, account, &hash, clock.now()).await?;
+        Ok(token.map(|token| (account.as_str(), token)))
+    }
+
+    /// Audits the failure: what its answer is.
+    async fn fail(&self) -> Result<ApiError, ApiError> {
         prometheus::login(LoginOutcome::Refused);
         let entry = AuditEntry {
             controller_id: NO_CONTROLLER.into(),
-            account: account.clone().unwrap_or_else(|| NO_ACCOUNT.into()),
-            request: call_name(&request),
+            account: self.account.clone().unwrap_or_else(|| NO_ACCOUNT.into()),
+            request: self.name.clone(),
             parameters: Parameters::new("{}".into()),
             category: Category::Identity,
             comment: None,
             time_spent: None,
             ticket_link: None,
-            request_id: request_id(&request),
-            client_address: caller.clone(),
-            created: now,
+            request_id: self.request_id.clone(),
+            client_address: self.caller.clone(),
+            created: self.service.clock.now(),
         };
-        service.store.record(&entry, Outcome::Denied).await?;
+        self.service.store.record(&entry, Outcome::Denied).await?;
         tracing::warn!(account = entry.account, "login refused");
-        return Err(refuse(Reason::Credentials, account.as_deref(), problem));
-    };
-    turn.succeeded();
-    let timeout = service.settings.session_timeout();
-    let principal = service
-        .store
-        .touch_session(&session::hash(&token), now, now + timeout)
-        .await?
-        .ok_or_else(|| refuse(Reason::Credentials, Some(account), WRONG))?;
-    prometheus::login(LoginOutcome::Accepted);
-    let timeout = timeout.num_milliseconds();
-    let login = Login {
-        session: Session::of(account, caller, principal.roles.join(","), true),
-        access_token: token.clone(),
-        session_timeout: timeout,
-    };
-    Ok(HttpResponse::Ok()
-        .insert_header((ACCESS_TOKEN, token))
-        .insert_header(("X-JOC-Timeout", timeout.to_string()))
-        .json(login))
+        Ok(self.refusal(if self.password.is_some() { WRONG } else { EXPECTED }))
+    }
+
+    fn refusal(&self, message: &str) -> ApiError {
+        refusal(Reason::Credentials, self.account.as_deref(), self.caller.clone(), message)
+    }
+}
+
+fn refusal(
+    reason: Reason,
+    account: Option<&str>,
+    caller: Option<String>,
+    message: &str,
+) -> ApiError {
+    let (account, message) = (account.map(Into::into), message.into());
+    ApiError::Refused(Refusal { reason, account, caller, message })
 }
 
 /// `POST /authentication/logout`
@@ -234,20 +219,6 @@ pub(super) async fn logout(
     }
     let account = &call.principal.account;
     Ok(HttpResponse::Ok().json(Session::of(account, call.client_address, String::new(), false)))
-}
-
-/// The account's hash if the password is the account's; takes as long if there is no such account.
-async fn verify(
-    service: &Service,
-    account: &str,
-    password: String,
-) -> Result<Option<String>, ApiError> {
-    let hash = service.store.password_hash(account).await?;
-    let verified = actix_web::web::block(move || {
-        let matches = password::verify(&password, hash.as_deref());
-        hash.filter(|_| matches)
-    });
-    verified.await.map_err(|error| ApiError::Internal(error.into()))
 }
 
 impl Credentials {

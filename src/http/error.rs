@@ -19,6 +19,11 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 /// What a login wants (RFC 7617).
 const CHALLENGE: &str = "Basic realm=\"JOC\", charset=\"UTF-8\"";
 
+/// A time in whole seconds, none of which is too early.
+fn in_seconds(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
+}
+
 /// A failure of a call. Nothing has changed, but for [`ApiError::Unsettled`].
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ApiError {
@@ -55,6 +60,9 @@ pub(super) enum ApiError {
     /// The database cannot be reached or is not this program's.
     #[error("the database is not ready: {0}")]
     NotReady(String),
+    /// Too many logins wait.
+    #[error("too many logins at once, please try again")]
+    Busy,
     /// The service takes no new calls.
     #[error("the service is shutting down, please try again")]
     Stopping,
@@ -90,7 +98,7 @@ pub(super) enum Reason {
     /// 401: an access token. There is no challenge, since a browser would ask a person for a
     /// password, and then send it where it is of no use.
     Token,
-    /// 429: fewer failed logins before this one.
+    /// 429: fewer failed logins before this one; the next may come after this time.
     Throttled(Duration),
     /// 440: a session that has not ended.
     Session,
@@ -180,6 +188,7 @@ impl ResponseError for ApiError {
             | Self::NoRoom(_)
             | Self::Unsettled
             | Self::NotReady(_)
+            | Self::Busy
             | Self::Stopping
             | Self::TimedOut(_) => 503,
         };
@@ -206,7 +215,7 @@ impl ResponseError for ApiError {
                 builder.insert_header((header::ALLOW, *methods));
             }
             Self::Refused(Refusal { reason: Reason::Throttled(wait), .. }) => {
-                builder.insert_header((header::RETRY_AFTER, wait.as_secs().max(1)));
+                builder.insert_header((header::RETRY_AFTER, in_seconds(*wait)));
             }
             Self::Refused(Refusal { reason: Reason::Credentials, .. }) => {
                 builder.insert_header((header::WWW_AUTHENTICATE, CHALLENGE));

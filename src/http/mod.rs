@@ -44,6 +44,7 @@ mod session;
 mod status;
 mod stream;
 mod summary;
+mod throttle;
 pub mod tls;
 mod trace;
 mod tree;
@@ -64,7 +65,7 @@ pub struct Service {
     sessions: session::Sessions,
     /// Controllers that are there: none ever goes away.
     controllers: Cache<String, ()>,
-    throttle: authentication::Throttle,
+    throttle: throttle::Throttle,
     drain: Arc<Drain>,
     readiness: status::Readiness,
 }
@@ -87,7 +88,7 @@ impl Service {
         Self {
             sessions: session::Sessions::new(settings.session_timeout()),
             controllers: Cache::new(CONTROLLERS),
-            throttle: authentication::Throttle::new(&settings),
+            throttle: throttle::Throttle::new(&settings),
             drain: Arc::default(),
             readiness: status::Readiness::default(),
             store,

@@ -41,7 +41,7 @@ static RECORDER: LazyLock<Option<PrometheusHandle>> = LazyLock::new(|| {
     describe_histogram!(DURATION, Unit::Seconds, "Time to the beginning of the answer, by route.");
     describe_gauge!(UNDER_WAY, "Calls that are not answered yet.");
     describe_counter!(AFFECTED, "Orders that calls have changed or added, by action.");
-    describe_counter!(LOGINS, "Logins, by outcome: accepted, refused, throttled.");
+    describe_counter!(LOGINS, "Logins, by outcome: accepted, refused, throttled, busy.");
     describe_gauge!(CONNECTIONS, "Connections to the database, by pool and state.");
     describe_gauge!(MAX_CONNECTIONS, "How many connections a pool may have.");
     describe_counter!(RETRIES, "Transactions tried again since another was in the way.");
@@ -54,16 +54,18 @@ pub(super) enum LoginOutcome {
     Accepted,
     Refused,
     Throttled,
+    Busy,
 }
 
 impl LoginOutcome {
-    const ALL: [Self; 3] = [Self::Accepted, Self::Refused, Self::Throttled];
+    const ALL: [Self; 4] = [Self::Accepted, Self::Refused, Self::Throttled, Self::Busy];
 
     fn label(self) -> &'static str {
         match self {
             Self::Accepted => "accepted",
             Self::Refused => "refused",
             Self::Throttled => "throttled",
+            Self::Busy => "busy",
         }
     }
 }

@@ -1,7 +1,8 @@
 //! What hostile clients try.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
 use joc_orders::http::password;
@@ -264,5 +265,85 @@ on_both! {
                 assert_eq!(app.db.count(&left).await, 0, "{account}");
             }
         }
+    }
+
+    async fn logins_that_are_too_many_are_turned_away_and_sessions_go_on(kind: Kind) {
+        let flags = ["--failed-logins-by-account=1000", "--failed-logins-by-address=1000"];
+        let app = App::start(kind, &flags).await;
+        let url = format!("{}/authentication/login", app.url);
+        let logins = (0..300_u16).map(|i| {
+            // Linux answers to all of 127.0.0.0/8.
+            let address = Ipv4Addr::from([127, 0, 0, 2 + u8::try_from(i % 5).unwrap()]);
+            let client = reqwest::Client::builder().local_address(IpAddr::V4(address));
+            let login = client.build().unwrap().post(&url);
+            Answer::of(login.basic_auth(format!("nobody {i}"), Some("wrong")))
+        });
+        let over = AtomicBool::new(false);
+        let logins = async {
+            let answers = futures_util::future::join_all(logins).await;
+            over.store(true, Ordering::Relaxed);
+            answers
+        };
+        let session = async {
+            while !over.load(Ordering::Relaxed) {
+                assert_eq!(app.cancel(json!({"orderIds": ["none"]})).await.status, 420);
+            }
+        };
+        let (answers, ()) = tokio::join!(logins, session);
+        let with = |status: u16| answers.iter().filter(move |answer| answer.status == status);
+        assert_eq!(with(401).count() + with(503).count(), 300);
+        assert!(with(401).count() >= 1 && with(503).count() >= 1);
+        for busy in with(503) {
+            assert_eq!(busy.headers["retry-after"], "5");
+            assert!(busy.text.contains("too many logins at once"), "{}", busy.text);
+        }
+        // Whoever was turned away has not failed.
+        let audited = "SELECT count(*) FROM audit_logs WHERE request = './authentication/login'";
+        assert_eq!(usize::try_from(app.db.count(audited).await).unwrap(), with(401).count());
+        app.login(ROOT.0, ROOT.1).await;
+    }
+
+    async fn a_login_counts_also_if_its_client_hangs_up(kind: Kind) {
+        let app = App::start(kind, &["--failed-logins-by-account=3"]).await;
+        let audited = "SELECT count(*) FROM audit_logs WHERE account = 'absent'";
+        let wrong = basic(b"absent:wrong");
+        let started = Instant::now();
+        while app.db.count(audited).await < 3 {
+            assert!(started.elapsed() < Duration::from_secs(60), "they do not count");
+            let mut wire = Wire::to(&app).await;
+            wire.send(&format!(
+                "POST /joc/api/authentication/login HTTP/1.1\r\nHost: a\r\n\
+                 Authorization: {wrong}\r\nContent-Length: 0\r\n\r\n"
+            )).await;
+            // It has begun by then, and is not over.
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let answer = app.try_login("absent", "wrong").await;
+        assert_eq!(answer.status, 429, "{}", answer.text);
+        assert_eq!(app.db.count(audited).await, 3);
+    }
+
+    async fn the_wait_for_the_next_login_is_true(kind: Kind) {
+        let app = App::start(kind, &["--failed-logins-by-account=2"]).await;
+        let before = Instant::now();
+        assert_eq!(app.try_login("absent", "wrong").await.status, 401);
+        let after = Instant::now();
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert_eq!(app.try_login("absent", "wrong").await.status, 401);
+        let longest = 60.0 - after.elapsed().as_secs_f64();
+        let answer = app.try_login("absent", "wrong").await;
+        let shortest = 60.0 - before.elapsed().as_secs_f64();
+        assert_eq!(answer.status, 429);
+        let wait: u32 = answer.headers["retry-after"].to_str().unwrap().parse().unwrap();
+        assert!((shortest..=longest.ceil()).contains(&f64::from(wait)), "{shortest} {wait} {longest}");
+        assert!(answer.text.contains("Too many failed logins"), "{}", answer.text);
+        // Whoever has to wait is told so before the body comes.
+        let mut wire = Wire::to(&app).await;
+        wire.send(&format!(
+            "POST /joc/api/authentication/login HTTP/1.1\r\nHost: a\r\nAuthorization: {}\r\n\
+             Transfer-Encoding: chunked\r\n\r\n",
+            basic(b"absent:wrong")
+        )).await;
+        assert!(wire.head().await.starts_with("http/1.1 429"));
     }
 }

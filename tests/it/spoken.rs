@@ -395,7 +395,7 @@ async fn every_counter_is_there_before_its_first_event() {
         r#"joc_orders_requests_total{route="none",status="404"}"#.to_owned(),
         "joc_orders_database_retries_total".into(),
     ];
-    for outcome in ["accepted", "refused", "throttled"] {
+    for outcome in ["accepted", "refused", "throttled", "busy"] {
         samples.push(format!("joc_orders_logins_total{{outcome=\"{outcome}\"}}"));
     }
     let actions = [

@@ -106,10 +106,9 @@ fn describe() -> Value {
                 "NoSuchCall": response("There is no such call", &failure, &[]),
                 "WrongMethod": response("The path takes another method", &failure, &["Allow"]),
                 "TooLarge": response(
-                    "The body is larger than a setting allows, or than 4096 bytes where the \
-                     call ignores it. One that says so by its \
-                     `Content-Length` is refused before it is read, and before the session is \
-                     checked",
+                    "The body is larger than a setting allows, or than 4096 bytes where the call \
+                     ignores it. One that says so by its `Content-Length` is refused before it is \
+                     read, and before the session is checked",
                     &failure,
                     &[],
                 ),
@@ -127,10 +126,10 @@ fn describe() -> Value {
                     &[],
                 ),
                 "Unavailable": response(
-                    "The database cannot be reached or has no room left, or the service is \
-                     shutting down. If the database was lost during a change, and its outcome \
-                     cannot be found out, the message says so: the change was applied fully or \
-                     not at all",
+                    "The database cannot be reached or has no room left, the service is shutting \
+                     down, or too many logins wait. If the database was lost during a change, and \
+                     its outcome cannot be found out, the message says so: the change was applied \
+                     fully or not at all",
                     &failure,
                     &["Retry-After"],
                 ),
