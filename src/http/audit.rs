@@ -85,7 +85,8 @@ impl Call {
         })
     }
 
-    /// What the answer is without the permission; the attempt is audited.
+    /// What the answer is without the permission; the attempt is audited, unless there were too
+    /// many: nothing removes their entries.
     pub(super) async fn deny(
         &self,
         service: &Service,
@@ -93,13 +94,24 @@ impl Call {
         controller_id: &str,
         why: &AuditLog,
     ) -> Result<ApiError, ApiError> {
-        let entry = self.audit_entry(controller_id, why)?;
-        service.store.record(&entry, Outcome::Denied).await?;
+        let account = &self.principal.account;
+        let (reason, message) = match service.denials.count(account) {
+            Ok(()) => {
+                let entry = self.audit_entry(controller_id, why)?;
+                service.store.record(&entry, Outcome::Denied).await?;
+                let message = format!("Access denied: {permission} is missing for {controller_id}");
+                (Reason::Permission, message)
+            }
+            Err(wait) => {
+                let message = "Too many denied calls; Retry-After says how long to wait".into();
+                (Reason::TooManyDenied(wait), message)
+            }
+        };
         Ok(ApiError::Refused(Refusal {
-            reason: Reason::Permission,
-            account: Some(self.principal.account.clone()),
+            reason,
+            account: Some(account.clone()),
             caller: self.client_address.clone(),
-            message: format!("Access denied: {permission} is missing for {controller_id}"),
+            message,
         }))
     }
 

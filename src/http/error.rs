@@ -100,6 +100,8 @@ pub(super) enum Reason {
     Token,
     /// 429: fewer failed logins before this one; the next may come after this time.
     Throttled(Duration),
+    /// 429: fewer denied calls before this one; the next may come after this time.
+    TooManyDenied(Duration),
     /// 440: a session that has not ended.
     Session,
     /// 403: the permission.
@@ -179,7 +181,7 @@ impl ResponseError for ApiError {
             Self::WrongMethod(..) => 405,
             Self::Refused(refusal) => match refusal.reason {
                 Reason::Credentials | Reason::Token => 401,
-                Reason::Throttled(_) => 429,
+                Reason::Throttled(_) | Reason::TooManyDenied(_) => 429,
                 Reason::Session => 440,
                 Reason::Permission => 403,
             },
@@ -214,7 +216,10 @@ impl ResponseError for ApiError {
             Self::WrongMethod(_, methods) => {
                 builder.insert_header((header::ALLOW, *methods));
             }
-            Self::Refused(Refusal { reason: Reason::Throttled(wait), .. }) => {
+            Self::Refused(Refusal {
+                reason: Reason::Throttled(wait) | Reason::TooManyDenied(wait),
+                ..
+            }) => {
                 builder.insert_header((header::RETRY_AFTER, in_seconds(*wait)));
             }
             Self::Refused(Refusal { reason: Reason::Credentials, .. }) => {
@@ -250,7 +255,7 @@ impl ApiError {
 
 impl Refusal {
     fn body(&self) -> RefusalBody<'_> {
-        let is_authenticated = self.reason == Reason::Permission;
+        let is_authenticated = matches!(self.reason, Reason::Permission | Reason::TooManyDenied(_));
         RefusalBody {
             account: self.account.as_deref(),
             caller_ip_address: self.caller.as_deref(),

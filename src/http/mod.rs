@@ -66,6 +66,7 @@ pub struct Service {
     /// Controllers that are there: none ever goes away.
     controllers: Cache<String, ()>,
     throttle: throttle::Throttle,
+    denials: throttle::Denials,
     drain: Arc<Drain>,
     readiness: status::Readiness,
 }
@@ -89,6 +90,7 @@ impl Service {
             sessions: session::Sessions::new(settings.session_timeout()),
             controllers: Cache::new(CONTROLLERS),
             throttle: throttle::Throttle::new(&settings),
+            denials: throttle::Denials::new(),
             drain: Arc::default(),
             readiness: status::Readiness::default(),
             store,

@@ -1,9 +1,9 @@
-//! How often one may fail to log in, how many logins run at once, and how many wait.
+//! How often one may fail to log in or be denied, how many logins run at once, and how many wait.
 
 use std::collections::VecDeque;
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use moka::sync::Cache;
@@ -14,6 +14,8 @@ use crate::http::limits;
 
 /// How long a failure counts.
 const WINDOW: Duration = Duration::from_secs(60);
+/// How many calls of an account may be denied within the window, all of which are audited.
+const MAX_DENIED: usize = 60;
 /// How many accounts and addresses with failures are remembered.
 const CAPACITY: u64 = 100_000;
 /// How many logins may wait for those that run.
@@ -54,6 +56,9 @@ pub(super) enum Refused {
     Busy,
 }
 
+/// Calls of the last minute that were denied, by account: each leaves an entry in the audit trail.
+pub(super) struct Denials(Cache<String, Arc<std::sync::Mutex<Failures>>>);
+
 /// The turn of one attempt. Whoever has it drops it only once the attempt is over.
 pub(super) struct Turn {
     by_account: Option<OwnedMutexGuard<Failures>>,
@@ -61,13 +66,13 @@ pub(super) struct Turn {
     _runs: OwnedSemaphorePermit,
 }
 
+/// Whoever is not heard of for a while has no failure that counts.
+fn cache<K: Hash + Eq + Send + Sync + 'static, V: Clone + Send + Sync + 'static>() -> Cache<K, V> {
+    Cache::builder().max_capacity(CAPACITY).time_to_idle(2 * WINDOW).build()
+}
+
 impl Throttle {
     pub(super) fn new(settings: &Settings) -> Self {
-        // Whoever is not heard of for a while has no failure that counts.
-        fn cache<K: Hash + Eq + Send + Sync + 'static, V: Clone + Send + Sync + 'static>()
-        -> Cache<K, V> {
-            Cache::builder().max_capacity(CAPACITY).time_to_idle(2 * WINDOW).build()
-        }
         let max = |limit: u32| usize::try_from(limit).unwrap_or(usize::MAX);
         Self {
             by_account: cache(),
@@ -125,6 +130,25 @@ impl Throttle {
         }
         let runs = self.running.clone().acquire_owned().await.map_err(|_| Refused::Busy)?;
         Ok(Turn { by_account, by_address, _runs: runs })
+    }
+}
+
+impl Denials {
+    pub(super) fn new() -> Self {
+        Self(cache())
+    }
+
+    /// Counts a call that is denied. If there were too many, it does not count, and is to be
+    /// refused for this time.
+    pub(super) fn count(&self, account: &str) -> Result<(), Duration> {
+        let denied = self.0.get_with(account.into(), Arc::default);
+        let mut denied = denied.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        if let Some(wait) = denied.wait(MAX_DENIED, now) {
+            return Err(wait);
+        }
+        denied.0.push_back(now);
+        Ok(())
     }
 }
 
@@ -194,6 +218,17 @@ mod tests {
         let mut failures = Failures([0, 10, 50].map(|at| start + at * second).into());
         assert_eq!(failures.wait(1, start + 55 * second), Some(55 * second));
         assert_eq!(Failures::default().wait(0, start), Some(WINDOW));
+    }
+
+    #[test]
+    fn denials_count_by_account() {
+        let denials = Denials::new();
+        for _ in 0..MAX_DENIED {
+            assert_eq!(denials.count("a"), Ok(()));
+        }
+        let wait = denials.count("a").unwrap_err();
+        assert!(Duration::ZERO < wait && wait <= WINDOW, "{wait:?}");
+        assert_eq!(denials.count("b"), Ok(()));
     }
 
     #[test]

@@ -346,4 +346,28 @@ on_both! {
         )).await;
         assert!(wire.head().await.starts_with("http/1.1 429"));
     }
+
+    async fn an_account_that_is_denied_adds_few_entries(kind: Kind) {
+        let app = App::start(kind, &[]).await;
+        let nobody = app.account("nobody", "sos:products:joc:auditlog:view", &[]).await;
+        let other = app.account("other", "sos:products:joc:auditlog:view", &[]).await;
+        let body = with_controller(json!({"orderIds": ["a"]})).to_string();
+        let call = async |token: &str, path: &str| app.post_as(token, path, body.clone()).await;
+        for i in 0..60 {
+            let path = ["/orders", "/orders/cancel", "/orders/cancel/preview"][i % 3];
+            assert_eq!(call(&nobody, path).await.status, 403);
+        }
+        let answer = call(&nobody, "/orders/suspend").await;
+        assert_eq!(answer.status, 429, "{}", answer.text);
+        let wait: u32 = answer.headers["retry-after"].to_str().unwrap().parse().unwrap();
+        assert!((1..=60).contains(&wait), "{wait}");
+        let refused = answer.json();
+        assert_eq!(refused["account"], "nobody");
+        assert_eq!(refused["isAuthenticated"], true);
+        assert_eq!(refused["message"], "Too many denied calls; Retry-After says how long to wait");
+        assert_eq!(app.db.count("SELECT count(*) FROM audit_logs").await, 60);
+        // What it may do it may still do, and others are not concerned.
+        app.post_as(&nobody, "/audit_log", with_controller(json!({})).to_string()).await.ok();
+        assert_eq!(call(&other, "/orders").await.status, 403);
+    }
 }

@@ -86,7 +86,7 @@ impl Endpoint {
     /// Any of these permissions is needed.
     pub(in crate::http) fn needs(mut self, permissions: &[Permission]) -> Self {
         self.operation["x-permissions"] = json!(permissions);
-        self.fails("403", "Denied")
+        self.fails("403", "Denied").fails("429", "Throttled")
     }
 
     /// The request has a body.

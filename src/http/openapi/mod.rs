@@ -119,7 +119,11 @@ fn describe() -> Value {
                     &failure,
                     &[],
                 ),
-                "Throttled": response("Too many failed logins", &refusal, &["Retry-After"]),
+                "Throttled": response(
+                    "Too many failed logins, or calls of the account that were denied",
+                    &refusal,
+                    &["Retry-After"],
+                ),
                 "SessionEnded": response(
                     "Reason phrase `Login Timeout`: the access token is unknown or expired",
                     &refusal,
