@@ -6,7 +6,7 @@ use anyhow::{Context, ensure};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::client::failure::{Failure, help_end};
+use super::client::failure::{Failure, examples, help_end};
 use super::client::output::{self, Column, Format, Output, counted, visible};
 use super::full_access::FullAccess;
 use crate::config::{Database, trimmed};
@@ -30,6 +30,7 @@ pub struct AccountArgs {
 #[derive(Debug, Subcommand)]
 enum AccountCommand {
     /// Add an account; the password is asked for, or read from standard input
+    #[command(after_help = examples("joc-orders account add anna --role billing < password.txt"))]
     Add {
         /// Name of the account
         account: String,
@@ -38,26 +39,31 @@ enum AccountCommand {
         roles: Vec<String>,
     },
     /// Change a password and end the account's sessions
+    #[command(after_help = examples("joc-orders account passwd anna < password.txt"))]
     Passwd {
         /// Name of the account
         account: String,
     },
     /// Lock an account out and end its sessions
+    #[command(after_help = examples("joc-orders account disable anna"))]
     Disable {
         /// Name of the account
         account: String,
     },
     /// Let a disabled account log in again
+    #[command(after_help = examples("joc-orders account enable anna"))]
     Enable {
         /// Name of the account
         account: String,
     },
     /// Remove an account and end its sessions; its audit entries stay
+    #[command(after_help = examples("joc-orders account remove anna"))]
     Remove {
         /// Name of the account
         account: String,
     },
     /// List accounts with their roles
+    #[command(after_help = examples("joc-orders account list --output json"))]
     List(Output),
 }
 

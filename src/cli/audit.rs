@@ -8,7 +8,7 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 
 use super::client::audit;
-use super::client::failure::{EXIT_CODES, Failure, help_end};
+use super::client::failure::{Failure, help_end};
 use super::client::output::{counted, tell, visible, write};
 use super::findings::{Findings, Shown};
 use crate::config::Database;
@@ -37,7 +37,9 @@ enum Command {
 
 /// Compare the audit trail with its seals, on the database itself
 #[derive(Debug, Args)]
-#[command(after_help = EXIT_CODES)]
+#[command(after_help = help_end("\
+  joc-orders audit verify
+  joc-orders audit verify --seals seals-2026-11-23.jsonl"))]
 struct VerifyArgs {
     /// Compare the seals with these too, which `audit seals` gave earlier; `-` is standard input
     #[arg(long, value_name = "FILE")]
@@ -50,6 +52,7 @@ struct VerifyArgs {
 
 /// Write the seals of the audit trail, one JSON object a line, to be kept elsewhere
 #[derive(Debug, Args)]
+#[command(after_help = help_end("  joc-orders audit seals > seals-$(date +%F).jsonl"))]
 struct SealsArgs {
     #[command(flatten)]
     database: Database,

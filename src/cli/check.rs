@@ -4,7 +4,7 @@ use anyhow::ensure;
 use clap::Args;
 use futures_util::TryStreamExt;
 
-use super::client::failure::EXIT_CODES;
+use super::client::failure::help_end;
 use super::findings::{Findings, Shown};
 use crate::config::Database;
 use crate::model::finding::Finding;
@@ -12,7 +12,9 @@ use crate::store::{self, Access};
 
 /// Check that orders and audit trail agree, on the database itself
 #[derive(Debug, Args)]
-#[command(after_help = EXIT_CODES)]
+#[command(after_help = help_end("\
+  joc-orders check
+  DATABASE_URL=sqlite:backup.db joc-orders check --strict --output json"))]
 pub struct CheckArgs {
     /// Report also what an import or a script may have done: where only the service and
     /// executors change orders, that is wrong too

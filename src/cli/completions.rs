@@ -5,8 +5,11 @@ use std::io::{self, Write};
 use clap::{Args, Command};
 use clap_complete::Shell;
 
+use super::client::failure::examples;
+
 /// Print what lets a shell complete the command line
 #[derive(Debug, Args)]
+#[command(after_help = examples("joc-orders completions bash > ~/.local/share/bash-completion/completions/joc-orders"))]
 pub struct CompletionsArgs {
     /// The shell
     shell: Shell,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use reqwest::{Client, Url};
 
+use super::client::failure::examples;
 use super::client::{local_transport, transport};
 use crate::config::Listen;
 
@@ -14,11 +15,10 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Check that a service is alive (exit code 0 or 1)
 #[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
+#[command(after_help = examples("\
   joc-orders health
   joc-orders health --ready
-  joc-orders health --url https://joc.example.com:4446")]
+  joc-orders health --url https://joc.example.com:4446"))]
 pub struct HealthArgs {
     /// URL of the service; without it, on this machine at the address that `serve` listens on
     #[arg(long)]

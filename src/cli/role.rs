@@ -4,7 +4,7 @@ use clap::{ArgGroup, Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::account::done;
-use super::client::failure::help_end;
+use super::client::failure::{examples, help_end};
 use super::client::output::{self, Column, Format, Output, counted, tell, visible};
 use super::full_access::FullAccess;
 use crate::config::Database;
@@ -82,26 +82,33 @@ const REPLACING: [&str; 3] = ["folders", "only_folders", "none"];
 #[derive(Debug, Subcommand)]
 enum RoleCommand {
     /// Add a role without permissions
+    #[command(after_help = examples("joc-orders role add billing"))]
     Add {
         /// Name of the role
         role: String,
     },
     /// Remove a role, also from every account
+    #[command(after_help = examples("joc-orders role remove billing"))]
     Remove {
         /// Name of the role
         role: String,
     },
     /// Give a role a permission
+    #[command(after_help = examples("joc-orders role grant billing sos:products:controller:orders:cancel --controller-id prod"))]
     Grant(PermissionArgs),
     /// Revoke a permission, exactly as it was granted
+    #[command(after_help = examples("joc-orders role revoke billing sos:products:controller:orders:cancel --controller-id prod"))]
     Revoke(PermissionArgs),
     /// Limit a role to folders
     Limit(LimitArgs),
     /// Give an account a role
+    #[command(after_help = examples("joc-orders role assign billing anna"))]
     Assign(AccountRoleArgs),
     /// Take a role from an account
+    #[command(after_help = examples("joc-orders role unassign billing anna"))]
     Unassign(AccountRoleArgs),
     /// List roles with their permissions and folders
+    #[command(after_help = examples("joc-orders role list --output json"))]
     List(Output),
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 
-use crate::cli::client::failure::Failure;
+use crate::cli::client::failure::{EXIT_CODES, Failure};
 use crate::cli::client::output::write;
 use crate::cli::sealer::Sealer;
 use crate::cli::stop::{self, Signals};
@@ -34,7 +34,7 @@ SIGTERM and Ctrl-C let the calls under way end; SIGHUP reads the TLS files again
 
 /// Run the service
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 pub struct ServeArgs {
     #[command(flatten)]
     database: Database,

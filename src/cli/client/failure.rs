@@ -23,9 +23,14 @@ Exit codes:
   9  the database's schema is older or newer than this program";
 
 /// What `--help` says at its end: examples, then the exit codes.
-pub(in crate::cli) fn help_end(examples: &str) -> String {
-    let examples: String = examples.lines().map(|line| format!("  {}\n", line.trim())).collect();
-    format!("Examples:\n{examples}\n{EXIT_CODES}")
+pub(in crate::cli) fn help_end(lines: &str) -> String {
+    format!("{}\n{EXIT_CODES}", examples(lines))
+}
+
+/// Examples for `--help`, one a line.
+pub(in crate::cli) fn examples(lines: &str) -> String {
+    let lines: String = lines.lines().map(|line| format!("  {}\n", line.trim())).collect();
+    format!("Examples:\n{lines}")
 }
 
 /// What the program ends with if the database's schema is not its own.

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::add::{self, AddArgs};
 use super::change::{CANCEL, Change, ChangeArgs, RESUME, SUSPEND};
 use super::connection::Connection;
-use super::failure::{EXIT_CODES, help_end};
+use super::failure::help_end;
 use super::output::{self, Column, Format, Output};
 use super::selectors::{Controller, Selectors, date};
 
@@ -28,7 +28,9 @@ const LISTED: &[Column] = &[
 
 /// List, add, cancel, suspend and resume orders, over HTTP
 #[derive(Debug, Args)]
-#[command(after_help = EXIT_CODES)]
+#[command(after_help = help_end("\
+  joc-orders orders list --state blocked --folder /sos
+  joc-orders orders cancel --state blocked --folder /sos --dry-run"))]
 pub struct OrdersArgs {
     #[command(subcommand)]
     command: OrdersCommand,
