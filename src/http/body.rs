@@ -20,6 +20,7 @@ use crate::model::window::{displayable, displayable_quoting};
 
 /// Up to here a float is exact.
 const MAX_EXACT: f64 = (1_u64 << 53) as f64;
+
 /// Reads a body of at most `limit` bytes.
 pub(super) async fn read(payload: Payload, limit: usize) -> Result<Bytes, ApiError> {
     match payload.to_bytes_limited(limit).await {

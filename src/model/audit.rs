@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::model::permission::Extent;
+use crate::model::seal::hex;
 use crate::model::selection::Folder;
 use crate::model::window::Window;
 
@@ -120,7 +121,7 @@ impl Parameters {
         let truncated = Truncated {
             truncated: true,
             bytes: text.len(),
-            sha256: Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect(),
+            sha256: hex(Sha256::digest(text)),
             beginning: &text[..text.floor_char_boundary(BEGINNING)],
         };
         serde_json::json!(truncated).to_string().into()

@@ -254,9 +254,9 @@ impl Seal {
             .integer(line.details)
             .text(&self.previous_hash)
             .text(&line.created)
-            .text(&hex(&content))
+            .text(&hex(content))
             .digest();
-        hex(&digest)
+        hex(digest)
     }
 }
 
@@ -266,8 +266,9 @@ fn short(digest: &Digest) -> Short {
     short
 }
 
-fn hex(digest: &Digest) -> String {
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+/// Bytes in hexadecimal digits.
+pub(super) fn hex(bytes: impl AsRef<[u8]>) -> String {
+    bytes.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -33,11 +33,20 @@ impl Ran {
 /// The command with a terminal, which `script` makes of a pipe. It replaces the shell that `script`
 /// starts, which an interrupt would end before it.
 pub fn on_terminal(command: &Command) -> Command {
+    in_script("", command)
+}
+
+/// As [`on_terminal`], with a terminal of this width.
+pub fn on_terminal_of(columns: u32, command: &Command) -> Command {
+    in_script(&format!("stty cols {columns} rows 50; "), command)
+}
+
+fn in_script(before: &str, command: &Command) -> Command {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     let words: Vec<_> = words.map(|word| word.to_str().unwrap()).collect();
     let mut script = Command::new("script");
     script
-        .args(["-qec", &format!("exec {}", words.join(" ")), "/dev/null"])
+        .args(["-qec", &format!("{before}exec {}", words.join(" ")), "/dev/null"])
         .current_dir(std::env::temp_dir());
     script.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
     script

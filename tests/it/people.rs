@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::client::{client, on_terminal, start, words};
+use crate::client::{client, on_terminal_of, start, words};
 use crate::harness::{
     App, CONTROLLER, Database, Kind, Order, Ran, launch, launch_command, program,
 };
@@ -286,13 +286,7 @@ on_both! {
         let shown = async |command: &str, columns: u32, environment: &[(&str, &str)]| {
             let mut command = client(&app.url, &words(command));
             command.env("TERM", "xterm").env_remove("NO_COLOR").envs(environment.iter().copied());
-            let mut terminal = on_terminal(&command);
-            let inner = terminal.get_args().nth(1).unwrap().to_str().unwrap().to_owned();
-            let mut sized = Command::new("script");
-            sized.args(["-qec", &format!("stty cols {columns} rows 50; {inner}"), "/dev/null"]);
-            sized.current_dir(std::env::temp_dir()).envs(
-                terminal.get_envs().filter_map(|(name, value)| Some((name, value?))));
-            terminal = sized;
+            let terminal = on_terminal_of(columns, &command);
             launch_command(terminal, "").await.ok().replace("\r\n", "\n")
         };
         for command in ["orders list", "orders cancel --folder / --dry-run"] {
@@ -326,17 +320,9 @@ on_both! {
         let why = json!({"comment": "billing is down again", "ticketLink": "OPS-4711"});
         app.cancel(json!({"orderIds": ["a"], "auditLog": why})).await.ok();
         let shown = async |columns: u32| {
-            let command = client(&app.url, &words("audit"));
-            let mut terminal = on_terminal(&command);
-            let inner = terminal.get_args().nth(1).unwrap().to_str().unwrap().to_owned();
-            let sized = format!("stty cols {columns} rows 50; {inner}");
-            let environment: Vec<_> = terminal
-                .get_envs()
-                .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())))
-                .collect();
-            terminal = Command::new("script");
-            terminal.args(["-qec", &sized, "/dev/null"]).envs(environment);
-            terminal.env("TERM", "xterm").env("NO_COLOR", "1").current_dir(std::env::temp_dir());
+            let mut command = client(&app.url, &words("audit"));
+            command.env("TERM", "xterm").env("NO_COLOR", "1");
+            let terminal = on_terminal_of(columns, &command);
             launch_command(terminal, "").await.ok().replace("\r\n", "\n")
         };
         for (columns, all) in [(60, false), (80, false), (160, true)] {
