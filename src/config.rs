@@ -287,6 +287,15 @@ pub struct Settings {
         value_parser = clap::value_parser!(u32).range(1..)
     )]
     pub request_timeout: u32,
+    /// Write timeout in seconds: how far a client may fall behind reading 32 kB of a response a
+    /// second; its connection is then reset
+    #[arg(
+        long,
+        env = "JOC_ORDERS_WRITE_TIMEOUT",
+        default_value_t = 60,
+        value_parser = clap::value_parser!(u32).range(1..=86_400)
+    )]
+    pub write_timeout: u32,
     /// Session idle timeout, in seconds
     #[arg(
         long,
@@ -334,6 +343,11 @@ impl Settings {
     /// After how long a call is given up.
     pub fn request_timeout(&self) -> Duration {
         Duration::from_secs(self.request_timeout.into())
+    }
+
+    /// How far a client may fall behind in reading responses.
+    pub fn write_timeout(&self) -> Duration {
+        Duration::from_secs(self.write_timeout.into())
     }
 
     /// How long calls under way may take once the service is told to stop.

@@ -1,12 +1,9 @@
 //! Connections: how they are accepted, how long they may idle, and what happens on them before a
-//! call's body and after an answer that breaks off.
+//! call's body.
 
-use std::cell::Cell;
-use std::io::{self, IoSlice};
+use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
 
 use actix_http::error::DispatchError;
 use actix_http::{HttpService, KeepAlive, Protocol, Request, Response};
@@ -15,14 +12,14 @@ use actix_service::{
     Service as ActixService, ServiceFactory, ServiceFactoryExt, fn_factory, fn_service, map_config,
 };
 use actix_tls::accept::rustls_0_23::{Acceptor, TlsStream};
-use actix_web::body::{BodySize, BoxBody, MessageBody};
-use actix_web::dev::{AppConfig, ServiceRequest, ServiceResponse};
-use actix_web::http::{ConnectionType, Version};
-use actix_web::web::{Bytes, Data};
+use actix_web::body::BoxBody;
+use actix_web::dev::{AppConfig, ServiceResponse};
+use actix_web::web::Data;
 use actix_web::{Error, HttpResponse};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
+use crate::http::socket::{Connection, Patience};
 use crate::http::{Service, drain, limits};
 
 /// How an app is served on connections. This is what `HttpServer` of actix-web does, which does not
@@ -60,10 +57,11 @@ where
     ) -> io::Result<Server> {
         let workers = limits::workers();
         let connections = limits::connections(&service.settings, workers);
+        let patience = Patience::new(&service.settings, service.drain.clone());
         let mut server = Server::build()
             .workers(workers)
             .max_concurrent_connections(connections)
-            .shutdown_timeout(drain::LINGER)
+            .shutdown_timeout(drain::LINGER.as_secs())
             .disable_signals();
         for listener in listeners {
             let http = Self {
@@ -74,9 +72,14 @@ where
                 by_tls: tls.is_some(),
                 stopping: server.graceful_shutdown_signal(),
             };
+            let patience = patience.clone();
             server = match tls.clone() {
                 None => server.listen("http", listener, move || {
-                    let accept = |stream| async { Ok(Connection::accept(stream, |stream| stream)) };
+                    let patience = patience.clone();
+                    let accept = move |stream| {
+                        let accepted = Connection::accept(stream, |stream| stream, &patience);
+                        async { Ok(accepted) }
+                    };
                     fn_service(accept).and_then(http.connections())
                 })?,
                 Some(mut tls) => {
@@ -84,8 +87,11 @@ where
                     server.listen("https", listener, move || {
                         let mut acceptor = Acceptor::new(tls.clone());
                         acceptor.set_handshake_timeout(limits::HEAD_TIMEOUT);
-                        let accept = |stream: TlsStream<TcpStream>| async {
-                            Ok(Connection::accept(stream, |stream| stream.get_ref().0))
+                        let patience = patience.clone();
+                        let accept = move |stream: TlsStream<TcpStream>| {
+                            let accepted =
+                                Connection::accept(stream, |stream| stream.get_ref().0, &patience);
+                            async { Ok(accepted) }
                         };
                         acceptor
                             .map_err(drop)
@@ -126,9 +132,7 @@ where
             .client_request_timeout(limits::HEAD_TIMEOUT)
             .client_disconnect_timeout(limits::CLOSE_TIMEOUT)
             .local_addr(self.address)
-            .on_connect_ext(|connection: &Connection<T>, data| {
-                data.insert(connection.cut.clone());
-            })
+            .on_connect_ext(|connection: &Connection<T>, data| connection.introduce(data))
             .expect(expect(app(), self.body_limit))
             .finish(app())
     }
@@ -175,130 +179,4 @@ where
             }))
         }
     })
-}
-
-/// Whether a connection ends in the middle of an answer whose end nothing but the connection's own
-/// end shows.
-#[derive(Debug, Clone, Default)]
-struct Cut(Rc<Cell<bool>>);
-
-/// A client's connection. It is reset rather than closed if it is cut, so that its client does not
-/// take a part of an answer for the whole.
-struct Connection<T> {
-    stream: T,
-    tcp: fn(&T) -> &TcpStream,
-    cut: Cut,
-}
-
-impl<T> Connection<T> {
-    fn accept(stream: T, tcp: fn(&T) -> &TcpStream) -> (Self, Protocol, Option<SocketAddr>) {
-        let socket = tcp(&stream);
-        let peer = socket.peer_addr().ok();
-        // The last piece of an answer does not wait until the piece before it is acknowledged.
-        if let Err(error) = socket.set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY");
-        }
-        (Self { stream, tcp, cut: Cut::default() }, Protocol::Http1, peer)
-    }
-}
-
-impl<T> Drop for Connection<T> {
-    fn drop(&mut self) {
-        if self.cut.0.get()
-            && let Err(error) = (self.tcp)(&self.stream).set_zero_linger()
-        {
-            tracing::debug!(%error, "SO_LINGER");
-        }
-    }
-}
-
-impl<T: AsyncRead + Unpin> AsyncRead for Connection<T> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
-    }
-}
-
-impl<T: AsyncWrite + Unpin> AsyncWrite for Connection<T> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, bytes)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-}
-
-/// The cut of the connection that a request came by.
-pub(super) struct Ending(Option<Cut>);
-
-impl Ending {
-    /// `None` if the client knows chunks, and so the end of an answer.
-    pub(super) fn of(request: &ServiceRequest) -> Option<Self> {
-        (request.version() < Version::HTTP_11).then(|| Self(request.conn_data::<Cut>().cloned()))
-    }
-
-    /// Sends an answer of unknown length without chunks, up to the connection's end.
-    pub(super) fn delimit(
-        self,
-        mut response: ServiceResponse<BoxBody>,
-    ) -> ServiceResponse<BoxBody> {
-        if response.response().body().size() != BodySize::Stream {
-            return response;
-        }
-        let head = response.response_mut().head_mut();
-        head.no_chunking(true);
-        head.set_connection_type(ConnectionType::Close);
-        let cut = self.0.unwrap_or_default();
-        cut.0.set(true);
-        response.map_body(|_, body| BoxBody::new(Delimited { body, cut }))
-    }
-}
-
-/// A body without chunks: the connection is cut until all of it is there.
-struct Delimited {
-    body: BoxBody,
-    cut: Cut,
-}
-
-impl MessageBody for Delimited {
-    type Error = <BoxBody as MessageBody>::Error;
-
-    fn size(&self) -> BodySize {
-        self.body.size()
-    }
-
-    fn poll_next(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Bytes, Self::Error>>> {
-        let next = ready!(Pin::new(&mut self.body).poll_next(context));
-        if next.is_none() {
-            self.cut.0.set(false);
-        }
-        Poll::Ready(next)
-    }
 }

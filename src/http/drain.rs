@@ -3,7 +3,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -13,18 +13,19 @@ use actix_web::http::ConnectionType;
 use actix_web::middleware::Next;
 use actix_web::web::{Bytes, Data};
 use actix_web::{Error, ResponseError};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::http::Service;
 use crate::http::error::ApiError;
 
-/// How long connections may take to send the last of their answers, in seconds.
-pub(super) const LINGER: u64 = 5;
+/// How long connections may take to send the last of their answers, and how long a client may take
+/// nothing of one, once the service is stopping.
+pub(super) const LINGER: Duration = Duration::from_secs(5);
 
 /// Whether the service is stopping, and how many calls are under way.
 #[derive(Debug, Default)]
 pub(super) struct Drain {
-    stopping: AtomicBool,
+    stopping: watch::Sender<bool>,
     calls: AtomicUsize,
     ended: Notify,
 }
@@ -32,7 +33,13 @@ pub(super) struct Drain {
 impl Drain {
     /// Whether new calls are refused.
     pub(super) fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::SeqCst)
+        *self.stopping.borrow()
+    }
+
+    /// Waits until new calls are refused.
+    pub(super) async fn stopped(&self) {
+        // What would end this wait with an error, the loss of the sender, is part of `self`.
+        let _ = self.stopping.subscribe().wait_for(|is_stopping| *is_stopping).await;
     }
 
     /// How many calls are under way.
@@ -50,7 +57,7 @@ impl Drain {
 
     /// Refuses calls from now on, and waits for those under way.
     async fn stop(&self) {
-        self.stopping.store(true, Ordering::SeqCst);
+        self.stopping.send_replace(true);
         loop {
             let ended = self.ended.notified();
             if self.calls() == 0 {

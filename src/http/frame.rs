@@ -16,7 +16,7 @@ use actix_web::{Error, HttpMessage, ResponseError};
 use tracing::Instrument;
 use uuid::Uuid;
 
-use crate::http::connections::Ending;
+use crate::http::socket::Ending;
 use crate::http::{limits, prometheus, trace};
 
 /// The longest request id that is taken over from a client.

@@ -41,6 +41,7 @@ mod permissions;
 mod prometheus;
 mod regex;
 mod session;
+mod socket;
 mod status;
 mod stream;
 mod summary;

@@ -1,7 +1,5 @@
 //! Answers that are sent while they are made: a list of any length in bounded memory.
 
-use std::time::{Duration, Instant};
-
 use actix_web::HttpResponse;
 use actix_web::http::header::ContentType;
 use actix_web::web::Bytes;
@@ -17,38 +15,6 @@ use crate::store;
 
 /// From how many bytes on a piece of the answer is sent.
 const CHUNK: usize = 64 * 1024;
-/// How fast a client must read, in bytes a second: a connection to the database waits for it.
-const RATE: u32 = 32 * 1024;
-/// How far a client may fall behind that.
-const SLACK: Duration = Duration::from_secs(30);
-
-/// The pace at which a client reads. It is a rate and not a deadline, since an answer may be of
-/// any length; and only the time that the client takes counts.
-struct Pace {
-    /// For how long the client may still keep the answer waiting.
-    left: Duration,
-    sent: Option<(Instant, usize)>,
-}
-
-impl Pace {
-    fn new() -> Self {
-        Self { left: SLACK, sent: None }
-    }
-
-    /// Notes that bytes are sent from now on.
-    fn sends(&mut self, bytes: usize, now: Instant) {
-        self.sent = Some((now, bytes));
-    }
-
-    /// Whether the client, which now comes for more, has taken the last bytes in time.
-    fn is_kept(&mut self, now: Instant) -> bool {
-        let Some((at, bytes)) = self.sent.take() else { return true };
-        let Some(left) = self.left.checked_sub(now - at) else { return false };
-        let earned = Duration::from_secs_f64(bytes as f64 / f64::from(RATE));
-        self.left = SLACK.min(left + earned);
-        true
-    }
-}
 
 /// The answer to a call that reads a list: its dates and, as the field `name`, the items.
 pub(super) async fn list<T: Serialize + 'static>(
@@ -85,17 +51,13 @@ fn chunks<T: Serialize + 'static>(
     tail: &'static str,
     span: Span,
 ) -> impl Stream<Item = Result<Bytes, ApiError>> + 'static {
-    let state = Some((head.into_bytes(), items, true, Pace::new()));
+    let state = Some((head.into_bytes(), items, true));
     stream::try_unfold(state, move |state| {
         let span = span.clone();
         async move {
-            let Some((mut buffer, mut items, mut first, mut pace)) = state else {
+            let Some((mut buffer, mut items, mut first)) = state else {
                 return Ok(None);
             };
-            if !pace.is_kept(Instant::now()) {
-                span.in_scope(|| tracing::warn!("the answer breaks off: its client is too slow"));
-                return Err(ApiError::Internal(anyhow::anyhow!("the client is too slow")));
-            }
             while buffer.len() < CHUNK {
                 match items.next().await {
                     Some(item) => {
@@ -115,8 +77,7 @@ fn chunks<T: Serialize + 'static>(
                     }
                 }
             }
-            pace.sends(buffer.len(), Instant::now());
-            Ok(Some((buffer.into(), Some((Vec::with_capacity(CHUNK), items, first, pace)))))
+            Ok(Some((buffer.into(), Some((Vec::with_capacity(CHUNK), items, first)))))
         }
     })
 }
@@ -160,31 +121,5 @@ mod tests {
         let sent = sent(vec![Ok(long.clone()), Ok("a".into()), failure(), Ok(long)]).await;
         assert_eq!(sent.len(), 2);
         assert!(sent[0].is_ok() && sent[1].is_err());
-    }
-
-    /// Whether a client that takes a chunk in this time each is sent this many of them.
-    fn gets(chunks: u32, each: Duration) -> bool {
-        let (mut pace, mut now) = (Pace::new(), Instant::now());
-        (0..chunks).all(|_| {
-            pace.sends(CHUNK, now);
-            now += each;
-            pace.is_kept(now)
-        })
-    }
-
-    #[test]
-    fn a_client_that_is_slower_than_the_rate_is_cut_off_and_no_other() {
-        assert!(gets(10_000, Duration::ZERO));
-        assert!(gets(10_000, Duration::from_secs(2)));
-        assert!(gets(10, Duration::from_secs(4)) && !gets(16, Duration::from_secs(4)));
-        assert!(!gets(1, Duration::from_secs(31)));
-        // What was fast saves up no more than the slack.
-        let (mut pace, now) = (Pace::new(), Instant::now());
-        for _ in 0..1000 {
-            pace.sends(CHUNK, now);
-            assert!(pace.is_kept(now));
-        }
-        pace.sends(CHUNK, now);
-        assert!(!pace.is_kept(now + SLACK + Duration::from_millis(1)));
     }
 }

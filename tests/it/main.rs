@@ -40,6 +40,7 @@ mod secured;
 mod selection;
 mod served;
 mod sessions;
+mod slow_clients;
 mod spoken;
 mod stop;
 mod stream;

@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use crate::harness::{App, CONTROLLER, Kind, Order, ROOT, start_time, with_controller};
+use crate::harness::{App, CONTROLLER, Database, Kind, Order, ROOT, start_time, with_controller};
 use crate::spoken::Wire;
 
 /// The comments of the entries of `/audit_log`.
@@ -39,7 +39,7 @@ async fn insert_entries(app: &App, count: usize) {
 }
 
 /// 60 MB of entries: more than fits between a database and a client that waits.
-async fn insert_long_entries(app: &App) {
+pub async fn insert_long_entries(db: &Database) {
     let parameters = format!("\"{}\"", "x".repeat(20_000));
     let sql = format!(
         "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000) \
@@ -47,7 +47,7 @@ async fn insert_long_entries(app: &App) {
          request_id, created) SELECT '{CONTROLLER}', 'a', 'x', '{parameters}', 'long', 'DONE', \
          'r', '1999-01-01T00:00:00.000Z' FROM n"
     );
-    app.db.execute(&sql).await.unwrap();
+    db.execute(&sql).await.unwrap();
 }
 
 /// Entries of which the last cannot be read, or that are read for as long as a client waits.
@@ -97,7 +97,7 @@ fn readers_at_once(kind: Kind) -> usize {
 on_both! {
     async fn slow_readers_keep_nobody_out(kind: Kind) {
         let app = App::with(kind, &[Order::new("a")]).await;
-        insert_long_entries(&app).await;
+        insert_long_entries(&app.db).await;
         // Half of the connections that read are for them; the others are told to come later.
         let mut readers = JoinSet::new();
         for _ in 0..12 {
@@ -127,8 +127,8 @@ on_both! {
     }
 
     async fn readers_that_are_too_slow_lose_their_connections(kind: Kind) {
-        let app = App::with(kind, &[]).await;
-        insert_long_entries(&app).await;
+        let app = App::start(kind, &["--write-timeout=10"]).await;
+        insert_long_entries(&app.db).await;
         let address = app.url.trim_start_matches("http://").trim_end_matches("/joc/api");
         let address: SocketAddr = address.parse().unwrap();
         let (token, body) = (&app.token, r#"{"limit":-1}"#);

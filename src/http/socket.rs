@@ -1,0 +1,315 @@
+//! A client's connection: at what pace the client must take what it is sent, and what happens to
+//! a response that breaks off.
+
+use std::cell::Cell;
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use actix_http::Protocol;
+use actix_web::body::{BodySize, BoxBody, MessageBody};
+use actix_web::dev::{Extensions, ServiceRequest, ServiceResponse};
+use actix_web::http::{ConnectionType, Version};
+use actix_web::web::Bytes;
+#[cfg(target_os = "linux")]
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use crate::config::Settings;
+use crate::http::drain::{self, Drain};
+
+/// How fast a client must take what it is sent, in bytes a second: a slot, memory and perhaps a
+/// connection to the database wait for it.
+const RATE: u32 = 32 * 1024;
+/// How many bytes that a client does not take yet the system keeps for it.
+#[cfg(target_os = "linux")]
+const UNSENT: u32 = 128 * 1024;
+
+/// Whether a connection ends in the middle of an answer whose end nothing but the connection's own
+/// end shows.
+#[derive(Debug, Clone, Default)]
+struct Cut(Rc<Cell<bool>>);
+
+/// For how long connections wait for their clients.
+#[derive(Clone)]
+pub(super) struct Patience {
+    /// How far a client may fall behind [`RATE`] in taking what it is sent.
+    slack: Duration,
+    drain: Arc<Drain>,
+}
+
+impl Patience {
+    pub(super) fn new(settings: &Settings, drain: Arc<Drain>) -> Self {
+        Self { slack: settings.write_timeout(), drain }
+    }
+
+    /// Waits for a client that takes nothing: until this instant, and not for long once the
+    /// service is stopping.
+    async fn wait_until(self, end: Instant) {
+        let stopped = async {
+            self.drain.stopped().await;
+            sleep(drain::LINGER).await;
+        };
+        tokio::select! {
+            () = sleep_until(end) => {}
+            () = stopped => {}
+        }
+    }
+}
+
+/// The pace at which a client takes what it is sent. It is a rate and not a deadline, since a
+/// response may be of any length; and only the time for which the client keeps it waiting counts.
+struct Pace {
+    slack: Duration,
+    /// For how long the client may still keep the response waiting.
+    left: Duration,
+    /// Since when it does.
+    since: Option<Instant>,
+}
+
+impl Pace {
+    fn new(slack: Duration) -> Self {
+        Self { slack, left: slack, since: None }
+    }
+
+    /// Notes that the client takes nothing, and gives the instant until which it may.
+    fn waits(&mut self, now: Instant) -> Instant {
+        *self.since.get_or_insert(now) + self.left
+    }
+
+    /// Notes that the client has taken some bytes.
+    fn takes(&mut self, bytes: usize, now: Instant) {
+        let waited = self.since.take().map_or(Duration::ZERO, |since| now - since);
+        let earned = Duration::from_secs_f64(bytes as f64 / f64::from(RATE));
+        self.left = self.slack.min(self.left.saturating_sub(waited) + earned);
+    }
+}
+
+/// A client's connection. It is reset if the client does not keep pace, and if it is cut: so that
+/// nobody takes a part of a response for the whole.
+pub(super) struct Connection<T> {
+    stream: T,
+    tcp: fn(&T) -> &TcpStream,
+    cut: Cut,
+    patience: Patience,
+    pace: Pace,
+    /// While the client takes nothing: ends when that takes too long.
+    stalled: Option<Pin<Box<dyn Future<Output = ()>>>>,
+    /// Whether something that the client sent is left unread until it goes on reading.
+    is_unread: bool,
+}
+
+impl<T> Connection<T> {
+    pub(super) fn accept(
+        stream: T,
+        tcp: fn(&T) -> &TcpStream,
+        patience: &Patience,
+    ) -> (Self, Protocol, Option<SocketAddr>) {
+        let socket = tcp(&stream);
+        let peer = socket.peer_addr().ok();
+        // The last piece of an answer does not wait until the piece before it is acknowledged.
+        if let Err(error) = socket.set_nodelay(true) {
+            tracing::debug!(%error, "TCP_NODELAY");
+        }
+        #[cfg(target_os = "linux")]
+        if let Err(error) = SockRef::from(socket).set_tcp_notsent_lowat(UNSENT) {
+            tracing::debug!(%error, "TCP_NOTSENT_LOWAT");
+        }
+        let connection = Self {
+            stream,
+            tcp,
+            cut: Cut::default(),
+            patience: patience.clone(),
+            pace: Pace::new(patience.slack),
+            stalled: None,
+            is_unread: false,
+        };
+        (connection, Protocol::Http1, peer)
+    }
+
+    /// Makes itself known to the requests that come by it.
+    pub(super) fn introduce(&self, data: &mut Extensions) {
+        data.insert(self.cut.clone());
+    }
+
+    /// Looks at what came of sending: the client takes something, or has not taken anything for
+    /// too long.
+    fn keep_pace<R>(
+        &mut self,
+        context: &mut Context<'_>,
+        sent: Poll<io::Result<R>>,
+        bytes: impl Fn(&R) -> usize,
+    ) -> Poll<io::Result<R>> {
+        let Poll::Ready(sent) = sent else {
+            let end = self.pace.waits(Instant::now());
+            let patience = &self.patience;
+            let stalled =
+                self.stalled.get_or_insert_with(|| Box::pin(patience.clone().wait_until(end)));
+            ready!(stalled.as_mut().poll(context));
+            self.stalled = None;
+            self.cut.0.set(true);
+            let client = (self.tcp)(&self.stream).peer_addr().ok();
+            tracing::warn!(?client, "the connection is reset: its client reads too slowly");
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        };
+        self.pace.takes(sent.as_ref().map_or(0, bytes), Instant::now());
+        self.stalled = None;
+        if std::mem::take(&mut self.is_unread) {
+            context.waker().wake_by_ref();
+        }
+        Poll::Ready(sent)
+    }
+}
+
+impl<T> Drop for Connection<T> {
+    fn drop(&mut self) {
+        if self.cut.0.get()
+            && let Err(error) = (self.tcp)(&self.stream).set_zero_linger()
+        {
+            tracing::debug!(%error, "SO_LINGER");
+        }
+    }
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Connection<T> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        // Requests that a client sends without reading the responses are left to wait with it.
+        if self.stalled.is_some() {
+            self.is_unread = true;
+            return Poll::Pending;
+        }
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Connection<T> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let sent = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.keep_pace(context, sent, |bytes| *bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let sent = Pin::new(&mut self.stream).poll_flush(context);
+        self.keep_pace(context, sent, |()| 0)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let sent = Pin::new(&mut self.stream).poll_shutdown(context);
+        self.keep_pace(context, sent, |()| 0)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let sent = Pin::new(&mut self.stream).poll_write_vectored(context, bytes);
+        self.keep_pace(context, sent, |bytes| *bytes)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}
+
+/// The cut of the connection that a request came by.
+pub(super) struct Ending(Option<Cut>);
+
+impl Ending {
+    /// `None` if the client knows chunks, and so the end of an answer.
+    pub(super) fn of(request: &ServiceRequest) -> Option<Self> {
+        (request.version() < Version::HTTP_11).then(|| Self(request.conn_data::<Cut>().cloned()))
+    }
+
+    /// Sends an answer of unknown length without chunks, up to the connection's end.
+    pub(super) fn delimit(
+        self,
+        mut response: ServiceResponse<BoxBody>,
+    ) -> ServiceResponse<BoxBody> {
+        if response.response().body().size() != BodySize::Stream {
+            return response;
+        }
+        let head = response.response_mut().head_mut();
+        head.no_chunking(true);
+        head.set_connection_type(ConnectionType::Close);
+        let cut = self.0.unwrap_or_default();
+        cut.0.set(true);
+        response.map_body(|_, body| BoxBody::new(Delimited { body, cut }))
+    }
+}
+
+/// A body without chunks: the connection is cut until all of it is there.
+struct Delimited {
+    body: BoxBody,
+    cut: Cut,
+}
+
+impl MessageBody for Delimited {
+    type Error = <BoxBody as MessageBody>::Error;
+
+    fn size(&self) -> BodySize {
+        self.body.size()
+    }
+
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        let next = ready!(Pin::new(&mut self.body).poll_next(context));
+        if next.is_none() {
+            self.cut.0.set(false);
+        }
+        Poll::Ready(next)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SLACK: Duration = Duration::from_secs(30);
+    const CHUNK: usize = 64 * 1024;
+
+    /// Whether a client that takes a chunk in this time each is sent this many of them.
+    fn gets(chunks: u32, each: Duration) -> bool {
+        let (mut pace, mut now) = (Pace::new(SLACK), Instant::now());
+        (0..chunks).all(|_| {
+            let end = pace.waits(now);
+            now += each;
+            let is_in_time = now <= end;
+            pace.takes(CHUNK, now);
+            is_in_time
+        })
+    }
+
+    #[test]
+    fn a_client_that_is_slower_than_the_rate_is_cut_off_and_no_other() {
+        assert!(gets(10_000, Duration::ZERO));
+        assert!(gets(10_000, Duration::from_secs(2)));
+        assert!(gets(10, Duration::from_secs(4)) && !gets(16, Duration::from_secs(4)));
+        assert!(!gets(1, Duration::from_secs(31)));
+        // What was fast saves up no more than the slack.
+        let (mut pace, now) = (Pace::new(SLACK), Instant::now());
+        for _ in 0..1000 {
+            pace.waits(now);
+            pace.takes(CHUNK, now);
+        }
+        assert_eq!(pace.waits(now), now + SLACK);
+        // Looking again gives no more time.
+        assert_eq!(pace.waits(now + SLACK / 2), now + SLACK);
+    }
+}
