@@ -16,7 +16,7 @@ use actix_web::{Error, HttpMessage, ResponseError};
 use tracing::Instrument;
 use uuid::Uuid;
 
-use crate::http::socket::Ending;
+use crate::http::socket::Exchange;
 use crate::http::{limits, prometheus, trace};
 
 /// The longest request id that is taken over from a client.
@@ -59,7 +59,7 @@ pub(super) async fn frame(
     if *request.method() == Method::HEAD {
         request.head_mut().method = Method::GET;
     }
-    let ending = Ending::of(&request);
+    let exchange = Exchange::begin(&request);
     let started = Instant::now();
     let checked = span.in_scope(|| limits::check_head(&request));
     let result = match checked {
@@ -81,10 +81,7 @@ pub(super) async fn frame(
     match result {
         Ok(mut response) => {
             finish(response.status().as_u16(), response.headers_mut());
-            Ok(match ending {
-                Some(ending) => ending.delimit(response),
-                None => response,
-            })
+            Ok(exchange.respond(response))
         }
         Err(error) => {
             let mut response = span.in_scope(|| error.error_response());

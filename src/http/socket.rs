@@ -1,5 +1,5 @@
-//! A client's connection: at what pace the client must take what it is sent, and what happens to
-//! a response that breaks off.
+//! A client's connection: at what pace the client must take what it is sent, how long it may take
+//! between and over heads of requests, and what happens to a response that breaks off.
 
 use std::cell::Cell;
 use std::io::{self, IoSlice};
@@ -19,10 +19,11 @@ use actix_web::web::Bytes;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use crate::config::Settings;
 use crate::http::drain::{self, Drain};
+use crate::http::limits;
 
 /// How fast a client must take what it is sent, in bytes a second: a slot, memory and perhaps a
 /// connection to the database wait for it.
@@ -31,22 +32,58 @@ const RATE: u32 = 32 * 1024;
 #[cfg(target_os = "linux")]
 const UNSENT: u32 = 128 * 1024;
 
-/// Whether a connection ends in the middle of an answer whose end nothing but the connection's own
-/// end shows.
-#[derive(Debug, Clone, Default)]
-struct Cut(Rc<Cell<bool>>);
+/// What a connection and the exchanges on it know of each other.
+#[derive(Debug)]
+struct State {
+    /// Whether the connection ends in the middle of a response whose end nothing but the
+    /// connection's own end shows.
+    is_cut: Cell<bool>,
+    /// How many exchanges are under way.
+    exchanges: Cell<usize>,
+    /// Since when none is.
+    quiet_since: Cell<Instant>,
+    /// When the first byte came after that: of the head of a request, or of a body that nobody
+    /// reads.
+    begun: Cell<Option<Instant>>,
+}
+
+impl State {
+    fn new() -> Rc<Self> {
+        Rc::new(Self {
+            is_cut: Cell::default(),
+            exchanges: Cell::default(),
+            quiet_since: Cell::new(Instant::now()),
+            begun: Cell::default(),
+        })
+    }
+
+    fn is_quiet(&self) -> bool {
+        self.exchanges.get() == 0
+    }
+
+    /// Notes that bytes have come.
+    fn receives(&self) {
+        if self.is_quiet() && self.begun.get().is_none() {
+            self.begun.set(Some(Instant::now()));
+        }
+    }
+}
 
 /// For how long connections wait for their clients.
 #[derive(Clone)]
 pub(super) struct Patience {
     /// How far a client may fall behind [`RATE`] in taking what it is sent.
     slack: Duration,
+    /// How long nothing may come between two requests.
+    idle: Duration,
     drain: Arc<Drain>,
 }
 
 impl Patience {
     pub(super) fn new(settings: &Settings, drain: Arc<Drain>) -> Self {
-        Self { slack: settings.write_timeout(), drain }
+        // Connections that wait for their first request have the time that its head has.
+        let idle = settings.keep_alive().max(limits::HEAD_TIMEOUT);
+        Self { slack: settings.write_timeout(), idle, drain }
     }
 
     /// Waits for a client that takes nothing: until this instant, and not for long once the
@@ -96,13 +133,17 @@ impl Pace {
 pub(super) struct Connection<T> {
     stream: T,
     tcp: fn(&T) -> &TcpStream,
-    cut: Cut,
+    state: Rc<State>,
     patience: Patience,
     pace: Pace,
     /// While the client takes nothing: ends when that takes too long.
     stalled: Option<Pin<Box<dyn Future<Output = ()>>>>,
     /// Whether something that the client sent is left unread until it goes on reading.
     is_unread: bool,
+    /// While no exchange is under way: ends when that takes too long.
+    quiet: Option<Pin<Box<Sleep>>>,
+    /// Whether nothing is read any more.
+    is_over: bool,
 }
 
 impl<T> Connection<T> {
@@ -124,18 +165,20 @@ impl<T> Connection<T> {
         let connection = Self {
             stream,
             tcp,
-            cut: Cut::default(),
+            state: State::new(),
             patience: patience.clone(),
             pace: Pace::new(patience.slack),
             stalled: None,
             is_unread: false,
+            quiet: None,
+            is_over: false,
         };
         (connection, Protocol::Http1, peer)
     }
 
     /// Makes itself known to the requests that come by it.
     pub(super) fn introduce(&self, data: &mut Extensions) {
-        data.insert(self.cut.clone());
+        data.insert(self.state.clone());
     }
 
     /// Looks at what came of sending: the client takes something, or has not taken anything for
@@ -153,7 +196,7 @@ impl<T> Connection<T> {
                 self.stalled.get_or_insert_with(|| Box::pin(patience.clone().wait_until(end)));
             ready!(stalled.as_mut().poll(context));
             self.stalled = None;
-            self.cut.0.set(true);
+            self.state.is_cut.set(true);
             let client = (self.tcp)(&self.stream).peer_addr().ok();
             tracing::warn!(?client, "the connection is reset: its client reads too slowly");
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
@@ -165,11 +208,30 @@ impl<T> Connection<T> {
         }
         Poll::Ready(sent)
     }
+
+    /// Whether the client has left the connection idle for too long, or takes too long for a head.
+    /// (actix-http ends the wait for the first head alone, and no wait for the rest of a body in
+    /// chunks that the call did not want.)
+    fn is_over(&mut self, context: &mut Context<'_>) -> bool {
+        if self.is_over || !self.state.is_quiet() {
+            return self.is_over;
+        }
+        let end = match self.state.begun.get() {
+            Some(begun) => begun + limits::HEAD_TIMEOUT,
+            None => self.state.quiet_since.get() + self.patience.idle,
+        };
+        let quiet = self.quiet.get_or_insert_with(|| Box::pin(sleep_until(end)));
+        if quiet.deadline() != end {
+            quiet.as_mut().reset(end);
+        }
+        self.is_over = quiet.as_mut().poll(context).is_ready();
+        self.is_over
+    }
 }
 
 impl<T> Drop for Connection<T> {
     fn drop(&mut self) {
-        if self.cut.0.get()
+        if self.state.is_cut.get()
             && let Err(error) = (self.tcp)(&self.stream).set_zero_linger()
         {
             tracing::debug!(%error, "SO_LINGER");
@@ -188,7 +250,15 @@ impl<T: AsyncRead + Unpin> AsyncRead for Connection<T> {
             self.is_unread = true;
             return Poll::Pending;
         }
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        if self.is_over(context) {
+            return Poll::Ready(Ok(()));
+        }
+        let before = buffer.filled().len();
+        let received = ready!(Pin::new(&mut self.stream).poll_read(context, buffer));
+        if buffer.filled().len() > before {
+            self.state.receives();
+        }
+        Poll::Ready(received)
     }
 }
 
@@ -204,6 +274,10 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Connection<T> {
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let sent = Pin::new(&mut self.stream).poll_flush(context);
+        // An exchange ends here, after all that is there has been read.
+        if sent.is_ready() && !self.is_over && self.is_over(context) {
+            context.waker().wake_by_ref();
+        }
         self.keep_pace(context, sent, |()| 0)
     }
 
@@ -226,39 +300,61 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Connection<T> {
     }
 }
 
-/// The cut of the connection that a request came by.
-pub(super) struct Ending(Option<Cut>);
+/// A request and its response on a connection, until the last piece of the response is handed
+/// over.
+pub(super) struct Exchange {
+    connection: Option<Rc<State>>,
+    knows_chunks: bool,
+}
 
-impl Ending {
-    /// `None` if the client knows chunks, and so the end of an answer.
-    pub(super) fn of(request: &ServiceRequest) -> Option<Self> {
-        (request.version() < Version::HTTP_11).then(|| Self(request.conn_data::<Cut>().cloned()))
+impl Exchange {
+    pub(super) fn begin(request: &ServiceRequest) -> Self {
+        let connection = request.conn_data::<Rc<State>>().cloned();
+        if let Some(state) = &connection {
+            state.exchanges.update(|exchanges| exchanges + 1);
+            state.begun.set(None);
+        }
+        Self { connection, knows_chunks: request.version() >= Version::HTTP_11 }
     }
 
-    /// Sends an answer of unknown length without chunks, up to the connection's end.
-    pub(super) fn delimit(
+    /// Sends the response. One of unknown length goes to a client that knows no chunks up to the
+    /// connection's end.
+    pub(super) fn respond(
         self,
         mut response: ServiceResponse<BoxBody>,
     ) -> ServiceResponse<BoxBody> {
-        if response.response().body().size() != BodySize::Stream {
-            return response;
+        if !self.knows_chunks && response.response().body().size() == BodySize::Stream {
+            let head = response.response_mut().head_mut();
+            head.no_chunking(true);
+            head.set_connection_type(ConnectionType::Close);
+            self.cut(true);
         }
-        let head = response.response_mut().head_mut();
-        head.no_chunking(true);
-        head.set_connection_type(ConnectionType::Close);
-        let cut = self.0.unwrap_or_default();
-        cut.0.set(true);
-        response.map_body(|_, body| BoxBody::new(Delimited { body, cut }))
+        response.map_body(|_, body| BoxBody::new(Responding { body, exchange: self }))
+    }
+
+    fn cut(&self, is_cut: bool) {
+        if let Some(state) = &self.connection {
+            state.is_cut.set(is_cut);
+        }
     }
 }
 
-/// A body without chunks: the connection is cut until all of it is there.
-struct Delimited {
-    body: BoxBody,
-    cut: Cut,
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        if let Some(state) = &self.connection {
+            state.exchanges.update(|exchanges| exchanges - 1);
+            state.quiet_since.set(Instant::now());
+        }
+    }
 }
 
-impl MessageBody for Delimited {
+/// The body of a response. Without chunks, the connection is cut until all of it is there.
+struct Responding {
+    body: BoxBody,
+    exchange: Exchange,
+}
+
+impl MessageBody for Responding {
     type Error = <BoxBody as MessageBody>::Error;
 
     fn size(&self) -> BodySize {
@@ -271,7 +367,7 @@ impl MessageBody for Delimited {
     ) -> Poll<Option<Result<Bytes, Self::Error>>> {
         let next = ready!(Pin::new(&mut self.body).poll_next(context));
         if next.is_none() {
-            self.cut.0.set(false);
+            self.exchange.cut(false);
         }
         Poll::Ready(next)
     }

@@ -1,5 +1,5 @@
-//! Clients that keep the service waiting: that do not read, or read too slowly. No such client keeps
-//! its slot.
+//! Clients that keep the service waiting: that do not read, read too slowly, or do not finish
+//! what they have begun to send. No such client keeps its slot.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -10,6 +10,7 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use serde_json::json;
 use socket2::{Domain, SockRef, Socket, Type};
+use tokio::task::JoinSet;
 
 use crate::harness::{Answer, App, Database, Kind, program};
 use crate::secured::{certificate, install, trusts, wait_for};
@@ -155,7 +156,128 @@ async fn a_client_that_reads_late_but_in_time_gets_all_responses() {
     assert!(received.ends_with('}'));
 }
 
+/// A body that does not come to its end, with and without a length.
+const BODIES: [&str; 2] =
+    ["Content-Length: 100\r\n\r\n{", "Transfer-Encoding: chunked\r\n\r\nFFFF\r\n{"];
+
+/// Sends a blank again and again, and gives what it has received when the connection ends, which
+/// it must within this time.
+fn drip(mut stream: TcpStream, within: Duration) -> String {
+    stream.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+    let (begun, mut received) = (Instant::now(), Vec::new());
+    loop {
+        let mut buffer = [0; 4096];
+        match stream.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(bytes) => received.extend_from_slice(&buffer[..bytes]),
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            Err(_) => break,
+        }
+        assert!(
+            begun.elapsed() < within,
+            "it is waited for: {}",
+            String::from_utf8_lossy(&received)
+        );
+        // Of a connection that is being closed there is something to read still.
+        let _ = stream.write_all(b" ");
+    }
+    String::from_utf8(received).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_head_of_a_later_request_is_not_waited_for_without_end() {
+    let app = App::start(Kind::Sqlite, &[]).await;
+    let mut stream = connect(app.url.split('/').nth(2).unwrap());
+    let dripping = tokio::task::spawn_blocking(move || {
+        stream.write_all(b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+        let mut buffer = [0; 4096];
+        let bytes = stream.read(&mut buffer).unwrap();
+        assert!(buffer[..bytes].starts_with(b"HTTP/1.1 200"));
+        stream.write_all(b"GET /health HTTP/1.1\r\nX-Long: ").unwrap();
+        drip(stream, Duration::from_secs(20))
+    });
+    assert_eq!(dripping.await.unwrap(), "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_takes_long_does_not_end_what_follows_it() {
+    let app = App::start(Kind::Sqlite, &["--keep-alive=2"]).await;
+    let mut stream = connect(app.url.split('/').nth(2).unwrap());
+    let token = app.token.clone();
+    let sending = tokio::task::spawn_blocking(move || {
+        // Longer than idle connections and heads are waited for; and at once.
+        for wait in [11, 0] {
+            let head = format!(
+                "POST /joc/api/touch HTTP/1.1\r\nHost: a\r\nX-Access-Token: {token}\r\n\
+                 Content-Length: 2\r\n\r\n"
+            );
+            stream.write_all(head.as_bytes()).unwrap();
+            std::thread::sleep(Duration::from_secs(wait));
+            stream.write_all(b"{}").unwrap();
+            let mut buffer = [0; 4096];
+            let bytes = stream.read(&mut buffer).unwrap();
+            assert!(buffer[..bytes].starts_with(b"HTTP/1.1 200"));
+        }
+    });
+    sending.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_nobody_reads_keeps_no_slot() {
+    let app = App::start(Kind::Sqlite, &["--keep-alive=1"]).await;
+    let mut clients = JoinSet::new();
+    for (is_silent, body) in BODIES.map(|body| [(true, body), (false, body)]).concat() {
+        let mut stream = connect(app.url.split('/').nth(2).unwrap());
+        clients.spawn_blocking(move || {
+            // Without an access token it is refused before its body is read.
+            let head = "POST /joc/api/orders HTTP/1.1\r\nHost: a\r\n";
+            stream.write_all(format!("{head}{body}").as_bytes()).unwrap();
+            if !is_silent {
+                return drip(stream, Duration::from_secs(20));
+            }
+            stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+            let mut received = String::new();
+            stream.read_to_string(&mut received).unwrap();
+            received
+        });
+    }
+    while let Some(received) = clients.join_next().await {
+        assert!(received.unwrap().starts_with("HTTP/1.1 401"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hundreds_of_idle_connections_are_no_burden() {
+    let app = App::start(Kind::Sqlite, &[]).await;
+    let address = app.url.split('/').nth(2).unwrap().to_owned();
+    let _idle: Vec<TcpStream> = (0..500).map(|_| TcpStream::connect(&address).unwrap()).collect();
+    let begun = Instant::now();
+    app.login(crate::harness::ROOT.0, crate::harness::ROOT.1).await;
+    for _ in 0..20 {
+        app.post("/touch", &json!({})).await.ok();
+    }
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+}
+
 on_both! {
+    async fn a_body_that_drips_is_given_up(kind: Kind) {
+        let app = App::start(kind, &["--request-timeout=2"]).await;
+        for body in BODIES {
+            let mut stream = connect(app.url.split('/').nth(2).unwrap());
+            let head = format!(
+                "POST /joc/api/orders/cancel HTTP/1.1\r\nHost: a\r\nX-Access-Token: {}\r\n{body}",
+                app.token
+            );
+            let dripping = tokio::task::spawn_blocking(move || {
+                stream.write_all(head.as_bytes()).unwrap();
+                drip(stream, Duration::from_secs(20))
+            });
+            let received = dripping.await.unwrap();
+            assert!(received.starts_with("HTTP/1.1 503"), "{received}");
+            assert!(received.contains("nothing has changed"), "{received}");
+        }
+    }
+
     async fn a_client_that_keeps_the_pace_gets_a_long_answer_whole(kind: Kind) {
         let app = App::start(kind, &["--write-timeout=2"]).await;
         insert_long_entries(&app.db).await;
