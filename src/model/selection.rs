@@ -12,6 +12,8 @@ use crate::model::permission::Visible;
 use crate::model::texts;
 use crate::model::window::{Window, WindowError, displayable};
 
+/// How many orders a preview lists at the most: unlike a list, it is held as a whole.
+pub const MAX_PREVIEWED: u32 = 10_000;
 /// The longest order id, workflow path or version, in characters.
 pub const MAX_NAME: usize = 255;
 /// The longest controller id, in characters.

@@ -235,6 +235,25 @@ on_both! {
         }
     }
 
+    async fn previews_list_a_bounded_number_of_orders(kind: Kind) {
+        let orders: Vec<Order> = (0..10_001).map(|i| Order::new(&format!("o{i}"))).collect();
+        let app = App::with(kind, &orders).await;
+        let body = |limit: u32| with_controller(json!({"folders": [{"folder": "/"}], "limit": limit}));
+        let preview = app.post("/orders/cancel/preview", &body(10_000)).await.ok();
+        assert_eq!(preview["orders"].as_array().unwrap().len(), 10_000);
+        assert_eq!((&preview["total"], &preview["cancelled"]), (&json!(10_001), &json!(10_001)));
+        assert_eq!(app.post("/orders/cancel/preview", &body(0)).await.ok()["orders"], json!([]));
+        let previews = CALLS.iter().map(Call::preview).chain(["/orders/cancel/preview".into()]);
+        for path in previews {
+            for limit in [10_001, u32::MAX] {
+                let mut body = body(limit);
+                body["priority"] = json!(1);
+                let refused = app.post(&path, &body).await.refused();
+                assert!(refused.starts_with("limit: at most 10000 "), "{path}: {refused}");
+            }
+        }
+    }
+
     async fn calls_that_meet_leave_orders_and_audit_agreeing(kind: Kind) {
         const ORDERS: usize = 60;
         let states = ["FRESH", "RUNNING", "WAITING", "PROMPTING", "FAILED", "INPROGRESS"];

@@ -13,6 +13,7 @@ use super::connection::{Answer, Connection, Session};
 use super::failure::Failure;
 use super::output::{self, Column, Format, Output, Screen, counted, visible};
 use super::selectors::{Controller, Selectors, Why};
+use crate::model::selection::MAX_PREVIEWED;
 
 /// A kind of change.
 pub(super) struct Kind {
@@ -73,7 +74,13 @@ pub(super) struct ChangeArgs {
     #[arg(long, conflicts_with = "yes", help_heading = "Safety")]
     dry_run: bool,
     /// Number of orders to show before the change
-    #[arg(long, value_name = "N", default_value_t = 20, help_heading = "Safety")]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 20,
+        value_parser = clap::value_parser!(u32).range(..=i64::from(MAX_PREVIEWED)),
+        help_heading = "Safety"
+    )]
     show: u32,
     #[command(flatten)]
     why: Why,

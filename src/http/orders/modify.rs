@@ -24,7 +24,9 @@ use crate::model::permission::{
     CANCEL_ORDERS, CONFIRM_ORDERS, MODIFY_ORDERS, Permission, RESUME_FAILED_ORDERS,
     SUSPEND_RESUME_ORDERS,
 };
-use crate::model::selection::{Folder, Invalid, Reach, Selection, Selectors, Sight, WorkflowId};
+use crate::model::selection::{
+    Folder, Invalid, MAX_PREVIEWED, Reach, Selection, Selectors, Sight, WorkflowId,
+};
 use crate::model::texts;
 use crate::store::{Change, Changed};
 
@@ -199,7 +201,7 @@ struct ModifyOrders {
     /// Why.
     audit_log: Option<Object<AuditLog>>,
     /// At most so many orders are listed; all are counted.
-    #[schemars(extend("default" = PREVIEWED))]
+    #[schemars(extend("default" = PREVIEWED, "maximum" = MAX_PREVIEWED))]
     limit: Option<Whole<u32>>,
 }
 
@@ -301,6 +303,11 @@ async fn preview_orders(
     let body = kind.parse(&call)?;
     let action = (kind.action)(&call.body, &body)?;
     let limit = body.limit.map_or(PREVIEWED, |Whole(limit)| limit);
+    if limit > MAX_PREVIEWED {
+        let problem =
+            format!("at most {MAX_PREVIEWED} orders can be listed; the counts are of all");
+        return Err(Invalid::new("limit", problem).into());
+    }
     let (selection, _) = select(kind, &service, &call, body, &action).await?;
     let preview = service.store.preview(&selection, &action, limit).await?;
     let previewed = Previewed::of(kind, &selection, preview);
