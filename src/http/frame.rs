@@ -59,7 +59,7 @@ pub(super) async fn frame(
     if *request.method() == Method::HEAD {
         request.head_mut().method = Method::GET;
     }
-    let exchange = Exchange::begin(&request);
+    let exchange = Exchange::begin(&mut request);
     let started = Instant::now();
     let checked = span.in_scope(|| limits::check_head(&request));
     let result = match checked {

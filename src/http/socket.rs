@@ -1,20 +1,23 @@
 //! A client's connection: at what pace the client must take what it is sent, how long it may take
 //! between and over heads of requests, and what happens to a response that breaks off.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use actix_http::Protocol;
+use actix_web::HttpMessage;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
-use actix_web::dev::{Extensions, ServiceRequest, ServiceResponse};
+use actix_web::dev::{Extensions, Payload, ServiceRequest, ServiceResponse};
+use actix_web::error::PayloadError;
 use actix_web::http::{ConnectionType, Version};
 use actix_web::web::Bytes;
+use futures_util::Stream;
 #[cfg(target_os = "linux")]
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -28,6 +31,9 @@ use crate::http::limits;
 /// How fast a client must take what it is sent, in bytes a second: a slot, memory and perhaps a
 /// connection to the database wait for it.
 const RATE: u32 = 32 * 1024;
+/// How many bytes are read at a time unless a body is awaited, and how many more while a request that
+/// is read to its end has no response yet. The heads among them are decoded at once, and each takes kilobytes.
+const AHEAD: usize = 1024;
 /// How many bytes that a client does not take yet the system keeps for it.
 #[cfg(target_os = "linux")]
 const UNSENT: u32 = 128 * 1024;
@@ -45,6 +51,12 @@ struct State {
     /// When the first byte came after that: of the head of a request, or of a body that nobody
     /// reads.
     begun: Cell<Option<Instant>>,
+    /// How many bytes have come since then that were not awaited.
+    ahead: Cell<usize>,
+    /// Whether the body of a request is awaited.
+    awaits_body: Cell<bool>,
+    /// Who goes on reading when an exchange or its request ends.
+    reader: RefCell<Option<Waker>>,
 }
 
 impl State {
@@ -54,6 +66,9 @@ impl State {
             exchanges: Cell::default(),
             quiet_since: Cell::new(Instant::now()),
             begun: Cell::default(),
+            ahead: Cell::default(),
+            awaits_body: Cell::default(),
+            reader: RefCell::default(),
         })
     }
 
@@ -62,9 +77,27 @@ impl State {
     }
 
     /// Notes that bytes have come.
-    fn receives(&self) {
+    fn receives(&self, bytes: usize) {
         if self.is_quiet() && self.begun.get().is_none() {
             self.begun.set(Some(Instant::now()));
+        }
+        // Those that come while nothing is under way begin a request, or go on with it.
+        let is_awaited = self.is_quiet() || self.awaits_body.get();
+        self.ahead.set(if is_awaited { 0 } else { self.ahead.get() + bytes });
+    }
+
+    /// Whether a client has sent enough requests ahead; then it is read on when one has ended.
+    fn is_ahead(&self, context: &Context<'_>) -> bool {
+        let is_ahead = self.ahead.get() >= AHEAD && !self.is_quiet() && !self.awaits_body.get();
+        if is_ahead {
+            self.reader.replace(Some(context.waker().clone()));
+        }
+        is_ahead
+    }
+
+    fn read_on(&self) {
+        if let Some(reader) = self.reader.take() {
+            reader.wake();
         }
     }
 }
@@ -140,6 +173,8 @@ pub(super) struct Connection<T> {
     stalled: Option<Pin<Box<dyn Future<Output = ()>>>>,
     /// Whether something that the client sent is left unread until it goes on reading.
     is_unread: bool,
+    /// Whether nothing more is read in one go.
+    has_read_enough: bool,
     /// While no exchange is under way: ends when that takes too long.
     quiet: Option<Pin<Box<Sleep>>>,
     /// Whether nothing is read any more.
@@ -170,6 +205,7 @@ impl<T> Connection<T> {
             pace: Pace::new(patience.slack),
             stalled: None,
             is_unread: false,
+            has_read_enough: false,
             quiet: None,
             is_over: false,
         };
@@ -253,12 +289,29 @@ impl<T: AsyncRead + Unpin> AsyncRead for Connection<T> {
         if self.is_over(context) {
             return Poll::Ready(Ok(()));
         }
-        let before = buffer.filled().len();
-        let received = ready!(Pin::new(&mut self.stream).poll_read(context, buffer));
-        if buffer.filled().len() > before {
-            self.state.receives();
+        if self.state.is_ahead(context) {
+            return Poll::Pending;
         }
-        Poll::Ready(received)
+        // What has been read is decoded before there is more of it.
+        if std::mem::take(&mut self.has_read_enough) {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let before = buffer.filled().len();
+        if self.state.awaits_body.get() {
+            ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+        } else {
+            let mut piece = [0; AHEAD];
+            let mut piece = ReadBuf::new(&mut piece[..buffer.remaining().min(AHEAD)]);
+            ready!(Pin::new(&mut self.stream).poll_read(context, &mut piece))?;
+            buffer.put_slice(piece.filled());
+        }
+        let bytes = buffer.filled().len() - before;
+        self.has_read_enough = bytes >= AHEAD;
+        if bytes > 0 {
+            self.state.receives(bytes);
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -308,11 +361,18 @@ pub(super) struct Exchange {
 }
 
 impl Exchange {
-    pub(super) fn begin(request: &ServiceRequest) -> Self {
+    pub(super) fn begin(request: &mut ServiceRequest) -> Self {
         let connection = request.conn_data::<Rc<State>>().cloned();
         if let Some(state) = &connection {
             state.exchanges.update(|exchanges| exchanges + 1);
             state.begun.set(None);
+            let payload = request.take_payload();
+            if !matches!(payload, Payload::None) {
+                state.awaits_body.set(true);
+                state.read_on();
+                let payload = Box::pin(Arriving { payload, connection: state.clone() });
+                request.set_payload(Payload::Stream { payload });
+            }
         }
         Self { connection, knows_chunks: request.version() >= Version::HTTP_11 }
     }
@@ -344,7 +404,30 @@ impl Drop for Exchange {
         if let Some(state) = &self.connection {
             state.exchanges.update(|exchanges| exchanges - 1);
             state.quiet_since.set(Instant::now());
+            state.read_on();
         }
+    }
+}
+
+/// The body of a request, which is awaited until it is there or nobody wants it.
+struct Arriving {
+    payload: Payload,
+    connection: Rc<State>,
+}
+
+impl Stream for Arriving {
+    type Item = Result<Bytes, PayloadError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let next = ready!(Pin::new(&mut self.payload).poll_next(context));
+        self.connection.awaits_body.set(matches!(next, Some(Ok(_))));
+        Poll::Ready(next)
+    }
+}
+
+impl Drop for Arriving {
+    fn drop(&mut self) {
+        self.connection.awaits_body.set(false);
     }
 }
 

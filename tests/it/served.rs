@@ -122,6 +122,14 @@ impl Served {
         assert!(Command::new("kill").args([name, &id]).status().unwrap().success());
     }
 
+    /// How many megabytes of memory it holds, by Linux's count.
+    pub fn memory(&self) -> u64 {
+        let status = format!("/proc/{}/status", self.process.id());
+        let status = std::fs::read_to_string(status).unwrap();
+        let held = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        held.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
+    }
+
     /// Whether it is there still.
     pub fn runs(&mut self) -> bool {
         self.process.try_wait().unwrap().is_none()

@@ -74,16 +74,22 @@ async fn wait_for_answer(url: &str) -> Answer {
 async fn clients_that_never_read_lose_their_slots() {
     let db = Database::create(Kind::Sqlite).await;
     let served = Served::over(&db, &["--clients=60", "--write-timeout=3"]);
+    let before = served.memory();
     let mut clients: Vec<TcpStream> = (0..60)
         .map(|_| {
             let mut stream = connect(served.address());
-            stream.write_all(&pipelined(200)).unwrap();
+            stream.set_nonblocking(true).unwrap();
+            // Until the service reads no more.
+            while stream.write(&pipelined(200)).is_ok() {}
+            stream.set_nonblocking(false).unwrap();
             stream
         })
         .collect();
     let url = format!("http://{}/health", served.address());
     assert_eq!(wait_for_answer(&url).await.ok(), json!({"alive": true}));
     wait_for(&served, "reads too slowly", clients.len()).await;
+    let held = served.memory() - before;
+    assert!(held < 120, "{held} MB for requests that were sent ahead");
     tokio::task::spawn_blocking(move || assert!(clients.iter_mut().all(is_reset))).await.unwrap();
 }
 
