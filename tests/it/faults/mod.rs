@@ -15,6 +15,7 @@ mod cut;
 mod killed;
 mod proxy;
 mod refused;
+mod service;
 mod shim;
 
 /// How many orders a call of [`Clients`] cancels.
