@@ -1,6 +1,7 @@
 //! `joc-orders migrate`: brings the schema up to date, or back.
 
 use std::io::{self, IsTerminal};
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
@@ -9,7 +10,7 @@ use super::client::change::ask;
 use super::client::failure::{Failure, help_end};
 use super::client::output::{counted, tell, write};
 use crate::config::Database;
-use crate::store::{self, Loss, Migration};
+use crate::store::{self, Loss, Migration, Patience};
 
 /// Bring the database's schema up to date, or to one migration
 #[derive(Debug, Args)]
@@ -29,6 +30,12 @@ pub struct MigrateArgs {
     /// Go back even if the audit trail, or the seals over it, are lost
     #[arg(long, requires = "to")]
     drop_audit_trail: bool,
+    /// Seconds to wait for a lock at a time; meanwhile others wait behind it
+    #[arg(long, value_name = "SECONDS", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    lock_timeout: u32,
+    /// Seconds after which to stop trying to get a migration's locks
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    wait: u32,
     /// Only list the migrations
     #[arg(long, conflicts_with = "to")]
     status: bool,
@@ -52,7 +59,10 @@ pub async fn run(args: MigrateArgs) -> anyhow::Result<()> {
         if let Some(target) = args.to {
             agree(&store::losses(url, target).await?, &args).await?;
         }
-        store::migrate(url, args.to).await?;
+        let seconds = |seconds: u32| Duration::from_secs(seconds.into());
+        let patience =
+            Patience { at_a_time: seconds(args.lock_timeout), in_all: seconds(args.wait) };
+        store::migrate_patiently(url, args.to, patience).await?;
     }
     let migrations = store::migrations(url).await?;
     for migration in &migrations {

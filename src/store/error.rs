@@ -41,6 +41,13 @@ pub enum Error {
         have_not_run(.0)
     )]
     MayNotMigrate(Vec<i64>, #[source] sqlx::migrate::MigrateError),
+    /// Others held the locks that a migration needs; nothing of it was done, and trying again
+    /// may help.
+    #[error("{0}")]
+    Blocked(String),
+    /// The database is not one that this program can use, and will not become one.
+    #[error("{0}")]
+    Unusable(String),
     /// A newer program has migrated the database.
     #[error("the schema has migration {0}, newer than this program: run the newer release")]
     Newer(i64),
@@ -83,11 +90,20 @@ impl Error {
         matches!(self, Self::Older(_) | Self::Newer(_) | Self::MayNotMigrate(..))
     }
 
-    /// Whether the database cannot be reached, so that trying again may help.
+    /// Whether the database cannot be reached, or others are in the way, so that trying again may
+    /// help.
     pub fn is_unavailable(&self) -> bool {
         match self {
             Self::At { error, .. } => error.is_unavailable(),
-            error => matches!(error, Self::Unavailable(_)),
+            error => matches!(error, Self::Unavailable(_) | Self::Blocked(_)),
+        }
+    }
+
+    /// Whether another database, or another setting of it, is needed.
+    pub fn is_unusable(&self) -> bool {
+        match self {
+            Self::At { error, .. } => error.is_unusable(),
+            error => matches!(error, Self::Unusable(_) | Self::Url(_) | Self::NoFile(_)),
         }
     }
 
@@ -114,6 +130,17 @@ impl Error {
     }
 }
 
+/// The kind of an error of SQLite: the last byte of its code, which has fewer digits than
+/// PostgreSQL's.
+fn sqlite_kind(code: &str) -> Option<u32> {
+    code.parse().ok().filter(|code| *code < 10_000).map(|code: u32| code & 0xff)
+}
+
+/// Whether another program has locked the SQLite file.
+pub(super) fn is_busy(code: &str) -> bool {
+    matches!(sqlite_kind(code), Some(SQLITE_BUSY | SQLITE_LOCKED))
+}
+
 impl From<sqlx::migrate::MigrateError> for Error {
     fn from(error: sqlx::migrate::MigrateError) -> Self {
         match error {
@@ -135,10 +162,7 @@ impl From<sqlx::Error> for Error {
             | sqlx::Error::WorkerCrashed => Self::Unavailable(error),
             sqlx::Error::Database(database) => {
                 let code = database.code().unwrap_or_default();
-                // Below are SQLite's codes, of which the last byte is the kind.
-                let kind =
-                    code.parse().ok().filter(|code| *code < 10_000).map(|code: u32| code & 0xff);
-                match (&*code, kind) {
+                match (&*code, sqlite_kind(&code)) {
                     ("53100", _) | (_, Some(SQLITE_FULL)) => Self::NoRoom(error),
                     // 55P03: a lock was not to be had in the time that the database sets;
                     // 57014: the server was told to give the statement up; 57P0x: it shuts

@@ -1,9 +1,12 @@
 //! Which migrations a database has, and what is done about those that it lacks.
 
+use std::time::Duration;
+
 use futures_util::future::BoxFuture;
 use sqlx::migrate::{AppliedMigration, Migrate, MigrateError, Migrator};
 use sqlx::{Database, Executor, FromRow, IntoArguments};
 
+use super::migrating::Step;
 use super::{Error, Result};
 
 /// What a command wants of the database.
@@ -32,6 +35,24 @@ pub struct Migration {
 pub(super) trait Recorded: Migrate + Send {
     /// Whether it has one.
     fn is_recorded(&mut self) -> BoxFuture<'_, sqlx::Result<bool>>;
+    /// From now on, no statement waits longer than this for a lock, and none is ended for
+    /// another reason.
+    fn limit_waits(&mut self, wait: Duration) -> BoxFuture<'_, sqlx::Result<()>>;
+    /// Takes a step. One that needs several locks waits for all of them together no longer than
+    /// this.
+    fn step<'a>(
+        &'a mut self,
+        table: &'a str,
+        step: Step<'a>,
+        wait: Duration,
+    ) -> BoxFuture<'a, Result<(), MigrateError>>;
+    /// Who seems to have been in the way of a step that waited for so long, as far as the
+    /// database tells.
+    fn holders(
+        &mut self,
+        step: Step<'_>,
+        waited: Duration,
+    ) -> BoxFuture<'_, sqlx::Result<Vec<String>>>;
 }
 
 /// The migrations that the database has. Only reads, unlike sqlx's `Migrator`, so that a role
@@ -61,32 +82,54 @@ pub(super) async fn list<C: Recorded>(
     Ok(known.map(migration).collect())
 }
 
-/// The migrations that the database lacks. Fails if it has one that this program does not know,
-/// or another one under the same number.
-pub(super) async fn missing<C: Recorded>(
+/// The migrations that the database has. Fails if it has one that this program does not know,
+/// or, up to `target`, another one under the same number.
+pub(super) async fn checked<C: Recorded>(
     migrator: &Migrator,
     connection: &mut C,
-) -> Result<Vec<i64>> {
+    target: i64,
+) -> Result<Vec<AppliedMigration>> {
     let applied = applied(migrator, connection).await?;
     if !applied.is_empty()
         && let Some(version) = connection.dirty_version(&migrator.table_name).await?
     {
         return Err(MigrateError::Dirty(version).into());
     }
-    if let Some(newer) = applied.iter().find(|applied| !migrator.version_exists(applied.version)) {
-        return Err(MigrateError::VersionMissing(newer.version).into());
-    }
-    let mut missing = Vec::new();
-    for known in migrator.iter().filter(|known| known.migration_type.is_up_migration()) {
-        match applied.iter().find(|applied| applied.version == known.version) {
-            None => missing.push(known.version),
-            Some(applied) if applied.checksum != known.checksum => {
+    for applied in &applied {
+        let of_version = |known: &&sqlx::migrate::Migration| {
+            known.version == applied.version && known.migration_type.is_up_migration()
+        };
+        match migrator.iter().find(of_version) {
+            None => return Err(MigrateError::VersionMissing(applied.version).into()),
+            Some(known) if known.version <= target && known.checksum != applied.checksum => {
                 return Err(MigrateError::VersionMismatch(known.version).into());
             }
             Some(_) => {}
         }
     }
-    Ok(missing)
+    Ok(applied)
+}
+
+/// The migrations up to `target` that are not among those that are applied.
+pub(super) fn lacking<'m>(
+    migrator: &'m Migrator,
+    applied: &[AppliedMigration],
+    target: i64,
+) -> impl Iterator<Item = &'m sqlx::migrate::Migration> {
+    migrator.iter().filter(move |known| {
+        known.migration_type.is_up_migration()
+            && known.version <= target
+            && !applied.iter().any(|applied| applied.version == known.version)
+    })
+}
+
+/// The migrations that the database lacks. Fails as [`checked`].
+pub(super) async fn missing<C: Recorded>(
+    migrator: &Migrator,
+    connection: &mut C,
+) -> Result<Vec<i64>> {
+    let applied = checked(migrator, connection, i64::MAX).await?;
+    Ok(lacking(migrator, &applied, i64::MAX).map(|migration| migration.version).collect())
 }
 
 /// Fails unless the database has exactly this program's migrations.
@@ -95,21 +138,6 @@ pub(super) async fn expect_all<C: Recorded>(migrator: &Migrator, connection: &mu
         missing if missing.is_empty() => Ok(()),
         missing => Err(Error::Older(missing)),
     }
-}
-
-/// Applies the migrations that the database lacks; without any, this only reads.
-pub(super) async fn bring_up<C: Recorded>(migrator: &Migrator, connection: &mut C) -> Result<()> {
-    let mut lacking = missing(migrator, connection).await?;
-    while !lacking.is_empty() {
-        let Err(error) = migrator.run_direct(None, connection, false).await else { break };
-        // On SQLite, programs that start at once get into each other's way.
-        let left = missing(migrator, connection).await?;
-        if left.len() == lacking.len() {
-            return Err(refusal(left, error));
-        }
-        lacking = left;
-    }
-    Ok(())
 }
 
 /// Why the database was not migrated; `missing` are the migrations that it lacks.

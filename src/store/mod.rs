@@ -13,6 +13,7 @@ use crate::model::audit::{AuditEntry, AuditFilter, Outcome};
 use crate::model::order::{Mark, State};
 use crate::model::permission::{Extent, Grant, Limits, Principal};
 use crate::model::selection::{Folder, Selection};
+use migrating::Goal;
 
 pub mod add;
 pub mod check;
@@ -21,6 +22,7 @@ mod error;
 mod health;
 mod import;
 pub mod list;
+mod migrating;
 mod migrations;
 #[cfg(feature = "postgres")]
 mod postgres;
@@ -35,6 +37,7 @@ mod workflows;
 
 pub use error::{Error, Result};
 pub use health::{Health, PoolUse, RETRIES};
+pub use migrating::Patience;
 pub use migrations::{Access, Loss, Migration};
 pub use schema::{Differences, Part};
 pub use workflows::{OrderCounts, Workflow, WorkflowFilter, Workflows};
@@ -405,7 +408,7 @@ pub trait Store:
 /// # Errors
 ///
 /// [`Error::Url`], [`Error::NoFile`], [`Error::Unavailable`], [`Error::Older`], [`Error::Newer`],
-/// [`Error::MayNotMigrate`] or [`Error::Migrate`].
+/// [`Error::MayNotMigrate`], [`Error::Blocked`], [`Error::Unusable`] or [`Error::Migrate`].
 pub async fn open(url: &str, connections: u32, access: Access) -> Result<Arc<dyn Store>> {
     let opened: Result<Arc<dyn Store>> = match Backend::of(url)? {
         #[cfg(feature = "sqlite")]
@@ -449,7 +452,7 @@ pub async fn losses(url: &str, target: i64) -> Result<Vec<Loss>> {
     };
     match losses {
         Err(Error::NoFile(_)) => Ok(Vec::new()),
-        losses => losses,
+        losses => losses.map_err(|error| error.at(url)),
     }
 }
 
@@ -459,11 +462,21 @@ pub async fn losses(url: &str, target: i64) -> Result<Vec<Loss>> {
 ///
 /// As [`open`].
 pub async fn migrate(url: &str, target: Option<i64>) -> Result<()> {
+    migrate_patiently(url, target, Patience::default()).await
+}
+
+/// As [`migrate`], and waits for so long for locks that others hold.
+///
+/// # Errors
+///
+/// As [`open`].
+pub async fn migrate_patiently(url: &str, target: Option<i64>, patience: Patience) -> Result<()> {
+    let goal = target.map_or(Goal::Newest, Goal::Exactly);
     let done: Result<()> = match Backend::of(url)? {
         #[cfg(feature = "sqlite")]
-        Backend::Sqlite => sqlite::migrate(url, target).await,
+        Backend::Sqlite => sqlite::migrate(url, goal, patience).await,
         #[cfg(feature = "postgres")]
-        Backend::Postgres => postgres::migrate(url, target).await,
+        Backend::Postgres => postgres::migrate(url, goal, patience).await,
     };
     done.map_err(|error| error.at(url))
 }

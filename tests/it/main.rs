@@ -45,5 +45,6 @@ mod spoken;
 mod stop;
 mod stream;
 mod transaction;
+mod upgrade;
 mod workflows;
 mod zones;

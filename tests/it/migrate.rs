@@ -12,7 +12,7 @@ async fn migrate(db: &Database, args: &[&str]) -> Ran {
 }
 
 /// The last migration that the database has.
-async fn version(db: &Database) -> i64 {
+pub async fn version(db: &Database) -> i64 {
     let migrations = store::migrations(&db.url).await.unwrap();
     migrations.iter().filter(|migration| migration.applied).map(|m| m.version).max().unwrap_or(0)
 }

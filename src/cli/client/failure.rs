@@ -18,7 +18,7 @@ Exit codes:
   4  request refused (JOC-400, JOC-300), or account or role exists already or is unknown
   5  not logged in, or not permitted (401, 403, 429, 440)
   6  not confirmed
-  7  service or database cannot be reached (503)
+  7  service or database cannot be reached (503), or a migration got no lock
   8  check or audit verify found a problem
   9  the database's schema is older or newer than this program";
 
@@ -160,7 +160,7 @@ fn with_causes(error: &anyhow::Error) -> String {
 /// The exit code of a refusal that another part of the program words.
 fn code_of_others(error: &anyhow::Error) -> Option<u8> {
     match error.downcast_ref() {
-        Some(store::Error::Url(_) | store::Error::NoFile(_)) => Some(Failure::USAGE),
+        Some(error) if error.is_unusable() => Some(Failure::USAGE),
         Some(error) if error.is_of_schema() => Some(SCHEMA),
         Some(error) if error.is_unavailable() => Some(Failure::UNREACHABLE),
         Some(error) if error.names_no_migration() => Some(Failure::USAGE),

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions, Postgres};
@@ -15,7 +14,8 @@ use sqlx::{Connection, QueryBuilder};
 use self::lease::Leases;
 use crate::model::finding::Finding;
 use crate::store::check::{self, Checks, Counts};
-use crate::store::migrations::{self, Recorded};
+use crate::store::migrating::{self, Goal, Patience};
+use crate::store::migrations::{self};
 use crate::store::rows::Gate;
 use crate::store::schema::{Differences, Part, compare, proved};
 use crate::store::sql::{Dialect, search};
@@ -35,6 +35,8 @@ mod schema;
 mod seals;
 mod sessions;
 mod settle;
+mod steps;
+mod usable;
 mod workflows;
 
 static MIGRATOR: Migrator = sqlx::migrate!("migrations/postgres");
@@ -63,9 +65,12 @@ impl PgStore {
     /// Connects, and sees to the schema.
     pub(super) async fn open(url: &str, connections: u32, access: Access) -> Result<Self> {
         let options = options(url, access)?;
-        let mut connection = PgConnection::connect_with(&options).await?;
+        let mut connection = usable::connect(&options).await?;
         match access {
-            Access::Create => migrations::bring_up(&MIGRATOR, &mut connection).await?,
+            Access::Create => {
+                let patience = Patience::default();
+                migrating::migrate(&MIGRATOR, &mut connection, Goal::Newest, patience).await?;
+            }
             Access::Write | Access::Read => {
                 migrations::expect_all(&MIGRATOR, &mut connection).await?;
             }
@@ -140,7 +145,9 @@ impl Store for PgStore {
 fn options(url: &str, access: Access) -> Result<PgConnectOptions> {
     let options =
         PgConnectOptions::from_str(url).map_err(|error| url::invalid(url, error.to_string()))?;
-    let options = options.application_name("joc-orders");
+    // PgBouncer refuses what it does not know in a start, such as extra_float_digits, and there are
+    // no floats.
+    let options = options.application_name("joc-orders").extra_float_digits(None);
     Ok(match access {
         Access::Read => options.options([("default_transaction_read_only", "on")]),
         Access::Write | Access::Create => options,
@@ -161,21 +168,13 @@ pub(super) fn place(url: &str) -> Result<String> {
 }
 
 async fn connect(url: &str, access: Access) -> Result<PgConnection> {
-    Ok(PgConnection::connect_with(&options(url, access)?).await?)
+    usable::connect(&options(url, access)?).await
 }
 
-/// See [`super::migrate`].
-pub(super) async fn migrate(url: &str, target: Option<i64>) -> Result<()> {
+/// See [`super::migrate_patiently`].
+pub(super) async fn migrate(url: &str, goal: Goal, patience: Patience) -> Result<()> {
     let mut connection = connect(url, Access::Create).await?;
-    match target {
-        None => migrations::bring_up(&MIGRATOR, &mut connection).await?,
-        Some(target) => {
-            migrations::expect_known(&MIGRATOR, target)?;
-            let refusal = |error| migrations::refusal(Vec::new(), error);
-            MIGRATOR.undo(&mut connection, target).await.map_err(refusal)?;
-            MIGRATOR.run_to(target, &mut connection).await.map_err(refusal)?;
-        }
-    }
+    migrating::migrate(&MIGRATOR, &mut connection, goal, patience).await?;
     connection.close().await?;
     Ok(())
 }
@@ -191,8 +190,8 @@ pub(super) async fn record_migrations(url: &str) -> Result<Vec<String>> {
     let actual = schema::parts(&mut connection).await?;
     let (version, problems) = proved(&schema::stages()?, &actual);
     if version > 0 {
-        let skipped = MIGRATOR.skip(&mut connection, Some(version)).await;
-        skipped.map_err(|error| migrations::refusal(Vec::new(), error))?;
+        let goal = Goal::Recorded(version);
+        migrating::migrate(&MIGRATOR, &mut connection, goal, Patience::default()).await?;
     }
     connection.close().await?;
     Ok(problems)
@@ -206,15 +205,6 @@ pub(super) async fn schema(url: &str) -> Result<Vec<Part>> {
 /// See [`super::migrations`].
 pub(super) async fn migrations(url: &str) -> Result<Vec<Migration>> {
     migrations::list(&MIGRATOR, &mut connect(url, Access::Read).await?).await
-}
-
-impl Recorded for PgConnection {
-    fn is_recorded(&mut self) -> BoxFuture<'_, sqlx::Result<bool>> {
-        let is_there = sqlx::query_scalar!(
-            r#"SELECT to_regclass('_sqlx_migrations') IS NOT NULL AS "is_there!""#
-        );
-        Box::pin(is_there.fetch_one(self))
-    }
 }
 
 /// Does a unit of work again if another one got in its way: a deadlock or a serialization

@@ -39,6 +39,21 @@ pub(super) fn options(url: &str, access: Access) -> Result<SqliteConnectOptions>
     Ok(options.journal_mode(SqliteJournalMode::Wal).synchronous(synchronous))
 }
 
+/// Connects, unless the file is one that this program cannot use.
+pub(super) async fn connect(options: &SqliteConnectOptions) -> Result<SqliteConnection> {
+    let mut connection = SqliteConnection::connect_with(options).await?;
+    // UTF-16 sorts by other bytes, so that the paths in a folder are no range.
+    let encoding: String = sqlx::query_scalar("PRAGMA encoding").fetch_one(&mut connection).await?;
+    if encoding != "UTF-8" {
+        connection.close().await?;
+        return Err(Error::Unusable(format!(
+            "the file is in {encoding}; it must be in UTF-8: make a new one (`.dump` of the sqlite3 \
+             shell into an empty file)"
+        )));
+    }
+    Ok(connection)
+}
+
 /// The URL without its parameter `synchronous`, and that: `full` unless it is given.
 fn split_synchronous(url: &str) -> (String, &str) {
     let (file, parameters) = url.split_once('?').unwrap_or((url, ""));

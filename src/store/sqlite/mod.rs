@@ -5,18 +5,18 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{Sqlite, SqliteConnectOptions, SqliteConnection, SqlitePool, SqlitePoolOptions};
 use sqlx::{AssertSqlSafe, Connection, QueryBuilder};
 
-use self::file::{Reading, options};
+use self::file::{Reading, connect, options};
 use self::writer::Writer;
 use crate::model::finding::Finding;
 use crate::model::window::iso;
 use crate::store::check::{self, Checks, Counts};
-use crate::store::migrations::{self, Recorded};
+use crate::store::migrating::{self, Goal, Patience};
+use crate::store::migrations::{self};
 use crate::store::rows::Gate;
 use crate::store::schema::{Differences, Part, compare, proved};
 use crate::store::sql::{Dialect, search};
@@ -33,6 +33,7 @@ mod orders;
 mod schema;
 mod seals;
 mod sessions;
+mod steps;
 mod workflows;
 mod writer;
 
@@ -73,7 +74,7 @@ impl SqliteStore {
         connections: u32,
         access: Access,
     ) -> Result<Self> {
-        let mut connection = SqliteConnection::connect_with(options).await?;
+        let mut connection = connect(options).await?;
         let prepared = prepare(&mut connection, access).await;
         connection.close().await?;
         prepared?;
@@ -115,7 +116,9 @@ async fn prepare(connection: &mut SqliteConnection, access: Access) -> Result<()
     match access {
         Access::Read => return migrations::expect_all(&MIGRATOR, connection).await,
         Access::Write => migrations::expect_all(&MIGRATOR, connection).await?,
-        Access::Create => migrations::bring_up(&MIGRATOR, connection).await?,
+        Access::Create => {
+            migrating::migrate(&MIGRATOR, connection, Goal::Newest, Patience::default()).await?;
+        }
     }
     optimize(connection).await
 }
@@ -217,20 +220,12 @@ pub(super) fn place(url: &str) -> Result<String> {
     Ok(url::shown(url))
 }
 
-/// See [`super::migrate`].
-pub(super) async fn migrate(url: &str, target: Option<i64>) -> Result<()> {
+/// See [`super::migrate_patiently`].
+pub(super) async fn migrate(url: &str, goal: Goal, patience: Patience) -> Result<()> {
     // The way back needs something to go back from.
-    let access = if target == Some(0) { Access::Write } else { Access::Create };
-    let mut connection = SqliteConnection::connect_with(&options(url, access)?).await?;
-    match target {
-        None => migrations::bring_up(&MIGRATOR, &mut connection).await?,
-        Some(target) => {
-            migrations::expect_known(&MIGRATOR, target)?;
-            let refusal = |error| migrations::refusal(Vec::new(), error);
-            MIGRATOR.undo(&mut connection, target).await.map_err(refusal)?;
-            MIGRATOR.run_to(target, &mut connection).await.map_err(refusal)?;
-        }
-    }
+    let access = if matches!(goal, Goal::Exactly(0)) { Access::Write } else { Access::Create };
+    let mut connection = connect(&options(url, access)?).await?;
+    migrating::migrate(&MIGRATOR, &mut connection, goal, patience).await?;
     connection.close().await?;
     Ok(())
 }
@@ -242,12 +237,12 @@ pub(super) async fn losses(url: &str, target: i64) -> Result<Vec<Loss>> {
 
 /// See [`super::record_migrations`].
 pub(super) async fn record_migrations(url: &str) -> Result<Vec<String>> {
-    let mut connection = SqliteConnection::connect_with(&options(url, Access::Write)?).await?;
+    let mut connection = connect(&options(url, Access::Write)?).await?;
     let actual = schema::parts(&mut connection).await?;
     let (version, problems) = proved(&schema::stages().await?, &actual);
     if version > 0 {
-        let skipped = MIGRATOR.skip(&mut connection, Some(version)).await;
-        skipped.map_err(|error| migrations::refusal(Vec::new(), error))?;
+        let goal = Goal::Recorded(version);
+        migrating::migrate(&MIGRATOR, &mut connection, goal, Patience::default()).await?;
     }
     connection.close().await?;
     Ok(problems)
@@ -270,7 +265,7 @@ async fn reading<T>(
 ) -> Result<T> {
     let reading = Reading::of(url).await?;
     let result = async {
-        let mut connection = SqliteConnection::connect_with(&reading.options).await?;
+        let mut connection = connect(&reading.options).await?;
         let result = work(&mut connection).await;
         connection.close().await?;
         result
@@ -278,16 +273,6 @@ async fn reading<T>(
     let result = result.await;
     reading.end().await;
     result
-}
-
-impl Recorded for SqliteConnection {
-    fn is_recorded(&mut self) -> BoxFuture<'_, sqlx::Result<bool>> {
-        let is_there = sqlx::query_scalar!(
-            r#"SELECT count(*) > 0 AS "is_there!: bool" FROM sqlite_schema
-               WHERE name = '_sqlx_migrations'"#
-        );
-        Box::pin(is_there.fetch_one(self))
-    }
 }
 
 impl Dialect for Sqlite {

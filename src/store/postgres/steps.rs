@@ -1,0 +1,101 @@
+//! What migrating needs of PostgreSQL: its locks, and who holds them.
+
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use sqlx::migrate::MigrateError;
+use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, Connection};
+
+use crate::store::migrating::Step;
+use crate::store::migrations::Recorded;
+
+/// The tables that a migration locks one after another, and how. They are locked together at its
+/// beginning: else it would lock everybody out for the time of its work, only to be given up at the
+/// last table.
+const LOCKS: &[(i64, &str)] = &[(4, "controllers, orders, audit_logs IN ACCESS EXCLUSIVE MODE")];
+
+impl Recorded for PgConnection {
+    fn is_recorded(&mut self) -> BoxFuture<'_, sqlx::Result<bool>> {
+        let is_there = sqlx::query_scalar!(
+            r#"SELECT to_regclass('_sqlx_migrations') IS NOT NULL AS "is_there!""#
+        );
+        Box::pin(is_there.fetch_one(self))
+    }
+
+    fn limit_waits(&mut self, wait: Duration) -> BoxFuture<'_, sqlx::Result<()>> {
+        Box::pin(async move {
+            sqlx::query!(
+                "SELECT set_config('lock_timeout', $1, false) AS a,
+                        set_config('statement_timeout', '0', false) AS b,
+                        set_config('idle_in_transaction_session_timeout', '0', false) AS c",
+                wait.as_millis().to_string()
+            )
+            .fetch_one(self)
+            .await
+            .map(drop)
+        })
+    }
+
+    fn step<'a>(
+        &'a mut self,
+        table: &'a str,
+        step: Step<'a>,
+        wait: Duration,
+    ) -> BoxFuture<'a, Result<(), MigrateError>> {
+        Box::pin(async move {
+            let (Step::Apply(migration) | Step::Revert(migration)) = step else {
+                return step.run(self, table).await;
+            };
+            let Some((_, locks)) = LOCKS.iter().find(|(of, _)| *of == migration.version) else {
+                return step.run(self, table).await;
+            };
+            let mut transaction = self.begin().await?;
+            // lock_timeout counts for each table, this for all of them.
+            let lock =
+                format!("SET LOCAL statement_timeout = {}; LOCK TABLE {locks}", wait.as_millis());
+            sqlx::raw_sql(AssertSqlSafe(lock)).execute(&mut *transaction).await?;
+            sqlx::raw_sql("SET LOCAL statement_timeout = 0").execute(&mut *transaction).await?;
+            step.run(&mut *transaction, table).await?;
+            Ok(transaction.commit().await?)
+        })
+    }
+
+    fn holders(
+        &mut self,
+        step: Step<'_>,
+        waited: Duration,
+    ) -> BoxFuture<'_, sqlx::Result<Vec<String>>> {
+        let locks = if matches!(step, Step::Lock) { "advisory" } else { "relation" };
+        Box::pin(async move {
+            // Whoever was in the way had begun before. Of other roles' processes a role may not
+            // see when that was.
+            sqlx::query_scalar!(
+                r#"SELECT coalesce(
+                       'process ' || a.pid || ' of role ' || a.usename
+                           || coalesce(' (' || nullif(a.application_name, '') || ')', '')
+                           || coalesce(' at ' || host(a.client_addr), '')
+                           || coalesce(', ' || a.state, '')
+                           || coalesce(' for ' || date_trunc('second', now()
+                               - coalesce(a.xact_start, a.state_change)), ''),
+                       'a prepared transaction') AS "holder!"
+                   FROM (
+                       SELECT DISTINCT pid FROM pg_locks
+                       WHERE granted AND locktype = $1 AND pid IS DISTINCT FROM pg_backend_pid()
+                           AND database = (SELECT oid FROM pg_database
+                               WHERE datname = current_database())
+                           -- No catalogs.
+                           AND (relation IS NULL OR relation >= 16384)
+                   ) l LEFT JOIN pg_stat_activity a USING (pid)
+                   WHERE coalesce(a.xact_start, a.state_change, '-infinity')
+                       <= now() - make_interval(secs => $2)
+                   ORDER BY coalesce(a.xact_start, a.state_change)
+                   LIMIT 3"#,
+                locks,
+                waited.as_secs_f64()
+            )
+            .fetch_all(self)
+            .await
+        })
+    }
+}

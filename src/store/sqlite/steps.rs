@@ -1,0 +1,57 @@
+//! What migrating needs of SQLite.
+
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use sqlx::migrate::{Migrate, MigrateError};
+use sqlx::sqlite::SqliteConnection;
+use sqlx::{AssertSqlSafe, Connection};
+
+use crate::store::migrating::Step;
+use crate::store::migrations::Recorded;
+
+impl Recorded for SqliteConnection {
+    fn is_recorded(&mut self) -> BoxFuture<'_, sqlx::Result<bool>> {
+        let is_there = sqlx::query_scalar!(
+            r#"SELECT count(*) > 0 AS "is_there!: bool" FROM sqlite_schema
+               WHERE name = '_sqlx_migrations'"#
+        );
+        Box::pin(is_there.fetch_one(self))
+    }
+
+    fn limit_waits(&mut self, wait: Duration) -> BoxFuture<'_, sqlx::Result<()>> {
+        let pragma = format!("PRAGMA busy_timeout = {}", wait.as_millis());
+        Box::pin(async move { sqlx::raw_sql(AssertSqlSafe(pragma)).execute(self).await.map(drop) })
+    }
+
+    fn step<'a>(
+        &'a mut self,
+        table: &'a str,
+        step: Step<'a>,
+        _wait: Duration,
+    ) -> BoxFuture<'a, Result<(), MigrateError>> {
+        Box::pin(async move {
+            let (migration, is_there) = match step {
+                Step::Lock | Step::Table => return step.run(self, table).await,
+                Step::Apply(migration) | Step::Record(migration) => (migration, true),
+                Step::Revert(migration) => (migration, false),
+            };
+            // The write lock is the only lock among those who migrate, so another one may have
+            // done this by now.
+            let mut transaction = self.begin_with("BEGIN IMMEDIATE").await?;
+            let applied = transaction.list_applied_migrations(table).await?;
+            if applied.iter().any(|m| m.version == migration.version) != is_there {
+                step.run(&mut *transaction, table).await?;
+            }
+            Ok(transaction.commit().await?)
+        })
+    }
+
+    fn holders(
+        &mut self,
+        _step: Step<'_>,
+        _waited: Duration,
+    ) -> BoxFuture<'_, sqlx::Result<Vec<String>>> {
+        Box::pin(async { Ok(vec!["another program that writes to the file".into()]) })
+    }
+}
