@@ -323,3 +323,27 @@ async fn a_pooler_of_transactions_is_refused() {
     }
     assert_eq!(version(&db).await, 3);
 }
+
+/// The steps by which an operator gets around the long lock of migration 4 lead to the same schema.
+#[tokio::test(flavor = "multi_thread")]
+async fn migration_4_in_steps_is_migration_4() {
+    let db = older(Kind::Postgres).await;
+    db.execute(
+        "INSERT INTO orders (controller_id, order_id, workflow_path, workflow_version_id, state,
+             created, modified)
+         SELECT 'prod', 'o' || i, '/sos/eod', '1', state, '2026-01-01', '2026-01-02'
+         FROM generate_series(1, 9) i, (VALUES ('FINISHED')) s (state)",
+    )
+    .await
+    .unwrap();
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/contrib/migration-4-in-steps.sql");
+    let mut psql = Command::new("psql");
+    psql.args(["--quiet", "--set", "ON_ERROR_STOP=1", "--file", file, &db.url]);
+    launch_command(psql, "").await.ok();
+    let recorded = launch(&db.url, &["migrate", "--record"], "").await;
+    assert_eq!((recorded.code, version(&db).await), (Some(9), 4), "{recorded:?}");
+    let since = "SELECT count(*) FROM orders WHERE state_since = modified";
+    assert_eq!(db.count(since).await, 9);
+    launch(&db.url, &["migrate"], "").await.ok();
+    launch(&db.url, &["check", "--strict"], "").await.ok();
+}
