@@ -11,7 +11,7 @@ use chrono::TimeDelta;
 use clap::{Arg, Args, Command};
 
 use crate::model::selection::Unfiltered;
-use crate::store::DEFAULT_CONNECTIONS;
+use crate::store::{DEFAULT_CONNECTIONS, Deadlines};
 
 /// Settings of the working directory.
 const FILE: &str = ".env";
@@ -279,7 +279,8 @@ pub struct Settings {
         value_parser = clap::value_parser!(u32).range(..=86_400)
     )]
     pub keep_alive: u32,
-    /// Request timeout in seconds; requests that have started to change data are never timed out
+    /// Request timeout in seconds; requests that have started to change orders have
+    /// --change-timeout instead
     #[arg(
         long,
         env = "JOC_ORDERS_REQUEST_TIMEOUT",
@@ -287,6 +288,15 @@ pub struct Settings {
         value_parser = clap::value_parser!(u32).range(1..)
     )]
     pub request_timeout: u32,
+    /// How many seconds PostgreSQL may take to change orders for one request; it then undoes the
+    /// change
+    #[arg(
+        long,
+        env = "JOC_ORDERS_CHANGE_TIMEOUT",
+        default_value_t = 300,
+        value_parser = clap::value_parser!(u32).range(1..=86_400)
+    )]
+    pub change_timeout: u32,
     /// Write timeout in seconds: how far a client may fall behind reading 32 kB of a response a
     /// second; its connection is then reset
     #[arg(
@@ -343,6 +353,14 @@ impl Settings {
     /// After how long a call is given up.
     pub fn request_timeout(&self) -> Duration {
         Duration::from_secs(self.request_timeout.into())
+    }
+
+    /// How long a database that may be lost without a word may take.
+    pub fn deadlines(&self) -> Deadlines {
+        Deadlines {
+            change: Duration::from_secs(self.change_timeout.into()),
+            silence: self.request_timeout(),
+        }
     }
 
     /// How far a client may fall behind in reading responses.

@@ -17,7 +17,7 @@ use crate::config::{self, Database, Listen, Settings};
 use crate::http::tls::{self, Reload};
 use crate::http::{self, Service, password};
 use crate::model::window::time_zone_database;
-use crate::store::{self, Access, Migration, Store};
+use crate::store::{self, Deadlines, Migration, Store};
 
 /// The account that the first start creates, and its role, which the schema brings.
 const ROOT: &str = "root";
@@ -76,7 +76,7 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
     let addresses: Vec<_> =
         listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
     tokio::spawn(reload_when_asked(Signals::reload()?, reload));
-    let store = open(&args.database).await?;
+    let store = open(&args.database, args.settings.deadlines()).await?;
     create_root(&*store, root_password).await?;
     let signals = Signals::stop()?;
     let service = Service::new(store.clone(), args.settings, Clock::system());
@@ -146,13 +146,13 @@ async fn reload_when_asked(signals: Signals, reload: Option<Reload>) {
 }
 
 /// Opens the database, and tells which it is and what became of its schema.
-async fn open(database: &Database) -> anyhow::Result<Arc<dyn Store>> {
+async fn open(database: &Database, deadlines: Deadlines) -> anyhow::Result<Arc<dyn Store>> {
     let url = &database.url;
     let before = match store::migrations(url).await {
         Err(store::Error::NoFile(_)) => Vec::new(),
         migrations => migrations?,
     };
-    let store = store::open(url, database.connections, Access::Create).await?;
+    let store = store::open_to_serve(url, database.connections, deadlines).await?;
     let migrations = store::migrations(url).await?;
     let is_new = |migration: &&Migration| {
         migration.applied && !before.iter().any(|m| m.version == migration.version && m.applied)

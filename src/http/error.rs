@@ -51,6 +51,9 @@ pub(super) enum ApiError {
     /// The database has no room left to write.
     #[error("the database has no room left, nothing has changed; please try again later")]
     NoRoom(#[source] store::Error),
+    /// The database only lets itself be read.
+    #[error("the database is read-only at the moment, nothing has changed; please try again later")]
+    ReadOnly(#[source] store::Error),
     /// The database was lost in the middle of a change.
     #[error(
         "database connection lost during the change, which was applied fully or not at all: \
@@ -166,6 +169,7 @@ impl From<store::Error> for ApiError {
         match error {
             store::Error::Unavailable(_) => Self::Unavailable(error),
             store::Error::NoRoom(_) => Self::NoRoom(error),
+            store::Error::ReadOnly(_) => Self::ReadOnly(error),
             store::Error::Unsettled => Self::Unsettled,
             error => Self::Internal(error.into()),
         }
@@ -188,6 +192,7 @@ impl ResponseError for ApiError {
             Self::HeadersTooLarge(_) => 431,
             Self::Unavailable(_)
             | Self::NoRoom(_)
+            | Self::ReadOnly(_)
             | Self::Unsettled
             | Self::NotReady(_)
             | Self::Busy
@@ -200,7 +205,7 @@ impl ResponseError for ApiError {
     fn error_response(&self) -> HttpResponse {
         match self {
             Self::Internal(error) => tracing::error!(error = format!("{error:#}"), "failed"),
-            Self::Unavailable(error) | Self::NoRoom(error) => {
+            Self::Unavailable(error) | Self::NoRoom(error) | Self::ReadOnly(error) => {
                 tracing::warn!(%error, "unavailable")
             }
             error @ (Self::Unsettled | Self::NotReady(_) | Self::TimedOut(_)) => {

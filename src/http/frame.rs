@@ -12,12 +12,13 @@ use actix_web::http::header::{
     STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use actix_web::middleware::Next;
+use actix_web::web::Data;
 use actix_web::{Error, HttpMessage, ResponseError};
 use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::http::socket::Exchange;
-use crate::http::{limits, prometheus, trace};
+use crate::http::{Service, limits, prometheus, trace};
 
 /// The longest request id that is taken over from a client.
 const MAX_REQUEST_ID: usize = 128;
@@ -59,6 +60,7 @@ pub(super) async fn frame(
     if *request.method() == Method::HEAD {
         request.head_mut().method = Method::GET;
     }
+    let service = request.app_data::<Data<Service>>().cloned();
     let exchange = Exchange::begin(&mut request);
     let started = Instant::now();
     let checked = span.in_scope(|| limits::check_head(&request));
@@ -81,6 +83,10 @@ pub(super) async fn frame(
     match result {
         Ok(mut response) => {
             finish(response.status().as_u16(), response.headers_mut());
+            let error = response.response().error().and_then(Error::as_error);
+            if let (Some(error), Some(service)) = (error, service) {
+                service.readiness.hear(error);
+            }
             Ok(exchange.respond(response))
         }
         Err(error) => {

@@ -1,5 +1,6 @@
 //! Liveness, readiness, metrics. They need no session, and tell nothing of orders or accounts.
 
+use std::sync::{MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use actix_web::HttpResponse;
@@ -17,15 +18,44 @@ use crate::store::{self, Store};
 const REMEMBERED: Duration = Duration::from_secs(1);
 /// How long the database may take to answer.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// For how long it holds that a call could not write: whether there is room again, or a disk takes
+/// changes again, shows only when something is written.
+const REFUSED: Duration = Duration::from_secs(10);
+
+const READ_ONLY: &str = "it is read-only";
 
 /// Whether the database could serve, and when that was.
 #[derive(Debug, Default)]
-pub(super) struct Readiness(Mutex<Option<(Instant, Result<(), String>)>>);
+pub(super) struct Readiness {
+    last: Mutex<Option<(Instant, Result<(), String>)>>,
+    /// When a call could last not write, and why.
+    refused: std::sync::Mutex<Option<(Instant, &'static str)>>,
+}
 
 impl Readiness {
+    /// Takes note of a call that could not write.
+    pub(super) fn hear(&self, error: &ApiError) {
+        let why = match error {
+            ApiError::NoRoom(_) => "it has no room left",
+            ApiError::ReadOnly(_) => READ_ONLY,
+            _ => return,
+        };
+        *self.refused() = Some((Instant::now(), why));
+    }
+
+    fn refused(&self) -> MutexGuard<'_, Option<(Instant, &'static str)>> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Asks the database, unless it has been asked just now.
     async fn check(&self, store: &dyn Store) -> Result<(), String> {
-        let mut last = self.0.lock().await;
+        let refused = *self.refused();
+        if let Some((at, why)) = refused
+            && at.elapsed() < REFUSED
+        {
+            return Err(why.into());
+        }
+        let mut last = self.last.lock().await;
         if let Some((at, result)) = &*last
             && at.elapsed() < REMEMBERED
         {
@@ -36,6 +66,7 @@ impl Readiness {
             Ok(Err(error @ (store::Error::Newer(_) | store::Error::Older(_)))) => {
                 Err(error.to_string())
             }
+            Ok(Err(store::Error::ReadOnly(_))) => Err(READ_ONLY.into()),
             // Where it is and who logs in there is nobody else's business.
             Ok(Err(error)) => {
                 tracing::warn!(%error, "the database is not ready");
@@ -66,8 +97,8 @@ async fn health() -> HttpResponse {
     HttpResponse::Ok().json(json!({ "alive": true }))
 }
 
-/// 200 if calls would be served: the service is not stopping, the database answers, and its
-/// schema is this program's.
+/// 200 if calls would be served: the service is not stopping, the database answers and takes
+/// changes, and its schema is this program's.
 async fn ready(service: Data<Service>) -> Result<HttpResponse, ApiError> {
     if service.drain.is_stopping() {
         return Err(ApiError::Stopping);

@@ -2,9 +2,12 @@
 
 use std::io::ErrorKind;
 
+/// SQLite could not write, such as to a disk that has become read-only.
+const SQLITE_IOERR_WRITE: &str = "778";
 /// Kinds of SQLite's errors.
 const SQLITE_BUSY: u32 = 5;
 const SQLITE_LOCKED: u32 = 6;
+const SQLITE_READONLY: u32 = 8;
 const SQLITE_IOERR: u32 = 10;
 const SQLITE_FULL: u32 = 13;
 const SQLITE_CANTOPEN: u32 = 14;
@@ -22,6 +25,10 @@ pub enum Error {
     /// The database has no room left to write.
     #[error("the database has no room left: {0}")]
     NoRoom(#[source] sqlx::Error),
+    /// The database only lets itself be read: a standby, a server that was told so, a file or its
+    /// disk.
+    #[error("the database is read-only: {0}")]
+    ReadOnly(#[source] sqlx::Error),
     /// What is to be made is there already, or what is to be changed is not there.
     #[error("{0}")]
     Conflict(String),
@@ -154,6 +161,9 @@ impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         match &error {
             sqlx::Error::Io(io) if io.kind() == ErrorKind::StorageFull => Self::NoRoom(error),
+            sqlx::Error::Io(io) if io.kind() == ErrorKind::ReadOnlyFilesystem => {
+                Self::ReadOnly(error)
+            }
             sqlx::Error::Io(_)
             | sqlx::Error::Tls(_)
             | sqlx::Error::Protocol(_)
@@ -164,10 +174,13 @@ impl From<sqlx::Error> for Error {
                 let code = database.code().unwrap_or_default();
                 match (&*code, sqlite_kind(&code)) {
                     ("53100", _) | (_, Some(SQLITE_FULL)) => Self::NoRoom(error),
-                    // 55P03: a lock was not to be had in the time that the database sets;
-                    // 57014: the server was told to give the statement up; 57P0x: it shuts
-                    // down or starts; 53300: too many connections.
-                    ("55P03" | "57014" | "53300", _)
+                    ("25006" | SQLITE_IOERR_WRITE, _) | (_, Some(SQLITE_READONLY)) => {
+                        Self::ReadOnly(error)
+                    }
+                    // 25P03, 25P04: a transaction was idle or took too long; 55P03: no lock in
+                    // time; 57014: the server ended the statement; 57P0x: it shuts down or
+                    // starts; 53300: too many connections.
+                    ("25P03" | "25P04" | "55P03" | "57014" | "53300", _)
                     | (_, Some(SQLITE_BUSY | SQLITE_LOCKED | SQLITE_IOERR | SQLITE_CANTOPEN)) => {
                         Self::Unavailable(error)
                     }

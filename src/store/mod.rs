@@ -45,6 +45,16 @@ pub use workflows::{OrderCounts, Workflow, WorkflowFilter, Workflows};
 /// How many connections read at the same time unless told otherwise.
 pub const DEFAULT_CONNECTIONS: u32 = 16;
 
+/// How long the database may take for what a service does. Only a database across a network needs
+/// limits: one that is lost there may never say so.
+#[derive(Debug, Clone, Copy)]
+pub struct Deadlines {
+    /// For a change of orders.
+    pub change: Duration,
+    /// For the next rows of a long result.
+    pub silence: Duration,
+}
+
 /// A call that changes orders.
 #[derive(Debug, Clone)]
 pub struct Change {
@@ -410,13 +420,35 @@ pub trait Store:
 /// [`Error::Url`], [`Error::NoFile`], [`Error::Unavailable`], [`Error::Older`], [`Error::Newer`],
 /// [`Error::MayNotMigrate`], [`Error::Blocked`], [`Error::Unusable`] or [`Error::Migrate`].
 pub async fn open(url: &str, connections: u32, access: Access) -> Result<Arc<dyn Store>> {
+    open_within(url, connections, access, None).await
+}
+
+/// As [`open`] with [`Access::Create`], for a service.
+///
+/// # Errors
+///
+/// As [`open`].
+pub async fn open_to_serve(
+    url: &str,
+    connections: u32,
+    deadlines: Deadlines,
+) -> Result<Arc<dyn Store>> {
+    open_within(url, connections, Access::Create, Some(deadlines)).await
+}
+
+async fn open_within(
+    url: &str,
+    connections: u32,
+    access: Access,
+    deadlines: Option<Deadlines>,
+) -> Result<Arc<dyn Store>> {
     let opened: Result<Arc<dyn Store>> = match Backend::of(url)? {
         #[cfg(feature = "sqlite")]
         Backend::Sqlite => sqlite::SqliteStore::open(url, connections, access)
             .await
             .map(|store| Arc::new(store) as _),
         #[cfg(feature = "postgres")]
-        Backend::Postgres => postgres::PgStore::open(url, connections, access)
+        Backend::Postgres => postgres::PgStore::open(url, connections, access, deadlines)
             .await
             .map(|store| Arc::new(store) as _),
     };

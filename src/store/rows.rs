@@ -28,13 +28,16 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(super) struct Gate {
     free: Arc<Semaphore>,
     patience: Duration,
+    /// A connection that was lost without an end never says so.
+    silence: Option<Duration>,
 }
 
 impl Gate {
-    /// A gate before a pool; `patience` is how long the pool lets a call wait for a connection.
-    pub(super) fn new(connections: u32, patience: Duration) -> Self {
+    /// A gate before a pool; `patience` is how long the pool lets a call wait for a connection,
+    /// `silence` how long the database may take to the next rows.
+    pub(super) fn new(connections: u32, patience: Duration, silence: Option<Duration>) -> Self {
         let streams = usize::try_from(connections / 2).unwrap_or(1).max(1);
-        Self { free: Arc::new(Semaphore::new(streams)), patience }
+        Self { free: Arc::new(Semaphore::new(streams)), patience, silence }
     }
 
     async fn enter(self) -> Result<OwnedSemaphorePermit> {
@@ -103,6 +106,7 @@ where
     for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
     T: for<'r> FromRow<'r, DB::Row> + Send + Unpin,
 {
+    let silence = gate.silence.unwrap_or(Duration::MAX);
     // Dropped after the connection.
     let _permit = gate.enter().await?;
     let mut connection = pool.acquire().await?;
@@ -114,7 +118,10 @@ where
         loop {
             let batch = tokio::select! {
                 () = sender.closed() => break Err(Error::Database(sqlx::Error::WorkerCrashed)),
-                batch = rows.next() => batch,
+                batch = tokio::time::timeout(silence, rows.next()) => match batch {
+                    Ok(batch) => batch,
+                    Err(_) => break Err(sqlx::Error::PoolTimedOut.into()),
+                },
             };
             let Some(batch) = batch else { break Ok(()) };
             let batch = match batch.into_iter().collect::<sqlx::Result<Vec<T>>>() {

@@ -40,23 +40,30 @@ impl Additions for PgStore {
 async fn add(store: &PgStore, addition: &Addition, attempt: u32) -> Result<Added> {
     let lock = Lock::of_a_call();
     let mut lease = store.changes.get().await?;
-    let inserted = insert(lease.connection()?, addition, attempt, lock).await;
-    lease.end(matches!(inserted, Ok((_, Ok(()))))).await;
-    let (added, committed) = inserted?;
-    if let Err(error) = committed {
-        store.settle(lock, &addition.audit, error.into()).await?;
+    let process = lease.process();
+    let mut to_commit = None;
+    let work = insert(lease.connection()?, addition, attempt, lock, &mut to_commit);
+    let inserted = store.changes.change(process, work).await;
+    lease.end(inserted.is_ok()).await;
+    match (inserted, to_commit) {
+        (Ok(added), _) => Ok(added),
+        (Err(error), None) => Err(error),
+        (Err(error), Some(added)) => {
+            store.settle(lock, &addition.audit, error).await?;
+            Ok(added)
+        }
     }
-    Ok(added)
 }
 
-/// Adds in one transaction. An error means that nothing is added; whether the transaction was
-/// committed is said apart.
+/// Adds in one transaction. Before it is committed, what is added is said: an error without that
+/// means that nothing is added.
 async fn insert(
     connection: &mut PgConnection,
     addition: &Addition,
     attempt: u32,
     lock: Lock,
-) -> Result<(Added, sqlx::Result<()>)> {
+    to_commit: &mut Option<Added>,
+) -> Result<Added> {
     let Addition { orders, audit } = addition;
     let mut transaction = connection.begin().await?;
     sqlx::query!(r#"SELECT pg_advisory_xact_lock_shared($1) AS "shared!: ()""#, lock.0)
@@ -104,6 +111,8 @@ async fn insert(
     )
     .execute(&mut *transaction)
     .await?;
-    let committed = transaction.commit().await;
-    Ok((Added { audit_log_id, order_ids }, committed))
+    let added = Added { audit_log_id, order_ids };
+    *to_commit = Some(added.clone());
+    transaction.commit().await?;
+    Ok(added)
 }

@@ -3,7 +3,11 @@
 //! for a while, or if what they were used for has failed.
 
 use std::fmt::{self, Debug, Formatter};
-use std::time::Duration;
+use std::future::Future;
+use std::io::{self, ErrorKind};
+use std::pin::pin;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use deadpool::Runtime;
 use deadpool::managed::{self, Metrics, Object, PoolError, QueueMode, RecycleError, RecycleResult};
@@ -11,46 +15,68 @@ use sqlx::postgres::{PgConnection, PgPool};
 use sqlx::{Connection, Error};
 use tokio::time::timeout;
 
-use super::{ACQUIRE_TIMEOUT, TRUSTED};
-use crate::store::PoolUse;
+use super::ACQUIRE_TIMEOUT;
+use super::connection::{self, Doubt, TRUSTED};
+use crate::store::{self, Access, Deadlines, PoolUse};
 
 /// How old a connection becomes, like those of sqlx's pool.
 const MAX_AGE: Duration = Duration::from_secs(30 * 60);
+/// How often it is looked whether the server still works on a change.
+const LOOK: Duration = Duration::from_secs(5);
+/// How long a change may take beyond the time after which the server ends it.
+const GRACE: Duration = Duration::from_secs(5);
+/// How long a probe waits for a connection while others use them all.
+const PROBE: Duration = Duration::from_secs(1);
 
 /// The connections for changes.
-pub(super) struct Leases(managed::Pool<Manager>);
+pub(super) struct Leases {
+    pool: managed::Pool<Manager>,
+    deadline: Option<Duration>,
+    /// When one was last given out.
+    given: Mutex<Instant>,
+}
 
 /// Opens connections by a pool of sqlx, which tries again where the server is about to come back.
 /// None of them goes back there, so that each is new, and its socket served by the thread that
 /// opened it.
-struct Manager(PgPool);
+struct Manager {
+    opener: PgPool,
+    doubt: Doubt,
+    writes: bool,
+}
+
+/// A connection, and the number of the process that serves it.
+struct Served {
+    connection: PgConnection,
+    process: i32,
+}
 
 impl managed::Manager for Manager {
-    type Type = PgConnection;
+    type Type = Served;
     type Error = Error;
 
-    async fn create(&self) -> Result<PgConnection, Error> {
-        Ok(self.0.acquire().await?.detach())
+    async fn create(&self) -> Result<Served, Error> {
+        let mut connection = self.opener.acquire().await?.detach();
+        let process = connection::process(&mut connection).await?;
+        Ok(Served { connection, process })
     }
 
-    async fn recycle(
-        &self,
-        connection: &mut PgConnection,
-        metrics: &Metrics,
-    ) -> RecycleResult<Error> {
+    async fn recycle(&self, served: &mut Served, metrics: &Metrics) -> RecycleResult<Error> {
         if metrics.age() > MAX_AGE {
             return Err(RecycleError::message("it is too old"));
         }
-        if metrics.last_used() > TRUSTED {
-            connection.ping().await?;
+        let connection = &mut served.connection;
+        if self.doubt.clears(connection, metrics.last_used(), self.writes).await {
+            Ok(())
+        } else {
+            Err(RecycleError::message("it cannot be used any more"))
         }
-        Ok(())
     }
 }
 
 impl Debug for Leases {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Leases").field(&self.0.status()).finish()
+        f.debug_tuple("Leases").field(&self.pool.status()).finish()
     }
 }
 
@@ -60,18 +86,24 @@ impl Leases {
     /// # Errors
     ///
     /// Settings that do not fit together.
-    pub(super) fn of(connections: u32, opener: PgPool) -> Result<Self, Error> {
-        let pool = managed::Pool::builder(Manager(opener))
+    pub(super) fn of(
+        connections: u32,
+        opener: PgPool,
+        access: Access,
+        deadlines: Option<Deadlines>,
+        doubt: Doubt,
+    ) -> Result<Self, Error> {
+        let writes = access != Access::Read;
+        let pool = managed::Pool::builder(Manager { opener, doubt, writes })
             .max_size(connections.try_into().unwrap_or(usize::MAX))
             // The one that was used last: it is sure to be alive, and its socket is likely served
             // by this very thread.
             .queue_mode(QueueMode::Lifo)
             .runtime(Runtime::Tokio1)
-            .wait_timeout(Some(ACQUIRE_TIMEOUT))
-            .recycle_timeout(Some(ACQUIRE_TIMEOUT))
             .build()
             .map_err(|error| Error::Configuration(error.into()))?;
-        Ok(Self(pool))
+        let deadline = deadlines.map(|deadlines| deadlines.change);
+        Ok(Self { pool, deadline, given: Mutex::new(Instant::now()) })
     }
 
     /// A connection, once one is free.
@@ -80,17 +112,108 @@ impl Leases {
     ///
     /// None is free in time, or none can be opened.
     pub(super) async fn get(&self) -> Result<Lease, Error> {
-        match self.0.get().await {
-            Ok(object) => Ok(Lease(Some(object))),
-            Err(PoolError::Backend(error)) => Err(error),
-            Err(PoolError::Timeout(_)) => Err(Error::PoolTimedOut),
-            Err(_) => Err(Error::PoolClosed),
+        match timeout(ACQUIRE_TIMEOUT, self.pool.get()).await {
+            Ok(Ok(object)) => {
+                *self.given.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+                Ok(Lease(Some(object)))
+            }
+            Ok(Err(PoolError::Backend(error))) => Err(error),
+            Err(_) | Ok(Err(PoolError::Timeout(_))) => Err(Error::PoolTimedOut),
+            Ok(Err(_)) => Err(Error::PoolClosed),
         }
+    }
+
+    /// Fails unless changes get a connection that lets them write. That all are in use is no
+    /// failure for as long as they are given out again within the time that a change waits for one:
+    /// load is no reason to take a replica away.
+    pub(super) async fn ready(&self) -> store::Result<()> {
+        let all_used = self.pool.status().available == 0
+            && self.pool.status().size == self.pool.status().max_size;
+        let mut lease = if all_used {
+            match timeout(PROBE, self.get()).await {
+                Ok(lease) => lease?,
+                Err(_) => {
+                    let given = *self.given.lock().unwrap_or_else(PoisonError::into_inner);
+                    return match given.elapsed() {
+                        elapsed if elapsed < ACQUIRE_TIMEOUT => Ok(()),
+                        _ => Err(Error::PoolTimedOut.into()),
+                    };
+                }
+            }
+        } else {
+            self.get().await?
+        };
+        match connection::ask(lease.connection()?).await {
+            Some(false) => {
+                lease.end(true).await;
+                Ok(())
+            }
+            Some(true) => {
+                Err(store::Error::ReadOnly(Error::Protocol("transaction_read_only is on".into())))
+            }
+            None => Err(self.lost()),
+        }
+    }
+
+    /// Does a change on the connection of a lease, which the server ends if it takes too long.
+    ///
+    /// # Errors
+    ///
+    /// As [`Leases::watch`].
+    pub(super) async fn change<T>(
+        &self,
+        process: i32,
+        work: impl Future<Output = store::Result<T>>,
+    ) -> store::Result<T> {
+        let work = self.watch(process, work);
+        match self.deadline {
+            None => work.await,
+            Some(deadline) => match timeout(deadline + GRACE, work).await {
+                Ok(result) => result,
+                Err(_) => Err(self.lost()),
+            },
+        }
+    }
+
+    /// Does work on a connection that is served by this process. It ends also if the connection is
+    /// lost without a word: every few seconds another connection shows whether the server still
+    /// works for it.
+    ///
+    /// # Errors
+    ///
+    /// Those of the work; a lost connection if the server no longer works for it or cannot be
+    /// reached. Then the connection must not be used any more.
+    pub(super) async fn watch<T>(
+        &self,
+        process: i32,
+        work: impl Future<Output = store::Result<T>>,
+    ) -> store::Result<T> {
+        let mut work = pin!(work);
+        let options = self.pool.manager().opener.connect_options();
+        loop {
+            if let Ok(result) = timeout(LOOK, &mut work).await {
+                return result;
+            }
+            tokio::select! {
+                result = &mut work => return result,
+                works = connection::works(&options, process) => {
+                    if !works {
+                        return Err(self.lost());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Connections that were lost together are not tried one by one.
+    fn lost(&self) -> store::Error {
+        self.pool.manager().doubt.raise();
+        Error::Io(io::Error::new(ErrorKind::TimedOut, "the server has not answered")).into()
     }
 
     /// How the connections are used.
     pub(super) fn pool_use(&self) -> PoolUse {
-        let status = self.0.status();
+        let status = self.pool.status();
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         PoolUse {
             name: "changes",
@@ -102,12 +225,12 @@ impl Leases {
 
     /// Closes the connections that nobody uses; nobody gets one any more.
     pub(super) async fn close(&self) {
-        let idle = self.0.retain(|_, _| false).removed;
-        self.0.close();
-        for connection in idle {
-            let _gone = connection.close().await;
+        let idle = self.pool.retain(|_, _| false).removed;
+        self.pool.close();
+        for served in idle {
+            let _gone = timeout(TRUSTED, served.connection.close()).await;
         }
-        self.0.manager().0.close().await;
+        self.pool.manager().opener.close().await;
     }
 }
 
@@ -116,18 +239,24 @@ impl Leases {
 pub(super) struct Lease(Option<Object<Manager>>);
 
 impl Lease {
-    /// Gives the connection back after the work, unless it was lost with it.
+    /// Gives the connection back after the work, unless it was lost with it or only reads.
     pub(super) async fn end(mut self, succeeded: bool) {
-        let Some(connection) = self.0.as_mut() else { return };
+        let Some(served) = self.0.as_mut() else { return };
         // That also ends a transaction that was left open.
-        if succeeded || matches!(timeout(TRUSTED, connection.ping()).await, Ok(Ok(()))) {
+        if succeeded || connection::ask(&mut served.connection).await == Some(false) {
             self.0 = None;
         }
     }
 
     /// The connection.
     pub(super) fn connection(&mut self) -> Result<&mut PgConnection, Error> {
-        self.0.as_deref_mut().ok_or(Error::PoolClosed)
+        let served = self.0.as_mut().ok_or(Error::PoolClosed)?;
+        Ok(&mut served.connection)
+    }
+
+    /// The number of the process that serves it.
+    pub(super) fn process(&self) -> i32 {
+        self.0.as_ref().map_or(0, |served| served.process)
     }
 }
 

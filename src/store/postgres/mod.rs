@@ -8,24 +8,27 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use futures_util::stream::BoxStream;
 use sqlx::migrate::Migrator;
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions, Postgres};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, Postgres};
 use sqlx::{Connection, QueryBuilder};
 
+use self::connection::{Doubt, Purpose};
 use self::lease::Leases;
 use crate::model::finding::Finding;
 use crate::store::check::{self, Checks, Counts};
 use crate::store::migrating::{self, Goal, Patience};
-use crate::store::migrations::{self};
+use crate::store::migrations;
 use crate::store::rows::Gate;
 use crate::store::schema::{Differences, Part, compare, proved};
 use crate::store::sql::{Dialect, search};
 use crate::store::{
-    Access, Error, Health, Import, Loss, Migration, PoolUse, RETRIES, Result, Store, health, url,
+    Access, Deadlines, Error, Health, Import, Loss, Migration, PoolUse, RETRIES, Result, Store,
+    health, url,
 };
 
 mod accounts;
 mod add;
 mod audit;
+mod connection;
 mod copy;
 mod import;
 mod lease;
@@ -43,8 +46,6 @@ static MIGRATOR: Migrator = sqlx::migrate!("migrations/postgres");
 
 /// How long a call waits for a free connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
-/// For how long an idle connection is taken to be alive.
-const TRUSTED: Duration = Duration::from_secs(1);
 /// How often a unit of work is tried that another one gets in the way of.
 const ATTEMPTS: u32 = 20;
 
@@ -62,10 +63,15 @@ pub(super) struct PgStore {
 }
 
 impl PgStore {
-    /// Connects, and sees to the schema.
-    pub(super) async fn open(url: &str, connections: u32, access: Access) -> Result<Self> {
-        let options = options(url, access)?;
-        let mut connection = usable::connect(&options).await?;
+    /// Connects, and sees to the schema. With deadlines it is for a service.
+    pub(super) async fn open(
+        url: &str,
+        connections: u32,
+        access: Access,
+        deadlines: Option<Deadlines>,
+    ) -> Result<Self> {
+        let options = options(url)?;
+        let mut connection = connect(url, access).await?;
         match access {
             Access::Create => {
                 let patience = Patience::default();
@@ -77,26 +83,16 @@ impl PgStore {
         }
         connection.close().await?;
         let (changes, others) = (connections.div_ceil(2), (connections / 2).max(1));
-        // Living orders are in memory, where to go to a page costs little more than to go to the
-        // next one.
-        let options = options.options([("random_page_cost", "1.1")]);
-        let pool = |connections| {
-            PgPoolOptions::new()
-                .max_connections(connections)
-                .acquire_timeout(ACQUIRE_TIMEOUT)
-                // A connection that was in use just now needs no question whether it is alive.
-                .test_before_acquire(false)
-                .before_acquire(|connection, meta| {
-                    Box::pin(async move {
-                        Ok(meta.idle_for < TRUSTED || connection.ping().await.is_ok())
-                    })
-                })
-        };
-        let opener = pool(changes).connect_lazy_with(options.clone());
-        let pool = pool(others).connect_with(options.clone()).await?;
-        let sealer = PgPoolOptions::new().max_connections(1).connect_lazy_with(options);
-        let changes = Leases::of(changes, opener)?;
-        Ok(Self { pool, changes, sealer, gate: Gate::new(others, ACQUIRE_TIMEOUT) })
+        let purpose = Purpose { access, deadlines, changes: false };
+        let doubt = Doubt::default();
+        let opener = Purpose { changes: true, ..purpose }.pool(changes, &doubt);
+        let opener = opener.connect_lazy_with(options.clone());
+        let changes = Leases::of(changes, opener, access, deadlines, doubt.clone())?;
+        let pool = purpose.pool(others, &doubt).connect_with(options.clone()).await?;
+        let sealer = purpose.pool(1, &doubt).connect_lazy_with(options);
+        let silence = deadlines.map(|deadlines| deadlines.silence);
+        let gate = Gate::new(others, ACQUIRE_TIMEOUT, silence);
+        Ok(Self { pool, changes, sealer, gate })
     }
 }
 
@@ -121,7 +117,10 @@ impl Checks for PgStore {
 #[async_trait]
 impl Health for PgStore {
     async fn ready(&self) -> Result<()> {
-        migrations::expect_all(&MIGRATOR, &mut *self.pool.acquire().await?).await
+        let others =
+            async { migrations::expect_all(&MIGRATOR, &mut *self.pool.acquire().await?).await };
+        tokio::try_join!(self.changes.ready(), others)?;
+        Ok(())
     }
 
     fn pools(&self) -> Vec<PoolUse> {
@@ -142,21 +141,17 @@ impl Store for PgStore {
     }
 }
 
-fn options(url: &str, access: Access) -> Result<PgConnectOptions> {
+fn options(url: &str) -> Result<PgConnectOptions> {
     let options =
         PgConnectOptions::from_str(url).map_err(|error| url::invalid(url, error.to_string()))?;
     // PgBouncer refuses what it does not know in a start, such as extra_float_digits, and there are
     // no floats.
-    let options = options.application_name("joc-orders").extra_float_digits(None);
-    Ok(match access {
-        Access::Read => options.options([("default_transaction_read_only", "on")]),
-        Access::Write | Access::Create => options,
-    })
+    Ok(options.application_name("joc-orders").extra_float_digits(None))
 }
 
 /// See [`super::place`].
 pub(super) fn place(url: &str) -> Result<String> {
-    let options = options(url, Access::Read)?;
+    let options = options(url)?;
     let database = options.get_database().unwrap_or(options.get_username());
     Ok(match options.get_socket() {
         Some(socket) => {
@@ -168,7 +163,9 @@ pub(super) fn place(url: &str) -> Result<String> {
 }
 
 async fn connect(url: &str, access: Access) -> Result<PgConnection> {
-    usable::connect(&options(url, access)?).await
+    let mut connection = usable::connect(&options(url)?).await?;
+    Purpose { access, deadlines: None, changes: false }.prepare(&mut connection).await?;
+    Ok(connection)
 }
 
 /// See [`super::migrate_patiently`].

@@ -32,7 +32,9 @@ impl Orders for PgStore {
         let lock = Lock::of_a_call();
         retrying(|| async {
             let mut lease = self.changes.get().await?;
-            let applied = apply_once(lease.connection()?, change, lock).await;
+            let process = lease.process();
+            let work = apply_once(lease.connection()?, change, lock);
+            let applied = self.changes.change(process, work).await;
             lease.end(applied.is_ok()).await;
             match applied {
                 Ok(changed) => Ok(changed),

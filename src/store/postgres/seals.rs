@@ -10,7 +10,7 @@ use futures_util::stream::BoxStream;
 use sqlx::Either;
 use sqlx::postgres::{PgAdvisoryLock, PgConnection};
 
-use super::PgStore;
+use super::{PgStore, connection};
 use crate::model::seal::{DetailRow, EntryRow, Seal, SealLine};
 use crate::store::Result;
 use crate::store::seals::{self, Ledger, PAGE, Range, Report, SealRow, Seals, Verified};
@@ -23,16 +23,21 @@ const LOOK: Duration = Duration::from_millis(20);
 #[async_trait]
 impl Seals for PgStore {
     async fn seal(&self, now: DateTime<Utc>) -> Result<u64> {
-        let lock = PgAdvisoryLock::new("joc-orders: sealer");
-        let Either::Left(mut sealer) = lock.try_acquire(self.sealer.acquire().await?).await? else {
-            return Ok(0);
+        let mut connection = self.sealer.acquire().await?;
+        let process = connection::process(&mut connection).await?;
+        let sealing = async {
+            let lock = PgAdvisoryLock::new("joc-orders: sealer");
+            let Either::Left(mut sealer) = lock.try_acquire(connection).await? else {
+                return Ok(0);
+            };
+            let made = match settled(sealer.as_mut()).await? {
+                Some(upto) => seals::seal(&mut PgLedger(sealer.as_mut()), upto, now).await?,
+                None => 0,
+            };
+            sealer.release_now().await?;
+            Ok(made)
         };
-        let made = match settled(sealer.as_mut()).await? {
-            Some(upto) => seals::seal(&mut PgLedger(sealer.as_mut()), upto, now).await?,
-            None => 0,
-        };
-        sealer.release_now().await?;
-        Ok(made)
+        self.changes.watch(process, sealing).await
     }
 
     async fn verify(&self, report: Report<'_>) -> Result<Vec<Verified>> {

@@ -4,8 +4,9 @@
 use std::time::{Duration, Instant};
 
 use sqlx::postgres::{PgConnection, PgDatabaseError, PgSeverity};
+use tokio::time::timeout;
 
-use super::{ACQUIRE_TIMEOUT, PgStore};
+use super::{ACQUIRE_TIMEOUT, PgStore, connection};
 use crate::model::audit::AuditEntry;
 use crate::store::{Error, Result};
 
@@ -50,7 +51,9 @@ impl PgStore {
                 let mut connection = self.pool.acquire().await?;
                 look_up(&mut connection, lock, audit, until).await
             };
-            match looked_up.await {
+            // Its connection may be lost without an end, too.
+            let left = until.saturating_duration_since(Instant::now());
+            match timeout(left, looked_up).await.unwrap_or(Err(Error::Unsettled)) {
                 Ok(Some(settled)) => return Ok(settled),
                 Ok(None) => return Err(Error::Unavailable(lost)),
                 // Other connections of the pool may have been lost with it.
@@ -87,6 +90,10 @@ async fn look_up(
     audit: &AuditEntry,
     until: Instant,
 ) -> Result<Option<Settled>> {
+    if connection::is_on(connection, "SHOW in_hot_standby").await? {
+        // It may not have heard of the change yet, and its locks are its own.
+        return Err(Error::Unavailable(sqlx::Error::Protocol("this is a standby".into())));
+    }
     // Who has it alone keeps the call from beginning, if it has not arrived yet. So it stays
     // with this connection; it is of no use to anybody else.
     while !sqlx::query_scalar!(r#"SELECT pg_try_advisory_lock($1) AS "alone!""#, lock.0)

@@ -4,8 +4,9 @@
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{Connection, Row};
+use sqlx::Connection;
 
+use super::connection::process;
 use crate::store::{Error, Result};
 
 /// How long the second connection may take. A pooler with one session to give never makes one.
@@ -57,10 +58,4 @@ async fn shares_sessions(
     let after = process(connection).await?;
     other.close().await?;
     Ok(before != after || others[0] != others[1] || others.contains(&before))
-}
-
-/// The process that serves a connection, asked without a prepared statement, since that is what
-/// goes wrong first when processes are shared.
-async fn process(connection: &mut PgConnection) -> sqlx::Result<i32> {
-    sqlx::raw_sql("SELECT pg_backend_pid()").fetch_one(connection).await?.try_get(0)
 }

@@ -118,7 +118,10 @@ impl Reading {
 
 /// Whether SQLite could not make a file beside the one that it reads.
 fn is_of_place(error: &Error) -> bool {
-    let (Error::Unavailable(error) | Error::Database(error)) = error else { return false };
+    let (Error::Unavailable(error) | Error::ReadOnly(error) | Error::Database(error)) = error
+    else {
+        return false;
+    };
     let code = error.as_database_error().and_then(|error| error.code()?.parse::<u32>().ok());
     // Its last byte is the kind.
     code.is_some_and(|code| matches!(code & 0xff, SQLITE_READONLY | SQLITE_CANTOPEN))

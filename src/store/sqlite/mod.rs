@@ -20,7 +20,9 @@ use crate::store::migrations::{self};
 use crate::store::rows::Gate;
 use crate::store::schema::{Differences, Part, compare, proved};
 use crate::store::sql::{Dialect, search};
-use crate::store::{Access, Health, Import, Loss, Migration, PoolUse, Result, Store, health, url};
+use crate::store::{
+    Access, Error, Health, Import, Loss, Migration, PoolUse, Result, Store, health, url,
+};
 
 mod accounts;
 mod add;
@@ -41,6 +43,9 @@ static MIGRATOR: Migrator = sqlx::migrate!("migrations/sqlite");
 
 /// How long a call waits for a connection, and for another process's lock on the file.
 const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a probe waits for others who write.
+const PROBE: Duration = Duration::from_secs(1);
 
 /// A store over an SQLite file.
 #[derive(Debug)]
@@ -103,12 +108,29 @@ impl SqliteStore {
         let readers = pool(connections).connect_with(options.clone()).await?;
         let writer = match access {
             Access::Read => pool(1).connect_lazy_with(options.clone()),
-            Access::Write | Access::Create => pool(1).connect_with(options.clone()).await?,
+            Access::Write | Access::Create => {
+                let writer = pool(1).after_release(|connection, _| {
+                    Box::pin(async move { Ok(!reads_only(connection).await) })
+                });
+                writer.connect_with(options.clone()).await?
+            }
         };
         let sealer = SqlitePoolOptions::new().max_connections(1).connect_lazy_with(options.clone());
-        let gate = Gate::new(connections, TIMEOUT);
+        let gate = Gate::new(connections, TIMEOUT, None);
         Ok(Self { writer: Writer::over(writer), readers, sealer, gate, reading: None })
     }
+}
+
+/// Whether a connection only reads: SQLite opens a file so that it may not write to at the moment.
+async fn reads_only(connection: &mut SqliteConnection) -> bool {
+    let tried = change_nothing(connection).await;
+    matches!(tried, Err(Error::ReadOnly(_)))
+}
+
+/// What fails where nothing can be written, and writes nothing.
+async fn change_nothing(connection: &mut SqliteConnection) -> Result<()> {
+    sqlx::query("DELETE FROM sessions WHERE false").execute(connection).await?;
+    Ok(())
 }
 
 /// Sees to the schema.
@@ -144,6 +166,11 @@ impl Checks for SqliteStore {
 #[async_trait]
 impl Health for SqliteStore {
     async fn ready(&self) -> Result<()> {
+        let change = self.writer.run(|connection| Box::pin(change_nothing(connection)));
+        // Others may be writing: that is no failure.
+        if let Ok(Err(error @ Error::ReadOnly(_))) = tokio::time::timeout(PROBE, change).await {
+            return Err(error);
+        }
         migrations::expect_all(&MIGRATOR, &mut *self.readers.acquire().await?).await
     }
 

@@ -49,10 +49,15 @@ struct Queue {
 /// A unit of work that tells its result once it is known whether the transaction was committed.
 struct Job(Box<Work>);
 
-type Work = dyn for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Option<Done>> + Send;
+/// Gets no connection where none could be had, or no transaction begun.
+type Work = dyn for<'c> FnOnce(Result<&'c mut SqliteConnection, Refused>) -> BoxFuture<'c, Option<Done>>
+    + Send;
 
-/// Whether the transaction was committed, and if not, why.
-type Committed = Result<(), (ErrorKind, String)>;
+/// Why a transaction was not committed.
+type Refused = (ErrorKind, String);
+
+/// Whether the transaction was committed.
+type Committed = Result<(), Refused>;
 
 /// What is left of a unit of work that has been done.
 struct Done {
@@ -139,16 +144,15 @@ impl Writer {
             let work = async move {
                 // Nobody waits for it any more.
                 begins.send(()).ok()?;
-                let result = work(connection).await;
+                let result = match connection {
+                    Ok(connection) => work(connection).await,
+                    Err(refused) => Err(refusal(refused)),
+                };
                 Some(Done {
                     succeeded: result.is_ok(),
                     tell: Box::new(move |committed| {
-                        let result = result.and_then(|value| {
-                            committed.map_err(|(kind, text)| {
-                                sqlx::Error::Io(io::Error::new(kind, text))
-                            })?;
-                            Ok(value)
-                        });
+                        let result =
+                            result.and_then(|value| committed.map(|()| value).map_err(refusal));
                         let _gone = sender.send(result);
                     }),
                 })
@@ -217,26 +221,40 @@ async fn write(
     batch: Vec<Job>,
 ) -> Option<PoolConnection<Sqlite>> {
     let mut done = Vec::with_capacity(batch.len());
-    let (committed, connection) = match transact(pool, kept, batch, &mut done).await {
+    let mut batch = batch.into_iter();
+    let (committed, connection) = match transact(pool, kept, &mut batch, &mut done).await {
         Ok(connection) => (Ok(()), Some(connection)),
         Err(error) => {
             let error = Error::from(error);
             tracing::warn!(%error, "a transaction was not committed");
-            let full = matches!(error, Error::NoRoom(_));
-            let kind = if full { ErrorKind::StorageFull } else { ErrorKind::Other };
-            (Err((kind, error.to_string())), None)
+            let kind = match error {
+                Error::NoRoom(_) => ErrorKind::StorageFull,
+                Error::ReadOnly(_) => ErrorKind::ReadOnlyFilesystem,
+                _ => ErrorKind::Other,
+            };
+            let refused = (kind, error.to_string());
+            for Job(work) in batch {
+                done.extend(work(Err(refused.clone())).await);
+            }
+            (Err(refused), None)
         }
     };
+    // Where work has failed, the pool looks at the connection.
+    let connection = connection.filter(|_| done.iter().all(|done| done.succeeded));
     for Done { tell, .. } in done {
         tell(committed.clone());
     }
     connection
 }
 
+fn refusal((kind, text): Refused) -> Error {
+    sqlx::Error::Io(io::Error::new(kind, text)).into()
+}
+
 async fn transact(
     pool: &SqlitePool,
     kept: Option<PoolConnection<Sqlite>>,
-    batch: Vec<Job>,
+    batch: &mut std::vec::IntoIter<Job>,
     done: &mut Vec<Done>,
 ) -> sqlx::Result<PoolConnection<Sqlite>> {
     let mut connection = match kept {
@@ -252,7 +270,7 @@ async fn transact(
             transaction.execute(savepoint).await?;
             savepoint = "RELEASE job; SAVEPOINT job";
         }
-        let Some(job) = work(&mut transaction).await else {
+        let Some(job) = work(Ok(&mut transaction)).await else {
             continue;
         };
         let succeeded = job.succeeded;

@@ -4,29 +4,13 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::{Clients, cancel, compare, unavailable, works};
+use super::{Clients, becomes_ready, cancel, compare, works};
 use crate::harness::{Cluster, Database, Order};
 use crate::served::Served;
 
 /// Whether a call of the service takes long.
 const LARGE: &str = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'joc-orders'
                      AND state = 'active' AND now() - query_start > interval '80 milliseconds'";
-
-/// Waits until `/ready` answers so.
-async fn becomes_ready(served: &Served, status: u16, patience: Duration) {
-    let started = Instant::now();
-    loop {
-        let ready = served.page("/ready").await;
-        if ready.status == status {
-            if status == 503 {
-                unavailable(&ready);
-            }
-            return;
-        }
-        assert!(started.elapsed() < patience, "/ready is still {}", ready.status);
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-}
 
 /// Longer than it takes to notice that the server is away, and then to wait for it.
 const LONG: Duration = Duration::from_secs(17);

@@ -3,17 +3,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Database, Order, launch, with_controller};
+use self::proxy::Proxy;
+use crate::harness::{Answer, Database, Order, ROOT, launch, program, with_controller};
 use crate::served::Served;
 
 mod clock;
 mod cut;
 mod killed;
+mod lost;
 mod proxy;
+mod read_only;
 mod refused;
 mod service;
 mod shim;
@@ -111,6 +114,7 @@ async fn compare(db: &Database, told: &[Told]) -> Outcomes {
                LEFT JOIN audit_log_details d
                    ON d.controller_id = l.controller_id AND d.audit_log_id = l.id
                LEFT JOIN orders o ON o.controller_id = d.controller_id AND o.order_id = d.order_id
+               WHERE l.request <> './orders/add'
                ORDER BY l.id, d.order_id",
         )
         .await
@@ -164,6 +168,39 @@ fn unavailable(answer: &Answer) -> String {
     let body = answer.json();
     assert_eq!(body["error"]["code"], "JOC-500", "{body}");
     body["error"]["message"].as_str().unwrap().into()
+}
+
+/// Waits until `/ready` answers so.
+async fn becomes_ready(served: &Served, status: u16, patience: Duration) {
+    let started = Instant::now();
+    loop {
+        let ready = served.page("/ready").await;
+        if ready.status == status {
+            if status == 503 {
+                unavailable(&ready);
+            }
+            return;
+        }
+        assert!(started.elapsed() < patience, "/ready is still {}", ready.status);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// A service that reaches its database by a way that can be cut.
+async fn behind_proxy(db: &Database, args: &[&str]) -> (Proxy, Served) {
+    let proxy = Proxy::to(&db.url).await;
+    let mut command = program(&proxy.url);
+    command.args(args).env("JOC_ORDERS_ROOT_PASSWORD", ROOT.1);
+    let served = tokio::task::block_in_place(|| Served::start(command));
+    (proxy, served)
+}
+
+/// A session that the service remembers for the next seconds, so that a call asks for nothing
+/// else but what it is to do.
+async fn session(served: &Served) -> String {
+    let token = served.login().await;
+    served.post(&token, "/orders", &with_controller(json!({"limit": 1}))).await.ok();
+    token
 }
 
 /// What an operator checks.

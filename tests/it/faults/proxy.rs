@@ -1,11 +1,12 @@
-//! The way between the service and PostgreSQL, which can be cut.
+//! The way between the service and PostgreSQL, which can be cut, lose what it carries, and lead
+//! elsewhere.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 
 /// When a connection is cut, seen from what the service sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +17,10 @@ pub enum When {
     During,
     /// It arrives, and its answer does not.
     After,
+    /// It does not arrive, and neither side hears of it, nor of anything after it.
+    LostBefore,
+    /// It arrives, and neither side hears anything after it.
+    LostAfter,
 }
 
 /// The end of an answer, outside of transactions.
@@ -24,24 +29,53 @@ const READY: &[u8] = b"Z\0\0\0\x05I";
 /// What cuts: the next bytes from the service that contain these.
 type Armed = Arc<Mutex<Option<(When, Vec<u8>)>>>;
 
+/// Whether new connections get through, and how often none got through any more: then those
+/// that there were are lost for good, as where a firewall has forgotten them.
+#[derive(Debug, Clone, Copy, Default)]
+struct Losses {
+    now: bool,
+    times: u32,
+}
+
 /// A proxy on a port of its own, which ends with this.
 pub struct Proxy {
     pub url: String,
+    server: Arc<Mutex<SocketAddr>>,
     armed: Armed,
     cut: broadcast::Sender<()>,
+    losses: watch::Sender<Losses>,
     task: tokio::task::JoinHandle<()>,
+}
+
+/// The part of a URL that says where the server is.
+fn server(url: &str) -> &str {
+    url.split(['@', '/']).find(|part| part.contains("127.0.0.1:")).unwrap()
 }
 
 impl Proxy {
     /// A way to the server of this URL.
     pub async fn to(url: &str) -> Self {
-        let server = url.split(['@', '/']).find(|part| part.contains("127.0.0.1:")).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (armed, cut) = (Armed::default(), broadcast::Sender::new(16));
-        let task =
-            tokio::spawn(serve(listener, server.parse().unwrap(), armed.clone(), cut.clone()));
-        Self { url: url.replace(server, &address.to_string()), armed, cut, task }
+        let losses = watch::Sender::default();
+        let to = Arc::new(Mutex::new(server(url).parse().unwrap()));
+        let serving = serve(listener, to.clone(), armed.clone(), cut.clone(), losses.clone());
+        let url = url.replace(server(url), &address.to_string());
+        Self { url, server: to, armed, cut, losses, task: tokio::spawn(serving) }
+    }
+
+    /// Leads new connections to the server of this URL.
+    pub fn lead_to(&self, url: &str) {
+        *self.server.lock().unwrap() = server(url).parse().unwrap();
+    }
+
+    /// Loses every connection without an end, and new ones until it is told otherwise.
+    pub fn lose(&self, now: bool) {
+        self.losses.send_modify(|losses| {
+            losses.now = now;
+            losses.times += u32::from(now);
+        });
     }
 
     /// Cuts the connection once the service sends this.
@@ -68,24 +102,49 @@ impl Drop for Proxy {
 
 async fn serve(
     listener: TcpListener,
-    server: SocketAddr,
+    server: Arc<Mutex<SocketAddr>>,
     armed: Armed,
     cut: broadcast::Sender<()>,
+    losses: watch::Sender<Losses>,
 ) {
     while let Ok((service, _)) = listener.accept().await {
-        let (armed, mut cut) = (armed.clone(), cut.subscribe());
+        let (armed, mut cut, mut losses) = (armed.clone(), cut.subscribe(), losses.subscribe());
+        let server = *server.lock().unwrap();
+        let before = *losses.borrow();
         tokio::spawn(async move {
+            let mut ends = Ends { service, server: None };
+            let lost = losses.wait_for(|losses| before.now || losses.times > before.times);
             tokio::select! {
-                _gone = relay(service, server, armed) => {}
-                _ = cut.recv() => {}
+                biased;
+                _ = cut.recv() => return,
+                _ = lost => {}
+                relayed = relay(&mut ends, server, armed) => match relayed {
+                    Ok(Relayed::Lost) => {}
+                    _ => return,
+                }
             }
+            // Both connections stay, and nobody reads or writes.
+            let _ = cut.recv().await;
         });
     }
 }
 
-/// Passes on what either side says. Both connections end with this.
-async fn relay(mut service: TcpStream, server: SocketAddr, armed: Armed) -> std::io::Result<()> {
-    let mut server = TcpStream::connect(server).await?;
+/// Both connections of a way.
+struct Ends {
+    service: TcpStream,
+    server: Option<TcpStream>,
+}
+
+/// How a way ends.
+enum Relayed {
+    Ended,
+    Lost,
+}
+
+/// Passes on what either side says.
+async fn relay(ends: &mut Ends, server: SocketAddr, armed: Armed) -> std::io::Result<Relayed> {
+    let Ends { service, server: connected } = ends;
+    let server = connected.insert(TcpStream::connect(server).await?);
     let (mut sent, mut answered) = (vec![0; 1 << 16], vec![0; 1 << 16]);
     let mut keeps_answer = false;
     loop {
@@ -94,18 +153,23 @@ async fn relay(mut service: TcpStream, server: SocketAddr, armed: Armed) -> std:
                 let bytes = &sent[..length?];
                 let hit = hit(&armed, bytes);
                 if bytes.is_empty() || hit == Some(When::Before) {
-                    return Ok(());
+                    return Ok(Relayed::Ended);
+                }
+                if hit == Some(When::LostBefore) {
+                    return Ok(Relayed::Lost);
                 }
                 server.write_all(bytes).await?;
-                if hit == Some(When::During) {
-                    return Ok(());
+                match hit {
+                    Some(When::During) => return Ok(Relayed::Ended),
+                    Some(When::LostAfter) => return Ok(Relayed::Lost),
+                    _ => {}
                 }
                 keeps_answer |= hit == Some(When::After);
             }
             length = server.read(&mut answered) => {
                 let bytes = &answered[..length?];
                 if bytes.is_empty() || keeps_answer && bytes.ends_with(READY) {
-                    return Ok(());
+                    return Ok(Relayed::Ended);
                 }
                 if !keeps_answer {
                     service.write_all(bytes).await?;

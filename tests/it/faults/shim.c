@@ -1,11 +1,14 @@
-// Preloaded into the program: a clock that is wrong and a disk that is full, as the file that
-// FAULTS names says at the moment.
+// Preloaded into the program: a clock that is wrong and a disk that is full or read-only, as the
+// file that FAULTS names says at the moment.
 
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -16,6 +19,7 @@
 static const volatile struct {
     int64_t ahead; // by how many seconds the clock is
     int64_t full;
+    int64_t read_only;
 } *faults;
 
 __attribute__((constructor)) static void begin(void) {
@@ -47,23 +51,58 @@ time_t time(time_t *now) {
     return real.tv_sec;
 }
 
-// Whether this would make a file longer, for which a full disk has no room.
-static int has_no_room(int file, off_t end) {
+static int is_database(const char *path) {
+    return strstr(path, "orders.db") != NULL;
+}
+
+// Whether this cannot be written: a full disk has no room for what would make a file longer.
+static int is_refused(int file, off_t end) {
     struct stat found;
-    if (!faults || !faults->full || fstat(file, &found) != 0 || !S_ISREG(found.st_mode))
+    if (!faults || fstat(file, &found) != 0 || !S_ISREG(found.st_mode))
         return 0;
+    if (faults->read_only) {
+        char link[32], path[4096] = "";
+        snprintf(link, sizeof link, "/proc/self/fd/%d", file);
+        errno = EROFS;
+        return readlink(link, path, sizeof path - 1) > 0 && is_database(path);
+    }
     errno = ENOSPC;
-    return end > found.st_size;
+    return faults->full && end > found.st_size;
+}
+
+// The database opens no more than for reading on a disk that is read-only.
+static int open_file(const char *path, int flags, mode_t mode) {
+    if (faults && faults->read_only && (flags & O_ACCMODE) != O_RDONLY && is_database(path)) {
+        errno = EROFS;
+        return -1;
+    }
+    return (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
+}
+
+int open(const char *path, int flags, ...) {
+    va_list rest;
+    va_start(rest, flags);
+    mode_t mode = va_arg(rest, mode_t);
+    va_end(rest);
+    return open_file(path, flags, mode);
+}
+
+int open64(const char *path, int flags, ...) {
+    va_list rest;
+    va_start(rest, flags);
+    mode_t mode = va_arg(rest, mode_t);
+    va_end(rest);
+    return open_file(path, flags, mode);
 }
 
 ssize_t write(int file, const void *data, size_t size) {
-    if (has_no_room(file, lseek(file, 0, SEEK_CUR) + (off_t)size))
+    if (is_refused(file, lseek(file, 0, SEEK_CUR) + (off_t)size))
         return -1;
     return syscall(SYS_write, file, data, size);
 }
 
 ssize_t pwrite64(int file, const void *data, size_t size, off64_t at) {
-    if (has_no_room(file, at + (off_t)size))
+    if (is_refused(file, at + (off_t)size))
         return -1;
     return syscall(SYS_pwrite64, file, data, size, at);
 }

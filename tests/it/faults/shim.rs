@@ -34,6 +34,7 @@ impl Faults {
         let faults = Self(NamedTempFile::new().unwrap());
         faults.set_clock(ahead);
         faults.fill_disk(false);
+        faults.forbid_writing(false);
         let mut command = program(&db.url);
         command.args(args).env("JOC_ORDERS_ROOT_PASSWORD", ROOT.1);
         command.env("LD_PRELOAD", shim()).env("FAULTS", faults.0.path());
@@ -43,6 +44,11 @@ impl Faults {
     /// Sets the clock so many seconds ahead of the machine's.
     pub fn set_clock(&self, ahead: i64) {
         self.0.as_file().write_all_at(&ahead.to_ne_bytes(), 0).unwrap();
+    }
+
+    /// Makes the disk read-only.
+    pub fn forbid_writing(&self, forbidden: bool) {
+        self.0.as_file().write_all_at(&i64::from(forbidden).to_ne_bytes(), 16).unwrap();
     }
 
     pub fn fill_disk(&self, full: bool) {

@@ -1,0 +1,173 @@
+//! What every connection is told before it is used, and whether it can be used again.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
+use sqlx::{AssertSqlSafe, Row};
+use tokio::time::timeout;
+
+use super::ACQUIRE_TIMEOUT;
+use crate::store::{Access, Deadlines};
+
+/// For how long an idle connection is taken to be alive.
+pub(super) const TRUSTED: Duration = Duration::from_secs(1);
+/// How long an idle connection may take to show that it is alive.
+const ANSWER: Duration = Duration::from_secs(2);
+
+/// What the server does about clients that it hears nothing of, in the units of its settings: their
+/// connections end after 25 seconds, and it looks every 5 seconds while it works for one.
+const TCP: [(&str, u128); 5] = [
+    ("tcp_keepalives_idle", 10),
+    ("tcp_keepalives_interval", 5),
+    ("tcp_keepalives_count", 3),
+    ("tcp_user_timeout", 25_000),
+    ("client_connection_check_interval", 5000),
+];
+/// How many seconds a client may need between two statements of its work.
+const PAUSE: u32 = 3;
+/// How long a service may pause within a transaction, which holds locks meanwhile.
+const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(5);
+/// How long a service waits for a lock.
+const LOCK: Duration = Duration::from_secs(30);
+
+/// What a connection is for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Purpose {
+    pub access: Access,
+    /// Set for a service. The other commands may take as long as they like.
+    pub deadlines: Option<Deadlines>,
+    /// Whether orders are changed by it.
+    pub changes: bool,
+}
+
+impl Purpose {
+    /// Tells a new connection what it is for. This is not part of the connection's start, since
+    /// poolers such as PgBouncer refuse settings there.
+    pub(super) async fn prepare(self, connection: &mut PgConnection) -> sqlx::Result<()> {
+        let mut limits: Vec<_> = TCP.into();
+        if let Some(deadlines) = self.deadlines {
+            let idle = IDLE_IN_TRANSACTION.as_millis();
+            limits.push(("idle_in_transaction_session_timeout", idle));
+            limits.push(("lock_timeout", LOCK.as_millis()));
+            if self.changes {
+                limits.push(("statement_timeout", deadlines.change.as_millis()));
+            }
+        }
+        let limits: Vec<_> =
+            limits.iter().map(|(name, value)| format!("('{name}', {value})")).collect();
+        let read_only = if self.access == Access::Read { "on" } else { "DEFAULT" };
+        // Living orders are in memory, where to go to a page costs little more than to go to the
+        // next one. A limit that the role or the server sets stays if it is stricter. Only Linux is
+        // known to tell of connections that have ended.
+        let sql = format!(
+            "SET random_page_cost = 1.1;
+             SET default_transaction_read_only = {read_only};
+             SELECT set_config(s.name, l.value::text, false)
+             FROM (VALUES {}) l (name, value) JOIN pg_settings s USING (name)
+             WHERE (s.setting = '0' OR s.setting::bigint > l.value)
+                 AND (s.name <> 'client_connection_check_interval' OR version() LIKE '%linux%')",
+            limits.join(", ")
+        );
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await?;
+        Ok(())
+    }
+
+    /// A pool of such connections. Those that went to a server that no longer takes changes are
+    /// replaced, as are those that do not answer.
+    pub(super) fn pool(self, connections: u32, doubt: &Doubt) -> PgPoolOptions {
+        let writes = self.access != Access::Read;
+        let doubt = doubt.clone();
+        PgPoolOptions::new()
+            .max_connections(connections)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .after_connect(move |connection, _| Box::pin(self.prepare(connection)))
+            // A connection that was in use just now needs no question whether it is alive.
+            .test_before_acquire(false)
+            .before_acquire(move |connection, meta| {
+                let doubt = doubt.clone();
+                Box::pin(async move { Ok(doubt.clears(connection, meta.idle_for, writes).await) })
+            })
+            // Else sqlx would ask without a limit of time whether it is alive.
+            .after_release(move |connection, _| {
+                Box::pin(async move {
+                    Ok(ask(connection).await.is_some_and(|reads_only| !(writes && reads_only)))
+                })
+            })
+    }
+}
+
+/// Since when connections are doubted: one that was lost without an end, such as in a firewall
+/// that has forgotten it, is seldom alone.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Doubt(Arc<Mutex<Option<Instant>>>);
+
+impl Doubt {
+    /// Doubts every connection that is idle now.
+    pub(super) fn raise(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// Whether a connection that has been idle for so long can be used.
+    pub(super) async fn clears(
+        &self,
+        connection: &mut PgConnection,
+        idle_for: Duration,
+        writes: bool,
+    ) -> bool {
+        let raised = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if raised.is_some_and(|raised| raised.elapsed() <= idle_for) {
+            return false;
+        }
+        if idle_for < TRUSTED {
+            return true;
+        }
+        match ask(connection).await {
+            Some(reads_only) => !(writes && reads_only),
+            None => {
+                self.raise();
+                false
+            }
+        }
+    }
+}
+
+/// Whether transactions on this connection only read; `None`: it does not answer in time.
+pub(super) async fn ask(connection: &mut PgConnection) -> Option<bool> {
+    timeout(ANSWER, is_on(connection, "SHOW transaction_read_only")).await.ok()?.ok()
+}
+
+/// Whether a setting of the server or the session is on.
+pub(super) async fn is_on(connection: &mut PgConnection, show: &'static str) -> sqlx::Result<bool> {
+    let row = sqlx::raw_sql(show).fetch_one(connection).await?;
+    Ok(row.try_get::<&str, _>(0)? == "on")
+}
+
+/// The number of the process that serves a connection, asked without a prepared statement, since that
+/// is what goes wrong first where processes are shared.
+pub(super) async fn process(connection: &mut PgConnection) -> sqlx::Result<i32> {
+    let row = timeout(ANSWER, sqlx::raw_sql("SELECT pg_backend_pid()").fetch_one(connection)).await;
+    row.unwrap_or(Err(sqlx::Error::PoolTimedOut))?.try_get(0)
+}
+
+/// Whether a process of the server, told by its number, still works for its client, or did so just
+/// now.
+pub(super) async fn works(options: &PgConnectOptions, process: i32) -> bool {
+    let asking = async {
+        use sqlx::{ConnectOptions, Connection};
+        let mut connection = options.connect().await?;
+        let sql = format!(
+            "SELECT count(*) FROM pg_stat_activity WHERE pid = {process}
+                 AND (state IS DISTINCT FROM 'idle' OR clock_timestamp() < state_change + '{PAUSE} s')"
+        );
+        let row = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_one(&mut connection).await?;
+        connection.close().await?;
+        row.try_get::<i64, _>(0).map(|count| count > 0)
+    };
+    match timeout(ACQUIRE_TIMEOUT, asking).await {
+        Ok(Ok(works)) => works,
+        // Such as a server that has no connection left.
+        Ok(Err(sqlx::Error::Database(_))) => true,
+        Ok(Err(_)) | Err(_) => false,
+    }
+}
