@@ -292,7 +292,7 @@ impl Drop for Pooler {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pooler_with_its_default_settings_will_do() {
     let db = older(Kind::Postgres).await;
-    let pooler = Pooler::start(&db, "ignore_startup_parameters = options").await;
+    let pooler = Pooler::start(&db, "").await;
     launch(&pooler.url, &["migrate"], "").await.ok();
     let mut command = program(&pooler.url);
     command.env("JOC_ORDERS_ROOT_PASSWORD", ROOT.1);
@@ -310,14 +310,13 @@ async fn a_pooler_with_its_default_settings_will_do() {
 async fn a_pooler_of_transactions_is_refused() {
     let db = older(Kind::Postgres).await;
     let word = "pool_mode = session";
-    let pooler = Pooler::start(&db, "pool_mode = transaction\nignore_startup_parameters = options");
+    let pooler = Pooler::start(&db, "pool_mode = transaction");
     all_refuse(&pooler.await.url, &[word]).await;
     for settings in [
         "pool_mode = statement",
         "pool_mode = transaction\nserver_round_robin = 1\nmin_pool_size = 3",
     ] {
-        let settings = format!("{settings}\nignore_startup_parameters = options");
-        let ran = launch(&Pooler::start(&db, &settings).await.url, &["migrate"], "").await;
+        let ran = launch(&Pooler::start(&db, settings).await.url, &["migrate"], "").await;
         assert_eq!(ran.code, Some(2), "{settings}: {ran:?}");
         assert!(ran.stderr.contains(word), "{settings}: {ran:?}");
     }

@@ -16,7 +16,7 @@ use self::lease::Leases;
 use crate::model::finding::Finding;
 use crate::store::check::{self, Checks, Counts};
 use crate::store::migrating::{self, Goal, Patience};
-use crate::store::migrations;
+use crate::store::migrations::{self};
 use crate::store::rows::Gate;
 use crate::store::schema::{Differences, Part, compare, proved};
 use crate::store::sql::{Dialect, search};
