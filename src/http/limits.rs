@@ -88,7 +88,7 @@ pub(super) fn announces_too_much(head: &RequestHead, limit: usize) -> bool {
 #[derive(Clone, Default)]
 struct Changing(Rc<Cell<bool>>);
 
-/// From here on the call runs to its end, however long it takes: were it given up, its client
+/// From here on nothing here gives the call up, and the store sees to its end: else its client
 /// would be told that nothing has changed.
 pub(super) fn no_way_back(request: &HttpRequest) {
     if let Some(Changing(changing)) = request.extensions().get() {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Row};
 use tokio::time::timeout;
+use tracing::Instrument;
 
 use super::ACQUIRE_TIMEOUT;
 use crate::store::{Access, Deadlines};
@@ -90,9 +91,11 @@ impl Purpose {
             })
             // Else sqlx would ask without a limit of time whether it is alive.
             .after_release(move |connection, _| {
-                Box::pin(async move {
+                let asking = async move {
                     Ok(ask(connection).await.is_some_and(|reads_only| !(writes && reads_only)))
-                })
+                };
+                // No request's any more.
+                Box::pin(asking.instrument(tracing::info_span!("released")))
             })
     }
 }

@@ -9,6 +9,7 @@ use futures_util::stream::BoxStream;
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{Sqlite, SqliteConnectOptions, SqliteConnection, SqlitePool, SqlitePoolOptions};
 use sqlx::{AssertSqlSafe, Connection, QueryBuilder};
+use tracing::Instrument;
 
 use self::file::{Reading, connect, options};
 use self::writer::Writer;
@@ -110,7 +111,9 @@ impl SqliteStore {
             Access::Read => pool(1).connect_lazy_with(options.clone()),
             Access::Write | Access::Create => {
                 let writer = pool(1).after_release(|connection, _| {
-                    Box::pin(async move { Ok(!reads_only(connection).await) })
+                    let asking = async move { Ok(!reads_only(connection).await) };
+                    // No request's any more.
+                    Box::pin(asking.instrument(tracing::info_span!("released")))
                 });
                 writer.connect_with(options.clone()).await?
             }
