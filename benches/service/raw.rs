@@ -115,11 +115,12 @@ impl Raw {
             Self::Sqlite { file } => {
                 let trigger = Command::new("sqlite3")
                     .arg(file)
-                    .arg("SELECT sql FROM sqlite_schema WHERE name = 'orders_terminal_is_final'")
+                    .arg("SELECT group_concat(sql, ';' || char(10)) FROM sqlite_schema WHERE name IN ('orders_terminal_is_final', 'orders_refuse_update')")
                     .output()?;
                 let trigger = String::from_utf8(trigger.stdout)?;
                 self.run(&format!(
                     "BEGIN IMMEDIATE;\nDROP TRIGGER orders_terminal_is_final;\n\
+                     DROP TRIGGER orders_refuse_update;\n\
                      {update}\n{trigger};\nCOMMIT;"
                 ))
             }

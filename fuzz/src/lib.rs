@@ -24,8 +24,8 @@ pub struct NoDatabase {
     pub items: Arc<Mutex<Vec<Item>>>,
 }
 
-fn at() -> DateTime<Utc> {
-    DateTime::UNIX_EPOCH
+fn at() -> StoredInstant {
+    StoredInstant(DateTime::UNIX_EPOCH)
 }
 
 #[async_trait]

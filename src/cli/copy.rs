@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal, Write};
 
 use anyhow::{Context, ensure};
 use clap::Args;
+use futures_util::{StreamExt, TryStreamExt};
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::sync::mpsc::{self, Receiver, Sender};
 
@@ -11,10 +12,12 @@ use super::client::failure::{Failure, help_end};
 use super::client::output::counted;
 use super::stop::{self, Signals};
 use crate::store::copy::{Batch, Table};
-use crate::store::{self, Access, DEFAULT_CONNECTIONS};
+use crate::store::{self, Access, DEFAULT_CONNECTIONS, Store};
 
 /// How many batches may wait to be written.
 const QUEUED: usize = 2;
+/// How many wrong rows are shown.
+const MAX_SHOWN: usize = 20;
 
 /// Copy everything but sessions into an empty database, all or nothing
 #[derive(Debug, Args)]
@@ -46,8 +49,16 @@ pub async fn run(args: CopyArgs) -> anyhow::Result<()> {
             source.close().await;
         }
         let target = target?;
-        let size = source.size().await.context("--from")?;
-        anyhow::Ok((source, target, size))
+        let prepared = async {
+            refuse_wrong_rows(&*source).await.context("--from: nothing was copied")?;
+            source.size().await.context("--from")
+        };
+        let prepared = prepared.await;
+        if prepared.is_err() {
+            source.close().await;
+            target.close().await;
+        }
+        anyhow::Ok((source, target, prepared?))
     };
     let (source, target, size) = tokio::select! {
         opened = open => opened?,
@@ -78,6 +89,22 @@ pub async fn run(args: CopyArgs) -> anyhow::Result<()> {
     // It is in the database now, whoever reads this line or not.
     let _gone = writeln!(io::stdout(), "copied: {}", counted(bar.position(), "row"));
     Ok(())
+}
+
+/// Names the rows that the other database would refuse, one of them and without saying which.
+async fn refuse_wrong_rows(source: &dyn Store) -> anyhow::Result<()> {
+    let wrong: Vec<_> = source.check_rows().take(MAX_SHOWN + 1).try_collect().await?;
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    let mut text = String::from("some rows are wrong; `joc-orders check` finds them all");
+    for finding in wrong.iter().take(MAX_SHOWN) {
+        text += &format!("\n  {finding}");
+    }
+    if wrong.len() > MAX_SHOWN {
+        text += "\n  and more";
+    }
+    anyhow::bail!(text)
 }
 
 /// Passes batches on, and ends only if it is told to stop before the last one. Without that the

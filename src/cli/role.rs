@@ -10,7 +10,9 @@ use super::full_access::FullAccess;
 use crate::config::Database;
 use crate::model::permission::known::check_permission;
 use crate::model::permission::{EVERY_CONTROLLER, Limits, Visible};
-use crate::model::selection::{Folder, check_controller_id, check_folder, check_name};
+use crate::model::selection::{
+    Folder, check_controller_id, check_folder, check_name, check_stored_folder,
+};
 use crate::store::{self, Access, Role, Store};
 
 /// Manage roles: permissions, folders, who has them
@@ -222,7 +224,7 @@ fn folders(
     let mut folders: Vec<Folder> = Vec::new();
     for (flag, names, recursive) in [(flag, recursive, true), (only_flag, only, false)] {
         for folder in names {
-            check_folder(flag, &folder)?;
+            check_stored_folder(flag, &folder)?;
             anyhow::ensure!(
                 !folders.iter().any(|known| known.folder == folder),
                 "{flag}: {folder} is given twice"

@@ -238,7 +238,7 @@ impl From<Entry> for EntryItem {
     fn from(entry: Entry) -> Self {
         Self {
             id: entry.id,
-            created: Instant(entry.created),
+            created: Instant(entry.created.0),
             controller_id: entry.controller_id,
             account: entry.account,
             request: entry.request,

@@ -292,7 +292,7 @@ fn shown(workflow: Workflow, counts: Option<&OrderCounts>) -> WorkflowV {
         path,
         version_id,
         is_current_version: workflow.is_current,
-        version_date: Instant(workflow.created),
+        version_date: Instant(workflow.created.0),
         state: SyncStateItem { text: "IN_SYNC", severity: 6 },
         suspended: false,
         num_of_skipped_instructions: 0,

@@ -41,6 +41,12 @@ impl State {
         }
     }
 
+    /// Whether an order in this state may have a reason to wait: one that has started and not
+    /// ended.
+    pub const fn may_wait(self) -> bool {
+        !matches!(self, Self::Fresh) && !self.is_terminal()
+    }
+
     /// Whether nothing changes an order in this state any more.
     pub const fn is_terminal(self) -> bool {
         matches!(self, Self::Finished | Self::Cancelled)

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use schemars::{JsonSchema, Schema};
 use serde::Deserialize;
 
+use crate::model::audit::NO_CONTROLLER;
 use crate::model::order::EffectiveState;
 use crate::model::permission::Visible;
 use crate::model::texts;
@@ -292,6 +293,17 @@ pub fn check_controller_id(id: &str) -> Result<(), Invalid> {
     }
 }
 
+/// Refuses what can be no controller in the database: as [`check_controller_id`], and
+/// [`NO_CONTROLLER`].
+pub fn check_stored_controller_id(id: &str) -> Result<(), Invalid> {
+    check_controller_id(id)?;
+    if id == NO_CONTROLLER {
+        let problem = format!("'{NO_CONTROLLER}' stands for no controller");
+        return Err(Invalid::new("controllerId", problem));
+    }
+    Ok(())
+}
+
 /// Refuses what can be neither a workflow's path nor its name.
 pub fn check_workflow_path(field: &str, path: &str) -> Result<(), Invalid> {
     check_name(field, path)?;
@@ -309,6 +321,17 @@ pub fn check_workflow_path(field: &str, path: &str) -> Result<(), Invalid> {
 pub fn check_folder(field: &str, folder: &str) -> Result<(), Invalid> {
     check_name(field, folder)?;
     if folder == "/" { Ok(()) } else { check_segments(field, folder) }
+}
+
+/// Refuses what can be no folder or path in the database: as [`check_folder`], and a part that is
+/// `.` or `..`.
+pub fn check_stored_folder(field: &str, folder: &str) -> Result<(), Invalid> {
+    check_folder(field, folder)?;
+    if folder.split('/').any(|name| matches!(name, "." | "..")) {
+        let problem = format!("{} has a part that is . or ..", quoted(folder));
+        return Err(Invalid::new(field, problem));
+    }
+    Ok(())
 }
 
 /// Refuses what can be no name, path, id or version: 1 to 255 characters, none of control.

@@ -9,7 +9,7 @@ use super::Result;
 use super::rows::{self, Gate};
 use super::schema::Differences;
 use super::sql::Dialect;
-use super::sql::check::{RULES, instants};
+use super::sql::check::{RULES, of_rows};
 use crate::model::finding::Finding;
 
 /// How many rows there are, and of what.
@@ -26,6 +26,9 @@ pub trait Checks {
     /// What does not agree between orders and audit trail. With `strict`, also what an import or
     /// a script may have brought about.
     fn check(&self, strict: bool) -> BoxStream<'static, Result<Finding>>;
+    /// Which rows are wrong by themselves, as [`Checks::check`] finds them too. No database with
+    /// this schema takes them.
+    fn check_rows(&self) -> BoxStream<'static, Result<Finding>>;
 }
 
 /// What a rule finds.
@@ -52,9 +55,15 @@ where
     Ok(counts.map(|(count, noun)| (count.unsigned_abs(), noun)).into())
 }
 
-/// The findings of one rule after the other.
-pub(super) fn check<DB>(
-    strict: bool,
+/// The queries that say whether rows are wrong by themselves, and whether they agree.
+pub(super) fn queries<DB: Dialect>(strict: bool) -> Vec<String> {
+    let rules = RULES.iter().filter(|rule| strict || !rule.strict);
+    of_rows::<DB>().into_iter().chain(rules.map(|rule| rule.sql.to_owned())).collect()
+}
+
+/// The findings of one query after the other.
+pub(super) fn find<DB>(
+    queries: Vec<String>,
     gate: Gate,
     pool: Pool<DB>,
 ) -> BoxStream<'static, Result<Finding>>
@@ -64,9 +73,7 @@ where
     for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
     Broken: for<'r> FromRow<'r, DB::Row>,
 {
-    let rules = RULES.iter().filter(move |rule| strict || !rule.strict);
-    let rules = instants::<DB>().into_iter().chain(rules.map(|rule| rule.sql.to_owned()));
-    let broken = stream::iter(rules)
+    let broken = stream::iter(queries)
         .flat_map(move |sql| rows::stream(gate.clone(), pool.clone(), QueryBuilder::new(sql)));
     let finding = |Broken { controller_id, audit_log_id, order_id, problem }| Finding {
         controller_id: Some(controller_id),

@@ -1,10 +1,9 @@
 //! Showing orders: lists, histories, numbers. Long results are streams.
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
 use futures_util::stream::BoxStream;
 
-use super::Result;
+use super::{Result, StoredInstant};
 use crate::model::order::State;
 use crate::model::selection::Selection;
 use crate::model::window::Window;
@@ -27,7 +26,7 @@ pub struct ListedOrder {
     /// Why it waits.
     pub reason: Option<String>,
     /// When it is due; `None`: never.
-    pub scheduled_for: Option<DateTime<Utc>>,
+    pub scheduled_for: Option<StoredInstant>,
     /// Its priority.
     pub priority: i32,
     /// Its arguments, a JSON object.
@@ -52,13 +51,13 @@ pub struct PastOrder {
     /// Its stored state, which is terminal.
     pub state: String,
     /// When it was due; `None`: never.
-    pub scheduled_for: Option<DateTime<Utc>>,
+    pub scheduled_for: Option<StoredInstant>,
     /// When it started; when it was created, if it never did or nobody said.
-    pub started: DateTime<Utc>,
+    pub started: StoredInstant,
     /// When it became terminal.
-    pub ended: DateTime<Utc>,
+    pub ended: StoredInstant,
     /// When its row was last written.
-    pub modified: DateTime<Utc>,
+    pub modified: StoredInstant,
     /// Its arguments, a JSON object.
     pub arguments: String,
     /// Where in its workflow it ended, a JSON array.

@@ -21,6 +21,7 @@ pub mod copy;
 mod error;
 mod health;
 mod import;
+mod instant;
 pub mod list;
 mod migrating;
 mod migrations;
@@ -37,6 +38,7 @@ mod workflows;
 
 pub use error::{Error, Result};
 pub use health::{Health, PoolUse, RETRIES};
+pub use instant::StoredInstant;
 pub use migrating::Patience;
 pub use migrations::{Access, Loss, Migration};
 pub use schema::{Differences, Part};
@@ -173,7 +175,7 @@ pub struct Entry {
     /// The address that the call came from.
     pub client_address: Option<String>,
     /// When it was.
-    pub created: DateTime<Utc>,
+    pub created: StoredInstant,
 }
 
 /// A row of `audit_log_details`: what a call did to one order.
@@ -203,7 +205,7 @@ pub struct Touch {
     /// `audit_logs.id` of the call.
     pub audit_log_id: i64,
     /// When it was.
-    pub created: DateTime<Utc>,
+    pub created: StoredInstant,
     /// Who called.
     pub account: String,
     /// What was called: `./orders/cancel`.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use super::Result;
+use super::{Result, StoredInstant};
 use crate::model::permission::Visible;
 use crate::model::selection::{Folder, WorkflowId};
 
@@ -31,7 +31,7 @@ pub struct Workflow {
     /// Its version.
     pub version_id: String,
     /// When the version came to be known.
-    pub created: DateTime<Utc>,
+    pub created: StoredInstant,
     /// Whether it is the newest of its path: by `created`, then by version.
     pub is_current: bool,
 }

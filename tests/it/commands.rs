@@ -144,20 +144,20 @@ on_both! {
         let db = Database::create(kind).await;
         let listed = |applied: usize| -> String {
             ["0001 orders    ", "0002 audit     ", "0003 accounts  ", "0004 family    ",
-                "0005 seals     "].iter().enumerate()
+                "0005 seals     ", "0006 closed    "].iter().enumerate()
                 .map(|(i, name)| format!("{name} {}\n", if i < applied { "applied" } else { "pending" }))
                 .collect()
         };
-        assert_eq!(ok(&db, "migrate --status").await, listed(5));
+        assert_eq!(ok(&db, "migrate --status").await, listed(6));
         assert_eq!(ok(&db, "migrate --to 0").await, listed(0));
         assert_eq!(ok(&db, "migrate --status").await, listed(0));
         assert_eq!(ok(&db, "migrate --to 2").await, listed(2));
-        assert_eq!(ok(&db, "migrate").await, listed(5));
-        assert_eq!(ok(&db, "migrate").await, listed(5));
+        assert_eq!(ok(&db, "migrate").await, listed(6));
+        assert_eq!(ok(&db, "migrate").await, listed(6));
         launch(&db.url, &["migrate", "--status", "--to", "1"], "").await.failed();
         let ran = launch(&db.url, &["migrate", "--to", "99"], "").await;
         assert!(ran.failed().contains("99") && !ran.stderr.contains('\u{1b}'), "{ran:?}");
-        assert_eq!(ok(&db, "migrate --status").await, listed(5));
+        assert_eq!(ok(&db, "migrate --status").await, listed(6));
     }
 
     async fn serve(kind: Kind) {

@@ -23,7 +23,8 @@ async fn full(kind: Kind) -> App {
         .execute(
             r#"UPDATE orders SET arguments = '{"b":[1,2.5,null,"\"x\""],"a":{"ü":true}}',
                 position = '[0,"then",1]', priority = -2147483648, reason = 'FORKED',
-                started = '2026-01-02T03:04:05.006Z', state_since = '1969-12-31T23:59:59.001Z',
+                created = '1969-12-31T23:59:59.001Z', started = '2026-01-02T03:04:05.006Z',
+                state_since = '1969-12-31T23:59:59.001Z',
                 remove_when_terminated = TRUE WHERE order_id = 'running'"#,
         )
         .await

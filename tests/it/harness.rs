@@ -116,6 +116,8 @@ pub struct Order {
     pub scheduled_for: Option<DateTime<Utc>>,
     pub reason: Option<&'static str>,
     pub remove_when_terminated: bool,
+    /// When it was made; `None`: the database says.
+    pub created: Option<DateTime<Utc>>,
 }
 
 #[derive(Parser)]
@@ -123,6 +125,10 @@ struct SettingsOnly {
     #[command(flatten)]
     settings: Settings,
 }
+
+/// The hash of some password.
+pub const HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$\
+    7xQ0c2b9yKZ1k5m3n8p4r6s0t2v4w6y8z0A2B4C6D8E";
 
 /// The time at which the apps of the tests start.
 pub fn start_time() -> DateTime<Utc> {
@@ -246,6 +252,14 @@ impl Database {
         }
     }
 
+    /// The present instant, as SQL.
+    pub fn now(&self) -> &'static str {
+        match self.kind() {
+            Kind::Sqlite => "(SELECT now FROM clock)",
+            Kind::Postgres => "now()",
+        }
+    }
+
     /// Runs statements that give no rows.
     pub async fn execute(&self, sql: &str) -> sqlx::Result<u64> {
         let sql = AssertSqlSafe(sql.to_owned());
@@ -314,6 +328,7 @@ impl Database {
     /// Inserts orders, with their workflows and the controller.
     pub async fn insert_into(&self, controller: &str, orders: &[Order]) {
         let controller = quote(controller);
+        let now = self.now();
         let mut sql = format!(
             "INSERT INTO controllers (controller_id) VALUES ({controller}) ON CONFLICT DO NOTHING;"
         );
@@ -326,10 +341,10 @@ impl Database {
                 .collect();
             sql += "INSERT INTO workflows (controller_id, path, version_id) VALUES ";
             sql += &(values.join(", ") + " ON CONFLICT DO NOTHING;");
-            let values: Vec<String> = chunk.iter().map(|o| o.values(&controller)).collect();
+            let values: Vec<String> = chunk.iter().map(|o| o.values(&controller, now)).collect();
             sql += "INSERT INTO orders (controller_id, order_id, workflow_path, \
                     workflow_version_id, state, suspended, mark, kill_requested, sigkill_at, \
-                    scheduled_for, reason, remove_when_terminated) VALUES ";
+                    scheduled_for, reason, remove_when_terminated, created, modified) VALUES ";
             sql += &(values.join(", ") + ";");
         }
         self.execute(&sql).await.unwrap();
@@ -378,6 +393,7 @@ impl Order {
             scheduled_for: Some(start_time() + TimeDelta::hours(1)),
             reason: None,
             remove_when_terminated: false,
+            created: Some(start_time()),
         }
     }
 
@@ -428,13 +444,15 @@ impl Order {
         self
     }
 
-    /// The row of the insert; `controller` is an SQL literal.
-    fn values(&self, controller: &str) -> String {
+    /// The row of the insert; `controller` and `now` are SQL.
+    fn values(&self, controller: &str, now: &str) -> String {
         let instant = |at: &DateTime<Utc>| quote(&iso(at));
         let null = || String::from("NULL");
         let killed = if self.killed { instant(&start_time()) } else { null() };
+        let created = self.created.as_ref().map_or_else(|| now.into(), instant);
         format!(
-            "({controller}, {}, {}, {}, '{}', {}, {}, {killed}, {killed}, {}, {}, {})",
+            "({controller}, {}, {}, {}, '{}', {}, {}, {killed}, {killed}, {}, {}, {}, \
+             {created}, {created})",
             quote(&self.order_id),
             quote(&self.workflow.0),
             quote(&self.workflow.1),

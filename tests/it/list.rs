@@ -162,8 +162,8 @@ on_both! {
 
     async fn orders_are_found_by_since_when_they_have_their_state(kind: Kind) {
         let app = App::today(kind, &[]).await;
-        app.db.insert(&[Order::new("old"), Order::new("new")]).await;
-        let old = "UPDATE orders SET state_since = '2020-01-01T00:00:00.000Z' WHERE order_id = 'old'";
+        app.db.insert(&[Order::new("old"), Order { created: None, ..Order::new("new") }]).await;
+        let old = "UPDATE orders SET created = '2020-01-01T00:00:00.000Z' WHERE order_id = 'old'";
         app.db.execute(old).await.unwrap();
         assert_eq!(ids(&app, json!({"stateDateFrom": "1h"})).await, ["new"]);
         assert_eq!(ids(&app, json!({"stateDateTo": "1h"})).await, ["old"]);

@@ -47,4 +47,5 @@ mod stream;
 mod transaction;
 mod upgrade;
 mod workflows;
+mod wrong_rows;
 mod zones;

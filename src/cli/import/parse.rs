@@ -9,7 +9,9 @@ use serde_json::{Map, Value};
 use crate::model::arguments::{check_arguments, check_position};
 use crate::model::json::Json;
 use crate::model::order::{Mark, State};
-use crate::model::selection::{Invalid, check_controller_id, check_folder, check_name};
+use crate::model::selection::{
+    Invalid, check_name, check_stored_controller_id, check_stored_folder,
+};
 use crate::model::window::displayable;
 use crate::store::{Item, NewOrder};
 
@@ -98,7 +100,7 @@ impl Line {
             return Err(Invalid::new("orders", "this line is a whole JOC response"));
         }
         let controller_id = required("controllerId", self.controller_id.as_deref(), text)?;
-        check_controller_id(controller_id)?;
+        check_stored_controller_id(controller_id)?;
         match (self.workflow, self.order) {
             (Some(workflow), None) => {
                 let item = parse_workflow(controller_id, "workflow", &workflow)?;
@@ -152,6 +154,8 @@ impl Order {
             None => optional("state._marked", joc_state.get("_marked"), mark_of)?,
         };
         let mark = mark.flatten().or(stored.mark).filter(|_| !stored.state.is_terminal());
+        // What is not suspended has nothing to be resumed from.
+        let mark = mark.filter(|mark| *mark != Mark::Resuming || stored.suspended);
 
         // JOC writes a far date for "never", and says never beside it.
         let scheduled_for = optional("scheduledFor", self.scheduled_for.as_deref(), whole_number)?;
@@ -170,7 +174,7 @@ impl Order {
             state: stored.state,
             suspended: stored.suspended,
             mark,
-            reason: joc_reason.filter(|_| !stored.state.is_terminal()).map(Into::into),
+            reason: joc_reason.filter(|_| stored.state.may_wait()).map(Into::into),
             scheduled_for,
             priority: priority.unwrap_or_default(),
             arguments: Value::Object(arguments).to_string(),
@@ -244,7 +248,7 @@ fn parse_workflow(controller_id: &str, field: &str, value: &Value) -> Result<Ite
     let workflow = object(field, value)?;
     let field = |name: &str| format!("{field}.{name}");
     let path = required(&field("path"), workflow.get("path"), text)?;
-    check_folder(&field("path"), path)?;
+    check_stored_folder(&field("path"), path)?;
     if path == "/" {
         return Err(Invalid::new(field("path"), "'/' is a folder, not a workflow"));
     }

@@ -206,9 +206,9 @@ pub(in crate::http) async fn order(
     // Not every call leads to another state.
     let changed = touches.into_iter().rev().filter(|touch| touch.new_state != touch.previous_state);
     let mut states: Vec<(String, _)> =
-        changed.map(|touch| (touch.new_state, touch.created)).collect();
+        changed.map(|touch| (touch.new_state, touch.created.0)).collect();
     if states.last().is_none_or(|(state, _)| *state != ended.state) {
-        states.push((ended.state, ended.ended));
+        states.push((ended.state, ended.ended.0));
     }
     let states = states.into_iter().filter_map(|(state, at)| {
         let state = StateItem::from(EffectiveState::of(&state)?);
@@ -305,10 +305,10 @@ fn item(order: PastOrder) -> store::Result<HistoryItem> {
         controller_id: order.controller_id,
         order_id: order.order_id,
         workflow: order.workflow_path,
-        planned_time: Instant(order.scheduled_for.unwrap_or(order.started)),
-        start_time: Instant(order.started),
-        end_time: Instant(order.ended),
-        survey_date: Instant(order.modified),
+        planned_time: Instant(order.scheduled_for.unwrap_or(order.started).0),
+        start_time: Instant(order.started.0),
+        end_time: Instant(order.ended.0),
+        survey_date: Instant(order.modified.0),
         position: position.as_ref().map(position_string).unwrap_or_default(),
         sequence: 0,
         // Coloured as the order's state is, as JOC's history does.

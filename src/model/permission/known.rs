@@ -74,19 +74,19 @@ pub const OF_CONTROLLER: &[(&str, Permission)] = &[
 ///
 /// If it is neither a permission nor the beginning of one, up to a `:`.
 pub fn check_permission(name: &str) -> Result<(), Invalid> {
-    if names().any(|known| known == name) {
+    if permissions().any(|known| known == name) {
         return Ok(());
     }
     let unknown = format!("unknown permission {}", name.escape_debug());
-    let problem = match closest(name, names(), ':') {
+    let problem = match closest(name, permissions(), ':') {
         Some(meant) => format!("{unknown}; did you mean {meant}?"),
         None => format!("{unknown}; expected a name such as {CANCEL_ORDERS}"),
     };
     Err(Invalid::new("permission", problem))
 }
 
-/// Every permission, and what stands for all below it.
-fn names() -> impl Iterator<Item = &'static str> {
+/// Every permission, and what stands for all below it; some more than once.
+pub fn permissions() -> impl Iterator<Item = &'static str> {
     let permissions = OF_JOC.iter().chain(OF_CONTROLLER).map(|(_, permission)| *permission);
     // `sos` alone is none.
     permissions.flat_map(|name| {

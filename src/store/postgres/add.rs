@@ -81,11 +81,12 @@ async fn insert(
     .await?;
     let order_ids = addition.ids(last);
     let rows = addition.rows(&order_ids);
+    // Executors go by the database's clock: for it, no order is made in the future.
     sqlx::query!(
         "INSERT INTO orders (controller_id, order_id, workflow_path, workflow_version_id,
              scheduled_for, priority, arguments, position, created, modified)
          SELECT $1, n.order_id, n.workflow_path, n.workflow_version_id, n.scheduled_for,
-             n.priority, n.arguments, n.position, $3, $3
+             n.priority, n.arguments, n.position, least($3, now()), least($3, now())
          FROM jsonb_to_recordset($2::text::jsonb) AS n (order_id text, workflow_path text,
              workflow_version_id text, scheduled_for timestamptz, priority integer,
              arguments jsonb, position jsonb)",

@@ -50,7 +50,7 @@ impl Audit for PgStore {
     async fn trail(&self, controller_id: &str, order_id: &str) -> Result<Vec<Touch>> {
         let touches = sqlx::query_as!(
             Touch,
-            r#"SELECT l.id AS audit_log_id, l.created, l.account, l.request, l.comment,
+            r#"SELECT l.id AS audit_log_id, l.created AS "created: _", l.account, l.request, l.comment,
                    l.ticket_link, d.previous_state, d.new_state, d.mark, d.kill
                FROM audit_log_details d
                JOIN audit_logs l ON l.controller_id = d.controller_id AND l.id = d.audit_log_id

@@ -41,10 +41,11 @@ impl Import for PgImport {
         sqlx::query!(
             "INSERT INTO workflows (controller_id, path, version_id, created)
              SELECT n.controller_id, n.path, n.version_id, coalesce(n.date,
-                 greatest(now(), (SELECT max(w.created) FROM workflows w
-                     WHERE w.controller_id = n.controller_id AND w.path = n.path))
+                 least('9999-12-31T23:59:59.999Z', greatest(now(),
+                     (SELECT max(w.created) FROM workflows w
+                      WHERE w.controller_id = n.controller_id AND w.path = n.path))
                  + row_number() OVER (PARTITION BY n.controller_id, n.path ORDER BY n.place)
-                     * interval '1 millisecond')
+                     * interval '1 millisecond'))
              FROM unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[])
                  WITH ORDINALITY n (controller_id, path, version_id, date, place)
              WHERE NOT EXISTS (SELECT 1 FROM workflows w WHERE w.controller_id = n.controller_id
@@ -99,15 +100,16 @@ impl Import for PgImport {
                      arguments = n.arguments::jsonb, position = n.position::jsonb,
                      kill_requested = NULL, sigkill_at = NULL,
                      state_since = CASE WHEN o.state <> n.state OR o.suspended <> n.suspended
-                         THEN now() ELSE o.state_since END,
-                     modified = now()
+                         THEN greatest(o.created, now()) ELSE o.state_since END,
+                     modified = greatest(o.created, now())
                  FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[],
                      $6::boolean[], $7::text[], $8::timestamptz[], $9::text[], $10::integer[],
                      $11::text[], $12::text[])
                      n (controller_id, order_id, path, version_id, state, suspended, mark,
                         scheduled_for, reason, priority, arguments, position)
                  WHERE o.controller_id = n.controller_id AND o.order_id = n.order_id
-                     AND o.state NOT IN ('FINISHED', 'CANCELLED')",
+                     AND o.state NOT IN ('FINISHED', 'CANCELLED')
+                     AND (n.state <> 'FRESH' OR o.state = 'FRESH')",
                 &controllers,
                 &ids,
                 &paths,

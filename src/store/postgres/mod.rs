@@ -19,6 +19,7 @@ use crate::store::migrating::{self, Goal, Patience};
 use crate::store::migrations::{self};
 use crate::store::rows::Gate;
 use crate::store::schema::{Differences, Part, compare, proved};
+use crate::store::sql::check::of_rows;
 use crate::store::sql::{Dialect, search};
 use crate::store::{
     Access, Deadlines, Error, Health, Import, Loss, Migration, PoolUse, RETRIES, Result, Store,
@@ -110,7 +111,12 @@ impl Checks for PgStore {
     }
 
     fn check(&self, strict: bool) -> BoxStream<'static, Result<Finding>> {
-        check::check(strict, self.gate.clone(), self.pool.clone())
+        let queries = check::queries::<Postgres>(strict);
+        check::find(queries, self.gate.clone(), self.pool.clone())
+    }
+
+    fn check_rows(&self) -> BoxStream<'static, Result<Finding>> {
+        check::find(of_rows::<Postgres>(), self.gate.clone(), self.pool.clone())
     }
 }
 

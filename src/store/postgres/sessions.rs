@@ -17,11 +17,12 @@ impl Sessions for PgStore {
         now: DateTime<Utc>,
         expires: DateTime<Utc>,
     ) -> Result<bool> {
-        // The lock makes a change of the account that is under way come before or after: it ends
+        // A clock that was set back leaves sessions that are to begin. The lock makes a change of the account that is under way come before or after: it ends
         // every session that it finds.
         let opened = sqlx::query!(
             "WITH ended AS (DELETE FROM sessions WHERE expires <= $3),
-                 shortened AS (UPDATE sessions SET expires = $4 WHERE expires > $4)
+                 shortened AS (UPDATE sessions SET expires = $4, created = least(created, $3)
+                     WHERE expires > $4)
              INSERT INTO sessions (token_hash, account, created, expires)
              SELECT $1, account, $3, $4 FROM accounts
              WHERE account = $2 AND password_hash = $5 AND NOT disabled FOR SHARE",
@@ -44,7 +45,7 @@ impl Sessions for PgStore {
     ) -> Result<Option<Principal>> {
         let mut transaction = self.pool.begin().await?;
         let account = sqlx::query_scalar!(
-            "UPDATE sessions s SET expires = $3 FROM accounts a
+            "UPDATE sessions s SET expires = $3, created = least(s.created, $2) FROM accounts a
              WHERE s.token_hash = $1 AND s.expires > $2
                  AND a.account = s.account AND NOT a.disabled
              RETURNING s.account",

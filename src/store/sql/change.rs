@@ -105,7 +105,7 @@ pub(in crate::store) fn push_assignments<DB: Dialect>(
     let other = other.collect::<Vec<_>>().join(" OR ");
     if !other.is_empty() {
         sql.push(format_args!("state_since = CASE WHEN {other} THEN "));
-        DB::push_instant(sql, now);
+        push_present(sql, now);
         sql.push(" ELSE o.state_since END, ");
     }
     for (column, value) in [
@@ -135,7 +135,17 @@ pub(in crate::store) fn push_assignments<DB: Dialect>(
     }
     push_values(sql, action);
     sql.push("modified = ");
+    push_present(sql, now);
+}
+
+/// Adds the instant of the request or, where a clock was set back since, that at which the order
+/// was created: nothing happens to an order before.
+fn push_present<DB: Dialect>(sql: &mut QueryBuilder<DB>, now: DateTime<Utc>) {
+    sql.push("CASE WHEN o.created > ");
     DB::push_instant(sql, now);
+    sql.push(" AND o.created <= '9999-12-31T23:59:59.999Z' THEN o.created ELSE ");
+    DB::push_instant(sql, now);
+    sql.push(" END");
 }
 
 /// Adds what the request itself gives.

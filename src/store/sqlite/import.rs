@@ -49,7 +49,8 @@ impl Import for SqliteImport {
                                    WHERE w.controller_id = n.value ->> 0
                                        AND w.path = n.value ->> 1), '')),
                      (row_number() OVER (PARTITION BY n.value ->> 0, n.value ->> 1
-                                         ORDER BY n.key) / 1000.0) || ' seconds'))
+                                         ORDER BY n.key) / 1000.0) || ' seconds'),
+                     '9999-12-31T23:59:59.999Z')
              FROM json_each(?1) n
              WHERE NOT EXISTS (SELECT 1 FROM workflows w WHERE w.controller_id = n.value ->> 0
                                AND w.path = n.value ->> 1 AND w.version_id = n.value ->> 2)",
@@ -100,11 +101,13 @@ impl Import for SqliteImport {
                      position = n.value ->> 11, kill_requested = NULL, sigkill_at = NULL,
                      state_since = CASE WHEN o.state <> n.value ->> 4
                              OR o.suspended <> n.value ->> 5
-                         THEN strftime('%Y-%m-%dT%H:%M:%fZ', 'now') ELSE o.state_since END,
-                     modified = strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
+                         THEN max(o.created, strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
+                         ELSE o.state_since END,
+                     modified = max(o.created, strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
                  FROM json_each(?1) n
                  WHERE o.controller_id = n.value ->> 0 AND o.order_id = n.value ->> 1
-                     AND o.state NOT IN ('FINISHED', 'CANCELLED')",
+                     AND o.state NOT IN ('FINISHED', 'CANCELLED')
+                     AND (n.value ->> 4 <> 'FRESH' OR o.state = 'FRESH')",
                 rows,
             )
             .execute(&mut *self.transaction)

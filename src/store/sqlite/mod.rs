@@ -20,6 +20,7 @@ use crate::store::migrating::{self, Goal, Patience};
 use crate::store::migrations::{self};
 use crate::store::rows::Gate;
 use crate::store::schema::{Differences, Part, compare, proved};
+use crate::store::sql::check::of_rows;
 use crate::store::sql::{Dialect, search};
 use crate::store::{
     Access, Error, Health, Import, Loss, Migration, PoolUse, Result, Store, health, url,
@@ -162,7 +163,12 @@ impl Checks for SqliteStore {
     }
 
     fn check(&self, strict: bool) -> BoxStream<'static, Result<Finding>> {
-        check::check(strict, self.gate.clone(), self.readers.clone())
+        let queries = check::queries::<Sqlite>(strict);
+        check::find(queries, self.gate.clone(), self.readers.clone())
+    }
+
+    fn check_rows(&self) -> BoxStream<'static, Result<Finding>> {
+        check::find(of_rows::<Sqlite>(), self.gate.clone(), self.readers.clone())
     }
 }
 
@@ -330,10 +336,11 @@ impl Dialect for Sqlite {
     }
 
     fn is_no_instant(column: &str) -> String {
-        // As the checks of the tables have it.
+        // As the checks of the tables have it. With something to add, every release sees that
+        // 2027-02-31 is none.
         format!(
-            "({column} IS NOT strftime('%Y-%m-%dT%H:%M:%fZ', {column}) OR {column} < '0001'
-              OR {column} GLOB '*T24*')"
+            "({column} IS NOT strftime('%Y-%m-%dT%H:%M:%fZ', {column}, '+0 days')
+              OR {column} < '0001' OR {column} GLOB '*T24*')"
         )
     }
 

@@ -29,9 +29,14 @@ impl Sessions for SqliteStore {
         sqlx::query!("DELETE FROM sessions WHERE expires <= ?1", now)
             .execute(&mut *transaction)
             .await?;
-        sqlx::query!("UPDATE sessions SET expires = ?1 WHERE expires > ?1", expires)
-            .execute(&mut *transaction)
-            .await?;
+        // A clock that was set back leaves sessions that are to begin.
+        sqlx::query!(
+            "UPDATE sessions SET expires = ?1, created = min(created, ?2) WHERE expires > ?1",
+            expires,
+            now,
+        )
+        .execute(&mut *transaction)
+        .await?;
         let opened = sqlx::query!(
             "INSERT INTO sessions (token_hash, account, created, expires)
              SELECT ?1, account, ?3, ?4 FROM accounts
@@ -81,7 +86,7 @@ impl Sessions for SqliteStore {
         .fetch_all(&mut *reader)
         .await?;
         drop(reader);
-        self.prolong(token_hash.into(), expires).await;
+        self.prolong(token_hash.into(), now, expires).await;
         Ok(Some(principal(account, grants)))
     }
 
@@ -96,15 +101,17 @@ impl Sessions for SqliteStore {
 impl SqliteStore {
     /// Lets a session end later. It holds already, so nobody who calls waits for it until a long
     /// change is through, and where it cannot be written the session ends when it would have.
-    async fn prolong(&self, token_hash: String, expires: String) {
+    async fn prolong(&self, token_hash: String, now: String, expires: String) {
         let writer = self.writer.clone();
         let prolonging = async move {
             let work = writer.run(move |connection| {
                 Box::pin(async move {
                     sqlx::query!(
-                        "UPDATE sessions SET expires = ?2 WHERE token_hash = ?1",
+                        "UPDATE sessions SET expires = ?2, created = min(created, ?3)
+                         WHERE token_hash = ?1",
                         token_hash,
                         expires,
+                        now,
                     )
                     .execute(connection)
                     .await?;

@@ -136,10 +136,10 @@ on_both! {
         let report = block(EXECUTORS, kind, "2 Report a state");
         for (mark, reported, expected) in [
             ("NULL", "WAITING", "WAITING"),
-            ("'RESUMING'", "INPROGRESS", "INPROGRESS"),
+            ("'RESUMING', suspended = TRUE", "INPROGRESS", "INPROGRESS"),
             ("'SUSPENDING'", "FAILED", "FAILED~"),
             ("NULL", "FAILED", "FAILED~"),
-            ("'RESUMING'", "WAITING", "WAITING"),
+            ("'RESUMING', suspended = TRUE", "WAITING", "WAITING"),
             ("'SUSPENDING'", "FINISHED", "FINISHED"),
         ] {
             set(&db, INVOICES, &format!("mark = {mark}")).await;
@@ -176,11 +176,11 @@ on_both! {
             ("NULL", "INPROGRESS", "'FORKED'", "- now"),
             ("NULL", "INPROGRESS", "NULL", "- before"),
             ("'SUSPENDING'", "INPROGRESS", "NULL", "- now"),
-            ("'RESUMING'", "WAITING", "'SLEEPING'", "SLEEPING now"),
+            ("'RESUMING', suspended = TRUE", "WAITING", "'SLEEPING'", "SLEEPING now"),
             ("'SUSPENDING'", "WAITING", "'SLEEPING'", "SLEEPING now"),
             ("'CANCELLING'", "WAITING", "'SLEEPING'", "- now"),
         ] {
-            set(&db, INVOICES, &format!("mark = {mark}, state_since = '{long_ago}'")).await;
+            set(&db, INVOICES, &format!("mark = {mark}, created = '{long_ago}', state_since = '{long_ago}'")).await;
             let block = report.sql.replace("'INPROGRESS' AS", &format!("'{reported}' AS"));
             let block = block.replace("NULL AS why", &format!("{why} AS why"));
             assert_eq!(db.rows(&block).await.unwrap().len(), 1);
@@ -194,7 +194,7 @@ on_both! {
         let first = db.rows(started).await.unwrap();
         assert!(first[0][0].is_some());
         tokio::time::sleep(Duration::from_millis(5)).await;
-        set(&db, INVOICES, &format!("state_since = '{long_ago}'")).await;
+        set(&db, INVOICES, &format!("created = '{long_ago}', state_since = '{long_ago}'")).await;
         assert_eq!(execute(&db, "The next job").await, [INVOICES]);
         assert_eq!(db.rows(started).await.unwrap(), first);
         assert_eq!(db.rows(sql).await.unwrap()[0][0].as_deref(), Some("- before"));

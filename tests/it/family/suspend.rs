@@ -15,16 +15,15 @@ on_both! {
             Order::new("in progress").state("INPROGRESS"),
             Order::new("pending").never(),
             Order::new("prompting").state("PROMPTING"),
-            Order::new("resuming").state("RUNNING").mark("RESUMING"),
             Order::new("running").state("RUNNING"),
             Order::new("scheduled"),
             Order::new("suspended").state("WAITING").suspended(),
             Order::new("suspended, resuming").state("WAITING").suspended().mark("RESUMING"),
             Order::new("suspending").state("INPROGRESS").mark("SUSPENDING"),
-            Order::new("waiting").waits("WAITING_FOR_LOCK").mark("RESUMING"),
+            Order::new("waiting").waits("WAITING_FOR_LOCK"),
         ])
         .await;
-        assert_eq!(call(&app, "suspend", everything()).await.affected(), 9);
+        assert_eq!(call(&app, "suspend", everything()).await.affected(), 8);
         assert_eq!(states(&app).await, [
             "blocked: FRESH~",
             "cancelling: RUNNING+CANCELLING",
@@ -33,7 +32,6 @@ on_both! {
             "in progress: INPROGRESS+SUSPENDING",
             "pending: FRESH~",
             "prompting: PROMPTING~",
-            "resuming: RUNNING+SUSPENDING",
             "running: RUNNING+SUSPENDING",
             "scheduled: FRESH~",
             "suspended: WAITING~",
@@ -47,7 +45,6 @@ on_both! {
             "in progress: INPROGRESS > INPROGRESS SUSPENDING",
             "pending: PENDING > SUSPENDED",
             "prompting: PROMPTING > SUSPENDED",
-            "resuming: RUNNING > RUNNING SUSPENDING",
             "running: RUNNING > RUNNING SUSPENDING",
             "scheduled: SCHEDULED > SUSPENDED",
             "suspended, resuming: SUSPENDED > SUSPENDED",
@@ -66,7 +63,7 @@ on_both! {
             Order::new("running").state("RUNNING"),
             Order::new("suspending").state("INPROGRESS").mark("SUSPENDING"),
             // Its job has ended meanwhile.
-            Order::new("waiting").state("WAITING").mark("RESUMING"),
+            Order::new("waiting").state("WAITING"),
         ])
         .await;
         let mut fields = everything();

@@ -242,17 +242,21 @@ fn order() -> impl Strategy<Value = Order> {
             // Only what the schema allows.
             let (mark, suspended, killed) = flags;
             let terminal = TERMINAL.contains(&state);
-            let mark = mark.filter(|_| !terminal);
+            let suspended = suspended && !terminal && state != "RUNNING";
+            let mark = mark.filter(|mark| !terminal && (suspended || *mark != "RESUMING"));
             Order {
                 order_id,
                 workflow: (path.to_owned(), version),
                 state,
-                suspended: suspended && !terminal && state != "RUNNING",
+                suspended,
                 mark,
-                killed: killed && matches!(mark, Some("CANCELLING" | "SUSPENDING")),
+                killed: killed
+                    && state != "FRESH"
+                    && matches!(mark, Some("CANCELLING" | "SUSPENDING")),
                 scheduled_for,
-                reason,
+                reason: reason.filter(|_| !terminal && state != "FRESH"),
                 remove_when_terminated: removed,
+                created: Some(start_time()),
             }
         },
     )

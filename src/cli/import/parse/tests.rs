@@ -66,7 +66,7 @@ fn marks_are_kept_on_living_orders() {
     let table = [
         (running(json!({"_text": "CANCELLING"})), Some(Mark::Cancelling)),
         (running(json!({"_text": "SUSPENDING", "severity": 5})), Some(Mark::Suspending)),
-        (running(json!({"_text": "RESUMING"})), Some(Mark::Resuming)),
+        (running(json!({"_text": "RESUMING"})), None),
         (running(json!({"_text": "OUTDATED"})), None),
         (running(Value::Null), None),
         (old("RUNNING"), Some(Mark::Suspending)),

@@ -1,0 +1,16 @@
+DROP TRIGGER controllers_refuse_insert;
+DROP TRIGGER controllers_refuse_update;
+DROP TRIGGER workflows_refuse_insert;
+DROP TRIGGER workflows_refuse_update;
+DROP TRIGGER orders_refuse_insert;
+DROP TRIGGER orders_refuse_update;
+DROP TRIGGER accounts_refuse_insert;
+DROP TRIGGER accounts_refuse_update;
+DROP TRIGGER roles_refuse_insert;
+DROP TRIGGER roles_refuse_update;
+DROP TRIGGER role_permissions_refuse_insert;
+DROP TRIGGER role_permissions_refuse_update;
+DROP TRIGGER role_folders_refuse_insert;
+DROP TRIGGER role_folders_refuse_update;
+DROP TRIGGER sessions_refuse_insert;
+DROP TRIGGER sessions_refuse_update;

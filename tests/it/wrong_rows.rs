@@ -1,0 +1,569 @@
+//! Rows that no program writes: the database refuses them by name, and those that older releases
+//! let in hold up nothing and are named.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use chrono::TimeDelta;
+use joc_orders::model::permission::known;
+use joc_orders::store;
+use serde_json::{Value, json};
+
+use crate::harness::{
+    App, Database, HASH, Kind, Order, launch, quote, start_time, with_controller,
+};
+
+const WORLD: &str = "INSERT INTO controllers (controller_id) VALUES ('prod');
+    INSERT INTO workflows (controller_id, path, version_id) VALUES ('prod', '/sos/eod', '1');
+    INSERT INTO roles (role) VALUES ('r')";
+/// The migration that refuses wrong rows.
+const CLOSED: i64 = 6;
+
+/// A wrong row: the name of what it breaks, its table, and the columns and values of the wrong one
+/// and of its right neighbour.
+type Wrong = (&'static str, &'static str, &'static str, String, String);
+
+fn wrong_rows(kind: Kind) -> Vec<Wrong> {
+    let mut rows: Vec<Wrong> = Vec::new();
+    let mut order = |name, columns, wrong: &str, right: &str| {
+        let id = rows.len();
+        let of = |values: &str| format!("'prod', 'o{id:02}', '/sos/eod', '1', {values}");
+        rows.push((name, "orders", columns, of(wrong), of(right)));
+    };
+    let (early, late) = ("'2026-01-01T00:00:00.000Z'", "'2026-01-02T00:00:00.000Z'");
+    let pair = |a: &str, b: &str| format!("'RUNNING', {a}, {b}");
+    order(
+        "orders_fresh_has_not_started",
+        "created, started",
+        &format!("{early}, {late}"),
+        &format!("{early}, NULL"),
+    );
+    order(
+        "orders_fresh_has_not_started",
+        "mark, kill_requested, sigkill_at",
+        &format!("'CANCELLING', {early}, {late}"),
+        "'CANCELLING', NULL, NULL",
+    );
+    for state in ["FRESH", "FINISHED", "CANCELLED"] {
+        order(
+            "orders_reason_is_of_a_started_order",
+            "state, reason",
+            &format!("'{state}', 'FORKED'"),
+            &format!("'{state}', NULL"),
+        );
+    }
+    for state in ["FRESH", "WAITING"] {
+        order(
+            "orders_resuming_is_suspended",
+            "state, mark, suspended",
+            &format!("'{state}', 'RESUMING', FALSE"),
+            &format!("'{state}', 'RESUMING', TRUE"),
+        );
+    }
+    order(
+        "orders_created_comes_first",
+        "state, created, started",
+        &pair(late, early),
+        &pair(late, late),
+    );
+    order(
+        "orders_created_comes_first",
+        "state, created, modified",
+        &pair(late, early),
+        &pair(late, late),
+    );
+    order(
+        "orders_created_comes_first",
+        "state, created, state_since",
+        &pair(late, early),
+        &pair(late, late),
+    );
+    order(
+        "orders_created_comes_first",
+        "state, created, started",
+        "'RUNNING', '2999-01-02T00:00:00.000Z', '2999-01-01T00:00:00.000Z'",
+        "'RUNNING', '2026-01-01T00:00:00.000Z', '2026-01-01T00:00:00.000Z'",
+    );
+
+    let mut row = |name, table, columns, wrong: &str, right: &str| {
+        rows.push((name, table, columns, wrong.to_owned(), right.to_owned()));
+    };
+    row("controllers_id_is_no_dash", "controllers", "controller_id", "'-'", "'--'");
+    for (i, wrong) in
+        ["9007199254740992", "-9007199254740992", "9223372036854775807"].iter().enumerate()
+    {
+        let right = wrong.replace("9223372036854775807", "9007199254740991").replace("992", "991");
+        row(
+            "controllers_numbers_are_below_2_53",
+            "controllers",
+            "controller_id, last_order_number",
+            &format!("'n{i}', {wrong}"),
+            &format!("'n{i}', {right}"),
+        );
+    }
+    for (wrong, right) in [
+        ("/a/../b", "/a/..b"),
+        ("/..", "/..."),
+        ("/a/..", "/a/b.."),
+        ("/./c", "/.c"),
+        ("/d/.", "/d."),
+    ] {
+        row(
+            "workflows_path_has_no_dots",
+            "workflows",
+            "controller_id, path, version_id",
+            &format!("'prod', '{wrong}', '1'"),
+            &format!("'prod', '{right}', '1'"),
+        );
+    }
+    let (salt, hash) = HASH.split_once("p=1$").unwrap().1.split_once('$').unwrap();
+    for (i, wrong) in [
+        "$argon2id$",
+        "$argon2id$v=19$m=19456,t=2,p=1$",
+        &format!("$argon2id${salt}${hash}{hash}"),
+        &format!("$argon2id$v=19$m=19456,t=2,p=1${salt}{hash}"),
+        &HASH.replace("c29t", "c 9t"),
+        &HASH.replace("c29t", "c$9t"),
+        &HASH.replace("v=19", "v-19"),
+        &HASH.replace("c29t", "ü29t"),
+        &format!("{HASH}{}", "A".repeat(500)),
+    ]
+    .iter()
+    .enumerate()
+    {
+        row(
+            "accounts_password_is_hashed",
+            "accounts",
+            "account, password_hash",
+            &format!("'a{i}', {}", quote(wrong)),
+            &format!("'a{i}', {}", quote(HASH)),
+        );
+    }
+    row(
+        "role_permissions_are_known",
+        "role_permissions",
+        "role, permission",
+        "'r', 'sos:products:controller:orders:cancle'",
+        "'r', 'sos:products:controller:orders:cancel'",
+    );
+    if kind == Kind::Postgres {
+        // SQLite always refused those.
+        row(
+            "role_folders_are_paths",
+            "role_folders",
+            "role, folder",
+            &format!("'r', '/{}'", "x".repeat(299)),
+            &format!("'r', '/{}'", "x".repeat(254)),
+        );
+    }
+    for (wrong, right) in [("/a/../b", "/a/..b"), ("/..", "/...")] {
+        let values = |folder| format!("'r', '{folder}'");
+        row(
+            "role_folders_are_paths",
+            "role_folders",
+            "role, folder",
+            &values(wrong),
+            &values(right),
+        );
+    }
+    let session = |a: &str, b: &str| format!("'{}', 'root', {a}, {b}", "0".repeat(64));
+    row(
+        "sessions_end_after_they_begin",
+        "sessions",
+        "token_hash, account, created, expires",
+        &session(late, early),
+        &session(early, late),
+    );
+
+    if kind == Kind::Postgres {
+        // SQLite's checks always refused the like, but for 2027-02-31: see below.
+        let at = "'9999-12-31T23:59:59.999Z'";
+        for wrong in [
+            "'infinity'",
+            "'-infinity'",
+            "'10000-01-01T00:00:00Z'",
+            "'0001-12-31T23:59:59.999Z BC'",
+        ] {
+            row(
+                "controllers_instants_are_valid",
+                "controllers",
+                "controller_id, created",
+                &format!("translate({wrong}, ':', ''), {wrong}"),
+                &format!("translate({wrong}, ':', ''), {at}"),
+            );
+            row(
+                "workflows_instants_are_valid",
+                "workflows",
+                "controller_id, path, version_id, created",
+                &format!("'prod', '/i', {wrong}, {wrong}"),
+                &format!("'prod', '/i', {wrong}, {at}"),
+            );
+            row(
+                "accounts_instants_are_valid",
+                "accounts",
+                "account, password_hash, created",
+                &format!("replace({wrong}, ':', ''), '{HASH}', {wrong}"),
+                &format!("replace({wrong}, ':', ''), '{HASH}', {at}"),
+            );
+            row(
+                "roles_instants_are_valid",
+                "roles",
+                "role, created",
+                &format!("{wrong}, {wrong}"),
+                &format!("{wrong}, {at}"),
+            );
+        }
+        let session = |at: &str| format!("'{}', 'root', {at}", "1".repeat(64));
+        row(
+            "sessions_instants_are_valid",
+            "sessions",
+            "token_hash, account, expires",
+            &session("'infinity'"),
+            &session(at),
+        );
+        let order = |id: &str, values: &str| {
+            format!("'prod', '{id}', '/sos/eod', '1', 'RUNNING', 'CANCELLING', {values}")
+        };
+        let columns = "state, mark, kill_requested, sigkill_at";
+        row(
+            "orders_instants_are_valid",
+            "orders",
+            columns,
+            &order("i1", &format!("{early}, 'infinity'")),
+            &order("i1", &format!("{early}, {late}")),
+        );
+        row(
+            "orders_instants_are_valid",
+            "orders",
+            columns,
+            &order("i2", &format!("'-infinity', {early}")),
+            &order("i2", &format!("{early}, {late}")),
+        );
+        for (id, columns) in [
+            ("created", "state, mark, modified, created"),
+            ("modified", "state, mark, created, modified"),
+            ("started", "state, mark, created, started"),
+            ("state_since", "state, mark, created, state_since"),
+        ] {
+            let first = if id == "created" { "'20000-01-01T00:00:00Z'" } else { early };
+            row(
+                "orders_instants_are_valid",
+                "orders",
+                columns,
+                &order(id, &format!("{first}, '20000-01-01T00:00:00Z'")),
+                &order(id, &format!("{late}, {late}")),
+            );
+        }
+    }
+    rows
+}
+
+fn insert((_, table, columns, ..): &Wrong, values: &str) -> String {
+    let key = match *table {
+        "orders" => "controller_id, order_id, workflow_path, workflow_version_id, ",
+        _ => "",
+    };
+    format!("INSERT INTO {table} ({key}{columns}) VALUES ({values})")
+}
+
+/// The name of what a statement breaks.
+#[track_caller]
+fn broken(error: &sqlx::Error, kind: Kind) -> String {
+    let error = error.as_database_error().unwrap_or_else(|| panic!("{error}"));
+    let name = error.message().split(':').next().unwrap().to_owned();
+    if kind == Kind::Postgres {
+        assert_eq!(error.constraint(), Some(&*name), "{error}");
+        assert!(error.is_check_violation(), "{error}");
+    }
+    name
+}
+
+/// A database of the release before, with what it took.
+async fn before(kind: Kind) -> Database {
+    let db = Database::create(kind).await;
+    store::migrate(&db.url, Some(CLOSED - 1)).await.unwrap();
+    db.execute(WORLD).await.unwrap();
+    db.execute(&format!("INSERT INTO accounts (account, password_hash) VALUES ('root', '{HASH}')"))
+        .await
+        .unwrap();
+    for row in wrong_rows(kind) {
+        let sql = insert(&row, &row.3);
+        db.execute(&sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+    }
+    db
+}
+
+on_both! {
+    async fn each_is_refused_by_name(kind: Kind) {
+        let db = Database::create(kind).await;
+        db.execute(WORLD).await.unwrap();
+        db.execute(&format!("INSERT INTO accounts (account, password_hash) VALUES ('root', '{HASH}')"))
+            .await
+            .unwrap();
+        for row in wrong_rows(kind) {
+            let (name, _, _, wrong, right) = &row;
+            let sql = insert(&row, wrong);
+            let Err(error) = db.execute(&sql).await else { panic!("was accepted: {sql}") };
+            assert_eq!(broken(&error, kind), *name, "{sql}: {error}");
+            let sql = insert(&row, right);
+            db.execute(&sql).await.unwrap_or_else(|error| panic!("was refused: {sql}: {error}"));
+        }
+        for permission in known::permissions() {
+            let sql = format!("INSERT INTO role_permissions (role, permission) VALUES ('r', '{permission}')
+                ON CONFLICT DO NOTHING");
+            db.execute(&sql).await.unwrap_or_else(|error| panic!("was refused: {sql}: {error}"));
+        }
+    }
+
+    async fn a_right_row_does_not_become_a_wrong_one(kind: Kind) {
+        let db = Database::create(kind).await;
+        db.insert(&[
+            Order::new("fresh"),
+            Order::new("running").state("RUNNING"),
+            Order::new("waiting").waits("FORKED"),
+            Order::new("suspended").suspended().mark("RESUMING"),
+        ]).await;
+        let early = "'2026-01-01T00:00:00.000Z'";
+        db.execute(&format!("INSERT INTO accounts (account, password_hash) VALUES ('root', '{HASH}');
+            INSERT INTO sessions (token_hash, account, created, expires)
+            VALUES ('{}', 'root', {early}, {early})", "0".repeat(64))).await.unwrap();
+        let now = db.now();
+        for (name, table, change, key) in [
+            ("orders_started_is_never_fresh", "orders", "state = 'FRESH'", "order_id = 'running'"),
+            ("orders_started_is_never_fresh", "orders", "state = 'FRESH', reason = NULL", "order_id = 'waiting'"),
+            ("orders_id_is_kept", "orders", "order_id = 'other'", "order_id = 'fresh'"),
+            ("orders_id_is_kept", "orders", "order_id = 'other'", "order_id = 'running'"),
+            ("orders_fresh_has_not_started", "orders", &format!("started = {now}"), "order_id = 'fresh'"),
+            ("orders_reason_is_of_a_started_order", "orders", "reason = 'FORKED'", "order_id = 'fresh'"),
+            ("orders_reason_is_of_a_started_order", "orders", "state = 'FINISHED'", "order_id = 'waiting'"),
+            ("orders_resuming_is_suspended", "orders", "suspended = FALSE", "order_id = 'suspended'"),
+            ("orders_resuming_is_suspended", "orders", "mark = 'RESUMING'", "order_id = 'running'"),
+            ("orders_created_comes_first", "orders", &format!("modified = {early}"), "order_id = 'fresh'"),
+            ("orders_created_comes_first", "orders", &format!("started = {early}"), "order_id = 'running'"),
+            ("orders_created_comes_first", "orders", &format!("state_since = {early}"), "order_id = 'running'"),
+            ("controllers_numbers_are_below_2_53", "controllers", "last_order_number = 9007199254740992", "TRUE"),
+            ("accounts_password_is_hashed", "accounts", "password_hash = '$argon2id$x'", "TRUE"),
+            ("sessions_end_after_they_begin", "sessions", "expires = '2025-01-01T00:00:00.000Z'", "TRUE"),
+        ] {
+            let sql = format!("UPDATE {table} SET {change} WHERE {key}");
+            let Err(error) = db.execute(&sql).await else { panic!("was accepted: {sql}") };
+            assert_eq!(broken(&error, kind), name, "{sql}: {error}");
+        }
+        // As executors write it.
+        for change in ["state = state, started = started, reason = reason, order_id = order_id",
+            &format!("state = 'RUNNING', reason = NULL, mark = NULL, suspended = FALSE,
+                started = coalesce(started, {now}), state_since = {now}, modified = {now}")] {
+            db.execute(&format!("UPDATE orders SET {change}")).await.unwrap();
+        }
+        // An executor's clock was set back since an order was made.
+        db.insert(&[Order { created: Some(chrono::Utc::now() + TimeDelta::hours(3)), ..Order::new("ahead") }]).await;
+        let sql = format!("UPDATE orders SET state = 'RUNNING', started = {now}, state_since = {now},
+            modified = {now} WHERE order_id = 'ahead'");
+        assert_eq!(db.execute(&sql).await.unwrap(), 1);
+    }
+
+    async fn those_of_before_are_named_and_not_copied(kind: Kind) {
+        let db = before(kind).await;
+        let outdated = launch(&db.url, &["check"], "").await;
+        assert!(outdated.failed().contains("migrate"), "{outdated:?}");
+        launch(&db.url, &["migrate"], "").await.ok();
+        let found = launch(&db.url, &["check"], "").await;
+        assert_eq!(found.code, Some(8), "{found:?}");
+        let found: Vec<&str> = found.stdout.lines().collect();
+        for (name, table, _, wrong, _) in wrong_rows(kind) {
+            // Every other part is within quotes.
+            let words: Vec<&str> = wrong.split('\'').collect();
+            let row = match table {
+                "orders" => format!("prod, order {}: ", words[3]),
+                "controllers" => format!("{}: ", words[1]),
+                "workflows" => format!("prod: workflow {} ", words[3]),
+                "accounts" => format!("-: account {}", words[1].split(':').next().unwrap()),
+                "roles" => format!("-: role {}: ", words[1]),
+                "role_permissions" => format!("-: role r, permission {}: ", words[3]),
+                "role_folders" => format!("-: role r, folder {}: ", words[3]),
+                "sessions" => "-: session of root: ".into(),
+                table => panic!("{table}"),
+            };
+            let of_row = |line: &&&str| line.starts_with(&row) || table == "accounts" || table == "controllers";
+            let problem = match name.ends_with("_instants_are_valid") {
+                true => "is not a valid instant: ",
+                false => name,
+            };
+            let named = found.iter().filter(of_row).any(|line| line.contains(problem));
+            assert!(named, "{row}{name} is not among {found:#?}");
+        }
+        let target = Database::create(kind).await;
+        let copied = launch("", &["copy", "--from", &db.url, "--to", &target.url], "").await;
+        let error = copied.failed();
+        assert!(error.contains("--from: nothing was copied: some rows are wrong"), "{error}");
+        assert!(error.contains("\n  "), "{error}");
+        assert_eq!(target.count("SELECT count(*) FROM controllers").await, 0);
+
+        // One alone is named too.
+        let one = Database::create(kind).await;
+        store::migrate(&one.url, Some(CLOSED - 1)).await.unwrap();
+        one.insert(&[Order::new("a"), Order { state: "FINISHED", reason: Some("FORKED"), ..Order::new("b") }]).await;
+        store::migrate(&one.url, None).await.unwrap();
+        let copied = launch("", &["copy", "--from", &one.url, "--to", &target.url], "").await;
+        let error = copied.failed();
+        assert!(error.contains("\n  prod, order b: it breaks orders_reason_is_of_a_started_order"), "{error}");
+    }
+
+    async fn those_of_before_hold_up_nothing(kind: Kind) {
+        let db = before(kind).await;
+        db.insert_into("second", &[Order::new("x")]).await;
+        db.insert(&[Order::new("good")]).await;
+        if kind == Kind::Postgres {
+            db.execute("SET session_replication_role = replica;
+                UPDATE controllers SET created = 'infinity';
+                UPDATE workflows SET created = '-infinity' WHERE path = '/sos/eod';
+                UPDATE orders SET started = '20000-01-01T00:00:00Z' WHERE state = 'CANCELLED';
+                INSERT INTO audit_logs (controller_id, account, request, parameters, outcome, request_id,
+                    created) VALUES ('prod', 'x', './orders/cancel', '{}', 'DENIED', 'r', 'infinity');
+                RESET session_replication_role")
+                .await.unwrap();
+        }
+        let root = "DELETE FROM sessions WHERE token_hash = 'x'; DELETE FROM accounts WHERE account = 'root'";
+        db.execute(root).await.unwrap();
+        store::migrate(&db.url, None).await.unwrap();
+        let app = App::over(db, &[]).await;
+        let everywhere = json!({"folders": [{"folder": "/"}]});
+        for call in ["/orders", "/orders/history", "/workflows", "/orders/overview/snapshot", "/workflows/tree",
+            "/orders/cancel/preview"] {
+            let mut body = with_controller(everywhere.clone());
+            if call.ends_with("tree") {
+                body = with_controller(json!({}));
+            }
+            let answer = app.post(call, &body).await;
+            if answer.status == 404 {
+                continue;
+            }
+            assert_eq!(answer.status, 200, "{call}: {}", answer.text);
+        }
+        let entries = app.post("/audit_log", &json!({})).await.ok();
+        if kind == Kind::Postgres {
+            assert!(entries.to_string().contains("9999-12-31T23:59:59.999Z"), "{entries}");
+            let workflows = app.post("/workflows", &with_controller(json!({}))).await.ok();
+            assert!(workflows.to_string().contains("0001-01-01T00:00:00.000Z"), "{workflows}");
+            let history = app.post("/orders/history", &with_controller(json!({}))).await.ok();
+            assert!(history.to_string().contains("9999-12-31T23:59:59.999Z"), "{history}");
+        }
+
+        let ids = |sql: &str| format!("SELECT count(*) FROM orders WHERE {sql}");
+        for (call, fields) in [
+            ("change", json!({"priority": 10000})),
+            ("suspend", json!({})),
+            ("cancel", json!({"kill": true})),
+        ] {
+            let mut body = with_controller(everywhere.clone());
+            body.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+            let answer = app.post(&format!("/orders/{call}"), &body).await;
+            assert_eq!(answer.status, 200, "{call}: {}", answer.text);
+        }
+        let left = ids("controller_id = 'prod' AND state NOT IN ('CANCELLED', 'FINISHED') AND coalesce(mark, '') <> 'CANCELLING'");
+        assert_eq!(app.db.count(&left).await, 0);
+        assert_eq!(app.db.state("good").await, "CANCELLED");
+        let other = json!({"controllerId": "second", "orderIds": ["x"]});
+        assert_eq!(app.post("/orders/cancel", &other).await.affected(), 1);
+        let add = json!({"orders": [{"workflowPath": "/sos/eod", "orderName": "n"}]});
+        app.post("/orders/add", &with_controller(add)).await.ok();
+        let line = json!({"controllerId": "prod", "workflow": {"path": "/sos/eod", "versionId": "2"}});
+        launch(&app.db.url, &["import"], line.to_string()).await.ok();
+        app.login("root", crate::harness::ROOT.1).await;
+        // What a change left is no worse than it was.
+        let passwd = launch(&app.db.url, &["account", "disable", "a0"], "").await;
+        passwd.ok();
+    }
+
+    async fn a_clock_that_was_set_back_keeps_nobody_from_cancelling(kind: Kind) {
+        let created = start_time() + TimeDelta::hours(2);
+        let ahead = |id: &str, state| Order { created: Some(created), state, ..Order::new(id) };
+        let app = App::with(kind, &[ahead("a", "FRESH"), ahead("b", "WAITING"), ahead("c", "RUNNING")]).await;
+        app.post("/orders/suspend", &with_controller(json!({"orderIds": ["b"]}))).await.ok();
+        assert_eq!(app.cancel(json!({"folders": [{"folder": "/"}], "kill": true})).await.affected(), 3);
+        let earlier = "SELECT count(*) FROM orders WHERE modified < created OR state_since < created";
+        assert_eq!(app.db.count(earlier).await, 0);
+        assert_eq!(app.db.count("SELECT count(*) FROM orders WHERE modified = created").await, 3);
+        assert_eq!(launch(&app.db.url, &["check"], "").await.ok(), "");
+    }
+
+    async fn an_import_brings_none_in(kind: Kind) {
+        let db = Database::create(kind).await;
+        let line = |controller: &str, id: &str, path: &str, state: Value, more: Value| {
+            let mut order = json!({"orderId": id, "workflowId": {"path": path, "versionId": "1"}, "state": state});
+            order.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            json!({"controllerId": controller, "order": order}).to_string() + "\n"
+        };
+        let none = || json!({});
+        let text = |state: &str| json!({"_text": state});
+        let bad = line("-", "a", "/a", text("RUNNING"), none()) + &line("prod", "b", "/a/../b", text("RUNNING"), none());
+        let ran = launch(&db.url, &["import"], bad).await;
+        let error = ran.failed();
+        assert!(error.contains("line 1: controllerId: '-' stands for no controller"), "{error}");
+        assert!(error.contains("line 2: order.workflowId.path: '/a/../b' has a part that is . or .."), "{error}");
+        let waiting = json!({"_text": "INPROGRESS", "_reason": "WAITING_FOR_ADMISSION"});
+        let resuming = json!({"marked": {"_text": "RESUMING"}});
+        let good = line("prod", "fresh", "/a", waiting, json!({"position": [0]}))
+            + &line("prod", "failed", "/a", text("FAILED"), resuming.clone())
+            + &line("prod", "suspended", "/a", text("SUSPENDED"), resuming)
+            + &line("prod", "running", "/a", text("RUNNING"), none());
+        launch(&db.url, &["import"], good.clone()).await.ok();
+        assert_eq!(db.state("fresh").await, "FRESH");
+        assert_eq!(db.state("failed").await, "FAILED");
+        assert_eq!(db.state("suspended").await, "FRESH+RESUMING~");
+        // What runs is not made fresh.
+        let again = line("prod", "running", "/a", text("SCHEDULED"), none()) + &line("prod", "fresh", "/a", text("FAILED"), none());
+        let ran = launch(&db.url, &["import", "--replace"], again).await;
+        assert_eq!(ran.ok(), "imported: 0 new, 1 replaced, 1 skipped\n");
+        assert_eq!(db.state("running").await, "RUNNING");
+        assert_eq!(launch(&db.url, &["check"], "").await.ok(), "");
+        let folder = launch(&db.url, &["role", "add", "r"], "").await;
+        folder.ok();
+        let limited = launch(&db.url, &["role", "limit", "r", "--folder", "/a/../b"], "").await;
+        assert!(!limited.success, "{limited:?}");
+    }
+}
+
+/// Its releases before 3.43 take 2027-02-31 for an instant that is as it should be.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_sqlite3_shell_takes_no_day_that_is_none() {
+    let db = Database::create(Kind::Sqlite).await;
+    db.execute(WORLD).await.unwrap();
+    let shell = |sql: &str| {
+        let mut shell = Command::new("sqlite3")
+            .args(["-bail", db.url.trim_start_matches("sqlite:")])
+            .stdin(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("sqlite3, which scripts/setup installs");
+        shell.stdin.take().unwrap().write_all(sql.as_bytes()).unwrap();
+        let output = shell.wait_with_output().unwrap();
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let order = |column: &str, at: &str| {
+        format!(
+            "INSERT INTO orders (controller_id, order_id, workflow_path, workflow_version_id, state, \
+             created, {column}) VALUES ('prod', '{column}{at}', '/sos/eod', '1', 'RUNNING', \
+             '2024-01-01T00:00:00.000Z', '{at}')"
+        )
+    };
+    for column in ["scheduled_for", "modified", "started", "state_since"] {
+        for at in ["2027-02-29", "2027-02-30", "2027-02-31", "2027-04-31", "2100-02-29"] {
+            let refused = shell(&order(column, &format!("{at}T12:00:00.000Z")));
+            assert!(refused.contains("orders_instants_are_valid"), "{column} {at}: {refused}");
+        }
+        for at in ["2028-02-29", "2027-02-28", "2027-01-31", "2027-04-30", "9999-12-31"] {
+            assert_eq!(shell(&order(column, &format!("{at}T23:59:59.999Z"))), "", "{column} {at}");
+        }
+    }
+    for sql in [
+        "UPDATE orders SET modified = '2027-02-31T12:00:00.000Z'",
+        "INSERT INTO controllers VALUES ('x', '2027-02-31T12:00:00.000Z', 0)",
+        "INSERT INTO workflows (controller_id, path, version_id, created)
+         VALUES ('prod', '/x', '1', '2027-02-31T12:00:00.000Z')",
+        "INSERT INTO roles VALUES ('x', '2027-02-31T12:00:00.000Z')",
+    ] {
+        let refused = shell(sql);
+        assert!(refused.contains("_instants_are_valid"), "{sql}: {refused}");
+    }
+}
