@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use chrono::{TimeDelta, Utc};
 use serde_json::{Value, json};
 
-use crate::harness::{App, Database, Kind, Order, launch, with_controller};
+use crate::harness::{App, Database, Kind, Order, latest, launch, with_controller};
 
 async fn check(db: &Database, flags: &[&str]) -> Vec<String> {
     let ran = launch(&db.url, &[&["check"], flags].concat(), "").await;
@@ -40,10 +40,14 @@ async fn unlock(db: &Database) {
     let sql = match db.kind() {
         Kind::Sqlite => "DROP TRIGGER orders_terminal_is_final;
             DROP TRIGGER audit_logs_refuse_update; DROP TRIGGER audit_logs_refuse_delete;
-            DROP TRIGGER audit_log_details_refuse_update; DROP TRIGGER audit_log_details_refuse_delete;",
-        Kind::Postgres => "ALTER TABLE audit_logs DISABLE TRIGGER ALL;
-            ALTER TABLE audit_log_details DISABLE TRIGGER ALL;
-            ALTER TABLE orders DISABLE TRIGGER orders_terminal_is_final;",
+            DROP TRIGGER audit_log_details_refuse_update; DROP TRIGGER audit_log_details_refuse_delete;
+            DROP TRIGGER audit_logs_new; DROP TRIGGER audit_logs_drawn; DROP TRIGGER audit_log_details_new;",
+        Kind::Postgres => "ALTER TABLE audit_logs DROP CONSTRAINT audit_logs_done_affects,
+                DROP CONSTRAINT audit_logs_years;
+            ALTER TABLE audit_log_details DROP CONSTRAINT audit_log_details_years;
+            ALTER TABLE audit_logs DISABLE TRIGGER ALL;
+            ALTER TABLE audit_log_details DISABLE TRIGGER ALL; 
+             ALTER TABLE orders DISABLE TRIGGER orders_terminal_is_final;",
     };
     db.execute(sql).await.unwrap();
 }
@@ -165,10 +169,13 @@ on_both! {
             "prod, audit log 6: the outcome is DONE, and no order is affected",
             "prod, audit log 7, order c: the order was changed after it had ended",
         ];
-        faults.extend::<&[&str]>(match kind {
+        let schema: &[_] = match kind {
             Kind::Sqlite => &[
+                "the trigger audit_log_details_new is missing",
                 "the trigger audit_log_details_refuse_delete is missing",
                 "the trigger audit_log_details_refuse_update is missing",
+                "the trigger audit_logs_drawn is missing",
+                "the trigger audit_logs_new is missing",
                 "the trigger audit_logs_refuse_delete is missing",
                 "the trigger audit_logs_refuse_update is missing",
                 "the trigger orders_terminal_is_final is missing",
@@ -176,11 +183,17 @@ on_both! {
             Kind::Postgres => &[
                 "the constraint audit_log_details_controller_id_audit_log_id_fkey of audit_log_details \
                  is disabled",
+                "the constraint audit_log_details_years of audit_log_details is missing",
+                "the constraint audit_logs_done_affects of audit_logs is missing",
+                "the constraint audit_logs_years of audit_logs is missing",
                 "the trigger audit_log_details_append_only is disabled",
+                "the trigger audit_log_details_own_entry is disabled",
                 "the trigger audit_logs_append_only is disabled",
+                "the trigger audit_logs_drawn is disabled",
                 "the trigger orders_terminal_is_final is disabled",
             ],
-        });
+        };
+        faults.extend(schema);
         assert_eq!(check(&app.db, &[]).await, faults);
         faults.extend([
             "prod, order b: no entry says who cancelled it",
@@ -296,7 +309,8 @@ on_both! {
 
     async fn a_schema_that_went_back_and_forth_is_the_same(kind: Kind) {
         let db = Database::create(kind).await;
-        for target in [0, 6, 3, 6, 5, 6, 4, 6, 1, 6] {
+        let last = latest();
+        for target in [0, last, 3, last, 5, last, 4, last, 1, last] {
             joc_orders::store::migrate(&db.url, Some(target)).await.unwrap();
         }
         assert_eq!(check(&db, &["--strict"]).await, [""; 0]);
@@ -312,7 +326,8 @@ on_both! {
             Kind::Sqlite => "PRAGMA ignore_check_constraints = ON; DROP TRIGGER audit_seals_refuse_update;",
             Kind::Postgres => "ALTER TABLE orders DROP CONSTRAINT orders_created_check,
                     DROP CONSTRAINT orders_scheduled_for_check;
-                ALTER TABLE audit_seals DROP CONSTRAINT audit_seals_created_check;
+                ALTER TABLE audit_seals DROP CONSTRAINT audit_seals_created_check,
+                    DROP CONSTRAINT audit_seals_years;
                 SET session_replication_role = replica;",
         };
         let (high, low) = match kind {

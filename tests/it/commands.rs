@@ -7,7 +7,9 @@ use chrono::TimeDelta;
 use joc_orders::store;
 use serde_json::json;
 
-use crate::harness::{App, CONTROLLER, Database, Kind, Order, launch, launch_command, program};
+use crate::harness::{
+    App, CONTROLLER, Database, Kind, Order, launch, launch_command, program, versions,
+};
 use crate::served::Served;
 
 const CANCEL: &str = "sos:products:controller:orders:cancel";
@@ -144,20 +146,20 @@ on_both! {
         let db = Database::create(kind).await;
         let listed = |applied: usize| -> String {
             ["0001 orders    ", "0002 audit     ", "0003 accounts  ", "0004 family    ",
-                "0005 seals     ", "0006 closed    "].iter().enumerate()
+                "0005 seals     ", "0006 closed    ", "0007 trail     "].iter().enumerate()
                 .map(|(i, name)| format!("{name} {}\n", if i < applied { "applied" } else { "pending" }))
                 .collect()
         };
-        assert_eq!(ok(&db, "migrate --status").await, listed(6));
+        assert_eq!(ok(&db, "migrate --status").await, listed(versions().len()));
         assert_eq!(ok(&db, "migrate --to 0").await, listed(0));
         assert_eq!(ok(&db, "migrate --status").await, listed(0));
         assert_eq!(ok(&db, "migrate --to 2").await, listed(2));
-        assert_eq!(ok(&db, "migrate").await, listed(6));
-        assert_eq!(ok(&db, "migrate").await, listed(6));
+        assert_eq!(ok(&db, "migrate").await, listed(versions().len()));
+        assert_eq!(ok(&db, "migrate").await, listed(versions().len()));
         launch(&db.url, &["migrate", "--status", "--to", "1"], "").await.failed();
         let ran = launch(&db.url, &["migrate", "--to", "99"], "").await;
         assert!(ran.failed().contains("99") && !ran.stderr.contains('\u{1b}'), "{ran:?}");
-        assert_eq!(ok(&db, "migrate --status").await, listed(6));
+        assert_eq!(ok(&db, "migrate --status").await, listed(versions().len()));
     }
 
     async fn serve(kind: Kind) {

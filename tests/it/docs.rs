@@ -121,7 +121,7 @@ on_both! {
              VALUES ('prod', 'root', './old', '{{}}', 'DONE', 1, 'old', '{0}');
              INSERT INTO audit_log_details (controller_id, audit_log_id, order_id, workflow_path,
                 workflow_version_id, folder, previous_state, new_state, created)
-             SELECT 'prod', max(id), 'old', '/a', '1', '/', 'FRESH', 'CANCELLED', '{1}'
+             SELECT 'prod', max(id), 'old', '/a', '1', '/', 'PENDING', 'CANCELLED', '{1}'
              FROM audit_logs", ago(8), ago(32));
         app.db.execute(&old).await.unwrap();
 

@@ -130,6 +130,22 @@ struct SettingsOnly {
 pub const HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$\
     7xQ0c2b9yKZ1k5m3n8p4r6s0t2v4w6y8z0A2B4C6D8E";
 
+/// The numbers of the migrations.
+pub fn versions() -> Vec<i64> {
+    let files = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/sqlite"));
+    let names = files.unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+    let ups = names.filter(|name| name.ends_with(".up.sql"));
+    let mut versions: Vec<i64> =
+        ups.map(|name| name.split_once('_').unwrap().0.parse().unwrap()).collect();
+    versions.sort_unstable();
+    versions
+}
+
+/// The number of the last migration.
+pub fn latest() -> i64 {
+    *versions().last().unwrap()
+}
+
 /// The time at which the apps of the tests start.
 pub fn start_time() -> DateTime<Utc> {
     "2026-11-23T12:34:56.789Z".parse().unwrap()

@@ -5,7 +5,7 @@ use std::fs;
 use joc_orders::store;
 use serde_json::json;
 
-use crate::harness::{App, Database, Kind, Order, Ran, launch, launch_command};
+use crate::harness::{App, Database, Kind, Order, Ran, latest, launch, launch_command, versions};
 
 async fn migrate(db: &Database, args: &[&str]) -> Ran {
     launch(&db.url, &[&["migrate"], args].concat(), "").await
@@ -18,14 +18,17 @@ pub async fn version(db: &Database) -> i64 {
 }
 
 /// The statements of migrations, by their numbers.
-fn sql(kind: Kind, versions: std::ops::RangeInclusive<usize>) -> String {
+fn sql(kind: Kind, versions: std::ops::RangeInclusive<i64>) -> String {
     let folder = if kind == Kind::Sqlite { "sqlite" } else { "postgres" };
     let folder = format!("{}/migrations/{folder}", env!("CARGO_MANIFEST_DIR"));
     let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let mut files: Vec<_> =
-        files.filter(|path| path.to_str().unwrap().ends_with(".up.sql")).collect();
+    let is_meant = |path: &std::path::PathBuf| {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let number = name.split_once('_').unwrap().0.parse().unwrap();
+        name.ends_with(".up.sql") && versions.contains(&number)
+    };
+    let mut files: Vec<_> = files.filter(is_meant).collect();
     files.sort();
-    let files = &files[versions.start() - 1..*versions.end()];
     files.iter().map(|file| fs::read_to_string(file).unwrap()).collect()
 }
 
@@ -75,7 +78,7 @@ on_both! {
         migrate(db, &["--to", "0", "--yes", "--drop-audit-trail"]).await.ok();
         assert_eq!(version(db).await, 0);
         // Where nothing is lost, there is nothing to ask.
-        migrate(db, &["--to", "5"]).await.ok();
+        migrate(db, &[]).await.ok();
         migrate(db, &["--to", "2"]).await.ok();
         assert_eq!(version(db).await, 2);
     }
@@ -89,12 +92,12 @@ on_both! {
         assert!(ran.stderr.contains("not every migration was recorded"), "{ran:?}");
         assert_eq!(version(&db).await, 0);
         // Files after files, and a part of one.
-        for last in 1..=6 {
+        for (count, last) in (1..).zip(versions()) {
             db.execute(&sql(kind, last..=last)).await.unwrap();
             let ran = migrate(&db, &["--record"]).await;
-            assert_eq!(ran.code, Some(if last == 6 { 0 } else { 9 }), "{ran:?}");
-            assert_eq!(version(&db).await, last as i64);
-            assert_eq!(ran.stdout.matches("applied").count(), last, "{ran:?}");
+            assert_eq!(ran.code, Some(if last == latest() { 0 } else { 9 }), "{ran:?}");
+            assert_eq!(version(&db).await, last);
+            assert_eq!(ran.stdout.matches("applied").count(), count, "{ran:?}");
             if last == 4 {
                 assert!(ran.stderr.contains("not recorded: the table audit_seals is missing"), "{ran:?}");
                 let whole = sql(kind, 5..=5);
@@ -111,9 +114,9 @@ on_both! {
 
         // All at once.
         store::migrate(&db.url, Some(0)).await.unwrap();
-        db.execute(&sql(kind, 1..=6)).await.unwrap();
+        db.execute(&sql(kind, 1..=latest())).await.unwrap();
         migrate(&db, &["--record"]).await.ok();
-        assert_eq!(version(&db).await, 6);
+        assert_eq!(version(&db).await, latest());
     }
 }
 
@@ -130,7 +133,8 @@ async fn on_a_terminal(url: &str, args: &str, typed: &str) -> Ran {
 async fn on_a_terminal_it_asks() {
     let db = Database::create(Kind::Sqlite).await;
     db.insert(&["a", "b"].map(Order::new)).await;
-    for (typed, code, left) in [("n\n", 6, 6), ("\n", 6, 6), ("y\n", 0, 0)] {
+    let last = latest();
+    for (typed, code, left) in [("n\n", 6, last), ("\n", 6, last), ("y\n", 0, 0)] {
         let ran = on_a_terminal(&db.url, "migrate --to 0", typed).await;
         assert_eq!((ran.code, version(&db).await), (Some(code), left), "{ran:?}");
         assert!(ran.stdout.contains("2 orders"), "{ran:?}");

@@ -13,7 +13,7 @@ use sqlx::{ConnectOptions, Connection};
 use tempfile::TempDir;
 
 use crate::harness::{
-    App, Cluster, Database, Kind, Order, ROOT, Ran, launch, launch_command, program,
+    App, Cluster, Database, Kind, Order, ROOT, Ran, launch, launch_command, program, versions,
     with_controller,
 };
 use crate::served::Served;
@@ -147,7 +147,8 @@ async fn an_empty_file_has_no_migration_and_stays_empty() {
     assert!(ran.ok().lines().all(|line| line.ends_with("pending")), "{ran:?}");
     let ran = launch(&url, &["check"], "").await;
     assert_eq!(ran.code, Some(9));
-    assert!(ran.failed().contains("migrations 1, 2, 3, 4, 5 have not run"), "{ran:?}");
+    let all = versions().iter().map(i64::to_string).collect::<Vec<_>>().join(", ");
+    assert!(ran.failed().contains(&format!("migrations {all} have not run")), "{ran:?}");
     assert_eq!(fs::metadata(&file).unwrap().len(), 0);
     assert_eq!(names(folder.path()), ["empty.db"]);
 }
@@ -282,7 +283,12 @@ async fn a_role_without_rights_on_the_schema_is_enough_to_write() {
         let ran = launch(&url, args, "").await;
         assert_eq!(ran.code, Some(9), "{args:?}: {ran:?}");
         let said = ran.failed();
-        assert!(said.contains("migration 5 has not run") && said.contains("owner"), "{ran:?}");
+        assert!(
+            said.contains("migrations 5, ")
+                && said.contains("have not run")
+                && said.contains("owner"),
+            "{ran:?}"
+        );
     }
     for args in [["--to", "3"], ["--to", "5"]] {
         let ran = launch(&url, &[&["migrate", "--yes"], &args[..]].concat(), "").await;
@@ -324,12 +330,13 @@ on_both! {
         for args in READERS.iter().chain(writers) {
             let ran = launch(&db.url, args, "a-password\n").await;
             if args == &["migrate", "--status"] {
-                assert!(ran.ok().ends_with("0005 seals      pending\n"), "{ran:?}");
+                assert!(ran.ok().contains("0005 seals      pending\n"), "{ran:?}");
                 continue;
             }
             assert_eq!(ran.code, Some(9), "{args:?}: {ran:?}");
-            let said = "migrations 4, 5 have not run; run `joc-orders migrate`";
-            assert!(ran.failed().contains(said), "{args:?}: {ran:?}");
+            let missing = versions()[3..].iter().map(i64::to_string).collect::<Vec<_>>().join(", ");
+            let said = format!("migrations {missing} have not run; run `joc-orders migrate`");
+            assert!(ran.failed().contains(&said), "{args:?}: {ran:?}");
         }
         assert_eq!(store::schema(&db.url).await.unwrap(), old);
         let folder = tempfile::tempdir().unwrap();

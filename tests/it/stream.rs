@@ -25,7 +25,7 @@ async fn insert_entries(app: &App, count: usize) {
     let row = |i: usize| {
         let minutes = TimeDelta::minutes((count - 1 - i).try_into().unwrap());
         let created = iso(&(start_time() - minutes));
-        format!("('{CONTROLLER}', 'script', './x', '{{}}', 'e{i}', 'DONE', 'r', '{created}')")
+        format!("('{CONTROLLER}', 'script', './x', '{{}}', 'e{i}', 'NO_ORDERS', 'r', '{created}')")
     };
     for chunk in (0..count).collect::<Vec<_>>().chunks(1000) {
         let rows: Vec<String> = chunk.iter().map(|i| row(*i)).collect();
@@ -40,11 +40,11 @@ async fn insert_entries(app: &App, count: usize) {
 
 /// 60 MB of entries: more than fits between a database and a client that waits.
 pub async fn insert_long_entries(db: &Database) {
-    let parameters = format!("\"{}\"", "x".repeat(20_000));
+    let parameters = format!("{{\"a\": \"{}\"}}", "x".repeat(20_000));
     let sql = format!(
         "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000) \
          INSERT INTO audit_logs (controller_id, account, request, parameters, comment, outcome, \
-         request_id, created) SELECT '{CONTROLLER}', 'a', 'x', '{parameters}', 'long', 'DONE', \
+         request_id, created) SELECT '{CONTROLLER}', 'a', 'x', '{parameters}', 'long', 'NO_ORDERS', \
          'r', '1999-01-01T00:00:00.000Z' FROM n"
     );
     db.execute(&sql).await.unwrap();
@@ -57,19 +57,20 @@ async fn insert_trail_that_breaks(app: &App, kind: Kind) {
     let insert = |values: &str, created: &str| {
         format!(
             "INSERT INTO audit_logs ({columns}) SELECT '{CONTROLLER}', 'a', 'x', {values}, \
-             'DONE', 'r', '{created}'"
+             'NO_ORDERS', 'r', '{created}'"
         )
     };
     if kind == Kind::Sqlite {
         // A row that cannot be read, as the last.
         let row = insert("'{}'", "1999-nonsense");
         let sql = format!(
-            "PRAGMA ignore_check_constraints = 1; {row}; PRAGMA ignore_check_constraints = 0"
+            "DROP TRIGGER audit_logs_new;
+             PRAGMA ignore_check_constraints = 1; {row}; PRAGMA ignore_check_constraints = 0"
         );
         app.db.execute(&sql).await.unwrap();
     } else {
         // More than fits between the database and a client that waits.
-        let row = insert("to_json(repeat('x', 20000))", "1999-01-01T00:00:00Z");
+        let row = insert("json_build_object('a', repeat('x', 20000))", "1999-01-01T00:00:00Z");
         app.db.execute(&format!("{row} FROM generate_series(1, 3000)")).await.unwrap();
     }
 }

@@ -1,13 +1,14 @@
 //! Copies out of and into PostgreSQL.
 
 use async_trait::async_trait;
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, PgConnection};
 use tokio::sync::mpsc::{Receiver, Sender};
 
 use super::PgStore;
 use crate::store::Result;
 use crate::store::copy::{
-    Batch, Copies, HAS_DATA, Kind, Progress, TABLES, Table, count, expect_no_data, json, send,
+    Batch, Copies, HAS_DATA, Kind, Progress, TABLES, TRAIL, Table, count, expect_no_data, json,
+    send,
 };
 
 #[async_trait]
@@ -38,14 +39,18 @@ impl Copies for PgStore {
         sqlx::query(AssertSqlSafe(lock)).execute(&mut *transaction).await?;
         expect_no_data(sqlx::query_scalar(HAS_DATA).fetch_one(&mut *transaction).await?)?;
         sqlx::query!("DELETE FROM roles WHERE true").execute(&mut *transaction).await?;
+        let rules = suspend_rules(&mut transaction).await?;
         while let Some(batch) = from.recv().await {
             let Batch::Rows(table, rows) = batch else {
+                // A forged id may be so high that it would leave none for what is to come.
                 sqlx::query!(
                     "SELECT setval(pg_get_serial_sequence('audit_logs', 'id'), max(id))
-                     FROM audit_logs HAVING max(id) IS NOT NULL"
+                     FROM audit_logs WHERE id BETWEEN 1 AND 4503599627370496
+                     HAVING max(id) IS NOT NULL"
                 )
                 .fetch_optional(&mut *transaction)
                 .await?;
+                sqlx::raw_sql(AssertSqlSafe(rules)).execute(&mut *transaction).await?;
                 let analyze = format!("ANALYZE {}", tables.join(", "));
                 sqlx::query(AssertSqlSafe(analyze)).execute(&mut *transaction).await?;
                 transaction.commit().await?;
@@ -57,6 +62,31 @@ impl Copies for PgStore {
         }
         Ok(false)
     }
+}
+
+/// Takes the rules off the trail that are for its new rows alone, and gives the statements that
+/// put them back. Until the transaction ends, nobody else writes to it.
+async fn suspend_rules(connection: &mut PgConnection) -> Result<String> {
+    let rules = sqlx::query!(
+        r#"SELECT format('ALTER TABLE %s DROP CONSTRAINT %I;', conrelid::regclass, conname) AS "off!",
+               format('ALTER TABLE %s ADD CONSTRAINT %I %s;', conrelid::regclass, conname,
+                   pg_get_constraintdef(oid)) AS "on!"
+           FROM pg_constraint
+           WHERE contype = 'c' AND NOT convalidated
+               AND conrelid IN (SELECT to_regclass(t)::oid FROM unnest($1::text[]) t)
+           UNION ALL
+           SELECT format('ALTER TABLE %s DISABLE TRIGGER %I;', tgrelid::regclass, tgname),
+               format('ALTER TABLE %s ENABLE TRIGGER %I;', tgrelid::regclass, tgname)
+           FROM pg_trigger
+           WHERE NOT tgisinternal AND tgenabled = 'O' AND tgtype & 4 <> 0
+               AND tgrelid IN (SELECT to_regclass(t)::oid FROM unnest($1::text[]) t)"#,
+        &TRAIL as &[&str],
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    let off: String = rules.iter().map(|rule| &*rule.off).collect();
+    sqlx::raw_sql(AssertSqlSafe(off)).execute(connection).await?;
+    Ok(rules.into_iter().map(|rule| rule.on).collect())
 }
 
 fn select(table: &Table) -> String {

@@ -138,6 +138,44 @@ pub(in crate::store) const RULES: &[Rule] = &[
          FROM audit_logs
          WHERE outcome = 'DONE' AND category = 'CONTROLLER' AND affected = 0",
     ),
+    // Rows of the trail that are older than the rules that refuse them now.
+    always(
+        "SELECT controller_id, id AS audit_log_id, CAST(NULL AS TEXT) AS order_id, CASE
+             WHEN id < 1 OR id > 9007199254740991 THEN 'the id is none that the database draws'
+             WHEN controller_id = '' THEN 'the controller is empty'
+             WHEN account = '' THEN 'the account is empty'
+             WHEN request = '' THEN 'the request is empty'
+             WHEN request_id = '' THEN 'the request id is empty'
+             WHEN affected = 0 AND outcome = 'DONE' THEN 'DONE, and no order is affected'
+             ELSE 'the parameters are no object' END AS problem
+         FROM audit_logs
+         WHERE id < 1 OR id > 9007199254740991 OR controller_id = '' OR account = ''
+             OR request = '' OR request_id = ''
+             OR outcome = 'DONE' AND category <> 'CONTROLLER' AND affected = 0
+             OR ltrim(CAST(parameters AS TEXT)) NOT LIKE '{%'",
+    ),
+    always(
+        "SELECT d.controller_id, d.audit_log_id, d.order_id, CASE
+             WHEN d.previous_state NOT IN ('NONE', 'PENDING', 'SCHEDULED', 'BLOCKED', 'SUSPENDED',
+                 'INPROGRESS', 'RUNNING', 'WAITING', 'PROMPTING', 'FAILED', 'FINISHED',
+                 'CANCELLED') THEN 'the detail has the state ' || d.previous_state
+             WHEN d.mark NOT IN ('CANCELLING', 'SUSPENDING', 'RESUMING')
+             THEN 'the detail has the mark ' || d.mark
+             ELSE 'the detail has the state ' || d.new_state END AS problem
+         FROM audit_log_details d
+         WHERE d.previous_state NOT IN ('NONE', 'PENDING', 'SCHEDULED', 'BLOCKED', 'SUSPENDED',
+                 'INPROGRESS', 'RUNNING', 'WAITING', 'PROMPTING', 'FAILED', 'FINISHED', 'CANCELLED')
+             OR d.new_state NOT IN ('PENDING', 'SCHEDULED', 'BLOCKED', 'SUSPENDED',
+                 'INPROGRESS', 'RUNNING', 'WAITING', 'PROMPTING', 'FAILED', 'FINISHED', 'CANCELLED')
+             OR d.mark NOT IN ('CANCELLING', 'SUSPENDING', 'RESUMING')",
+    ),
+    always(
+        "SELECT s.controller_id, CAST(NULL AS BIGINT) AS audit_log_id, CAST(NULL AS TEXT) AS order_id,
+             'seal ' || s.number || ' begins before the end of the one before it' AS problem
+         FROM audit_seals s
+         JOIN audit_seals p ON p.controller_id = s.controller_id AND p.number = s.number - 1
+         WHERE s.first_id <= p.last_id",
+    ),
     always(
         "SELECT d.controller_id, d.audit_log_id, CAST(NULL AS TEXT) AS order_id,
              'there is no entry for ' || count(*) || ' details' AS problem

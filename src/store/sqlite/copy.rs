@@ -1,14 +1,16 @@
 //! Copies out of and into SQLite.
 
 use async_trait::async_trait;
-use sqlx::AssertSqlSafe;
+use serde_json::json;
+use sqlx::{AssertSqlSafe, SqliteConnection};
 use tokio::sync::mpsc::{Receiver, Sender};
 
 use super::{SqliteStore, optimize};
-use crate::store::Result;
 use crate::store::copy::{
-    Batch, Copies, HAS_DATA, Kind, Progress, TABLES, Table, count, expect_no_data, json, send,
+    self, Batch, Copies, HAS_DATA, Kind, Progress, TABLES, TRAIL, Table, count, expect_no_data,
+    send,
 };
+use crate::store::{Error, Result};
 
 #[async_trait]
 impl Copies for SqliteStore {
@@ -34,17 +36,51 @@ impl Copies for SqliteStore {
         let mut transaction = self.writer.begin().await?;
         expect_no_data(sqlx::query_scalar(HAS_DATA).fetch_one(&mut *transaction).await?)?;
         sqlx::query!("DELETE FROM roles").execute(&mut *transaction).await?;
+        let rules = suspend_rules(&mut transaction).await?;
         while let Some(batch) = from.recv().await {
             let Batch::Rows(table, rows) = batch else {
+                expect_ids_left(&mut transaction).await?;
+                sqlx::raw_sql(AssertSqlSafe(rules)).execute(&mut *transaction).await?;
                 optimize(&mut transaction).await?;
                 transaction.commit().await?;
                 return Ok(true);
             };
             let sql = AssertSqlSafe(insert(table));
-            sqlx::query(sql).bind(json(&rows)).execute(&mut *transaction).await?;
+            sqlx::query(sql).bind(copy::json(&rows)).execute(&mut *transaction).await?;
             progress(table, rows.len());
         }
         Ok(false)
+    }
+}
+
+/// Takes the rules off the trail that are for its new rows alone, and gives the statements that
+/// put them back. A trigger that keeps rows from being replaced is no such rule.
+async fn suspend_rules(connection: &mut SqliteConnection) -> Result<String> {
+    let rules = sqlx::query!(
+        r#"SELECT name AS "name!", sql AS "sql!" FROM sqlite_schema
+           WHERE type = 'trigger' AND tbl_name IN (SELECT value FROM json_each(?1))
+               AND (name LIKE '%\_new' ESCAPE '\' OR name LIKE '%\_drawn' ESCAPE '\')"#,
+        json!(TRAIL).to_string(),
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    let off: String = rules.iter().map(|rule| format!("DROP TRIGGER {};", rule.name)).collect();
+    sqlx::raw_sql(AssertSqlSafe(off)).execute(connection).await?;
+    Ok(rules.into_iter().map(|rule| rule.sql + ";").collect())
+}
+
+/// Refuses a trail with an id so high, a forged one, that it leaves none for what is to come:
+/// here, an id follows the highest one.
+async fn expect_ids_left(connection: &mut SqliteConnection) -> Result<()> {
+    let highest = sqlx::query_scalar!(
+        r#"SELECT max(id) AS "id: i64" FROM audit_logs WHERE id > 4503599627370496"#
+    );
+    match highest.fetch_one(connection).await? {
+        Some(id) => Err(Error::Data(format!(
+            "audit log {id} is forged: no id would be left for new entries; SQLite cannot take \
+             this trail, PostgreSQL can"
+        ))),
+        None => Ok(()),
     }
 }
 
