@@ -9,7 +9,7 @@ use joc_orders::model::seal::SealLine;
 use joc_orders::model::selection::Folder;
 use joc_orders::store::check::{Checks, Counts};
 use joc_orders::store::copy::{Batch, Copies, Progress};
-use joc_orders::store::seals::{Report, Seals, Verified};
+use joc_orders::store::seals::{Due, Report, Seals, Unsealed, Verified};
 use joc_orders::store::{Account, Accounts, Differences, Health, PoolUse, Result, Role};
 use tokio::sync::mpsc::{Receiver, Sender};
 
@@ -36,7 +36,11 @@ impl Seals for NoDatabase {
         unreachable!()
     }
 
-    async fn verify(&self, _: Report<'_>) -> Result<Vec<Verified>> {
+    async fn unsealed(&self) -> Result<Unsealed> {
+        unreachable!()
+    }
+
+    async fn verify(&self, _: Due, _: Report<'_>) -> Result<Vec<Verified>> {
         unreachable!()
     }
 

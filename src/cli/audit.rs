@@ -5,15 +5,18 @@ use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use chrono::TimeDelta;
 use clap::{Args, Subcommand};
 
 use super::client::audit;
 use super::client::failure::{Failure, help_end};
 use super::client::output::{counted, tell, visible, write};
 use super::findings::{Findings, Shown};
+use crate::clock::Clock;
 use crate::config::Database;
 use crate::model::finding::Finding;
 use crate::model::seal::SealLine;
+use crate::store::seals::Due;
 use crate::store::{self, Access, Store};
 
 /// Show the audit log: who did what and why, over HTTP; or verify it, on the database
@@ -44,6 +47,10 @@ struct VerifyArgs {
     /// Compare the seals with these too, which `audit seals` gave earlier; `-` is standard input
     #[arg(long, value_name = "FILE")]
     seals: Option<PathBuf>,
+    /// Report entries that have been there for this many minutes without a seal; by default, those
+    /// an hour older than the newest entry, so that a backup passes on any day
+    #[arg(long, value_name = "MINUTES")]
+    unsealed: Option<u32>,
     #[command(flatten)]
     shown: Shown,
     #[command(flatten)]
@@ -75,8 +82,10 @@ async fn verify(args: VerifyArgs) -> anyhow::Result<()> {
     let kept = args.seals.as_deref().map(open).transpose()?;
     let store = store::open(&args.database.url, args.database.connections, Access::Read).await?;
     let mut findings = Findings::new(args.shown);
+    let within = TimeDelta::minutes(args.unsealed.unwrap_or(60).into());
+    let due = Due { within, now: Clock::system().now(), live: args.unsealed.is_some() };
     let verified = async {
-        let chains = store.verify(&mut |finding| findings.show(&finding)).await?;
+        let chains = store.verify(due, &mut |finding| findings.show(&finding)).await?;
         let kept = match kept {
             Some(kept) => Some(compare(&*store, kept, &mut findings).await?),
             None => None,

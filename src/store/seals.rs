@@ -3,15 +3,18 @@
 //! keeps of them.
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::TryStreamExt;
 use futures_util::stream::BoxStream;
 
+use self::strays::{BrokenChains, Stray};
 use super::Result;
 use crate::model::finding::Finding;
-use crate::model::seal::matching::{Difference, Matching};
+use crate::model::seal::matching::{self, Difference, Matching};
 use crate::model::seal::{Content, DetailRow, Digest, EntryRow, NO_HASH, Seal, SealLine};
 use crate::model::window::iso;
+
+pub(super) mod strays;
 
 /// How many entries a seal covers at the most.
 const ENTRIES: i64 = 1000;
@@ -39,14 +42,41 @@ pub struct Verified {
     pub unsealed: u64,
 }
 
+/// By when an entry must have a seal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Due {
+    /// For how long it may have none.
+    pub within: TimeDelta,
+    /// The present instant.
+    pub now: DateTime<Utc>,
+    /// Whether the database is in use now, and no backup of some day: what is newest in it is
+    /// that day otherwise.
+    pub live: bool,
+}
+
+/// How far sealing has come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Unsealed {
+    /// How many entries no seal covers, counted up to 100,000 of a controller.
+    pub entries: i64,
+    /// The first of them.
+    pub lowest: Option<i64>,
+    /// The last entry that there is.
+    pub highest: Option<i64>,
+    /// When the last seal was made, in seconds since 1970.
+    pub last_seal: Option<i64>,
+}
+
 /// The seals over the audit trail.
 #[async_trait]
 pub trait Seals {
-    /// Seals what can no longer have anything before it, unless somebody else is at it; gives
-    /// how many seals were made.
+    /// Seals what can no longer have anything before it; gives how many seals were made. Whoever
+    /// does so at the same time is no matter: the first one to make a seal counts.
     async fn seal(&self, now: DateTime<Utc>) -> Result<u64>;
-    /// Compares every chain with the rows that it covers.
-    async fn verify(&self, report: Report<'_>) -> Result<Vec<Verified>>;
+    /// How far sealing has come.
+    async fn unsealed(&self) -> Result<Unsealed>;
+    /// Compares every chain with the rows that it covers, and sees that it covers them in time.
+    async fn verify(&self, due: Due, report: Report<'_>) -> Result<Vec<Verified>>;
     /// Hands over every seal, by controller and number, until one is refused.
     async fn export_seals(&self, to: &mut (dyn FnMut(SealLine) -> bool + Send)) -> Result<()>;
     /// One seal.
@@ -80,6 +110,21 @@ pub(super) trait Ledger: Send {
     fn details<'a>(&'a mut self, range: Range<'a>) -> BoxStream<'a, sqlx::Result<DetailRow>>;
     /// Writes a seal, unless there is one with its number: then it gives `false`.
     async fn add(&mut self, seal: Seal) -> Result<bool>;
+    /// The highest id of an entry that has been drawn, if the database tells.
+    async fn drawn(&mut self) -> Result<Option<i64>>;
+    /// Entries that the service cannot have written, by their ids and controllers.
+    async fn strays(&mut self) -> Result<Vec<Stray>>;
+    /// When the newest entry was written.
+    async fn newest(&mut self) -> Result<Option<DateTime<Utc>>>;
+    /// Entries after this one that were written before an instant: how many, and the first.
+    async fn overdue(
+        &mut self,
+        controller_id: &str,
+        after: i64,
+        due: DateTime<Utc>,
+    ) -> Result<(i64, Option<i64>)>;
+    /// Details after this entry, or before all entries, that have no entry: its id, and how many.
+    async fn orphans(&mut self, controller_id: &str, after: i64) -> Result<Vec<(i64, i64)>>;
 }
 
 /// A row of `audit_seals`.
@@ -148,7 +193,8 @@ pub(super) async fn seal(ledger: &mut dyn Ledger, upto: i64, now: DateTime<Utc>)
             };
             previous = Some(seal.line.clone());
             if !ledger.add(seal).await? {
-                break;
+                // Another one seals just now: the rest is theirs.
+                return Ok(made);
             }
             made += 1;
         }
@@ -192,14 +238,23 @@ async fn walk(
 }
 
 /// Verifies every chain.
-pub(super) async fn verify(ledger: &mut dyn Ledger, report: Report<'_>) -> Result<Vec<Verified>> {
+pub(super) async fn verify(
+    ledger: &mut dyn Ledger,
+    due: Due,
+    report: Report<'_>,
+) -> Result<Vec<Verified>> {
     let mut chains = Vec::new();
+    strays::report_strays(ledger, report).await?;
+    let newest = ledger.newest().await?;
     for controller_id in ledger.chains().await? {
         let verified = Verified { controller_id: controller_id.clone(), ..Verified::default() };
-        let mut chain = Chain { verified, last: Last::default(), report: &mut *report };
+        let drawn = i64::MAX;
+        let mut chain = Chain { verified, last: Last::default(), drawn, report: &mut *report };
         loop {
             let seals = some_seals(ledger, &controller_id, chain.last.number).await?;
             let Some(upto) = seals.iter().map(|seal| seal.line.last_id).max() else { break };
+            // After the seals, so that what they rightly cover has been drawn.
+            chain.drawn = ledger.drawn().await?.unwrap_or(i64::MAX);
             let range = Range { controller_id: &controller_id, after: chain.last.last_id, upto };
             let entries = ledger.entries(range, i64::MAX).map_ok(|row| (row.id, row.digest()));
             let entries = entries.try_collect().await?;
@@ -211,8 +266,14 @@ pub(super) async fn verify(ledger: &mut dyn Ledger, report: Report<'_>) -> Resul
                 page.open();
             }
         }
-        let unsealed = ledger.count(&controller_id, chain.last.last_id).await?;
-        chains.push(Verified { unsealed: unsealed.unsigned_abs(), ..chain.verified });
+        let last_id = chain.last.last_id;
+        let mut verified = chain.verified;
+        verified.unsealed += ledger.count(&controller_id, last_id).await?.unsigned_abs();
+        let mut broken = BrokenChains { ledger: &mut *ledger, report: &mut *report };
+        let newest = if due.live || verified.seals == 0 { None } else { newest };
+        let before = newest.unwrap_or(due.now) - due.within;
+        broken.find(&controller_id, last_id, before).await?;
+        chains.push(verified);
     }
     Ok(chains)
 }
@@ -234,6 +295,8 @@ async fn some_seals(ledger: &mut dyn Ledger, controller_id: &str, after: i64) ->
 struct Chain<'a> {
     verified: Verified,
     last: Last,
+    /// The highest id of an entry that has been drawn.
+    drawn: i64,
     report: &'a mut (dyn FnMut(Finding) + Send),
 }
 
@@ -279,6 +342,9 @@ struct Open<'p> {
     matching: Matching<'p>,
     /// Whether seals before it are missing, and so what covered the rows before its own.
     alone: bool,
+    /// If it covers an entry whose id was never drawn: the last one before that. What has been
+    /// written since has ids in between, and no seal.
+    forged_after: Option<i64>,
 }
 
 impl Page<'_, '_> {
@@ -292,7 +358,13 @@ impl Page<'_, '_> {
             many => self.chain.find(expected, &format!("{many} seals were removed from here on")),
         }
         let matching = Matching::with(&seal.digests);
-        self.open = Some(Open { seal, content: Content::default(), matching, alone });
+        let drawn = self.chain.drawn;
+        let forged_after = (seal.line.last_id > drawn).then(|| {
+            let ids = matching::ids(&seal.digests).filter(|id| *id <= drawn);
+            ids.max().unwrap_or(self.chain.last.last_id)
+        });
+        let content = Content::default();
+        self.open = Some(Open { seal, content, matching, alone, forged_after });
     }
 
     fn visit(&mut self, row: Row) {
@@ -303,6 +375,10 @@ impl Page<'_, '_> {
         }
         let Some(open) = &mut self.open else { return };
         if open.alone && id < open.seal.line.first_id {
+            return;
+        }
+        if open.forged_after.is_some_and(|last| id > last && id <= self.chain.drawn) {
+            self.chain.verified.unsealed += u64::from(matches!(row, Row::Entry(..)));
             return;
         }
         match row {
@@ -320,7 +396,7 @@ impl Page<'_, '_> {
     }
 
     fn close(&mut self) {
-        let Some(Open { seal, content, matching, alone }) = self.open.take() else { return };
+        let Some(Open { seal, content, matching, alone, .. }) = self.open.take() else { return };
         let (number, hash) = (seal.line.number, seal.hash_over(content));
         let differences = matching.finish();
         if hash == seal.line.hash {

@@ -19,6 +19,16 @@ pub struct Difference {
     pub problem: String,
 }
 
+/// The ids of the entries that `Content::digests` of a seal names.
+pub fn ids(digests: &[u8]) -> impl Iterator<Item = i64> {
+    let mut matching = Matching::with(digests);
+    std::iter::from_fn(move || {
+        let group = matching.group.take()?;
+        matching.next_group();
+        Some(group.id)
+    })
+}
+
 /// Compares rows, which come in the order of the seal, with what it covered.
 pub struct Matching<'a> {
     stored: &'a [u8],

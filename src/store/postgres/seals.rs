@@ -7,13 +7,15 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt;
 use futures_util::stream::BoxStream;
-use sqlx::Either;
-use sqlx::postgres::{PgAdvisoryLock, PgConnection};
+use sqlx::postgres::PgConnection;
 
 use super::{PgStore, connection};
 use crate::model::seal::{DetailRow, EntryRow, Seal, SealLine};
 use crate::store::Result;
-use crate::store::seals::{self, Ledger, PAGE, Range, Report, SealRow, Seals, Verified};
+use crate::store::seals::strays::Stray;
+use crate::store::seals::{
+    self, Due, Ledger, PAGE, Range, Report, SealRow, Seals, Unsealed, Verified,
+};
 
 /// How long the sealer waits, in one go, for those who may still write what comes before.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -23,26 +25,51 @@ const LOOK: Duration = Duration::from_millis(20);
 #[async_trait]
 impl Seals for PgStore {
     async fn seal(&self, now: DateTime<Utc>) -> Result<u64> {
-        let mut connection = self.sealer.acquire().await?;
-        let process = connection::process(&mut connection).await?;
+        let mut sealer = self.sealer.acquire().await?;
+        let process = connection::process(&mut sealer).await?;
+        // No lock: whoever held it could stop sealing.
         let sealing = async {
-            let lock = PgAdvisoryLock::new("joc-orders: sealer");
-            let Either::Left(mut sealer) = lock.try_acquire(connection).await? else {
-                return Ok(0);
-            };
-            let made = match settled(sealer.as_mut()).await? {
-                Some(upto) => seals::seal(&mut PgLedger(sealer.as_mut()), upto, now).await?,
-                None => 0,
-            };
-            sealer.release_now().await?;
-            Ok(made)
+            match settled(&mut sealer).await? {
+                Some(upto) => seals::seal(&mut PgLedger(&mut sealer), upto, now).await,
+                None => Ok(0),
+            }
         };
         self.changes.watch(process, sealing).await
     }
 
-    async fn verify(&self, report: Report<'_>) -> Result<Vec<Verified>> {
+    async fn unsealed(&self) -> Result<Unsealed> {
+        let unsealed = sqlx::query_as!(
+            Unsealed,
+            r#"WITH RECURSIVE c (id) AS (
+                   SELECT '' COLLATE "C"
+                   UNION ALL
+                   SELECT (SELECT min(l.controller_id) FROM audit_logs l
+                           WHERE l.controller_id > c.id)
+                   FROM c WHERE c.id IS NOT NULL),
+               chains AS (
+                   SELECT c.id, coalesce(
+                       (SELECT s.last_id FROM audit_seals s WHERE s.controller_id = c.id
+                        ORDER BY s.number DESC LIMIT 1), 0) AS last_id,
+                       (SELECT extract(epoch FROM s.created) FROM audit_seals s
+                        WHERE s.controller_id = c.id AND isfinite(s.created)
+                        ORDER BY s.number DESC LIMIT 1) AS last_seal
+                   FROM c WHERE c.id IS NOT NULL)
+               SELECT coalesce(sum((SELECT count(*) FROM (
+                       SELECT 1 FROM audit_logs l
+                       WHERE l.controller_id = k.id AND l.id > k.last_id LIMIT 100000) n)), 0)::bigint
+                       AS "entries!",
+                   min((SELECT min(l.id) FROM audit_logs l
+                        WHERE l.controller_id = k.id AND l.id > k.last_id)) AS lowest,
+                   (SELECT max(l.id) FROM audit_logs l) AS highest,
+                   max(k.last_seal)::bigint AS last_seal
+               FROM chains k"#
+        );
+        Ok(unsealed.fetch_one(&self.pool).await?)
+    }
+
+    async fn verify(&self, due: Due, report: Report<'_>) -> Result<Vec<Verified>> {
         let mut connection = self.pool.acquire().await?;
-        seals::verify(&mut PgLedger(&mut connection), report).await
+        seals::verify(&mut PgLedger(&mut connection), due, report).await
     }
 
     async fn export_seals(&self, to: &mut (dyn FnMut(SealLine) -> bool + Send)) -> Result<()> {
@@ -83,7 +110,12 @@ impl Seals for PgStore {
 /// So once all who hold one now have gone, every id up to the highest that is seen is settled.
 /// Others are not held up by this, and a transaction that writes elsewhere does not matter.
 async fn settled(connection: &mut PgConnection) -> Result<Option<i64>> {
-    let upto = sqlx::query_scalar!("SELECT max(id) FROM audit_logs").fetch_one(&mut *connection);
+    // A forged id that nobody has drawn would leave no room for the seals to come.
+    let upto = sqlx::query_scalar!(
+        "SELECT max(id) FROM audit_logs
+         WHERE id <= least((SELECT last_drawn_id()), 9007199254740991)"
+    )
+    .fetch_one(&mut *connection);
     let Some(upto) = upto.await? else { return Ok(None) };
     let began = Instant::now();
     let mut writers = writers(connection).await?;
@@ -143,9 +175,16 @@ impl Ledger for PgLedger<'_> {
                        WHERE l.controller_id > c.id
                        UNION ALL
                        SELECT min(s.controller_id) FROM audit_seals s
-                       WHERE s.controller_id > c.id) n)
+                       WHERE s.controller_id > c.id
+                       UNION ALL
+                       SELECT min(d.controller_id) FROM audit_log_details d
+                       WHERE d.controller_id > c.id) n)
                    FROM c WHERE c.id IS NOT NULL)
-               SELECT c.id AS "id!" FROM c WHERE c.id > ''"#
+               SELECT c.id AS "id!" FROM c
+               WHERE c.id > '' OR c.id = '' AND (
+                   EXISTS (SELECT 1 FROM audit_logs l WHERE l.controller_id = c.id)
+                   OR EXISTS (SELECT 1 FROM audit_seals s WHERE s.controller_id = c.id)
+                   OR EXISTS (SELECT 1 FROM audit_log_details d WHERE d.controller_id = c.id))"#
         );
         Ok(controllers.fetch_all(&mut *self.0).await?)
     }
@@ -234,6 +273,7 @@ impl Ledger for PgLedger<'_> {
 
     async fn add(&mut self, seal: Seal) -> Result<bool> {
         let added = sqlx::query!(
+            // A trigger lets a number that is taken come here.
             "INSERT INTO audit_seals (controller_id, number, first_id, last_id, entries, details,
                  previous_hash, hash, created, digests)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9::text::timestamptz, $10)
@@ -250,5 +290,60 @@ impl Ledger for PgLedger<'_> {
             seal.digests,
         );
         Ok(added.execute(&mut *self.0).await?.rows_affected() > 0)
+    }
+
+    async fn drawn(&mut self) -> Result<Option<i64>> {
+        let drawn = sqlx::query_scalar!("SELECT last_drawn_id()");
+        Ok(drawn.fetch_one(&mut *self.0).await?)
+    }
+
+    async fn strays(&mut self) -> Result<Vec<Stray>> {
+        // An id is drawn before its row can be seen.
+        let strays = sqlx::query_as!(
+            Stray,
+            "SELECT controller_id, id FROM audit_logs
+             WHERE id <= 0 OR id > least((SELECT last_drawn_id()), 9007199254740991)
+                 OR controller_id = ''
+             ORDER BY id, controller_id"
+        );
+        Ok(strays.fetch_all(&mut *self.0).await?)
+    }
+
+    async fn newest(&mut self) -> Result<Option<DateTime<Utc>>> {
+        let newest = sqlx::query_scalar!(
+            "SELECT max(created) FROM audit_logs WHERE created < '10000-01-01T00:00:00Z'"
+        );
+        Ok(newest.fetch_one(&mut *self.0).await?)
+    }
+
+    async fn overdue(
+        &mut self,
+        controller_id: &str,
+        after: i64,
+        due: DateTime<Utc>,
+    ) -> Result<(i64, Option<i64>)> {
+        let overdue = sqlx::query!(
+            r#"SELECT count(*) AS "entries!", min(id) AS first FROM audit_logs
+               WHERE controller_id = $1 AND id > $2 AND created < $3"#,
+            controller_id,
+            after,
+            due,
+        );
+        let overdue = overdue.fetch_one(&mut *self.0).await?;
+        Ok((overdue.entries, overdue.first))
+    }
+
+    async fn orphans(&mut self, controller_id: &str, after: i64) -> Result<Vec<(i64, i64)>> {
+        let orphans = sqlx::query!(
+            r#"SELECT d.audit_log_id, count(*) AS "details!" FROM audit_log_details d
+               WHERE d.controller_id = $1 AND (d.audit_log_id > $2 OR d.audit_log_id <= 0)
+                   AND NOT EXISTS (SELECT 1 FROM audit_logs l
+                                   WHERE l.controller_id = d.controller_id AND l.id = d.audit_log_id)
+               GROUP BY d.audit_log_id ORDER BY d.audit_log_id"#,
+            controller_id,
+            after,
+        );
+        let orphans = orphans.fetch_all(&mut *self.0).await?;
+        Ok(orphans.into_iter().map(|orphan| (orphan.audit_log_id, orphan.details)).collect())
     }
 }

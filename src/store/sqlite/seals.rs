@@ -10,8 +10,12 @@ use sqlx::sqlite::SqliteConnection;
 use super::SqliteStore;
 use super::writer::Writer;
 use crate::model::seal::{DetailRow, EntryRow, Seal, SealLine};
+use crate::model::window::iso;
 use crate::store::Result;
-use crate::store::seals::{self, Ledger, PAGE, Range, Report, SealRow, Seals, Verified};
+use crate::store::seals::strays::Stray;
+use crate::store::seals::{
+    self, Due, Ledger, PAGE, Range, Report, SealRow, Seals, Unsealed, Verified,
+};
 
 #[async_trait]
 impl Seals for SqliteStore {
@@ -24,10 +28,39 @@ impl Seals for SqliteStore {
         seals::seal(&mut ledger, upto, now).await
     }
 
-    async fn verify(&self, report: Report<'_>) -> Result<Vec<Verified>> {
+    async fn unsealed(&self) -> Result<Unsealed> {
+        let unsealed = sqlx::query_as!(
+            Unsealed,
+            r#"WITH RECURSIVE c (id) AS (
+                   SELECT ''
+                   UNION ALL
+                   SELECT (SELECT min(l.controller_id) FROM audit_logs l
+                           WHERE l.controller_id > c.id)
+                   FROM c WHERE c.id IS NOT NULL),
+               chains AS (
+                   SELECT c.id, coalesce(
+                       (SELECT s.last_id FROM audit_seals s WHERE s.controller_id = c.id
+                        ORDER BY s.number DESC LIMIT 1), 0) AS last_id,
+                       (SELECT unixepoch(s.created) FROM audit_seals s WHERE s.controller_id = c.id
+                        ORDER BY s.number DESC LIMIT 1) AS last_seal
+                   FROM c WHERE c.id IS NOT NULL)
+               SELECT coalesce(sum((SELECT count(*) FROM (
+                       SELECT 1 FROM audit_logs l
+                       WHERE l.controller_id = k.id AND l.id > k.last_id LIMIT 100000))), 0)
+                       AS "entries!: i64",
+                   min((SELECT min(l.id) FROM audit_logs l
+                        WHERE l.controller_id = k.id AND l.id > k.last_id)) AS "lowest: i64",
+                   (SELECT max(l.id) FROM audit_logs l) AS "highest: i64",
+                   max(k.last_seal) AS "last_seal: i64"
+               FROM chains k"#
+        );
+        Ok(unsealed.fetch_one(&self.readers).await?)
+    }
+
+    async fn verify(&self, due: Due, report: Report<'_>) -> Result<Vec<Verified>> {
         let mut connection = self.readers.acquire().await?;
         let mut ledger = SqliteLedger { reader: &mut connection, writer: &self.writer };
-        seals::verify(&mut ledger, report).await
+        seals::verify(&mut ledger, due, report).await
     }
 
     async fn export_seals(&self, to: &mut (dyn FnMut(SealLine) -> bool + Send)) -> Result<()> {
@@ -91,9 +124,16 @@ impl Ledger for SqliteLedger<'_> {
                        WHERE l.controller_id > c.id
                        UNION ALL
                        SELECT min(s.controller_id) FROM audit_seals s
-                       WHERE s.controller_id > c.id) n)
+                       WHERE s.controller_id > c.id
+                       UNION ALL
+                       SELECT min(d.controller_id) FROM audit_log_details d
+                       WHERE d.controller_id > c.id) n)
                    FROM c WHERE c.id IS NOT NULL)
-               SELECT c.id AS "id!: String" FROM c WHERE c.id > ''"#
+               SELECT c.id AS "id!: String" FROM c
+               WHERE c.id > '' OR c.id = '' AND (
+                   EXISTS (SELECT 1 FROM audit_logs l WHERE l.controller_id = c.id)
+                   OR EXISTS (SELECT 1 FROM audit_seals s WHERE s.controller_id = c.id)
+                   OR EXISTS (SELECT 1 FROM audit_log_details d WHERE d.controller_id = c.id))"#
         );
         Ok(controllers.fetch_all(&mut *self.reader).await?)
     }
@@ -174,6 +214,61 @@ impl Ledger for SqliteLedger<'_> {
 
     async fn add(&mut self, seal: Seal) -> Result<bool> {
         self.writer.run(move |connection| Box::pin(insert(connection, seal))).await
+    }
+
+    async fn drawn(&mut self) -> Result<Option<i64>> {
+        // It follows the highest id that there is, whoever chose that.
+        Ok(None)
+    }
+
+    async fn strays(&mut self) -> Result<Vec<Stray>> {
+        let strays = sqlx::query_as!(
+            Stray,
+            "SELECT controller_id, id FROM audit_logs
+             WHERE id <= 0 OR id > 9007199254740991 OR controller_id = ''
+             ORDER BY id, controller_id"
+        );
+        Ok(strays.fetch_all(&mut *self.reader).await?)
+    }
+
+    async fn newest(&mut self) -> Result<Option<DateTime<Utc>>> {
+        let newest =
+            sqlx::query_scalar!(r#"SELECT max(created) AS "created: String" FROM audit_logs"#);
+        let newest = newest.fetch_one(&mut *self.reader).await?;
+        // What is no instant is for `check` to name.
+        Ok(newest.and_then(|newest| newest.parse().ok()))
+    }
+
+    async fn overdue(
+        &mut self,
+        controller_id: &str,
+        after: i64,
+        due: DateTime<Utc>,
+    ) -> Result<(i64, Option<i64>)> {
+        let due = iso(&due);
+        let overdue = sqlx::query!(
+            r#"SELECT count(*) AS "entries!: i64", min(id) AS "first: i64" FROM audit_logs
+               WHERE controller_id = ?1 AND id > ?2 AND created < ?3"#,
+            controller_id,
+            after,
+            due,
+        );
+        let overdue = overdue.fetch_one(&mut *self.reader).await?;
+        Ok((overdue.entries, overdue.first))
+    }
+
+    async fn orphans(&mut self, controller_id: &str, after: i64) -> Result<Vec<(i64, i64)>> {
+        let orphans = sqlx::query!(
+            r#"SELECT d.audit_log_id, count(*) AS "details!: i64" FROM audit_log_details d
+               WHERE d.controller_id = ?1 AND (d.audit_log_id > ?2 OR d.audit_log_id <= 0)
+                   AND NOT EXISTS (SELECT 1 FROM audit_logs l
+                                   WHERE l.controller_id = d.controller_id AND l.id = d.audit_log_id)
+               GROUP BY d.audit_log_id ORDER BY d.audit_log_id"#,
+            controller_id,
+            after,
+        );
+        let orphans = orphans.fetch_all(&mut *self.reader).await?;
+        Ok(orphans.into_iter().map(|orphan| (orphan.audit_log_id, orphan.details)).collect())
     }
 }
 
