@@ -1,13 +1,15 @@
-//! The sealer of `serve`: seals the audit trail every few seconds.
+//! The sealer of `serve`: seals the audit trail every few seconds, and watches whether that,
+//! here or on another replica, keeps up with what is written.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::clock::Clock;
+use crate::http::sealing::{INTERVALS, Sealing};
 use crate::store::Store;
 
 /// How long the last seal may take once the service stops.
@@ -17,29 +19,38 @@ const LAST: Duration = Duration::from_secs(5);
 pub(super) struct Sealer {
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
+    /// By itself, since sealing may hang.
+    watch: JoinHandle<()>,
 }
 
 impl Sealer {
     /// Seals at once and then every so often.
-    pub(super) fn start(store: Arc<dyn Store>, every: Duration) -> Self {
+    pub(super) fn start(store: Arc<dyn Store>, every: Duration, sealing: Arc<Sealing>) -> Self {
+        let watch = tokio::spawn(watch(store.clone(), every, sealing));
         let (stop, mut stopped) = oneshot::channel();
         let task = tokio::spawn(async move {
             let clock = Clock::system();
             let mut ticks = interval(every);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
+                let turn = async {
+                    ticks.tick().await;
+                    seal(&*store, &clock).await;
+                };
+                // A turn may hang, since anybody with the right to can lock the tables.
                 tokio::select! {
                     _ = &mut stopped => break,
-                    _ = ticks.tick() => seal(&*store, &clock).await,
+                    () = turn => {}
                 }
             }
             let _late = timeout(LAST, seal(&*store, &clock)).await;
         });
-        Self { stop, task }
+        Self { stop, task, watch }
     }
 
     /// Seals a last time, and ends.
     pub(super) async fn stop(self) {
+        self.watch.abort();
         let _gone = self.stop.send(());
         if let Err(error) = self.task.await {
             tracing::error!(%error, "the sealer broke off");
@@ -53,5 +64,34 @@ async fn seal(store: &dyn Store, clock: &Clock) {
         Ok(0) => {}
         Ok(seals) => tracing::debug!(seals, "sealed the audit trail"),
         Err(error) => tracing::warn!(%error, "the audit trail was not sealed"),
+    }
+}
+
+/// Looks every so often whether what was there is sealed in time.
+#[tracing::instrument(name = "sealer", skip_all)]
+async fn watch(store: Arc<dyn Store>, every: Duration, sealing: Arc<Sealing>) {
+    let mut ticks = interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut was_overdue = false;
+    loop {
+        ticks.tick().await;
+        let progress = match store.unsealed().await {
+            Ok(unsealed) => sealing.update(every, unsealed, Instant::now()),
+            Err(error) => {
+                tracing::warn!(%error, "how far the audit trail is sealed is not known");
+                sealing.progress(Instant::now())
+            }
+        };
+        if progress.overdue && !was_overdue {
+            tracing::error!(
+                unsealed_entries = progress.entries,
+                waiting_seconds = progress.waiting.as_secs(),
+                "the audit trail has not been sealed for {INTERVALS} intervals: nobody would see \
+                 if these entries were changed now"
+            );
+        } else if was_overdue && !progress.overdue {
+            tracing::info!("the audit trail is being sealed again");
+        }
+        was_overdue = progress.overdue;
     }
 }

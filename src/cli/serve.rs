@@ -80,13 +80,15 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
     create_root(&*store, root_password).await?;
     let signals = Signals::stop()?;
     let service = Service::new(store.clone(), args.settings, Clock::system());
+    let sealing = service.sealing();
     let scheme = if tls.is_some() { "https" } else { "http" };
     let server = http::serve(listeners, service, tls)?;
     for address in addresses {
         let docs = format!("{scheme}://{}/docs", config::local(address));
         tracing::info!(%address, tls = scheme == "https", docs, "listening");
     }
-    let sealer = Sealer::start(store.clone(), Duration::from_secs(args.seal_every.into()));
+    let every = Duration::from_secs(args.seal_every.into());
+    let sealer = Sealer::start(store.clone(), every, sealing);
     let served = server.until(async || signals.next().await).await;
     sealer.stop().await;
     stop::close(&*store).await;

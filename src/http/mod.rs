@@ -40,6 +40,7 @@ pub mod password;
 mod permissions;
 mod prometheus;
 mod regex;
+pub mod sealing;
 mod session;
 mod socket;
 mod status;
@@ -70,6 +71,7 @@ pub struct Service {
     denials: throttle::Denials,
     drain: Arc<Drain>,
     readiness: status::Readiness,
+    sealing: Arc<sealing::Sealing>,
 }
 
 /// A call whose session is checked and whose body is read.
@@ -94,10 +96,16 @@ impl Service {
             denials: throttle::Denials::new(),
             drain: Arc::default(),
             readiness: status::Readiness::default(),
+            sealing: Arc::default(),
             store,
             settings,
             clock,
         }
+    }
+
+    /// What whoever watches the sealing tells the pages for operators.
+    pub fn sealing(&self) -> Arc<sealing::Sealing> {
+        self.sealing.clone()
     }
 
     /// Checks the session, then reads the body.

@@ -1,7 +1,7 @@
 //! The metrics: what is counted, and the page that Prometheus reads.
 
 use std::sync::LazyLock;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix_web::HttpResponse;
 use actix_web::web::Data;
@@ -30,6 +30,9 @@ const AFFECTED: &str = "joc_orders_orders_affected_total";
 const LOGINS: &str = "joc_orders_logins_total";
 const CONNECTIONS: &str = "joc_orders_database_connections";
 const MAX_CONNECTIONS: &str = "joc_orders_database_connections_max";
+const UNSEALED: &str = "joc_orders_audit_unsealed_entries";
+const UNSEALED_FOR: &str = "joc_orders_audit_unsealed_seconds";
+const LAST_SEAL: &str = "joc_orders_audit_last_seal_timestamp_seconds";
 
 /// The process's one recorder; `None` if there is another.
 static RECORDER: LazyLock<Option<PrometheusHandle>> = LazyLock::new(|| {
@@ -44,6 +47,9 @@ static RECORDER: LazyLock<Option<PrometheusHandle>> = LazyLock::new(|| {
     describe_counter!(LOGINS, "Logins, by outcome: accepted, refused, throttled, busy.");
     describe_gauge!(CONNECTIONS, "Connections to the database, by pool and state.");
     describe_gauge!(MAX_CONNECTIONS, "How many connections a pool may have.");
+    describe_gauge!(UNSEALED, "Audit entries that no seal covers yet.");
+    describe_gauge!(UNSEALED_FOR, Unit::Seconds, "For how long the first of them has waited.");
+    describe_gauge!(LAST_SEAL, Unit::Seconds, "When the audit trail was last sealed, since 1970.");
     describe_counter!(RETRIES, "Transactions tried again since another was in the way.");
     Some(recorder)
 });
@@ -121,6 +127,12 @@ pub(super) async fn page(service: Data<Service>) -> HttpResponse {
         gauge!(CONNECTIONS, "pool" => pool.name, "state" => "used").set(pool.used);
         gauge!(CONNECTIONS, "pool" => pool.name, "state" => "idle").set(pool.idle);
         gauge!(MAX_CONNECTIONS, "pool" => pool.name).set(pool.max);
+    }
+    let sealing = service.sealing.progress(Instant::now());
+    gauge!(UNSEALED).set(sealing.entries as f64);
+    gauge!(UNSEALED_FOR).set(sealing.waiting.as_secs_f64());
+    if let Some(last_seal) = sealing.last_seal {
+        gauge!(LAST_SEAL).set(last_seal as f64);
     }
     HttpResponse::Ok()
         .content_type("text/plain; version=0.0.4; charset=utf-8")

@@ -98,11 +98,16 @@ async fn health() -> HttpResponse {
 }
 
 /// 200 if calls would be served: the service is not stopping, the database answers and takes
-/// changes, and its schema is this program's.
+/// changes, and its schema is this program's. Sealing that has stopped is told and no more: if it
+/// took every replica out of service, whoever can stop it could stop all calls.
 async fn ready(service: Data<Service>) -> Result<HttpResponse, ApiError> {
     if service.drain.is_stopping() {
         return Err(ApiError::Stopping);
     }
     service.readiness.check(&*service.store).await.map_err(ApiError::NotReady)?;
-    Ok(HttpResponse::Ok().json(json!({ "ready": true })))
+    let sealing = match service.sealing.progress(Instant::now()).overdue {
+        true => "overdue",
+        false => "ok",
+    };
+    Ok(HttpResponse::Ok().json(json!({ "ready": true, "sealing": sealing })))
 }

@@ -21,6 +21,7 @@ mod every_call;
 mod family;
 mod faults;
 mod first_minutes;
+mod forgeries;
 mod history;
 mod import;
 mod joc_clients;

@@ -66,7 +66,7 @@ on_both! {
             db.insert(&["slow", "other"].map(Order::new)).await;
             let mut served = Served::over(&db, &[]);
             let token = served.login().await;
-            assert_eq!(served.page("/ready").await.ok(), json!({"ready": true}));
+            assert_eq!(served.page("/ready").await.ok(), json!({"ready": true, "sealing": "ok"}));
             let slow = SlowCancel::begin(&served, &token, "slow").await;
 
             served.signal(signal);

@@ -1,0 +1,439 @@
+//! Rows that no call writes: the audit trail refuses them, and `audit verify` names those that came
+//! in before it did. And sealing that stops is told to operators, and cannot be stopped by a lock.
+
+use std::time::{Duration, Instant};
+
+use chrono::Utc;
+use serde_json::json;
+use sqlx::postgres::{PgAdvisoryLock, PgConnection, PgPool};
+use sqlx::{AssertSqlSafe, Connection};
+
+use crate::harness::{App, CONTROLLER, Database, Kind, Order, Ran, launch, start_time};
+use crate::seals::unlock;
+use crate::served::Served;
+
+const COLUMNS: &str = "controller_id, account, request, parameters, outcome, affected, request_id";
+const DETAIL: &str =
+    "controller_id, audit_log_id, order_id, workflow_path, workflow_version_id, folder,
+    previous_state, new_state, mark, kill";
+
+/// An entry as a call writes it, but for one change.
+fn entry(from: &str, to: &str) -> String {
+    let values = "('prod', 'root', './orders/cancel', '{}', 'DONE', 3, 'r')";
+    assert!(values.contains(from), "{from}");
+    format!("INSERT INTO audit_logs ({COLUMNS}) VALUES {};", values.replacen(from, to, 1))
+}
+
+/// A detail of the last entry as a call writes it, but for one change.
+fn detail(from: &str, to: &str) -> String {
+    let values = "'prod', max(id), 'o', '/a', '1', '/', 'RUNNING', 'RUNNING', 'CANCELLING', TRUE";
+    assert!(values.contains(from), "{from}");
+    let values = values.replacen(from, to, 1);
+    format!("INSERT INTO audit_log_details ({DETAIL}) SELECT {values} FROM audit_logs;")
+}
+
+/// An entry with an id of the forger's choice.
+fn chosen(kind: Kind, id: i64, controller: &str) -> String {
+    let overriding = if kind == Kind::Sqlite { "" } else { "OVERRIDING SYSTEM VALUE" };
+    format!(
+        "INSERT INTO audit_logs (id, {COLUMNS}) {overriding}
+         VALUES ({id}, '{controller}', 'root', './orders/cancel', '{{}}', 'NO_ORDERS', 0, 'r');"
+    )
+}
+
+/// Statements in one text, which PostgreSQL runs as one transaction.
+fn together(sql: &[String]) -> String {
+    sql.concat()
+}
+
+/// As [`together`], where there are savepoints.
+fn in_a_block(sql: &[String]) -> String {
+    format!("BEGIN; {} COMMIT;", sql.concat())
+}
+
+async fn verify(db: &Database, flags: &[&str]) -> Ran {
+    launch(&db.url, &[&["audit", "verify"], flags].concat(), "").await
+}
+
+/// What it finds.
+async fn found(db: &Database, flags: &[&str]) -> Vec<String> {
+    let ran = verify(db, flags).await;
+    let lines: Vec<String> = ran.stdout.lines().map(Into::into).collect();
+    assert_eq!(ran.code, Some(if lines.is_empty() { 0 } else { 8 }), "{ran:?}");
+    lines
+}
+
+async fn cancel(app: &App, id: &str) {
+    assert_eq!(app.cancel(json!({"orderIds": [id]})).await.affected(), 1);
+}
+
+/// An app whose calls are of today, with these orders.
+async fn today(kind: Kind, ids: &[&str]) -> App {
+    let app = App::today(kind, &[]).await;
+    app.db.insert(&ids.iter().map(|id| Order::new(id)).collect::<Vec<_>>()).await;
+    app
+}
+
+/// An instant so many hours ago, as SQL.
+fn ago(kind: Kind, hours: i64) -> String {
+    match kind {
+        Kind::Sqlite => format!("strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '{} hours')", -hours),
+        Kind::Postgres => format!("now() - interval '{hours} hours'"),
+    }
+}
+
+/// Statements after which the trail takes forged rows, as it did before there were rules.
+fn unlocked(kind: Kind, sql: &str) -> String {
+    let off = if kind == Kind::Sqlite {
+        "PRAGMA foreign_keys = OFF; PRAGMA ignore_check_constraints = ON;"
+    } else {
+        ""
+    };
+    format!("{off}{}{sql}", unlock(kind))
+}
+
+on_both! {
+    async fn the_trail_refuses_rows_that_no_call_writes(kind: Kind) {
+        let db = Database::create(kind).await;
+        db.execute(&together(&[entry("root", "root"), detail("'o'", "'o'")])).await.unwrap();
+        for (from, to) in [
+            ("prod", ""), ("prod", "a/b"), ("prod", "a\u{7f}"), ("root", ""), ("./orders/cancel", ""),
+            ("'r'", "''"), ("{}", "[]"), ("{}", "\"x\""), ("{}", "7"), ("{}", "null"), ("3", "0"),
+        ] {
+            let sql = entry(from, to);
+            assert!(db.execute(&sql).await.is_err(), "was accepted: {sql}");
+        }
+        let created = |sql: String, instant: &str| {
+            let sql = sql.replacen("controller_id,", "created, controller_id,", 1);
+            sql.replacen("'prod'", &format!("'{instant}', 'prod'"), 1)
+        };
+        for instant in ["infinity", "-infinity", "10000-01-01T00:00:00.000Z", "0000-12-31T23:59:59.999Z",
+            "2027-02-31T00:00:00.000Z"] {
+            let sql = created(entry("root", "root"), instant);
+            assert!(db.execute(&sql).await.is_err(), "was accepted: {sql}");
+            let sql = together(&[entry("root", "root"), created(detail("'o'", "'o'"), instant)]);
+            assert!(db.execute(&sql).await.is_err(), "was accepted: {sql}");
+        }
+        for instant in ["0001-01-01T00:00:00.000Z", "9999-12-31T23:59:59.999Z"] {
+            let rows = [created(entry("root", "root"), instant), created(detail("'o'", "'o'"), instant)];
+            db.execute(&together(&rows)).await.unwrap();
+        }
+        for (from, to) in [
+            ("'RUNNING'", "'FRESH'"), ("'RUNNING'", "''"), ("'RUNNING', 'RUNNING'", "'RUNNING', 'NONE'"),
+            ("'RUNNING', 'RUNNING'", "'RUNNING', 'running'"), ("'CANCELLING'", "'CANCELLED'"),
+            ("'CANCELLING'", "''"), ("'CANCELLING'", "'RESUMING'"), ("'CANCELLING'", "NULL"), ("'o'", "''"),
+            ("'/a'", "''"), ("'/'", "''"), ("'1'", "''"),
+        ] {
+            let sql = together(&[entry("root", "root"), detail(from, to)]);
+            assert!(db.execute(&sql).await.is_err(), "was accepted: {sql}");
+        }
+    }
+
+    async fn details_come_with_their_entry(kind: Kind) {
+        let db = Database::create(kind).await;
+        let refused = async |sql: &str| {
+            let error = db.execute(sql).await.expect_err(sql).to_string();
+            assert!(error.contains("come with their entry"), "{sql}: {error}");
+        };
+        // Under an entry that denies, or that says nothing was affected.
+        for outcome in ["DENIED", "NO_ORDERS"] {
+            let row = entry("'DONE', 3", &format!("'{outcome}', 0"));
+            refused(&together(&[row, detail("'o'", "'o'")])).await;
+        }
+        // Under one of another controller.
+        let other = together(&[entry("prod", "other"), detail("'o'", "'o'")]);
+        assert!(db.execute(&other).await.is_err(), "was accepted: {other}");
+        // Later than their entry: after its end on PostgreSQL, after the next one on SQLite.
+        db.execute(&together(&[entry("root", "root"), detail("'o'", "'a'")])).await.unwrap();
+        db.execute(&entry("root", "root")).await.unwrap();
+        refused(&detail("max(id)", "min(id)")).await;
+        if kind == Kind::Postgres {
+            refused(&detail("'o'", "'b'")).await;
+            // More than the entry says.
+            let two = detail("'o'", "x.x")
+                .replace("FROM audit_logs", "FROM audit_logs, (VALUES ('e'), ('f')) x (x) GROUP BY x.x");
+            refused(&together(&[entry("DONE', 3", "DONE', 1"), two])).await;
+            // Savepoints are the same transaction.
+            let rows = [entry("root", "root"), "SAVEPOINT a;".into(), detail("'o'", "'g'"), "RELEASE a;".into()];
+            db.execute(&in_a_block(&rows)).await.unwrap();
+            let rows = ["SAVEPOINT a;".into(), entry("root", "root"), "RELEASE a; SAVEPOINT b;".into(),
+                detail("'o'", "'h'"), "RELEASE b;".into()];
+            db.execute(&in_a_block(&rows)).await.unwrap();
+        }
+        // Once it is sealed, an entry takes no more.
+        let store = joc_orders::store::open(&db.url, 2, joc_orders::store::Access::Write).await.unwrap();
+        assert!(store.seal(start_time()).await.unwrap() > 0);
+        store.close().await;
+        refused(&detail("'o'", "'z'")).await;
+        assert_eq!(found(&db, &[]).await, [""; 0]);
+    }
+
+    async fn an_id_is_drawn_and_not_chosen(kind: Kind) {
+        let app = today(kind, &["a", "b"]).await;
+        cancel(&app, "a").await;
+        for id in [i64::MIN, -1, 0, 1, 3, 7, 1 << 53, i64::MAX] {
+            let sql = chosen(kind, id, "prod");
+            assert!(app.db.execute(&sql).await.is_err(), "was accepted: {sql}");
+        }
+        // Calls go on where they were.
+        cancel(&app, "b").await;
+        assert_eq!(app.db.count("SELECT max(id) FROM audit_logs").await, 2);
+    }
+
+    async fn seals_follow_one_another(kind: Kind) {
+        let app = today(kind, &["a", "b"]).await;
+        cancel(&app, "a").await;
+        app.store.seal(Utc::now()).await.unwrap();
+        cancel(&app, "b").await;
+        let digests = if kind == Kind::Sqlite { "x''" } else { "''" };
+        let hash = app.db.rows("SELECT hash FROM audit_seals").await.unwrap()[0][0].clone().unwrap();
+        let (zeros, ones) = ("0".repeat(64), "1".repeat(64));
+        let seal = |number: i64, first: i64, previous: &str, created: &str| format!(
+            "INSERT INTO audit_seals (controller_id, number, first_id, last_id, entries, details,
+                 previous_hash, hash, created, digests)
+             VALUES ('prod', {number}, {first}, {first}, 1, 1, '{previous}', '{ones}', '{created}', {digests})");
+        let now = "2026-11-23T12:34:56.789Z";
+        for sql in [
+            seal(3, 2, &hash, now), seal(2, 2, &zeros, now), seal(2, 1, &hash, now), seal(2, 0, &hash, now),
+            seal(2, 1 << 53, &hash, now), seal(0, 2, &hash, now), seal(1, 2, &zeros, now),
+            seal(2, 2, &hash, "infinity"), seal(2, 2, &hash, "2027-02-31T00:00:00.000Z"),
+            seal(2, 2, &ones, now), seal(1, 2, &zeros, now).replace("'prod'", "'x'").replace("VALUES ('x', 1", "VALUES ('x', 2"),
+        ] {
+            assert!(app.db.execute(&sql).await.is_err(), "was accepted: {sql}");
+        }
+        assert_eq!(app.store.seal(Utc::now()).await.unwrap(), 1);
+        assert_eq!(found(&app.db, &[]).await, [""; 0]);
+    }
+
+    async fn what_nobody_sealed_is_named(kind: Kind) {
+        let app = today(kind, &["a", "b", "c"]).await;
+        cancel(&app, "a").await;
+        app.store.seal(Utc::now()).await.unwrap();
+        cancel(&app, "b").await;
+        assert_eq!(found(&app.db, &[]).await, [""; 0]);
+        let orphan = |id: i64, controller: &str| detail("max(id)", &format!("max(id) * 0 + {id}")).replace("'prod'", &format!("'{controller}'"));
+        let sql = [chosen(kind, 0, "prod"), chosen(kind, -5, "prod"), chosen(kind, 2000, ""),
+            orphan(-9, "prod"), orphan(3000, "prod"), orphan(2, "other")].concat();
+        app.db.execute(&unlocked(kind, &sql)).await.unwrap();
+        assert_eq!(found(&app.db, &[]).await, [
+            "prod, audit log -5: the entry is forged: the database never drew its id",
+            "prod, audit log 0: the entry is forged: the database never drew its id",
+            ", audit log 2000: the entry is forged: it has no controller, not even '-'",
+            "other, audit log 2: this controller has no such entry, but 1 detail of it",
+            "prod, audit log -9: this controller has no such entry, but 1 detail of it",
+            "prod, audit log 3000: this controller has no such entry, but 1 detail of it",
+        ]);
+        let checked = launch(&app.db.url, &["check"], "").await;
+        for line in ["prod, audit log -5: the id is none that the database draws",
+            ", audit log 2000: the controller is empty"] {
+            assert!(checked.stdout.lines().any(|found| found == line), "{line}: {checked:?}");
+        }
+    }
+
+    async fn entries_without_seals_are_no_success(kind: Kind) {
+        let app = today(kind, &["a", "b"]).await;
+        cancel(&app, "a").await;
+        app.try_login("nobody", "wrong").await;
+        assert_eq!(found(&app.db, &[]).await, [""; 0]);
+        let lines = found(&app.db, &["--unsealed", "0"]).await;
+        assert!(lines.len() == 2 && lines.iter().all(|line| line.contains("has no seal: sealing has stopped")), "{lines:?}");
+        app.store.seal(Utc::now()).await.unwrap();
+        cancel(&app, "b").await;
+        app.store.seal(Utc::now()).await.unwrap();
+        assert_eq!(found(&app.db, &["--unsealed", "0"]).await, [""; 0]);
+        // The tail of a chain, once an entry an hour newer is there.
+        let tail = "DELETE FROM audit_seals WHERE controller_id = 'prod' AND number = 2;";
+        app.db.execute(&unlocked(kind, tail)).await.unwrap();
+        assert_eq!(found(&app.db, &[]).await, [""; 0]);
+        let newer = entry("root", "root").replacen("controller_id,", "created, controller_id,", 1);
+        let newer = newer.replacen("'prod'", &format!("{}, 'prod'", ago(kind, -2)), 1);
+        app.db.execute(&newer).await.unwrap();
+        let lines = found(&app.db, &[]).await;
+        assert!(lines.len() == 1 && lines[0].starts_with("prod, audit log 3: 1 entry from here on, "), "{lines:?}");
+        // All seals of all, and entries that are older than an hour.
+        let sql = format!("DELETE FROM audit_seals; UPDATE audit_logs SET created = {};", ago(kind, 2));
+        app.db.execute(&sql).await.unwrap();
+        let lines = found(&app.db, &[]).await;
+        assert!(lines.len() == 2 && lines[0].starts_with("-, audit log 2: 1 entry from here on, written before ")
+            && lines[1].starts_with("prod, audit log 1: 3 entries from here on, written before ")
+            && lines[1].ends_with("have no seal: sealing has stopped, or seals were removed"), "{lines:?}");
+        assert_eq!(found(&app.db, &["--unsealed", "180"]).await, [""; 0]);
+    }
+
+    async fn a_copy_takes_the_trail_as_it_is(kind: Kind) {
+        let app = today(kind, &["a", "b"]).await;
+        cancel(&app, "a").await;
+        cancel(&app, "b").await;
+        // What the rules of today refuse and those of yesterday did not.
+        let sql = [entry("root", ""), entry("{}", "[]"), entry("3", "0"),
+            detail("max(id)", "min(id)"), detail("max(id)", "min(id) + 1").replace("'RUNNING'", "'FRESH'")].concat();
+        app.db.execute(&unlocked(kind, &sql).replace("PRAGMA ignore_check_constraints = ON;", "")).await.unwrap();
+        app.store.seal(Utc::now()).await.unwrap();
+        for to in [Kind::Sqlite, Kind::Postgres] {
+            let target = Database::create(to).await;
+            launch("", &["copy", "--from", &app.db.url, "--to", &target.url], "").await.ok();
+            assert_eq!(found(&target, &["--unsealed", "0"]).await, [""; 0]);
+            let checked = launch(&target.url, &["check"], "").await;
+            let lines: Vec<&str> = checked.stdout.lines().collect();
+            for line in ["prod, audit log 3: the account is empty", "prod, audit log 4: the parameters are no object",
+                "prod, audit log 2, order o: the detail has the state FRESH"] {
+                assert!(lines.contains(&line), "{line}: {checked:?}");
+            }
+            // The schema is whole, and its rules hold again.
+            assert!(lines.iter().all(|line| line.starts_with("prod, ")), "{checked:?}");
+            for sql in [entry("root", ""), detail("max(id)", "min(id)"), chosen(to, 1000, "prod")] {
+                assert!(target.execute(&sql).await.is_err(), "was accepted: {sql}");
+            }
+            target.execute(&together(&[entry("root", "root"), detail("'o'", "'o'")])).await.unwrap();
+        }
+    }
+
+    async fn sealing_that_has_stopped_is_told(kind: Kind) {
+        let db = Database::create(kind).await;
+        db.insert(&["a", "b"].map(Order::new)).await;
+        let served = Served::over(&db, &["--seal-every", "1"]);
+        let token = served.login().await;
+        let cancel = async |id: &str| {
+            let body = json!({"controllerId": CONTROLLER, "orderIds": [id]});
+            assert_eq!(served.post(&token, "/orders/cancel", &body).await.affected(), 1);
+        };
+        cancel("a").await;
+        until(&served, "sealing\":\"ok", |page| gauge(page, "entries") == Some(0.0) && gauge(page, "last").is_some()).await;
+
+        // Somebody who may insert and does not end, or whose trigger is in the way.
+        let stopped = match kind {
+            Kind::Sqlite => {
+                db.execute("CREATE TRIGGER stop BEFORE INSERT ON audit_seals
+                            BEGIN SELECT RAISE(ABORT, 'stop'); END").await.unwrap();
+                None
+            }
+            Kind::Postgres => {
+                let pool = PgPool::connect(&db.url).await.unwrap();
+                let mut writer = pool.begin().await.unwrap();
+                let sql = entry("'DONE', 3", "'NO_ORDERS', 0");
+                sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *writer).await.unwrap();
+                Some(writer)
+            }
+        };
+        cancel("b").await;
+        until(&served, "sealing\":\"overdue", |page| gauge(page, "entries") == Some(1.0)
+            && gauge(page, "seconds").is_some_and(|seconds| seconds > 3.0)).await;
+        let log = served.log();
+        let errors = log.lines().filter(|line| line.contains("\"ERROR\"") && line.contains("not been sealed for 3 intervals"));
+        assert_eq!(errors.count(), 1, "{log}");
+        match stopped {
+            None => drop(db.execute("DROP TRIGGER stop").await.unwrap()),
+            Some(writer) => writer.rollback().await.unwrap(),
+        }
+        until(&served, "sealing\":\"ok", |page| gauge(page, "entries") == Some(0.0) && gauge(page, "seconds") == Some(0.0)).await;
+        assert!(served.log().contains("is being sealed again"), "{}", served.log());
+    }
+}
+
+/// A gauge of the sealing, whose name has this in it.
+fn gauge(page: &str, part: &str) -> Option<f64> {
+    let is_it = |line: &&str| line.starts_with("joc_orders_audit_") && line.contains(part);
+    page.lines().find(is_it).map(|line| line.rsplit_once(' ').unwrap().1.parse().unwrap())
+}
+
+/// Waits until `/ready`, which stays 200, has this, and `/metrics` is so.
+async fn until(served: &Served, ready: &str, is_so: impl Fn(&str) -> bool) {
+    let started = Instant::now();
+    loop {
+        let answer = served.page("/ready").await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let metrics = served.page("/metrics").await.text;
+        if answer.text.contains(ready) && is_so(&metrics) {
+            return;
+        }
+        let metrics: Vec<_> = metrics.lines().filter(|line| line.contains("_audit_")).collect();
+        assert!(
+            started.elapsed() < Duration::from_secs(60),
+            "{answer:?} {metrics:?} {}",
+            served.log()
+        );
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// A role without any right could hold the lock that sealers took, and so stop them.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobodys_lock_stops_sealing() {
+    let app = today(Kind::Postgres, &["a"]).await;
+    let connection = PgConnection::connect(&app.db.url).await.unwrap();
+    let lock = PgAdvisoryLock::new("joc-orders: sealer");
+    let held = lock.acquire(connection).await.unwrap();
+    cancel(&app, "a").await;
+    assert_eq!(app.store.seal(Utc::now()).await.unwrap(), 1);
+    held.release_now().await.unwrap();
+}
+
+/// The documented role of a service has no right to the sequence, and no other way to an id.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_that_may_insert_chooses_no_id() {
+    let app = today(Kind::Postgres, &["a", "b"]).await;
+    cancel(&app, "a").await;
+    let role = format!("forger_{}", app.db.url.rsplit_once('/').unwrap().1);
+    app.db
+        .execute(&format!(
+            "CREATE ROLE {role}; GRANT USAGE ON SCHEMA public TO {role};
+             GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role};"
+        ))
+        .await
+        .unwrap();
+    let mut connection = PgConnection::connect(&app.db.url).await.unwrap();
+    let run = async |connection: &mut PgConnection, sql: String| {
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await.map(drop)
+    };
+    run(&mut connection, format!("SET ROLE {role}")).await.unwrap();
+    for id in [9_007_199_254_740_991, 1000, 2, 1, 0, -1] {
+        for controller in ["prod", "other"] {
+            let refused = run(&mut connection, chosen(Kind::Postgres, id, controller)).await;
+            assert!(refused.is_err(), "{id} was accepted");
+        }
+    }
+    // Nor once it has drawn one itself, nor by a table of its own in the way.
+    run(&mut connection, entry("root", "root")).await.unwrap();
+    let own = "CREATE TEMP TABLE audit_logs (id bigint, controller_id text, outcome text, affected bigint);
+               INSERT INTO audit_logs VALUES (1, 'prod', 'DONE', 9)";
+    run(&mut connection, own.into()).await.unwrap();
+    for id in [1000, 2] {
+        let sql =
+            chosen(Kind::Postgres, id, "prod").replace("INTO audit_logs", "INTO public.audit_logs");
+        assert!(run(&mut connection, sql).await.is_err(), "{id} was accepted");
+    }
+    let late = detail("max(id)", "1");
+    let late = late.replace("FROM audit_logs", "").replace("'o'", "'late'");
+    assert!(run(&mut connection, late).await.is_err(), "a detail came late");
+    connection.close().await.unwrap();
+    app.db.execute(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).await.unwrap();
+    cancel(&app, "b").await;
+    app.store.seal(Utc::now()).await.unwrap();
+    assert_eq!(found(&app.db, &[]).await, [""; 0]);
+}
+
+/// A forged entry with an id that was never drawn, sealed by an older release, which then found
+/// nothing to seal any more: the genuine entries since then are not to blame.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forged_entry_with_the_highest_id_is_named_and_no_genuine_one() {
+    let app = today(Kind::Postgres, &["a", "b", "c", "d"]).await;
+    cancel(&app, "a").await;
+    let high = chosen(Kind::Postgres, 9_007_199_254_740_000, CONTROLLER);
+    app.db.execute(&unlocked(Kind::Postgres, &high)).await.unwrap();
+    // It is not sealed now, and the others are.
+    cancel(&app, "b").await;
+    assert_eq!(app.store.seal(Utc::now()).await.unwrap(), 1);
+    let forged =
+        "prod, audit log 9007199254740000: the entry is forged: the database never drew its id";
+    assert_eq!(found(&app.db, &[]).await, [forged]);
+    // It was then.
+    cancel(&app, "c").await;
+    let sequence = "SELECT setval(pg_get_serial_sequence('audit_logs', 'id'), ";
+    app.db.execute(&format!("{sequence} 9007199254740000)")).await.unwrap();
+    assert_eq!(app.store.seal(Utc::now()).await.unwrap(), 1);
+    app.db.execute(&format!("{sequence} 3)")).await.unwrap();
+    cancel(&app, "d").await;
+    let ran = verify(&app.db, &[]).await;
+    assert_eq!(ran.stdout.lines().collect::<Vec<_>>(), [forged]);
+    assert!(ran.stderr.contains("1 entry is not sealed"), "{ran:?}");
+}
