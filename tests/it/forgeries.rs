@@ -298,7 +298,7 @@ on_both! {
             assert_eq!(served.post(&token, "/orders/cancel", &body).await.affected(), 1);
         };
         cancel("a").await;
-        until(&served, "sealing\":\"ok", |page| gauge(page, "entries") == Some(0.0) && gauge(page, "last").is_some()).await;
+        until(&served, "sealing\":\"ok", |page| gauge(page, "unsealed_entries") == Some(0.0) && gauge(page, "last_seal").is_some()).await;
 
         // Somebody who may insert and does not end, or whose trigger is in the way.
         let stopped = match kind {
@@ -316,17 +316,18 @@ on_both! {
             }
         };
         cancel("b").await;
-        until(&served, "sealing\":\"overdue", |page| gauge(page, "entries") == Some(1.0)
-            && gauge(page, "seconds").is_some_and(|seconds| seconds > 3.0)).await;
-        let log = served.log();
-        let errors = log.lines().filter(|line| line.contains("\"ERROR\"") && line.contains("not been sealed for 3 intervals"));
-        assert_eq!(errors.count(), 1, "{log}");
+        // The log tells at the next interval what the pages tell at once.
+        let errors = || served.log().lines().filter(|line| line.contains("\"ERROR\"")
+            && line.contains("not been sealed for 3 intervals")).count();
+        until(&served, "sealing\":\"overdue", |page| gauge(page, "unsealed_entries") == Some(1.0)
+            && gauge(page, "unsealed_seconds").is_some_and(|seconds| seconds > 3.0) && errors() > 0).await;
+        assert_eq!(errors(), 1, "{}", served.log());
         match stopped {
             None => drop(db.execute("DROP TRIGGER stop").await.unwrap()),
             Some(writer) => writer.rollback().await.unwrap(),
         }
-        until(&served, "sealing\":\"ok", |page| gauge(page, "entries") == Some(0.0) && gauge(page, "seconds") == Some(0.0)).await;
-        assert!(served.log().contains("is being sealed again"), "{}", served.log());
+        until(&served, "sealing\":\"ok", |page| gauge(page, "unsealed_entries") == Some(0.0)
+            && gauge(page, "unsealed_seconds") == Some(0.0) && served.log().contains("is being sealed again")).await;
     }
 }
 
