@@ -13,7 +13,15 @@ use crate::store::migrations::Recorded;
 /// The tables that a migration locks one after another, and how. They are locked together at its
 /// beginning: else it would lock everybody out for the time of its work, only to be given up at the
 /// last table.
-const LOCKS: &[(i64, &str)] = &[(4, "controllers, orders, audit_logs IN ACCESS EXCLUSIVE MODE")];
+const LOCKS: &[(i64, &str)] = &[
+    (4, "controllers, orders, audit_logs IN ACCESS EXCLUSIVE MODE"),
+    (
+        6,
+        "controllers, workflows, orders, accounts, roles, role_permissions, role_folders, sessions \
+         IN SHARE ROW EXCLUSIVE MODE",
+    ),
+    (7, "audit_logs, audit_log_details, audit_seals IN ACCESS EXCLUSIVE MODE"),
+];
 
 impl Recorded for PgConnection {
     fn is_recorded(&mut self) -> BoxFuture<'_, sqlx::Result<bool>> {
