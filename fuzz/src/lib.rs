@@ -10,7 +10,7 @@ use joc_orders::model::audit::{AuditEntry, AuditFilter, Outcome};
 use joc_orders::model::permission::{EVERY_CONTROLLER, Extent, Grant, Principal, Visible};
 use joc_orders::model::selection::Selection;
 use joc_orders::store::add::{Added, Addition, Additions, CurrentWorkflow};
-use joc_orders::store::list::{HistoryFilter, ListedOrder, Lists, PastOrder};
+use joc_orders::store::list::{HistoryFilter, ListedOrder, Lists, PastOrder, Wanted};
 use joc_orders::store::*;
 
 pub mod limits;
@@ -87,6 +87,7 @@ impl Lists for NoDatabase {
         &self,
         selection: &Selection,
         limit: Option<u64>,
+        wanted: Option<Wanted<ListedOrder>>,
     ) -> BoxStream<'static, Result<ListedOrder>> {
         limits::selection(selection);
         assert_ne!(limit, Some(0));
@@ -104,7 +105,8 @@ impl Lists for NoDatabase {
             position: None,
             has_children: false,
         };
-        stream::iter([Ok(order)]).boxed()
+        let is_wanted = wanted.is_none_or(|wanted| wanted(&order));
+        stream::iter(is_wanted.then_some(Ok(order))).boxed()
     }
 
     async fn snapshot(&self, selection: &Selection) -> Result<Vec<(String, u64)>> {

@@ -21,6 +21,7 @@ use crate::model::permission::Principal;
 use crate::model::window::displayable;
 use crate::store::Store;
 
+mod ahead;
 mod answer;
 mod audit;
 mod audit_log;

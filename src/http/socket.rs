@@ -28,8 +28,8 @@ use crate::config::Settings;
 use crate::http::drain::{self, Drain};
 use crate::http::limits;
 
-/// How fast a client must take what it is sent, in bytes a second: a slot, memory and perhaps a
-/// connection to the database wait for it.
+/// How fast a client must take what it is sent, in bytes a second: a slot, memory and perhaps room
+/// on the disk wait for it.
 const RATE: u32 = 32 * 1024;
 /// How many bytes are read at a time unless a body is awaited, and how many more while a request that
 /// is read to its end has no response yet. The heads among them are decoded at once, and each takes kilobytes.

@@ -6,8 +6,9 @@ use actix_web::web::Bytes;
 use futures_util::stream::{self, BoxStream, Stream, StreamExt};
 use serde::Serialize;
 use serde_json::json;
-use tracing::Span;
+use tracing::{Instrument, Span};
 
+use crate::http::ahead::{self, GRACE};
 use crate::http::error::ApiError;
 use crate::http::{Call, Service};
 use crate::model::window::iso;
@@ -41,16 +42,23 @@ pub(super) async fn answer<T: Serialize + 'static>(
     let mut items = items.fuse();
     let first = items.next().await.transpose()?;
     let items = stream::iter(first.map(Ok)).chain(items);
-    let body = chunks(head, items, tail, Span::current());
+    let (sender, body) = ahead::queue();
+    let reading = async move {
+        // Up to the end: until the client has read them they count as a result that is read.
+        let mut items = items;
+        let pieces = chunks(head, &mut items, tail, Span::current());
+        ahead::forward(pieces, sender, GRACE).await;
+    };
+    actix_web::rt::spawn(reading.in_current_span());
     Ok(HttpResponse::Ok().content_type(ContentType::json()).streaming(body))
 }
 
 fn chunks<T: Serialize + 'static>(
     head: String,
-    items: impl Stream<Item = store::Result<T>> + Unpin + 'static,
+    items: impl Stream<Item = store::Result<T>> + Unpin,
     tail: &'static str,
     span: Span,
-) -> impl Stream<Item = Result<Bytes, ApiError>> + 'static {
+) -> impl Stream<Item = Result<Bytes, ApiError>> {
     let state = Some((head.into_bytes(), items, true));
     stream::try_unfold(state, move |state| {
         let span = span.clone();

@@ -6,7 +6,7 @@ use sqlx::database::HasStatementCache;
 use sqlx::{Executor, FromRow, IntoArguments, Pool, QueryBuilder};
 
 use super::Result;
-use super::rows::{self, Gate};
+use super::rows::{self, Gate, Sieve};
 use super::schema::Differences;
 use super::sql::Dialect;
 use super::sql::check::{RULES, of_rows};
@@ -73,8 +73,9 @@ where
     for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
     Broken: for<'r> FromRow<'r, DB::Row>,
 {
-    let broken = stream::iter(queries)
-        .flat_map(move |sql| rows::stream(gate.clone(), pool.clone(), QueryBuilder::new(sql)));
+    let broken = stream::iter(queries).flat_map(move |sql| {
+        rows::stream(gate.clone(), pool.clone(), QueryBuilder::new(sql), Sieve::default())
+    });
     let finding = |Broken { controller_id, audit_log_id, order_id, problem }| Finding {
         controller_id: Some(controller_id),
         seal: None,

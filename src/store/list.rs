@@ -96,14 +96,19 @@ pub enum Family {
     Below(String),
 }
 
+/// What says which rows are wanted beyond what the database can tell.
+pub type Wanted<T> = Box<dyn Fn(&T) -> bool + Send>;
+
 /// Showing orders.
 #[async_trait]
 pub trait Lists {
-    /// The orders that a selection means, by id, at most `limit` of them.
+    /// The orders that a selection means, by id, at most `limit` of those that are wanted: all,
+    /// without `wanted`.
     fn orders(
         &self,
         selection: &Selection,
         limit: Option<u64>,
+        wanted: Option<Wanted<ListedOrder>>,
     ) -> BoxStream<'static, Result<ListedOrder>>;
     /// How many orders there are of each effective state. The selection's window limits only
     /// orders that are `SCHEDULED`.

@@ -1,7 +1,7 @@
 //! Long results: rows come as a stream, so that neither the database's answer nor the client's
 //! pace makes the service hold them all.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::stream::{self, BoxStream, StreamExt};
@@ -11,6 +11,7 @@ use tokio::sync::mpsc::{self, Sender};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::Instrument;
 
+use super::list::Wanted;
 use super::sql::Dialect;
 use super::{Error, Result};
 
@@ -18,12 +19,13 @@ use super::{Error, Result};
 const BATCH: usize = 32;
 /// How many batches may wait for the reader.
 const QUEUED: usize = 2;
-/// How long a batch waits for the reader before the connection is taken back from it: a client
-/// that stopped reading must not keep others from the database.
+/// How long a batch waits for the reader before the connection is taken back from it: a reader
+/// that stopped must not keep others from the database, nor hold a snapshot. (Responses are read
+/// ahead of their clients, so it is not they who wait here.)
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Lets long results have half of a pool's connections, so that what is short, such as a session
-/// or a change, finds one however slowly clients read.
+/// or a change, finds one however many of them there are.
 #[derive(Debug, Clone)]
 pub(super) struct Gate {
     free: Arc<Semaphore>,
@@ -40,8 +42,10 @@ impl Gate {
         Self { free: Arc::new(Semaphore::new(streams)), patience, silence }
     }
 
-    async fn enter(self) -> Result<OwnedSemaphorePermit> {
-        match tokio::time::timeout(self.patience, self.free.acquire_owned()).await {
+    /// Waits for a place, which a result keeps until its reader is done with it: what was read
+    /// ahead takes room, too.
+    async fn enter(&self) -> Result<OwnedSemaphorePermit> {
+        match tokio::time::timeout(self.patience, self.free.clone().acquire_owned()).await {
             Ok(permit) => permit.map_err(|_| sqlx::Error::PoolClosed.into()),
             Err(_) => Err(sqlx::Error::PoolTimedOut.into()),
         }
@@ -54,12 +58,48 @@ enum Message<T> {
     End,
 }
 
+/// Which of a query's rows are handed over, if not all: those that are wanted, up to a number of
+/// them. Here and not where they are read, so that the connection is free once there are enough.
+pub(super) struct Sieve<T> {
+    wanted: Option<Wanted<T>>,
+    left: Option<u64>,
+}
+
+impl<T> Default for Sieve<T> {
+    fn default() -> Self {
+        Self { wanted: None, left: None }
+    }
+}
+
+impl<T> Sieve<T> {
+    /// The limit is for those that are wanted; without that, the query has it.
+    pub(super) fn of(wanted: Option<Wanted<T>>, limit: Option<u64>) -> Self {
+        Self { left: limit.filter(|_| wanted.is_some()), wanted }
+    }
+
+    fn sift(&mut self, rows: &mut Vec<T>) {
+        if let Some(wanted) = &self.wanted {
+            rows.retain(wanted);
+        }
+        if let Some(left) = &mut self.left {
+            rows.truncate(usize::try_from(*left).unwrap_or(usize::MAX));
+            *left -= rows.len() as u64;
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.left == Some(0)
+    }
+}
+
 /// The rows of a query on a connection of the pool, which a task of its own holds until the last
-/// row is read or the stream is dropped.
+/// row is read or the stream is dropped. The place behind the gate is free once the stream is
+/// dropped.
 pub(super) fn stream<DB, T>(
     gate: Gate,
     pool: Pool<DB>,
     sql: QueryBuilder<DB>,
+    sieve: Sieve<T>,
 ) -> BoxStream<'static, Result<T>>
 where
     DB: Dialect + HasStatementCache,
@@ -68,9 +108,16 @@ where
     T: for<'r> FromRow<'r, DB::Row> + Send + Unpin + 'static,
 {
     let (sender, receiver) = mpsc::channel(QUEUED);
+    let place = Arc::new(OnceLock::new());
+    let kept = place.clone();
+    let silence = gate.silence.unwrap_or(Duration::MAX);
     let sending = async move {
+        let sent = async {
+            let _full = place.set(gate.enter().await?);
+            send(pool, sql, sieve, silence, &sender).await
+        };
         // Nobody is left to hear of a reader that has gone.
-        let _gone = match send(gate, pool, sql, &sender).await {
+        let _gone = match sent.await {
             Ok(()) => sender.send(Ok(Message::End)).await,
             Err(error) => sender.send(Err(error)).await,
         };
@@ -90,14 +137,18 @@ where
             Ok(rows) => stream::iter(rows.into_iter().map(Ok).collect::<Vec<_>>()),
             Err(error) => stream::iter(vec![Err(error)]),
         })
+        .inspect(move |_| {
+            let _kept = &kept;
+        })
         .boxed()
 }
 
-/// Reads every row, or as many as there is a reader for.
+/// Reads every row, or as many as are wanted or there is a reader for.
 async fn send<DB, T>(
-    gate: Gate,
     pool: Pool<DB>,
     mut sql: QueryBuilder<DB>,
+    mut sieve: Sieve<T>,
+    silence: Duration,
     sender: &Sender<Result<Message<T>>>,
 ) -> Result<()>
 where
@@ -106,9 +157,6 @@ where
     for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
     T: for<'r> FromRow<'r, DB::Row> + Send + Unpin,
 {
-    let silence = gate.silence.unwrap_or(Duration::MAX);
-    // Dropped after the connection.
-    let _permit = gate.enter().await?;
     let mut connection = pool.acquire().await?;
     let outcome = {
         // One plan does not fit all: PostgreSQL makes one for these very parameters. SQLite does so
@@ -123,20 +171,27 @@ where
                     Err(_) => break Err(sqlx::Error::PoolTimedOut.into()),
                 },
             };
-            let Some(batch) = batch else { break Ok(()) };
-            let batch = match batch.into_iter().collect::<sqlx::Result<Vec<T>>>() {
+            let Some(batch) = batch else { break Ok(true) };
+            let mut batch = match batch.into_iter().collect::<sqlx::Result<Vec<T>>>() {
                 Ok(batch) => batch,
                 Err(error) => break Err(error.into()),
             };
+            sieve.sift(&mut batch);
+            if batch.is_empty() {
+                continue;
+            }
             let sent = sender.send_timeout(Ok(Message::Rows(batch)), PATIENCE).await;
             if sent.is_err() {
                 break Err(sqlx::Error::PoolTimedOut.into());
             }
+            if sieve.is_full() {
+                break Ok(false);
+            }
         }
     };
-    if outcome.is_err() {
+    if !matches!(outcome, Ok(true)) {
         // What is left of the result would have to be read before another call could use it.
         connection.close_on_drop();
     }
-    outcome
+    outcome.map(drop)
 }

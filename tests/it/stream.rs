@@ -69,9 +69,9 @@ async fn insert_trail_that_breaks(app: &App, kind: Kind) {
         );
         app.db.execute(&sql).await.unwrap();
     } else {
-        // More than fits between the database and a client that waits.
+        // More than is read ahead of a client before the test goes on.
         let row = insert("json_build_object('a', repeat('x', 20000))", "1999-01-01T00:00:00Z");
-        app.db.execute(&format!("{row} FROM generate_series(1, 3000)")).await.unwrap();
+        app.db.execute(&format!("{row} FROM generate_series(1, 20000)")).await.unwrap();
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use futures_util::{StreamExt, TryStreamExt, future};
+use futures_util::{StreamExt, TryStreamExt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +20,7 @@ use crate::model::selection::{
 };
 use crate::model::texts;
 use crate::model::window::{Fields, displayable};
+use crate::store::list::{ListedOrder, Wanted};
 
 /// How many orders a list has unless asked for more or fewer, as in JOC.
 pub(super) const LISTED: u64 = 10_000;
@@ -115,14 +116,12 @@ pub(in crate::http) async fn orders(
     let limit = limit.unwrap_or((!by_id).then_some(LISTED));
     let selection = select(&service, &call, body).await?;
 
-    let sql_limit = if regex.is_some() { None } else { limit };
-    let orders = service.store.orders(&selection, sql_limit);
-    let orders = orders.try_filter(move |order| {
-        future::ready(regex.as_ref().is_none_or(|regex| regex.is_match(&order.order_id)))
+    let wanted = regex.map(|regex| -> Wanted<ListedOrder> {
+        Box::new(move |order| regex.is_match(&order.order_id))
     });
-    let most = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
     let items = Items::new();
-    let orders = orders.take(most).map(move |order| items.item(order?));
+    let orders = service.store.orders(&selection, limit, wanted);
+    let orders = orders.map(move |order| items.item(order?));
     stream::list(&service, &call, "orders", orders.boxed()).await
 }
 
@@ -145,7 +144,7 @@ pub(in crate::http) async fn order(
         }
         error => error,
     })?;
-    let order = service.store.orders(&selection, Some(1)).try_next().await?;
+    let order = service.store.orders(&selection, Some(1), None).try_next().await?;
     let order = order.ok_or_else(|| unknown_order(&order_id))?;
     let item = Items::new().item(order)?;
     Ok(HttpResponse::Ok().json(service.dated(&call, item)))

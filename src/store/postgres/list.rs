@@ -6,9 +6,10 @@ use sqlx::{Postgres, QueryBuilder};
 
 use super::PgStore;
 use crate::model::selection::Selection;
-use crate::store::list::{HistoryFilter, ListedOrder, Lists, PastOrder};
+use crate::store::list::{HistoryFilter, ListedOrder, Lists, PastOrder, Wanted};
+use crate::store::rows::{self, Sieve};
 use crate::store::sql::list::{push_history, push_list, push_snapshot};
-use crate::store::{Result, counts, rows};
+use crate::store::{Result, counts};
 
 #[async_trait]
 impl Lists for PgStore {
@@ -16,10 +17,11 @@ impl Lists for PgStore {
         &self,
         selection: &Selection,
         limit: Option<u64>,
+        wanted: Option<Wanted<ListedOrder>>,
     ) -> BoxStream<'static, Result<ListedOrder>> {
         let mut sql = QueryBuilder::<Postgres>::new("");
-        push_list(&mut sql, selection, limit);
-        rows::stream(self.gate.clone(), self.pool.clone(), sql)
+        push_list(&mut sql, selection, limit.filter(|_| wanted.is_none()));
+        rows::stream(self.gate.clone(), self.pool.clone(), sql, Sieve::of(wanted, limit))
     }
 
     async fn snapshot(&self, selection: &Selection) -> Result<Vec<(String, u64)>> {
@@ -36,6 +38,6 @@ impl Lists for PgStore {
     ) -> BoxStream<'static, Result<PastOrder>> {
         let mut sql = QueryBuilder::<Postgres>::new("");
         push_history(&mut sql, selection, filter, limit);
-        rows::stream(self.gate.clone(), self.pool.clone(), sql)
+        rows::stream(self.gate.clone(), self.pool.clone(), sql, Sieve::default())
     }
 }

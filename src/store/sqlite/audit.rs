@@ -8,8 +8,9 @@ use super::SqliteStore;
 use crate::model::audit::{AuditEntry, AuditFilter, Outcome};
 use crate::model::permission::Extent;
 use crate::model::window::iso;
+use crate::store::rows::{self, Sieve};
 use crate::store::sql::audit::{push_details, push_entries};
-use crate::store::{Audit, Detail, Entry, Result, Touch, rows};
+use crate::store::{Audit, Detail, Entry, Result, Touch};
 
 /// Writes an entry about `affected` orders and gives its id.
 pub(super) async fn insert(
@@ -78,12 +79,12 @@ impl Audit for SqliteStore {
     ) -> BoxStream<'static, Result<Entry>> {
         let mut sql = QueryBuilder::new("");
         push_entries(&mut sql, filter, limit);
-        rows::stream(self.gate.clone(), self.readers.clone(), sql)
+        rows::stream(self.gate.clone(), self.readers.clone(), sql, Sieve::default())
     }
 
     fn details(&self, audit_log_id: i64, extent: &Extent) -> BoxStream<'static, Result<Detail>> {
         let mut sql = QueryBuilder::new("");
         push_details(&mut sql, audit_log_id, extent);
-        rows::stream(self.gate.clone(), self.readers.clone(), sql)
+        rows::stream(self.gate.clone(), self.readers.clone(), sql, Sieve::default())
     }
 }

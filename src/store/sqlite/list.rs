@@ -5,9 +5,10 @@ use futures_util::stream::BoxStream;
 
 use super::{SqliteStore, text_at};
 use crate::model::selection::Selection;
-use crate::store::list::{HistoryFilter, ListedOrder, Lists, PastOrder};
+use crate::store::list::{HistoryFilter, ListedOrder, Lists, PastOrder, Wanted};
+use crate::store::rows::{self, Sieve};
 use crate::store::sql::list::{push_history, push_list, push_snapshot};
-use crate::store::{Result, counts, rows};
+use crate::store::{Result, counts};
 
 #[async_trait]
 impl Lists for SqliteStore {
@@ -15,10 +16,11 @@ impl Lists for SqliteStore {
         &self,
         selection: &Selection,
         limit: Option<u64>,
+        wanted: Option<Wanted<ListedOrder>>,
     ) -> BoxStream<'static, Result<ListedOrder>> {
         let mut sql = text_at(selection.now);
-        push_list(&mut sql, selection, limit);
-        rows::stream(self.gate.clone(), self.readers.clone(), sql)
+        push_list(&mut sql, selection, limit.filter(|_| wanted.is_none()));
+        rows::stream(self.gate.clone(), self.readers.clone(), sql, Sieve::of(wanted, limit))
     }
 
     async fn snapshot(&self, selection: &Selection) -> Result<Vec<(String, u64)>> {
@@ -35,6 +37,6 @@ impl Lists for SqliteStore {
     ) -> BoxStream<'static, Result<PastOrder>> {
         let mut sql = text_at(selection.now);
         push_history(&mut sql, selection, filter, limit);
-        rows::stream(self.gate.clone(), self.readers.clone(), sql)
+        rows::stream(self.gate.clone(), self.readers.clone(), sql, Sieve::default())
     }
 }
