@@ -63,9 +63,9 @@ impl Readiness {
         }
         let result = match tokio::time::timeout(PATIENCE, store.ready()).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(error @ (store::Error::Newer(_) | store::Error::Older(_)))) => {
-                Err(error.to_string())
-            }
+            Ok(Err(
+                error @ (store::Error::Newer(_) | store::Error::Older(_) | store::Error::Lost(_)),
+            )) => Err(error.to_string()),
             Ok(Err(store::Error::ReadOnly(_))) => Err(READ_ONLY.into()),
             // Where it is and who logs in there is nobody else's business.
             Ok(Err(error)) => {

@@ -29,6 +29,9 @@ pub enum Error {
     /// disk.
     #[error("the database is read-only: {0}")]
     ReadOnly(#[source] sqlx::Error),
+    /// The database's file was taken away while it was open, or another one is in its place.
+    #[error("{0}; restart the service once the right file is there")]
+    Lost(String),
     /// What is to be made is there already, or what is to be changed is not there.
     #[error("{0}")]
     Conflict(String),

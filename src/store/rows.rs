@@ -8,7 +8,9 @@ use futures_util::stream::{self, BoxStream, StreamExt};
 use sqlx::database::HasStatementCache;
 use sqlx::{Executor, FromRow, IntoArguments, Pool, QueryBuilder};
 use tokio::sync::mpsc::{self, Sender};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{
+    OwnedRwLockReadGuard, OwnedRwLockWriteGuard, OwnedSemaphorePermit, RwLock, Semaphore,
+};
 use tracing::Instrument;
 
 use super::list::Wanted;
@@ -32,6 +34,8 @@ pub(super) struct Gate {
     patience: Duration,
     /// A connection that was lost without an end never says so.
     silence: Option<Duration>,
+    /// Shared by those that are being read from the database.
+    reading: Arc<RwLock<()>>,
 }
 
 impl Gate {
@@ -39,7 +43,7 @@ impl Gate {
     /// `silence` how long the database may take to the next rows.
     pub(super) fn new(connections: u32, patience: Duration, silence: Option<Duration>) -> Self {
         let streams = usize::try_from(connections / 2).unwrap_or(1).max(1);
-        Self { free: Arc::new(Semaphore::new(streams)), patience, silence }
+        Self { free: Arc::new(Semaphore::new(streams)), patience, silence, reading: Arc::default() }
     }
 
     /// Waits for a place, which a result keeps until its reader is done with it: what was read
@@ -49,6 +53,17 @@ impl Gate {
             Ok(permit) => permit.map_err(|_| sqlx::Error::PoolClosed.into()),
             Err(_) => Err(sqlx::Error::PoolTimedOut.into()),
         }
+    }
+
+    /// Waits while the gate is shut.
+    async fn read(&self) -> OwnedRwLockReadGuard<()> {
+        self.reading.clone().read_owned().await
+    }
+
+    /// Waits until no long result is being read, and lets none begin for as long as the guard
+    /// lives.
+    pub(super) async fn shut(&self) -> OwnedRwLockWriteGuard<()> {
+        self.reading.clone().write_owned().await
     }
 }
 
@@ -114,6 +129,8 @@ where
     let sending = async move {
         let sent = async {
             let _full = place.set(gate.enter().await?);
+            // Dropped after the connection.
+            let _reading = gate.read().await;
             send(pool, sql, sieve, silence, &sender).await
         };
         // Nobody is left to hear of a reader that has gone.

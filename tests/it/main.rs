@@ -43,6 +43,7 @@ mod served;
 mod sessions;
 mod slow_clients;
 mod spoken;
+mod sqlite_file;
 mod stop;
 mod stream;
 mod transaction;

@@ -52,7 +52,7 @@ async fn role(db: &Database, rights: &str) -> String {
 }
 
 /// The names in a folder.
-fn names(folder: &Path) -> Vec<String> {
+pub fn names(folder: &Path) -> Vec<String> {
     let name =
         |entry: std::io::Result<fs::DirEntry>| entry.unwrap().file_name().into_string().unwrap();
     let mut names: Vec<_> = fs::read_dir(folder).unwrap().map(name).collect();
@@ -60,7 +60,7 @@ fn names(folder: &Path) -> Vec<String> {
     names
 }
 
-fn hash(file: &Path) -> Vec<u8> {
+pub fn hash(file: &Path) -> Vec<u8> {
     Sha256::digest(fs::read(file).unwrap()).to_vec()
 }
 

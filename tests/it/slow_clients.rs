@@ -21,7 +21,7 @@ use crate::stream::insert_long_entries;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A connection whose system takes a few kilobytes for a client that does not read.
-fn connect(address: &str) -> TcpStream {
+pub fn connect(address: &str) -> TcpStream {
     let address: SocketAddr = address.parse().unwrap();
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
     socket.set_recv_buffer_size(4096).unwrap();

@@ -162,6 +162,22 @@ on_both! {
         assert_eq!(comments(&app, one).await, ["long"]);
     }
 
+    async fn a_client_that_does_not_read_holds_no_connection(kind: Kind) {
+        let app = App::with(kind, &[]).await;
+        insert_long_entries(&app.db).await;
+        let request = app.client.post(format!("{}/audit_log", app.url));
+        let request = request.header("X-Access-Token", &app.token).body(r#"{"limit": -1}"#);
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status(), 200);
+        let begun = Instant::now();
+        while app.store.pools().iter().any(|pool| pool.used > 0) {
+            assert!(begun.elapsed() < Duration::from_secs(50), "{:?}", app.store.pools());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let answer = response.bytes().await.expect("it is sent whole all the same");
+        assert!(answer.len() > 60_000_000 && answer.ends_with(b"}]}"), "{}", answer.len());
+    }
+
     async fn long_trails_are_sent_whole(kind: Kind) {
         let app = App::with(kind, &[]).await;
         insert_entries(&app, 12_345).await;

@@ -15,7 +15,7 @@ impl SqliteStore {
             r#"SELECT EXISTS (SELECT 1 FROM accounts WHERE account = ?1) AS "known!: bool""#,
             account
         );
-        let known = known.fetch_one(&self.readers).await?;
+        let known = known.fetch_one(self.readers()?).await?;
         expect_one(known.into(), || format!("there is no account {account}"))
     }
 
@@ -24,7 +24,7 @@ impl SqliteStore {
             r#"SELECT EXISTS (SELECT 1 FROM roles WHERE role = ?1) AS "known!: bool""#,
             role
         );
-        let known = known.fetch_one(&self.readers).await?;
+        let known = known.fetch_one(self.readers()?).await?;
         expect_one(known.into(), || format!("there is no role {role}"))
     }
 
@@ -72,7 +72,7 @@ impl Accounts for SqliteStore {
     async fn has_accounts(&self) -> Result<bool> {
         let any =
             sqlx::query_scalar!(r#"SELECT EXISTS (SELECT account FROM accounts) AS "any!: bool""#);
-        Ok(any.fetch_one(&self.readers).await?)
+        Ok(any.fetch_one(self.readers()?).await?)
     }
 
     async fn password_hash(&self, account: &str) -> Result<Option<String>> {
@@ -80,7 +80,7 @@ impl Accounts for SqliteStore {
             "SELECT password_hash FROM accounts WHERE account = ?1 AND NOT disabled",
             account
         );
-        Ok(hash.fetch_optional(&self.readers).await?)
+        Ok(hash.fetch_optional(self.readers()?).await?)
     }
 
     async fn add_account_if(
@@ -165,7 +165,7 @@ impl Accounts for SqliteStore {
                FROM accounts a LEFT JOIN account_roles r ON r.account = a.account
                ORDER BY a.account, r.role"#
         );
-        Ok(accounts(rows.fetch_all(&self.readers).await?))
+        Ok(accounts(rows.fetch_all(self.readers()?).await?))
     }
 
     async fn add_role(&self, role: &str) -> Result<()> {
@@ -279,14 +279,14 @@ impl Accounts for SqliteStore {
                FROM roles r LEFT JOIN role_permissions p ON p.role = r.role
                ORDER BY r.role, p.permission, p.controller_id"#
         );
-        for row in permissions.fetch_all(&self.readers).await? {
+        for row in permissions.fetch_all(self.readers()?).await? {
             let role = roles.entry(row.role.clone()).or_insert_with(|| Role::named(row.role));
             role.permissions.extend(row.permission.zip(row.controller_id));
         }
         let folders = sqlx::query!(
             r#"SELECT role, folder, recursive AS "recursive!: bool" FROM role_folders ORDER BY role, folder"#
         );
-        for row in folders.fetch_all(&self.readers).await? {
+        for row in folders.fetch_all(self.readers()?).await? {
             let folder = Folder { folder: row.folder, recursive: row.recursive };
             roles
                 .entry(row.role.clone())

@@ -23,7 +23,7 @@ impl Additions for SqliteStore {
     ) -> Result<Vec<CurrentWorkflow>> {
         let mut sql = QueryBuilder::<Sqlite>::new("");
         push_current_workflows(&mut sql, controller_id, visible, asked);
-        Ok(newest(sql.build_query_as().fetch_all(&self.readers).await?))
+        Ok(newest(sql.build_query_as().fetch_all(self.readers()?).await?))
     }
 
     async fn add_orders(&self, addition: &Addition) -> Result<Added> {

@@ -8,7 +8,7 @@ use super::SqliteStore;
 use crate::model::audit::{AuditEntry, AuditFilter, Outcome};
 use crate::model::permission::Extent;
 use crate::model::window::iso;
-use crate::store::rows::{self, Sieve};
+use crate::store::rows::Sieve;
 use crate::store::sql::audit::{push_details, push_entries};
 use crate::store::{Audit, Detail, Entry, Result, Touch};
 
@@ -69,7 +69,7 @@ impl Audit for SqliteStore {
             controller_id,
             order_id,
         );
-        Ok(touches.fetch_all(&self.readers).await?)
+        Ok(touches.fetch_all(self.readers()?).await?)
     }
 
     fn entries(
@@ -79,12 +79,12 @@ impl Audit for SqliteStore {
     ) -> BoxStream<'static, Result<Entry>> {
         let mut sql = QueryBuilder::new("");
         push_entries(&mut sql, filter, limit);
-        rows::stream(self.gate.clone(), self.readers.clone(), sql, Sieve::default())
+        self.stream(sql, Sieve::default())
     }
 
     fn details(&self, audit_log_id: i64, extent: &Extent) -> BoxStream<'static, Result<Detail>> {
         let mut sql = QueryBuilder::new("");
         push_details(&mut sql, audit_log_id, extent);
-        rows::stream(self.gate.clone(), self.readers.clone(), sql, Sieve::default())
+        self.stream(sql, Sieve::default())
     }
 }

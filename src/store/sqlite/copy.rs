@@ -16,11 +16,11 @@ use crate::store::{Error, Result};
 impl Copies for SqliteStore {
     async fn size(&self) -> Result<u64> {
         let count = sqlx::query_scalar::<_, i64>(AssertSqlSafe(count()));
-        Ok(count.fetch_one(&self.readers).await?.unsigned_abs())
+        Ok(count.fetch_one(self.readers()?).await?.unsigned_abs())
     }
 
     async fn dump(&self, to: Sender<Batch>) -> Result<()> {
-        let mut transaction = self.readers.begin().await?;
+        let mut transaction = self.readers()?.begin().await?;
         for table in TABLES {
             let sql = AssertSqlSafe(select(table));
             let rows = sqlx::query_scalar(sql).fetch(&mut *transaction);

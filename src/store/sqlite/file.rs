@@ -6,7 +6,8 @@ use std::str::FromStr;
 use sqlx::Connection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode};
 
-use super::TIMEOUT;
+use super::keeper::LOG;
+use super::{TIMEOUT, watch};
 use crate::store::{Access, Error, Result, url};
 
 /// Kinds of SQLite's errors.
@@ -36,6 +37,8 @@ pub(super) fn options(url: &str, access: Access) -> Result<SqliteConnectOptions>
         return Ok(options.read_only(true));
     }
     let synchronous = synchronous.parse().map_err(invalid)?;
+    // Shortened by the next change after a time when nobody reads; else `keeper` sees to it.
+    let options = options.pragma("journal_size_limit", LOG.to_string());
     Ok(options.journal_mode(SqliteJournalMode::Wal).synchronous(synchronous))
 }
 
@@ -97,9 +100,7 @@ impl Reading {
     }
 
     fn beside(&self, end: &str) -> PathBuf {
-        let mut file = self.options.get_filename().to_owned().into_os_string();
-        file.push(end);
-        file.into()
+        watch::beside(self.options.get_filename(), end)
     }
 
     /// Takes away what reading has put beside the file, once every connection is closed.

@@ -6,7 +6,7 @@ use futures_util::stream::BoxStream;
 use super::{SqliteStore, text_at};
 use crate::model::selection::Selection;
 use crate::store::list::{HistoryFilter, ListedOrder, Lists, PastOrder, Wanted};
-use crate::store::rows::{self, Sieve};
+use crate::store::rows::Sieve;
 use crate::store::sql::list::{push_history, push_list, push_snapshot};
 use crate::store::{Result, counts};
 
@@ -20,13 +20,13 @@ impl Lists for SqliteStore {
     ) -> BoxStream<'static, Result<ListedOrder>> {
         let mut sql = text_at(selection.now);
         push_list(&mut sql, selection, limit.filter(|_| wanted.is_none()));
-        rows::stream(self.gate.clone(), self.readers.clone(), sql, Sieve::of(wanted, limit))
+        self.stream(sql, Sieve::of(wanted, limit))
     }
 
     async fn snapshot(&self, selection: &Selection) -> Result<Vec<(String, u64)>> {
         let mut sql = text_at(selection.now);
         push_snapshot(&mut sql, selection);
-        Ok(counts(sql.build_query_as().fetch_all(&self.readers).await?))
+        Ok(counts(sql.build_query_as().fetch_all(self.readers()?).await?))
     }
 
     fn history(
@@ -37,6 +37,6 @@ impl Lists for SqliteStore {
     ) -> BoxStream<'static, Result<PastOrder>> {
         let mut sql = text_at(selection.now);
         push_history(&mut sql, selection, filter, limit);
-        rows::stream(self.gate.clone(), self.readers.clone(), sql, Sieve::default())
+        self.stream(sql, Sieve::default())
     }
 }

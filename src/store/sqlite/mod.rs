@@ -1,24 +1,30 @@
 //! The store over an SQLite file: one connection that writes, several that read, and its
 //! dialect.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use futures_util::stream::BoxStream;
+use futures_util::stream::{self, BoxStream, StreamExt};
 use sqlx::migrate::Migrator;
-use sqlx::sqlite::{Sqlite, SqliteConnectOptions, SqliteConnection, SqlitePool, SqlitePoolOptions};
-use sqlx::{AssertSqlSafe, Connection, QueryBuilder};
+use sqlx::sqlite::{
+    Sqlite, SqliteConnectOptions, SqliteConnection, SqlitePool, SqlitePoolOptions, SqliteRow,
+};
+use sqlx::{AssertSqlSafe, Connection, FromRow, QueryBuilder};
+use tokio::task::JoinHandle;
 use tracing::Instrument;
 
 use self::file::{Reading, connect, options};
+use self::keeper::{Connections, keep};
+use self::watch::Watch;
 use self::writer::Writer;
 use crate::model::finding::Finding;
 use crate::model::window::iso;
 use crate::store::check::{self, Checks, Counts};
 use crate::store::migrating::{self, Goal, Patience};
 use crate::store::migrations::{self};
-use crate::store::rows::Gate;
+use crate::store::rows::{self, Gate, Sieve};
 use crate::store::schema::{Differences, Part, compare, proved};
 use crate::store::sql::check::of_rows;
 use crate::store::sql::{Dialect, search};
@@ -32,12 +38,14 @@ mod audit;
 mod copy;
 mod file;
 mod import;
+mod keeper;
 mod list;
 mod orders;
 mod schema;
 mod seals;
 mod sessions;
 mod steps;
+mod watch;
 mod workflows;
 mod writer;
 
@@ -52,14 +60,20 @@ const PROBE: Duration = Duration::from_secs(1);
 /// A store over an SQLite file.
 #[derive(Debug)]
 pub(super) struct SqliteStore {
-    readers: SqlitePool,
-    /// The connection that reads what is sealed, beside those of the calls.
-    sealer: SqlitePool,
-    /// Before the readers, for long results.
-    gate: Gate,
+    connections: Arc<Connections>,
     writer: Writer,
     /// What is left to be done at the end, if the file is only read.
     reading: Option<Reading>,
+    /// What looks after the file, if it is not only read.
+    keeper: Option<JoinHandle<()>>,
+}
+
+impl Drop for SqliteStore {
+    fn drop(&mut self) {
+        if let Some(keeper) = &self.keeper {
+            keeper.abort();
+        }
+    }
 }
 
 impl SqliteStore {
@@ -71,7 +85,9 @@ impl SqliteStore {
             if opened.is_err() {
                 reading.end().await;
             }
-            return Ok(Self { reading: Some(reading), ..opened? });
+            let mut store = opened?;
+            store.reading = Some(reading);
+            return Ok(store);
         }
         Self::over(&options(url, access)?, connections, access).await
     }
@@ -83,14 +99,24 @@ impl SqliteStore {
     ) -> Result<Self> {
         let mut connection = connect(options).await?;
         let prepared = prepare(&mut connection, access).await;
-        connection.close().await?;
-        prepared?;
+        let (watch, anchor) = if prepared.is_err() || access == Access::Read {
+            connection.close().await?;
+            prepared?;
+            (None, None)
+        } else {
+            let watch = Watch::over(options.get_filename()).map_err(sqlx::Error::Io)?;
+            (Some(Arc::new(watch)), Some(connection))
+        };
+        // A file that is gone must not be made anew.
+        let options = options.clone().create_if_missing(false);
         let pool = |connections| {
             SqlitePoolOptions::new()
                 .max_connections(connections)
                 .acquire_timeout(TIMEOUT)
                 // A connection to a file does not go away.
                 .test_before_acquire(false)
+                .idle_timeout(None)
+                .max_lifetime(None)
                 .after_connect(move |connection, _| {
                     Box::pin(async move {
                         match shadow_clock(connection).await {
@@ -119,9 +145,40 @@ impl SqliteStore {
                 writer.connect_with(options.clone()).await?
             }
         };
-        let sealer = SqlitePoolOptions::new().max_connections(1).connect_lazy_with(options.clone());
-        let gate = Gate::new(connections, TIMEOUT, None);
-        Ok(Self { writer: Writer::over(writer), readers, sealer, gate, reading: None })
+        let writer = Writer::over(writer, watch.clone());
+        let connections = Arc::new(Connections {
+            readers,
+            sealer: SqlitePoolOptions::new().max_connections(1).connect_lazy_with(options),
+            writer: writer.clone(),
+            gate: Gate::new(connections, TIMEOUT, None),
+            watch: watch.clone(),
+            anchor: Mutex::new(anchor),
+        });
+        let keeper = watch.map(|watch| tokio::spawn(keep(connections.clone(), watch)));
+        Ok(Self { connections, writer, reading: None, keeper })
+    }
+
+    /// The connections that read.
+    fn readers(&self) -> Result<&SqlitePool> {
+        self.connections.check()?;
+        Ok(&self.connections.readers)
+    }
+
+    /// The connection that reads what is sealed.
+    fn sealer(&self) -> Result<&SqlitePool> {
+        self.connections.check()?;
+        Ok(&self.connections.sealer)
+    }
+
+    /// A long result.
+    fn stream<T>(&self, sql: QueryBuilder<Sqlite>, sieve: Sieve<T>) -> BoxStream<'static, Result<T>>
+    where
+        T: for<'r> FromRow<'r, SqliteRow> + Send + Unpin + 'static,
+    {
+        match self.readers() {
+            Ok(readers) => rows::stream(self.connections.gate.clone(), readers.clone(), sql, sieve),
+            Err(error) => stream::iter([Err(error)]).boxed(),
+        }
     }
 }
 
@@ -152,23 +209,24 @@ async fn prepare(connection: &mut SqliteConnection, access: Access) -> Result<()
 #[async_trait]
 impl Checks for SqliteStore {
     async fn check_schema(&self, strict: bool) -> Result<Differences> {
-        let actual = schema::parts(&mut *self.readers.acquire().await?).await?;
+        let actual = schema::parts(&mut *self.readers()?.acquire().await?).await?;
         let stages = schema::stages().await?;
         let expected = stages.last().map(|(_, parts)| &**parts).unwrap_or_default();
         Ok(compare(expected, &actual, strict))
     }
 
     async fn looked_at(&self) -> Result<Counts> {
-        check::looked_at(&self.readers).await
+        check::looked_at(self.readers()?).await
     }
 
     fn check(&self, strict: bool) -> BoxStream<'static, Result<Finding>> {
-        let queries = check::queries::<Sqlite>(strict);
-        check::find(queries, self.gate.clone(), self.readers.clone())
+        let Connections { gate, readers, .. } = &*self.connections;
+        check::find(check::queries::<Sqlite>(strict), gate.clone(), readers.clone())
     }
 
     fn check_rows(&self) -> BoxStream<'static, Result<Finding>> {
-        check::find(of_rows::<Sqlite>(), self.gate.clone(), self.readers.clone())
+        let Connections { gate, readers, .. } = &*self.connections;
+        check::find(of_rows::<Sqlite>(), gate.clone(), readers.clone())
     }
 }
 
@@ -180,11 +238,11 @@ impl Health for SqliteStore {
         if let Ok(Err(error @ Error::ReadOnly(_))) = tokio::time::timeout(PROBE, change).await {
             return Err(error);
         }
-        migrations::expect_all(&MIGRATOR, &mut *self.readers.acquire().await?).await
+        migrations::expect_all(&MIGRATOR, &mut *self.readers()?.acquire().await?).await
     }
 
     fn pools(&self) -> Vec<PoolUse> {
-        vec![health::pool_use("read", &self.readers), self.writer.pool_use()]
+        vec![health::pool_use("read", &self.connections.readers), self.writer.pool_use()]
     }
 }
 
@@ -195,18 +253,13 @@ impl Store for SqliteStore {
     }
 
     async fn close(&self) {
-        self.sealer.close().await;
-        self.readers.close().await;
+        if let Some(keeper) = &self.keeper {
+            keeper.abort();
+        }
+        self.connections.close().await;
         if let Some(reading) = &self.reading {
-            self.writer.close().await;
-            return reading.end().await;
+            reading.end().await;
         }
-        if let Ok(mut connection) = self.writer.connection().await
-            && let Err(error) = optimize(&mut connection).await
-        {
-            tracing::warn!(%error, "statistics were not renewed");
-        }
-        self.writer.close().await;
     }
 }
 

@@ -20,7 +20,7 @@ impl Orders for SqliteStore {
             r#"SELECT EXISTS (SELECT 1 FROM controllers WHERE controller_id = ?1) AS "known!: bool""#,
             controller_id
         );
-        Ok(known.fetch_one(&self.readers).await?)
+        Ok(known.fetch_one(self.readers()?).await?)
     }
 
     async fn change_orders(&self, change: &Change) -> Result<Changed> {
@@ -34,7 +34,7 @@ impl Orders for SqliteStore {
         push_chosen(&mut sql, selection);
         push_affected(&mut sql, selection, action);
         push_preview(&mut sql, limit);
-        preview(action, sql.build_query_as().fetch_all(&self.readers).await?)
+        preview(action, sql.build_query_as().fetch_all(self.readers()?).await?)
     }
 
     async fn plan(&self, selection: &Selection, action: &Action) -> Result<Vec<String>> {
@@ -43,7 +43,7 @@ impl Orders for SqliteStore {
         push_affected(&mut sql, selection, action);
         push_preview(&mut sql, 0);
         let steps: Vec<(i64, i64, i64, String)> =
-            sql.build_query_as().fetch_all(&self.readers).await?;
+            sql.build_query_as().fetch_all(self.readers()?).await?;
         Ok(steps.into_iter().map(|(_, _, _, step)| step).collect())
     }
 }

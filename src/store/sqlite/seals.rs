@@ -20,7 +20,7 @@ use crate::store::seals::{
 #[async_trait]
 impl Seals for SqliteStore {
     async fn seal(&self, now: DateTime<Utc>) -> Result<u64> {
-        let mut connection = self.sealer.acquire().await?;
+        let mut connection = self.sealer()?.acquire().await?;
         let upto = sqlx::query_scalar!("SELECT max(id) AS \"id: i64\" FROM audit_logs")
             .fetch_one(&mut *connection);
         let Some(upto) = upto.await? else { return Ok(0) };
@@ -54,17 +54,17 @@ impl Seals for SqliteStore {
                    max(k.last_seal) AS "last_seal: i64"
                FROM chains k"#
         );
-        Ok(unsealed.fetch_one(&self.readers).await?)
+        Ok(unsealed.fetch_one(self.readers()?).await?)
     }
 
     async fn verify(&self, due: Due, report: Report<'_>) -> Result<Vec<Verified>> {
-        let mut connection = self.readers.acquire().await?;
+        let mut connection = self.readers()?.acquire().await?;
         let mut ledger = SqliteLedger { reader: &mut connection, writer: &self.writer };
         seals::verify(&mut ledger, due, report).await
     }
 
     async fn export_seals(&self, to: &mut (dyn FnMut(SealLine) -> bool + Send)) -> Result<()> {
-        let mut connection = self.readers.acquire().await?;
+        let mut connection = self.readers()?.acquire().await?;
         let mut lines = sqlx::query_as!(
             SealLine,
             r#"SELECT controller_id, number, first_id, last_id, entries, details, hash,
@@ -87,7 +87,7 @@ impl Seals for SqliteStore {
             controller_id,
             number,
         );
-        Ok(line.fetch_optional(&self.readers).await?)
+        Ok(line.fetch_optional(self.readers()?).await?)
     }
 }
 

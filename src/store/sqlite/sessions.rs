@@ -60,7 +60,7 @@ impl Sessions for SqliteStore {
         expires: DateTime<Utc>,
     ) -> Result<Option<Principal>> {
         let (now, expires) = (iso(&now), iso(&expires));
-        let mut reader = self.readers.acquire().await?;
+        let mut reader = self.readers()?.acquire().await?;
         let account = sqlx::query_scalar!(
             "SELECT s.account FROM sessions s JOIN accounts a ON a.account = s.account
              WHERE s.token_hash = ?1 AND s.expires > ?2 AND NOT a.disabled",

@@ -15,13 +15,13 @@ impl Workflows for SqliteStore {
     async fn controllers(&self) -> Result<Vec<String>> {
         let ids =
             sqlx::query_scalar!("SELECT controller_id FROM controllers ORDER BY controller_id");
-        Ok(ids.fetch_all(&self.readers).await?)
+        Ok(ids.fetch_all(self.readers()?).await?)
     }
 
     async fn workflows(&self, filter: &WorkflowFilter) -> Result<Vec<Workflow>> {
         let mut sql = QueryBuilder::<Sqlite>::new("");
         push_workflows(&mut sql, filter);
-        Ok(sql.build_query_as().fetch_all(&self.readers).await?)
+        Ok(sql.build_query_as().fetch_all(self.readers()?).await?)
     }
 
     async fn order_counts(
@@ -32,7 +32,7 @@ impl Workflows for SqliteStore {
     ) -> Result<OrderCounts> {
         let mut sql = text_at(now);
         push_order_counts(&mut sql, filter, now, until);
-        Ok(order_counts(sql.build_query_as().fetch_all(&self.readers).await?))
+        Ok(order_counts(sql.build_query_as().fetch_all(self.readers()?).await?))
     }
 
     async fn workflow_folders(
@@ -42,6 +42,6 @@ impl Workflows for SqliteStore {
     ) -> Result<Vec<String>> {
         let mut sql = QueryBuilder::<Sqlite>::new("");
         push_workflow_folders(&mut sql, controller_id, visible);
-        Ok(sql.build_query_scalar().fetch_all(&self.readers).await?)
+        Ok(sql.build_query_scalar().fetch_all(self.readers()?).await?)
     }
 }

@@ -19,6 +19,7 @@ use tokio::sync::oneshot;
 use tracing::{Instrument, Span};
 
 use super::TIMEOUT;
+use super::watch::Watch;
 use crate::store::{Error, PoolUse, Result, health};
 
 /// How many units of work may share a transaction: a limit to how long the first one waits for
@@ -30,6 +31,7 @@ const BATCH: usize = 64;
 pub(super) struct Writer {
     /// Of one connection.
     pool: SqlitePool,
+    watch: Option<Arc<Watch>>,
     queue: Arc<Mutex<Queue>>,
 }
 
@@ -73,8 +75,13 @@ impl Debug for Job {
 
 impl Writer {
     /// A writer over a pool of one connection.
-    pub(super) fn over(pool: SqlitePool) -> Self {
-        Self { pool, queue: Arc::default() }
+    pub(super) fn over(pool: SqlitePool, watch: Option<Arc<Watch>>) -> Self {
+        Self { pool, watch, queue: Arc::default() }
+    }
+
+    /// Fails if the file is not the one that was opened any more.
+    fn check(&self) -> Result<()> {
+        self.watch.as_ref().map_or(Ok(()), |watch| watch.check())
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
@@ -83,12 +90,14 @@ impl Writer {
 
     /// The connection, for as long as it is wanted.
     pub(super) async fn connection(&self) -> Result<PoolConnection<Sqlite>> {
+        self.check()?;
         let _asking = Asking::at(self);
         Ok(self.pool.acquire().await?)
     }
 
     /// A transaction of its own: it holds the file's write lock from its beginning.
     pub(super) async fn begin(&self) -> Result<Transaction<'static, Sqlite>> {
+        self.check()?;
         let _asking = Asking::at(self);
         Ok(self.pool.begin_with("BEGIN IMMEDIATE").await?)
     }
@@ -119,6 +128,10 @@ impl Writer {
                 let size = queue.jobs.len().min(BATCH);
                 (queue.jobs.drain(..size).collect(), queue.kept.take())
             };
+            if self.check().is_err() {
+                // Whoever waits for one of the jobs learns that it was not begun.
+                continue;
+            }
             // A panic ends the batch and not the writer.
             let written = AssertUnwindSafe(write(&self.pool, kept, batch)).catch_unwind().await;
             let connection = written.unwrap_or_else(|_| {
@@ -137,6 +150,7 @@ impl Writer {
         T: Send + 'static,
         F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T>> + Send + 'static,
     {
+        self.check()?;
         let (begins, mut begun) = oneshot::channel();
         let (sender, result) = oneshot::channel();
         let span = Span::current();
