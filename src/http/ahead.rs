@@ -14,7 +14,7 @@ use futures_util::stream::{self, Stream, StreamExt};
 use tokio::sync::mpsc::error::SendTimeoutError;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::task::spawn_blocking;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 use crate::http::error::ApiError;
 
@@ -22,7 +22,9 @@ use crate::http::error::ApiError;
 const QUEUED: usize = 2;
 /// How long the database waits for a client, all in all, before the rest goes to a file. Clients that
 /// keep up with it never need one.
-pub(super) const GRACE: Duration = Duration::from_secs(1);
+const GRACE: Duration = Duration::from_secs(1);
+/// How long a result may still be read at its client's pace if there is no room for the file.
+const NO_ROOM: Duration = Duration::from_secs(30);
 /// How many bytes are read from the file at a time.
 const CHUNK: usize = 64 * 1024;
 
@@ -47,14 +49,30 @@ async fn taken(
     }
 }
 
-/// Hands pieces over until the last one is taken, or the client is gone. Pieces are read without
-/// delay once the client has kept them waiting for `grace`.
+/// How long a client may keep the database waiting, and where the rest goes.
+#[derive(Clone, Copy)]
+pub(super) struct Patience {
+    /// In all, before the rest goes to a file.
+    grace: Duration,
+    /// In all, if the file has no room.
+    no_room: Duration,
+    file: fn() -> io::Result<File>,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { grace: GRACE, no_room: NO_ROOM, file: tempfile::tempfile }
+    }
+}
+
+/// Hands pieces over until the last one is taken, or the client is gone. Once the client has kept
+/// them waiting for too long, they are read without delay.
 pub(super) async fn forward(
     pieces: impl Stream<Item = Result<Bytes, ApiError>>,
     sender: Sender<Message>,
-    grace: Duration,
+    patience: Patience,
 ) {
-    let end = read_ahead(pieces, &sender, grace).await;
+    let end = read_ahead(pieces, &sender, patience).await;
     // Nobody is left to hear of a client that has gone.
     let _gone = sender.send(end.map(|()| None)).await;
 }
@@ -62,19 +80,32 @@ pub(super) async fn forward(
 async fn read_ahead(
     pieces: impl Stream<Item = Result<Bytes, ApiError>>,
     sender: &Sender<Message>,
-    mut grace: Duration,
+    patience: Patience,
 ) -> Result<(), ApiError> {
     let mut pieces = pin!(pieces);
-    let mut spill = Spill::default();
+    let mut spill = Spill { make: patience.file, file: None, taken: 0, put: 0 };
+    let mut grace = patience.grace;
     let mut end = None;
-    while end.is_none() || !spill.is_empty() {
+    // What the file has no room for, and until when it may wait for the client.
+    let (mut held, mut deadline) = (None, None);
+    while end.is_none() || held.is_some() || !spill.is_empty() {
+        let late = sleep_until(deadline.unwrap_or_else(Instant::now));
         tokio::select! {
             () = sender.closed() => break,
-            Ok(room) = sender.reserve(), if !spill.is_empty() => {
-                room.send(Ok(Some(spill.take().await.map_err(no_file)?)));
+            Ok(room) = sender.reserve(), if held.is_some() || !spill.is_empty() => {
+                let piece = if spill.is_empty() {
+                    held.take().map(|(piece, _)| piece).unwrap_or_default()
+                } else {
+                    spill.take().await.map_err(no_file)?
+                };
+                room.send(Ok(Some(piece)));
             }
-            piece = pieces.next(), if end.is_none() => {
-                let piece = match piece {
+            () = late, if held.is_some() => {
+                let error = held.map_or(io::ErrorKind::TimedOut.into(), |(_, error)| error);
+                return Err(no_file(error));
+            }
+            piece = pieces.next(), if end.is_none() && held.is_none() => {
+                let mut piece = match piece {
                     Some(Ok(piece)) => piece,
                     Some(Err(error)) => {
                         end = Some(Err(error));
@@ -85,15 +116,19 @@ async fn read_ahead(
                         continue;
                     }
                 };
-                if !spill.is_empty() {
-                    spill.put(piece).await.map_err(no_file)?;
-                    continue;
+                if spill.is_empty() {
+                    let begun = Instant::now();
+                    let sent = sender.send_timeout(Ok(Some(piece)), grace).await;
+                    grace = grace.saturating_sub(begun.elapsed());
+                    let Err(SendTimeoutError::Timeout(Ok(Some(late)))) = sent else { continue };
+                    piece = late;
                 }
-                let begun = Instant::now();
-                let sent = sender.send_timeout(Ok(Some(piece)), grace).await;
-                grace = grace.saturating_sub(begun.elapsed());
-                if let Err(SendTimeoutError::Timeout(Ok(Some(piece)))) = sent {
-                    spill.put(piece).await.map_err(no_file)?;
+                if let Err(error) = spill.put(piece.clone()).await {
+                    if deadline.is_none() {
+                        tracing::warn!(%error, "a temporary file has no room, so a list waits");
+                        deadline = Some(Instant::now() + patience.no_room);
+                    }
+                    held = Some((piece, error));
                 }
             }
         }
@@ -108,8 +143,8 @@ fn no_file(error: io::Error) -> ApiError {
 }
 
 /// Pieces in a file, the first one first.
-#[derive(Default)]
 struct Spill {
+    make: fn() -> io::Result<File>,
     file: Option<Arc<File>>,
     taken: u64,
     put: u64,
@@ -121,14 +156,14 @@ impl Spill {
     }
 
     async fn put(&mut self, piece: Bytes) -> io::Result<()> {
-        let (file, at) = (self.file.take(), self.put);
-        self.put += piece.len() as u64;
+        let (file, make, at, length) = (self.file.clone(), self.make, self.put, piece.len());
         let written = blocking(move || {
-            let file = file.map_or_else(|| tempfile::tempfile().map(Arc::new), Ok)?;
+            let file = file.map_or_else(|| make().map(Arc::new), Ok)?;
             file.write_all_at(&piece, at)?;
             Ok(file)
         });
         self.file = Some(written.await?);
+        self.put += length as u64;
         Ok(())
     }
 
@@ -139,7 +174,7 @@ impl Spill {
         self.taken += length as u64;
         if self.is_empty() {
             // With it goes its room on the disk.
-            *self = Self::default();
+            *self = Self { make: self.make, file: None, taken: 0, put: 0 };
         }
         let read = blocking(move || {
             let mut piece = vec![0; length];
@@ -162,6 +197,13 @@ mod tests {
 
     use super::*;
 
+    const AT_ONCE: Patience =
+        Patience { grace: Duration::ZERO, no_room: Duration::ZERO, file: tempfile::tempfile };
+
+    fn full() -> io::Result<File> {
+        File::options().read(true).write(true).open("/dev/full")
+    }
+
     /// Pieces of many sizes, counted as they are read.
     fn pieces(count: usize, read: Arc<AtomicUsize>) -> impl Stream<Item = Result<Bytes, ApiError>> {
         stream::iter(0..count).map(move |i| {
@@ -178,7 +220,7 @@ mod tests {
     async fn pieces_are_read_ahead_of_a_client_and_come_in_order() {
         let read = Arc::new(AtomicUsize::new(0));
         let (sender, body) = queue();
-        actix_web::rt::spawn(forward(pieces(100, read.clone()), sender, Duration::ZERO));
+        actix_web::rt::spawn(forward(pieces(100, read.clone()), sender, AT_ONCE));
         let mut body = pin!(body);
         let mut got = body.next().await.unwrap().unwrap().to_vec();
         while read.load(Ordering::Relaxed) < 100 {
@@ -196,7 +238,11 @@ mod tests {
     async fn a_client_that_keeps_up_needs_no_file() {
         let read = Arc::new(AtomicUsize::new(0));
         let (sender, body) = queue();
-        actix_web::rt::spawn(forward(pieces(100, read.clone()), sender, Duration::from_secs(60)));
+        actix_web::rt::spawn(forward(
+            pieces(100, read.clone()),
+            sender,
+            Patience { grace: Duration::from_secs(60), ..AT_ONCE },
+        ));
         let mut body = pin!(body);
         for i in 0..100 {
             assert_eq!(body.next().await.unwrap().unwrap(), piece(i));
@@ -211,7 +257,7 @@ mod tests {
         let failure = stream::iter([Err(ApiError::MissingComment)]);
         let (sender, body) = queue();
         let failing = pieces(50, Arc::default()).chain(failure);
-        actix_web::rt::spawn(forward(failing, sender, Duration::ZERO));
+        actix_web::rt::spawn(forward(failing, sender, AT_ONCE));
         let got: Vec<_> = body.collect().await;
         let (last, before) = got.split_last().unwrap();
         assert!(matches!(last, Err(ApiError::MissingComment)));
@@ -220,10 +266,30 @@ mod tests {
     }
 
     #[actix_web::test]
+    async fn without_room_for_a_file_the_client_sets_the_pace_for_a_while() {
+        let no_room = Duration::from_secs(60);
+        let patience = Patience { no_room, file: full, ..AT_ONCE };
+        let read = Arc::new(AtomicUsize::new(0));
+        let (sender, body) = queue();
+        actix_web::rt::spawn(forward(pieces(100, read.clone()), sender, patience));
+        let mut body = pin!(body);
+        for i in 0..100 {
+            assert_eq!(body.next().await.unwrap().unwrap(), piece(i));
+            assert!(read.load(Ordering::Relaxed) <= i + 1 + QUEUED + 1);
+        }
+        assert!(body.next().await.is_none());
+
+        let (sender, _body) = queue();
+        let patience = Patience { file: full, ..AT_ONCE };
+        let end = read_ahead(pieces(100, Arc::default()), &sender, patience).await;
+        assert!(matches!(end, Err(ApiError::Internal(_))));
+    }
+
+    #[actix_web::test]
     async fn nothing_is_read_for_a_client_that_has_gone() {
         let (sender, body) = queue();
         drop(body);
-        forward(stream::pending(), sender, Duration::ZERO).await;
+        forward(stream::pending(), sender, AT_ONCE).await;
     }
 
     #[actix_web::test]

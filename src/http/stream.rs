@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::json;
 use tracing::{Instrument, Span};
 
-use crate::http::ahead::{self, GRACE};
+use crate::http::ahead::{self, Patience};
 use crate::http::error::ApiError;
 use crate::http::{Call, Service};
 use crate::model::window::iso;
@@ -47,7 +47,7 @@ pub(super) async fn answer<T: Serialize + 'static>(
         // Up to the end: until the client has read them they count as a result that is read.
         let mut items = items;
         let pieces = chunks(head, &mut items, tail, Span::current());
-        ahead::forward(pieces, sender, GRACE).await;
+        ahead::forward(pieces, sender, Patience::default()).await;
     };
     actix_web::rt::spawn(reading.in_current_span());
     Ok(HttpResponse::Ok().content_type(ContentType::json()).streaming(body))
