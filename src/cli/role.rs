@@ -8,6 +8,7 @@ use super::client::failure::{examples, help_end};
 use super::client::output::{self, Column, Format, Output, counted, tell, visible};
 use super::full_access::FullAccess;
 use crate::config::Database;
+use crate::model::folders::Folders;
 use crate::model::permission::known::check_permission;
 use crate::model::permission::{EVERY_CONTROLLER, Limits, Visible};
 use crate::model::selection::{
@@ -237,7 +238,7 @@ fn folders(
 
 /// Whether a workflow of any controller is in the folder.
 async fn has_workflows(store: &dyn Store, folder: &Folder) -> store::Result<bool> {
-    let visible = Visible::Folders(vec![folder.clone()]);
+    let visible = Visible::Folders(Folders::of(vec![folder.clone()]));
     for controller_id in store.controllers().await? {
         if !store.workflow_folders(&controller_id, &visible).await?.is_empty() {
             return Ok(true);

@@ -11,10 +11,12 @@ use crate::http::answer::{Instant, WorkflowItem};
 use crate::http::audit::AuditLog;
 use crate::http::body::{self, Limit, Object, Whole, check_limit, given, inner};
 use crate::http::error::ApiError;
+use crate::http::lists::{Names, Words};
 use crate::http::{Call, Service, stream};
 use crate::model::audit::{AuditFilter, Category, NO_CONTROLLER, Outcome};
+use crate::model::folders::Folders;
 use crate::model::permission::{Extent, VIEW_AUDIT_LOG};
-use crate::model::selection::{Folder, Invalid, check_controller_id, check_folder, check_name};
+use crate::model::selection::{Folder, Invalid, check_controller_id, check_name};
 use crate::model::texts::{self, OptionalControllerId};
 use crate::model::window::Fields;
 use crate::store::{Detail, Entry};
@@ -40,14 +42,14 @@ pub(super) struct EntriesOf {
     #[schemars(with = "Option<texts::Wildcards>")]
     ticket_link: Option<String>,
     /// `CONTROLLER` are calls about orders, `IDENTITY` logins.
-    categories: Option<Vec<Category>>,
+    categories: Option<Words<Category>>,
     /// Calls that touched an order of a workflow in one of these folders.
-    folders: Option<Vec<Object<Folder>>>,
+    folders: Option<Names<Object<Folder>>>,
     /// Calls that touched an order with this id, or one whose workflow has this path or name.
     #[schemars(with = "Option<texts::Wildcards>")]
     object_name: Option<String>,
     /// `ORDER` leaves out calls that touched no order, other types find nothing.
-    object_types: Option<Vec<ObjectType>>,
+    object_types: Option<Words<ObjectType>>,
     /// Called at this instant or later; a number without a sign points to the past.
     #[schemars(with = "Option<texts::DateOrPeriod>")]
     date_from: Option<String>,
@@ -174,10 +176,7 @@ impl EntriesOf {
         let comment = text("comment", self.comment)?;
         let ticket_link = text("ticketLink", self.ticket_link)?;
         let object_name = text("objectName", self.object_name)?;
-        let folders = inner(self.folders);
-        for (i, folder) in folders.iter().enumerate() {
-            check_folder(&format!("folders[{i}].folder"), &folder.folder)?;
-        }
+        let folders = Folders::checked(inner(self.folders))?;
         let window = Fields::PAST_DATES.resolve(
             self.date_from.as_deref(),
             self.date_to.as_deref(),
@@ -191,7 +190,7 @@ impl EntriesOf {
             account,
             comment,
             ticket_link,
-            categories: self.categories.unwrap_or_default(),
+            categories: self.categories.unwrap_or_default().into_vec(),
             touched_orders: typed || object_name.is_some() || !folders.is_empty(),
             folders,
             object_name,

@@ -244,8 +244,8 @@ impl<T: JsonSchema> JsonSchema for Whole<T> {
 }
 
 /// The values of a list of objects, of which there are none where there is no list.
-pub(super) fn inner<T>(objects: Option<Vec<Object<T>>>) -> Vec<T> {
-    objects.unwrap_or_default().into_iter().map(|Object(inner)| inner).collect()
+pub(super) fn inner<T>(objects: Option<impl IntoIterator<Item = Object<T>>>) -> Vec<T> {
+    objects.into_iter().flatten().map(|Object(inner)| inner).collect()
 }
 
 /// The schema of `limit`, which [`check_limit`] checks.

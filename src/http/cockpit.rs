@@ -1,6 +1,8 @@
 //! What clients ask right after a login: which controllers there are, in which versions, and
 //! that the session go on.
 
+use std::collections::HashSet;
+
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use schemars::JsonSchema;
@@ -8,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::http::answer::{Done, Instant};
 use crate::http::error::ApiError;
+use crate::http::lists::Names;
 use crate::http::{Call, Service, body};
 use crate::model::permission::VIEW_CONTROLLER;
 use crate::model::texts::OptionalControllerId;
@@ -30,9 +33,9 @@ pub(super) struct ControllersBody {
 #[serde(rename_all = "camelCase")]
 pub(super) struct VersionsBody {
     /// Of these controllers.
-    controller_ids: Option<Vec<String>>,
+    controller_ids: Option<Names<String>>,
     /// Of these agents, of which none is known here.
-    agent_ids: Option<Vec<String>>,
+    agent_ids: Option<Names<String>>,
 }
 
 /// The controllers.
@@ -157,7 +160,7 @@ pub(super) async fn versions(
     let mut ids = granted(&service, &call).await?;
     // Whoever asks for agents alone does not mean every controller.
     if body.controller_ids.is_some() || body.agent_ids.is_some() {
-        let wanted = body.controller_ids.unwrap_or_default();
+        let wanted: HashSet<String> = body.controller_ids.into_iter().flatten().collect();
         ids.retain(|id| wanted.contains(id));
     }
     let controllers = ids.into_iter().map(|id| ControllerVersion {

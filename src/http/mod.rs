@@ -34,6 +34,7 @@ pub mod drain;
 mod error;
 mod frame;
 mod limits;
+mod lists;
 mod openapi;
 mod orders;
 mod parameters;

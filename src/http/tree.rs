@@ -11,8 +11,9 @@ use serde_json::json;
 use crate::http::Service;
 use crate::http::body::{self, Object, inner};
 use crate::http::error::ApiError;
+use crate::http::lists::{Names, Words};
 use crate::model::permission::{VIEW_WORKFLOWS, Visible};
-use crate::model::selection::{Folder, Invalid, check_folder};
+use crate::model::selection::{Folder, Invalid, check_folders};
 use crate::model::texts;
 use crate::model::window::displayable;
 
@@ -45,9 +46,9 @@ pub(super) struct TreeBody {
     controller_id: String,
     /// Folders of these types of objects: without `WORKFLOW` there is nothing to show.
     #[schemars(extend("items" = json!({ "type": "string", "enum": TYPES })))]
-    types: Option<Vec<String>>,
+    types: Option<Words<String>>,
     /// These folders and those below; not recursive: those directly below.
-    folders: Option<Vec<Object<Folder>>>,
+    folders: Option<Names<Object<Folder>>>,
 }
 
 /// The folders.
@@ -91,9 +92,7 @@ pub(super) async fn tree(
         }
     }
     let folders = inner(body.folders);
-    for (i, folder) in folders.iter().enumerate() {
-        check_folder(&format!("folders[{i}].folder"), &folder.folder)?;
-    }
+    check_folders(&folders)?;
     let controller_id = &body.controller_id;
     let visible = call.permit_reading(&service, VIEW_WORKFLOWS, controller_id).await?;
 

@@ -9,10 +9,12 @@ use serde::{Deserialize, Serialize};
 use crate::http::answer::Instant;
 use crate::http::body::{self, Limit, Object, Whole, check_limit, inner};
 use crate::http::error::ApiError;
+use crate::http::lists::{Names, Words};
 use crate::http::summary::Summary;
 use crate::http::{Call, Service, regex};
+use crate::model::folders::Folders;
 use crate::model::permission::{VIEW_WORKFLOWS, Visible};
-use crate::model::selection::{Folder, Invalid, WorkflowId, check_folder};
+use crate::model::selection::{Folder, Invalid, WorkflowId};
 use crate::model::texts;
 use crate::model::window::{Window, displayable};
 use crate::store::{OrderCounts, Workflow, WorkflowFilter};
@@ -25,12 +27,12 @@ pub(super) struct WorkflowsBody {
     controller_id: String,
     /// These workflows, in the current version where none is named; `folders` and `regex` do not
     /// count then.
-    #[schemars(with = "Option<Vec<Versioned>>")]
-    workflow_ids: Option<Vec<Object<WorkflowId>>>,
+    #[schemars(with = "Option<Names<Versioned>>")]
+    workflow_ids: Option<Names<Object<WorkflowId>>>,
     /// Workflows in these folders.
-    folders: Option<Vec<Object<Folder>>>,
+    folders: Option<Names<Object<Folder>>>,
     /// Every workflow here is `IN_SYNC`: other states select none.
-    states: Option<Vec<SyncState>>,
+    states: Option<Words<SyncState>>,
     /// The name, without its folder, contains a match, whatever the case; `%` is any text.
     #[schemars(with = "Option<regex::Expression>")]
     regex: Option<String>,
@@ -72,8 +74,8 @@ struct Versioned {
 pub(super) struct OrderCountBody {
     #[schemars(with = "texts::ControllerId")]
     controller_id: String,
-    #[schemars(length(min = 1), with = "Vec<Versioned>")]
-    workflow_ids: Vec<Object<WorkflowId>>,
+    #[schemars(length(min = 1), with = "Names<Versioned>")]
+    workflow_ids: Names<Object<WorkflowId>>,
     /// Scheduled orders count if they are due before this instant.
     #[schemars(with = "Option<texts::DateOrPeriod>")]
     date_to: Option<String>,
@@ -165,10 +167,7 @@ pub(super) async fn workflows(
     let body: WorkflowsBody = body::parse_reading(&call.body)?;
     let limit = check_limit(body.limit)?.flatten();
     let named = named(inner(body.workflow_ids))?;
-    let folders = inner(body.folders);
-    for (i, folder) in folders.iter().enumerate() {
-        check_folder(&format!("folders[{i}].folder"), &folder.folder)?;
-    }
+    let folders = Folders::checked(inner(body.folders))?;
     let regex = body.regex.filter(|regex| !regex.is_empty()).map(|regex| regex::compile(&regex));
     // Named workflows are not filtered further.
     let regex = regex.transpose()?.filter(|_| named.is_empty());
@@ -207,7 +206,8 @@ pub(super) async fn workflow(
     let Object(id) = body.workflow_id;
     let id = id.without_empty_version();
     id.check("workflowId")?;
-    let filter = permit(&service, &call, body.controller_id, vec![id.clone()], vec![]).await?;
+    let filter =
+        permit(&service, &call, body.controller_id, vec![id.clone()], Folders::default()).await?;
 
     let mut found = service.store.workflows(&filter).await?;
     let path = displayable(&id.path);
@@ -245,7 +245,7 @@ pub(super) async fn order_count(
     }
     let (date_to, zone) = (body.date_to.as_deref(), body.time_zone.as_deref());
     let until = Window::resolve(None, date_to, zone, call.now).map_err(Invalid::from)?.to;
-    let filter = permit(&service, &call, body.controller_id, named, vec![]).await?;
+    let filter = permit(&service, &call, body.controller_id, named, Folders::default()).await?;
 
     let counts = service.store.order_counts(&filter, call.now, until).await?;
     let num_of_all_orders = Summary::of(counts.values());
@@ -273,7 +273,7 @@ async fn permit(
     call: &Call,
     controller_id: String,
     named: Vec<WorkflowId>,
-    folders: Vec<Folder>,
+    folders: Folders,
 ) -> Result<WorkflowFilter, ApiError> {
     let visible: Visible = call.permit_reading(service, VIEW_WORKFLOWS, &controller_id).await?;
     Ok(WorkflowFilter { controller_id, named, folders, visible })

@@ -7,9 +7,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::model::folders::Folders;
 use crate::model::permission::Extent;
 use crate::model::seal::hex;
-use crate::model::selection::Folder;
 use crate::model::window::Window;
 
 /// In [`AuditEntry::controller_id`]: the entry belongs to no controller, as in JOC.
@@ -175,7 +175,7 @@ pub struct AuditFilter {
     /// following two hold of one and the same order.
     pub touched_orders: bool,
     /// The folders of the order's workflow; empty: any.
-    pub folders: Vec<Folder>,
+    pub folders: Folders,
     /// The order's id, or the path or the name of its workflow.
     pub object_name: Option<String>,
 }

@@ -7,6 +7,7 @@ pub mod arguments;
 pub mod audit;
 pub mod counted;
 pub mod finding;
+pub mod folders;
 pub mod json;
 pub mod order;
 pub mod order_name;

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::model::folders::Folders;
 use crate::model::selection::{Folder, Invalid};
 
 pub mod known;
@@ -51,7 +52,7 @@ pub enum Visible {
     /// Every folder.
     Everything,
     /// These folders; never empty.
-    Folders(Vec<Folder>),
+    Folders(Folders),
 }
 
 impl Visible {
@@ -59,7 +60,7 @@ impl Visible {
     pub fn shows(&self, folder: &str) -> bool {
         match self {
             Self::Everything => true,
-            Self::Folders(folders) => folders.iter().any(|visible| visible.contains(folder)),
+            Self::Folders(folders) => folders.contain(folder),
         }
     }
 }
@@ -139,7 +140,7 @@ impl Principal {
             granted = true;
             folders.extend(grant.folders.iter().cloned());
         }
-        granted.then_some(Visible::Folders(folders))
+        granted.then(|| Visible::Folders(Folders::of(folders)))
     }
 
     /// Whether the account has any permission on the controller.

@@ -8,6 +8,7 @@ use schemars::{JsonSchema, Schema};
 use serde::Deserialize;
 
 use crate::model::audit::NO_CONTROLLER;
+use crate::model::folders::Folders;
 use crate::model::order::EffectiveState;
 use crate::model::permission::Visible;
 use crate::model::texts;
@@ -70,7 +71,7 @@ pub struct Selectors {
 }
 
 /// A workflow that a request names: by path or by name, in one version or in all.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(inline, transform = |schema: &mut Schema| texts::alias(schema, "versionId", "version"))]
 pub struct WorkflowId {
@@ -105,6 +106,11 @@ impl Folder {
             None => false,
         }
     }
+
+    /// Whether all that it means is meant by the other one too.
+    pub fn lies_in(&self, other: &Self) -> bool {
+        other.contains(&self.folder) && (other.recursive || !self.recursive)
+    }
 }
 
 fn recursive_by_default() -> bool {
@@ -123,7 +129,7 @@ pub enum Subject {
     /// The orders of these workflows.
     Workflows(Vec<WorkflowId>),
     /// The orders of the workflows in these folders.
-    Folders(Vec<Folder>),
+    Folders(Folders),
     /// Every order of the controller.
     Everything,
 }
@@ -212,9 +218,7 @@ impl Selectors {
         for (i, workflow) in self.workflow_ids.iter().enumerate() {
             workflow.check(&format!("workflowIds[{i}]"))?;
         }
-        for (i, folder) in self.folders.iter().enumerate() {
-            check_folder(&format!("folders[{i}].folder"), &folder.folder)?;
-        }
+        let folders = Folders::checked(self.folders)?;
         if reach == Reach::Living
             && let Some(i) = self.states.iter().position(|state| state.is_terminal())
         {
@@ -233,9 +237,9 @@ impl Selectors {
             states.clear();
             Subject::Orders(self.order_ids)
         } else if !self.workflow_ids.is_empty() {
-            Subject::Workflows(self.workflow_ids)
-        } else if !self.folders.is_empty() {
-            Subject::Folders(self.folders)
+            Subject::Workflows(without_repetition(self.workflow_ids))
+        } else if !folders.is_empty() {
+            Subject::Folders(folders)
         } else {
             if states.is_empty() && window.is_unbounded() && unfiltered == Unfiltered::Refuse {
                 return Err(Invalid::new(
@@ -261,6 +265,20 @@ impl Selectors {
     }
 }
 
+impl Selection {
+    /// Of the folders that the request names, those in which the account can see anything.
+    pub fn in_sight(&self, folders: &Folders) -> Folders {
+        let mut seen = Vec::new();
+        for sight in &self.sight {
+            match &sight.visible {
+                Visible::Everything => return folders.clone(),
+                Visible::Folders(visible) => seen.extend_from_slice(visible),
+            }
+        }
+        folders.intersection(&Folders::of(seen))
+    }
+}
+
 impl WorkflowId {
     /// Whether `path` is the name of workflows in any folder.
     pub fn is_bare_name(&self) -> bool {
@@ -282,6 +300,16 @@ impl WorkflowId {
             None => Ok(()),
         }
     }
+}
+
+/// The workflows without those that are named twice, or in one version and in all.
+fn without_repetition(mut workflows: Vec<WorkflowId>) -> Vec<WorkflowId> {
+    // No version comes before any.
+    workflows.sort_unstable();
+    workflows.dedup_by(|next, kept| {
+        next.path == kept.path && (kept.version_id.is_none() || next.version_id == kept.version_id)
+    });
+    workflows
 }
 
 /// Refuses what can be no controller id.
@@ -332,6 +360,12 @@ pub fn check_stored_folder(field: &str, folder: &str) -> Result<(), Invalid> {
         return Err(Invalid::new(field, problem));
     }
     Ok(())
+}
+
+/// Refuses `folders` if one of them can be no folder.
+pub fn check_folders(folders: &[Folder]) -> Result<(), Invalid> {
+    let mut all = folders.iter().enumerate();
+    all.try_for_each(|(i, f)| check_folder(&format!("folders[{i}].folder"), &f.folder))
 }
 
 /// Refuses what can be no name, path, id or version: 1 to 255 characters, none of control.

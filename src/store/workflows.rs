@@ -6,8 +6,9 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 use super::{Result, StoredInstant};
+use crate::model::folders::Folders;
 use crate::model::permission::Visible;
-use crate::model::selection::{Folder, WorkflowId};
+use crate::model::selection::WorkflowId;
 
 /// Which workflows a request means.
 #[derive(Debug, Clone)]
@@ -18,7 +19,7 @@ pub struct WorkflowFilter {
     pub named: Vec<WorkflowId>,
     /// Those in these folders; empty: in any. Of each the current version, and those before it
     /// that have living orders.
-    pub folders: Vec<Folder>,
+    pub folders: Folders,
     /// Where the account can see workflows.
     pub visible: Visible,
 }

@@ -12,6 +12,7 @@ use crate::http::answer::WorkflowItem;
 use crate::http::audit::AuditLog;
 use crate::http::body::{self, Object, Whole, given};
 use crate::http::error::ApiError;
+use crate::http::lists::{ADDED, List};
 use crate::http::{Call, Service, answer, limits};
 use crate::model::arguments::{Arguments, Position, check_arguments, check_position};
 use crate::model::json::{Json, JsonObject};
@@ -31,7 +32,7 @@ pub(in crate::http) struct AddOrders {
     controller_id: String,
     /// Either all are added or none.
     #[schemars(length(min = 1))]
-    orders: Vec<Object<AddOrder>>,
+    orders: List<Object<AddOrder>, ADDED>,
     /// Why.
     audit_log: Option<Object<AuditLog>>,
 }

@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::http::answer::Instant;
 use crate::http::body::{self, Limit, Object, Whole, check_limit, given, inner};
 use crate::http::error::ApiError;
+use crate::http::lists::{Names, Words};
 use crate::http::orders::item::{StateItem, position_string, stored_json};
 use crate::http::orders::list::{LISTED, limit_to_visible, unknown_order};
 use crate::http::{Call, Service, stream};
@@ -31,7 +32,7 @@ pub(in crate::http) struct FilterHistory {
     #[schemars(with = "texts::ControllerId")]
     controller_id: String,
     /// These orders; the fields that name orders, workflows or folders do not count then.
-    orders: Option<Vec<Object<OrderPath>>>,
+    orders: Option<Names<Object<OrderPath>>>,
     #[schemars(with = "Option<texts::Wildcards>")]
     order_id: Option<String>,
     #[schemars(with = "Option<texts::Wildcards>")]
@@ -39,12 +40,12 @@ pub(in crate::http) struct FilterHistory {
     #[schemars(with = "Option<texts::Wildcards>")]
     workflow_name: Option<String>,
     /// Not the orders of these workflows.
-    #[schemars(with = "Option<Vec<texts::WorkflowPath>>")]
-    exclude_workflows: Option<Vec<String>>,
+    #[schemars(with = "Option<Names<texts::WorkflowPath>>")]
+    exclude_workflows: Option<Names<String>>,
     /// Orders of the workflows in these folders.
-    folders: Option<Vec<Object<Folder>>>,
+    folders: Option<Names<Object<Folder>>>,
     /// How the orders ended.
-    history_states: Option<Vec<HistoryState>>,
+    history_states: Option<Words<HistoryState>>,
     /// Not supported: orders are known by their ids. Only an empty list is taken.
     #[schemars(length(max = 0))]
     history_ids: Option<Vec<i64>>,
@@ -242,7 +243,7 @@ async fn select(
             check_name(field, pattern)?;
         }
     }
-    let exclude_workflows = body.exclude_workflows.unwrap_or_default();
+    let exclude_workflows = body.exclude_workflows.unwrap_or_default().into_vec();
     for (i, path) in exclude_workflows.iter().enumerate() {
         check_workflow_path(&format!("excludeWorkflows[{i}]"), path)?;
     }

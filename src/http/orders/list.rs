@@ -1,7 +1,5 @@
 //! `/orders`, `/order` and `/orders/overview/snapshot`: what there is.
 
-use std::collections::HashSet;
-
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use futures_util::{StreamExt, TryStreamExt};
@@ -10,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::http::body::{self, Limit, Object, Whole, check_limit, inner};
 use crate::http::error::ApiError;
+use crate::http::lists::{List, Names, ORDER_IDS, Words};
 use crate::http::orders::item::Items;
 use crate::http::summary::{Counts, Summary};
 use crate::http::{Call, Service, regex, stream};
@@ -34,15 +33,15 @@ pub(in crate::http) struct FilterOrders {
     controller_id: String,
     /// These orders; `workflowIds`, `folders` and `states` do not count then, nor does the
     /// default of `limit`.
-    #[schemars(with = "Option<HashSet<texts::OrderId>>")]
-    order_ids: Option<Vec<String>>,
+    #[schemars(with = "Option<List<texts::OrderId, ORDER_IDS>>", extend("uniqueItems" = true))]
+    order_ids: Option<List<String, ORDER_IDS>>,
     /// Orders of these workflows; `folders` do not count then.
-    workflow_ids: Option<Vec<Object<WorkflowId>>>,
+    workflow_ids: Option<Names<Object<WorkflowId>>>,
     /// Orders of the workflows in these folders.
-    folders: Option<Vec<Object<Folder>>>,
+    folders: Option<Names<Object<Folder>>>,
     /// Orders in one of these states. Terminal orders are listed only if their states or their
     /// ids are given.
-    states: Option<Vec<EffectiveState>>,
+    states: Option<Words<EffectiveState>>,
     /// The order's id contains a match, whatever the case; `%` is any text.
     #[schemars(with = "Option<regex::Expression>")]
     regex: Option<String>,
@@ -77,9 +76,9 @@ pub(in crate::http) struct CountOrders {
     #[schemars(with = "texts::ControllerId")]
     controller_id: String,
     /// Orders of these workflows; `folders` do not count then.
-    workflow_ids: Option<Vec<Object<WorkflowId>>>,
+    workflow_ids: Option<Names<Object<WorkflowId>>>,
     /// Orders of the workflows in these folders.
-    folders: Option<Vec<Object<Folder>>>,
+    folders: Option<Names<Object<Folder>>>,
     /// Of the scheduled orders, those scheduled at this instant or later.
     #[schemars(with = "Option<texts::DateOrPeriod>")]
     date_from: Option<String>,
@@ -135,7 +134,7 @@ pub(in crate::http) async fn order(
     let OneOrder { controller_id, order_id } = body::parse_reading(&call.body)?;
     let one = FilterOrders {
         controller_id,
-        order_ids: Some(vec![order_id.clone()]),
+        order_ids: Some(order_id.clone().into()),
         ..FilterOrders::default()
     };
     let selection = select(&service, &call, one).await.map_err(|error| match error {
@@ -193,10 +192,10 @@ async fn select(service: &Service, call: &Call, body: FilterOrders) -> Result<Se
         .map_err(Invalid::from)?;
     let selectors = Selectors {
         controller_id: body.controller_id,
-        order_ids: body.order_ids.unwrap_or_default(),
+        order_ids: body.order_ids.unwrap_or_default().into_vec(),
         workflow_ids: inner(body.workflow_ids),
         folders: inner(body.folders),
-        states: body.states.unwrap_or_default(),
+        states: body.states.unwrap_or_default().into_vec(),
         date_from: body.date_from,
         date_to: body.date_to,
         time_zone: body.time_zone,

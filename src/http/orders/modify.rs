@@ -1,8 +1,6 @@
 //! `/orders/cancel`, `/orders/suspend` and the others that change the orders that a request
 //! selects, each with its preview: [`CALLS`] says what they have that is their own.
 
-use std::collections::HashSet;
-
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use schemars::{JsonSchema, Schema};
@@ -13,6 +11,7 @@ use crate::http::answer::{self, Done};
 use crate::http::audit::AuditLog;
 use crate::http::body::{self, Object, Whole, inner};
 use crate::http::error::ApiError;
+use crate::http::lists::{List, Names, ORDER_IDS, Words};
 use crate::http::openapi::{self, Schemas};
 use crate::http::{Call, Service, limits};
 use crate::model::action::Action;
@@ -167,14 +166,14 @@ struct ModifyOrders {
     #[schemars(with = "texts::ControllerId")]
     controller_id: String,
     /// These orders; `workflowIds`, `folders` and `states` do not count then.
-    #[schemars(with = "Option<HashSet<texts::OrderId>>")]
-    order_ids: Option<Vec<String>>,
+    #[schemars(with = "Option<List<texts::OrderId, ORDER_IDS>>", extend("uniqueItems" = true))]
+    order_ids: Option<List<String, ORDER_IDS>>,
     /// Orders of these workflows; `folders` do not count then.
-    workflow_ids: Option<Vec<Object<WorkflowId>>>,
+    workflow_ids: Option<Names<Object<WorkflowId>>>,
     /// Orders of the workflows in these folders; `/` and `recursive` means every order.
-    folders: Option<Vec<Object<Folder>>>,
+    folders: Option<Names<Object<Folder>>>,
     /// Orders in one of these effective states.
-    states: Option<Vec<EffectiveState>>,
+    states: Option<Words<EffectiveState>>,
     /// Scheduled at this instant or later. Numbers without a sign point to the future, and to
     /// the past if that leaves no time between the dates.
     #[schemars(with = "Option<texts::DateOrPeriod>")]
@@ -369,10 +368,10 @@ async fn select(
     audit_log.check()?;
     let selectors = Selectors {
         controller_id: body.controller_id,
-        order_ids: body.order_ids.unwrap_or_default(),
+        order_ids: body.order_ids.unwrap_or_default().into_vec(),
         workflow_ids: inner(body.workflow_ids),
         folders: inner(body.folders),
-        states: body.states.unwrap_or_default(),
+        states: body.states.unwrap_or_default().into_vec(),
         date_from: body.date_from,
         date_to: body.date_to,
         time_zone: body.time_zone,

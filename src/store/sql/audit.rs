@@ -7,12 +7,12 @@
 
 use sqlx::QueryBuilder;
 
-use super::Dialect;
 use super::list::push_limit;
 use super::search::{is_pattern, push_matches};
+use super::{Dialect, MANY_FOLDERS, push_among_folders, push_in_few_folders};
 use crate::model::audit::{AuditFilter, Category};
+use crate::model::folders::Folders;
 use crate::model::permission::{Extent, Visible};
-use crate::model::selection::Folder;
 
 /// The name of the workflow of `d`: what follows its folder and the `/` after that.
 const NAME: &str = "substr(d.workflow_path, \
@@ -146,7 +146,7 @@ fn push_by_extent<DB: Dialect>(
     sql: &mut QueryBuilder<DB>,
     extent: &Extent,
     unlimited: &str,
-    limited: impl Fn(&mut QueryBuilder<DB>, &[Folder]),
+    limited: impl Fn(&mut QueryBuilder<DB>, &Folders),
 ) {
     if parts(extent).all(|(_, visible)| *visible == Visible::Everything) {
         sql.push(unlimited);
@@ -203,13 +203,15 @@ fn push_about<DB: Dialect>(
             sql.push(")");
         }
     }
-    if let Visible::Folders(folders) = visible {
+    let folders = match visible {
+        Visible::Everything if filter.folders.is_empty() => None,
+        Visible::Everything => Some(filter.folders.clone()),
+        Visible::Folders(visible) if filter.folders.is_empty() => Some(visible.clone()),
+        Visible::Folders(visible) => Some(filter.folders.intersection(visible)),
+    };
+    if let Some(folders) = folders {
         sql.push(" AND ");
-        push_in_folders(sql, folders);
-    }
-    if !filter.folders.is_empty() {
-        sql.push(" AND ");
-        push_in_folders(sql, &filter.folders);
+        push_in_folders(sql, &folders);
     }
     sql.push(")");
 }
@@ -220,25 +222,11 @@ fn is_order_id(name: &str) -> bool {
     name.starts_with('#') && !is_pattern(name)
 }
 
-/// Adds that the folder of `d` is one of these or, where they are recursive, below it.
-fn push_in_folders<DB: Dialect>(sql: &mut QueryBuilder<DB>, folders: &[Folder]) {
-    let ranges: Vec<(&str, Option<[String; 2]>)> = folders
-        .iter()
-        .map(|folder| (folder.folder.as_str(), folder.recursive.then(|| below(&folder.folder))))
-        .collect();
-    let rows = ranges.iter().map(|(folder, range)| {
-        let [low, high] = range
-            .as_ref()
-            .map_or([None, None], |[low, high]| [Some(low.as_str()), Some(high.as_str())]);
-        [Some(*folder), low, high]
-    });
-    sql.push("EXISTS (SELECT 1 FROM ");
-    DB::push_rows(sql, rows.collect());
-    sql.push(" WHERE d.folder = r.a OR (d.folder >= r.b AND d.folder < r.c))");
-}
-
-/// The folders below a folder as a half-open range: '0' follows '/'.
-fn below(folder: &str) -> [String; 2] {
-    let folder = folder.trim_end_matches('/');
-    [format!("{folder}/"), format!("{folder}0")]
+/// Adds that the folder of `d` is among these.
+fn push_in_folders<DB: Dialect>(sql: &mut QueryBuilder<DB>, folders: &Folders) {
+    if folders.len() < MANY_FOLDERS || folders.are_all() {
+        return push_in_few_folders(sql, "d.folder", folders);
+    }
+    sql.push("d.folder");
+    push_among_folders(sql, None, folders);
 }

@@ -125,17 +125,37 @@ pub(in crate::store) fn push_history<DB: Dialect>(
         sql.push(format_args!(" AND NOT {WORKFLOW_NAME}"));
         DB::push_among(sql, texts());
     }
-    if !filter.orders.is_empty() {
-        let rows = filter.orders.iter().map(|(path, id)| [Some(&**path), id.as_deref(), None]);
-        sql.push(format_args!(
-            " AND EXISTS (SELECT 1 FROM (SELECT o.order_id AS id, o.workflow_path AS path, \
-             {WORKFLOW_NAME} AS name) n CROSS JOIN "
-        ));
-        DB::push_rows(sql, rows.collect());
-        sql.push(" WHERE r.a IN (n.path, n.name) AND (r.b IS NULL OR r.b = n.id))");
-    }
+    push_named(sql, &filter.orders, WORKFLOW_NAME);
     sql.push(format_args!(" ORDER BY {STATE_SINCE} DESC, o.order_id"));
     push_limit(sql, limit);
+}
+
+/// Adds that the order is one of these, if there are any: of a workflow, by its path or its name,
+/// or the one with an id.
+fn push_named<DB: Dialect>(
+    sql: &mut QueryBuilder<DB>,
+    orders: &[(String, Option<String>)],
+    workflow_name: &str,
+) {
+    if orders.is_empty() {
+        return;
+    }
+    sql.push(" AND (FALSE");
+    for (column, bare) in [("o.workflow_path", false), (workflow_name, true)] {
+        let of_kind = orders.iter().filter(|(workflow, _)| workflow.starts_with('/') != bare);
+        let (single, all): (Vec<_>, Vec<_>) = of_kind.partition(|(_, id)| id.is_some());
+        if !all.is_empty() {
+            sql.push(format_args!(" OR {column}"));
+            DB::push_among(sql, all.iter().map(|(workflow, _)| &**workflow).collect());
+        }
+        if !single.is_empty() {
+            sql.push(format_args!(" OR ({column}, o.order_id) IN (SELECT r.a, r.b FROM "));
+            let rows = single.iter().map(|(workflow, id)| [Some(&**workflow), id.as_deref(), None]);
+            DB::push_rows(sql, rows.collect());
+            sql.push(")");
+        }
+    }
+    sql.push(")");
 }
 
 /// Adds the limit, if there is one.

@@ -18,9 +18,10 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use sqlx::QueryBuilder;
 
+use crate::model::folders::Folders;
 use crate::model::order::{EffectiveState, State};
 use crate::model::permission::Visible;
-use crate::model::selection::{Folder, Reach, Selection, Sight, Subject, WorkflowId};
+use crate::model::selection::{Reach, Selection, Sight, Subject, WorkflowId};
 use crate::model::window::Window;
 
 pub(super) mod audit;
@@ -129,7 +130,8 @@ pub(super) fn push_chosen<DB: Dialect>(sql: &mut QueryBuilder<DB>, selection: &S
 }
 
 fn words(states: &[EffectiveState]) -> String {
-    let quoted: Vec<String> = states.iter().map(|state| format!("'{}'", state.as_str())).collect();
+    let words: BTreeSet<&str> = states.iter().map(|state| state.as_str()).collect();
+    let quoted: Vec<String> = words.into_iter().map(|word| format!("'{word}'")).collect();
     quoted.join(", ")
 }
 
@@ -196,7 +198,7 @@ fn push_selected<DB: Dialect>(sql: &mut QueryBuilder<DB>, selection: &Selection)
         }
         Subject::Folders(folders) => {
             sql.push(" AND ");
-            push_in_folders(sql, &selection.controller_id, folders);
+            push_in_folders(sql, &selection.controller_id, &selection.in_sight(folders));
         }
         Subject::Everything => {}
     }
@@ -287,40 +289,62 @@ pub(super) fn push_current_workflows<DB: Dialect>(
     sql.push(" ORDER BY created DESC, version_id DESC");
 }
 
+/// Adds the condition that an order, or a workflow named alike, is in one of the folders.
 fn push_in_folders<DB: Dialect>(
     sql: &mut QueryBuilder<DB>,
     controller_id: &str,
-    folders: &[Folder],
+    folders: &Folders,
 ) {
-    if folders.iter().any(|folder| folder.recursive && folder.folder == "/") {
-        sql.push("TRUE");
+    if folders.len() < MANY_FOLDERS || folders.are_all() {
+        return push_in_few_folders(sql, "o.folder", folders);
+    }
+    sql.push("o.workflow_path IN (SELECT w.path FROM workflows w WHERE w.folder");
+    push_among_folders(sql, Some(controller_id), folders);
+    sql.push(" AND w.controller_id = ");
+    DB::push_key(sql, controller_id);
+    sql.push(")");
+}
+
+fn push_in_few_folders<DB: Dialect>(sql: &mut QueryBuilder<DB>, column: &str, folders: &Folders) {
+    if folders.is_empty() || folders.are_all() {
+        sql.push(if folders.is_empty() { "FALSE" } else { "TRUE" });
         return;
     }
-    if folders.len() < MANY_FOLDERS {
-        sql.push("(");
-        for (i, folder) in folders.iter().enumerate() {
-            sql.push(if i == 0 { "" } else { " OR " });
-            if folder.recursive {
-                // The folder and those below it are no single range, for `/sos-x` is between
-                // them; but an index is read by a single range.
-                let [low, high] = below(&folder.folder);
-                sql.push("(o.folder >= ");
-                DB::push_text(sql, &folder.folder);
-                sql.push(" AND o.folder < ");
-                DB::push_text(sql, &high);
-                sql.push(" AND (o.folder >= ");
-                DB::push_text(sql, &low);
-                sql.push(" OR o.folder = ");
-                DB::push_text(sql, &folder.folder);
-                sql.push("))");
-            } else {
-                sql.push("o.folder = ");
-                DB::push_text(sql, &folder.folder);
-            }
+    sql.push("(");
+    for (i, folder) in folders.iter().enumerate() {
+        sql.push(if i == 0 { "" } else { " OR " });
+        if folder.recursive {
+            // The folder and those below it are no single range, for `/sos-x` is between
+            // them; but an index is read by a single range.
+            let [low, high] = below(&folder.folder);
+            sql.push(format_args!("({column} >= "));
+            DB::push_text(sql, &folder.folder);
+            sql.push(format_args!(" AND {column} < "));
+            DB::push_text(sql, &high);
+            sql.push(format_args!(" AND ({column} >= "));
+            DB::push_text(sql, &low);
+            sql.push(format_args!(" OR {column} = "));
+            DB::push_text(sql, &folder.folder);
+            sql.push("))");
+        } else {
+            sql.push(format_args!("{column} = "));
+            DB::push_text(sql, &folder.folder);
         }
-        sql.push(")");
-        return;
     }
+    sql.push(")");
+}
+
+/// Adds the condition, after a column that holds the folder of a workflow, that it is among these
+/// folders, however many they are and however many workflows.
+///
+/// A join of folders with ranges would compare each with each. But the ranges do not overlap, so
+/// they and the folders are merged in one order: a folder is in a range if it is below the highest
+/// end of those that begin before it.
+fn push_among_folders<DB: Dialect>(
+    sql: &mut QueryBuilder<DB>,
+    controller_id: Option<&str>,
+    folders: &Folders,
+) {
     let ranges: Vec<(&str, Option<[String; 2]>)> = folders
         .iter()
         .map(|f| (f.folder.as_str(), f.recursive.then(|| below(&f.folder))))
@@ -329,17 +353,23 @@ fn push_in_folders<DB: Dialect>(
         let [low, high] = range.as_ref().map_or([None, None], |r| [Some(&*r[0]), Some(&*r[1])]);
         [Some(*folder), low, high]
     });
-    sql.push("o.workflow_path IN (SELECT w.path FROM ");
+    sql.push(" IN (WITH r AS MATERIALIZED (SELECT r.a, r.b, r.c FROM ");
     DB::push_rows(sql, rows.collect());
+    sql.push("), f AS MATERIALIZED (SELECT DISTINCT w.folder FROM workflows w");
+    if let Some(controller_id) = controller_id {
+        sql.push(" WHERE w.controller_id = ");
+        DB::push_key(sql, controller_id);
+    }
     sql.push(
-        " JOIN workflows w ON w.folder = r.a OR (w.folder >= r.b AND w.folder < r.c) \
-         WHERE w.controller_id = ",
+        ") SELECT r.a FROM r UNION ALL SELECT m.folder FROM (SELECT s.folder, s.is_folder, \
+         max(s.high) OVER (ORDER BY s.folder) AS high FROM (SELECT f.folder, f.folder AS high, \
+         TRUE AS is_folder FROM f UNION ALL SELECT r.b, r.c, FALSE FROM r WHERE r.b IS NOT NULL) s) m \
+         WHERE m.is_folder AND m.folder < m.high)",
     );
-    DB::push_key(sql, controller_id);
-    sql.push(")");
 }
 
 /// The folders below a folder as a half-open range: '0' follows '/'.
 fn below(folder: &str) -> [String; 2] {
+    let folder = folder.trim_end_matches('/');
     [format!("{folder}/"), format!("{folder}0")]
 }
