@@ -126,7 +126,10 @@ impl Call {
     ) -> Result<Visible, ApiError> {
         self.check_controller(service, controller_id).await?;
         match self.principal.may(permission, controller_id) {
-            Some(visible) => Ok(visible),
+            Some(visible) => {
+                self.progress.allowed();
+                Ok(visible)
+            }
             None => Err(self.deny(service, permission, controller_id, why).await?),
         }
     }

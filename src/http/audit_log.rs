@@ -152,7 +152,10 @@ async fn extent(
         return Ok(Extent::only(controller_id, visible));
     }
     match call.principal.extent(VIEW_AUDIT_LOG) {
-        Some(extent) => Ok(extent),
+        Some(extent) => {
+            call.progress.allowed();
+            Ok(extent)
+        }
         None => {
             let why = AuditLog::default();
             Err(call.deny(service, VIEW_AUDIT_LOG, NO_CONTROLLER, &why).await?)

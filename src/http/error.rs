@@ -72,6 +72,9 @@ pub(super) enum ApiError {
     /// The call took longer than the settings allow.
     #[error("the call was given up after {} seconds; nothing has changed", .0.as_secs())]
     TimedOut(Duration),
+    /// The client has gone.
+    #[error("the client has closed the connection")]
+    HungUp,
     /// The header fields are larger than the settings allow.
     #[error("the header fields are larger than {0} bytes")]
     HeadersTooLarge(usize),
@@ -190,6 +193,8 @@ impl ResponseError for ApiError {
                 Reason::Permission => 403,
             },
             Self::HeadersTooLarge(_) => 431,
+            // As nginx has it; nobody is there to read it.
+            Self::HungUp => 499,
             Self::Unavailable(_)
             | Self::NoRoom(_)
             | Self::ReadOnly(_)
@@ -235,6 +240,7 @@ impl ResponseError for ApiError {
         let mut response = self.body(builder);
         response.head_mut().reason = match self.status_code().as_u16() {
             420 => Some("Invalid Request"),
+            499 => Some("Client Closed Request"),
             440 => Some("Login Timeout"),
             _ => None,
         };

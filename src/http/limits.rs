@@ -1,8 +1,10 @@
 //! Limits of what one client can take from the others: header fields, connections, time.
 
 use std::cell::Cell;
+use std::future::poll_fn;
 use std::num::NonZeroUsize;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
 use actix_web::body::MessageBody;
@@ -13,8 +15,9 @@ use actix_web::web::Data;
 use actix_web::{Error, HttpMessage, HttpRequest};
 
 use crate::config::Settings;
-use crate::http::Service;
 use crate::http::error::ApiError;
+use crate::http::{Service, socket};
+use crate::store::shares;
 
 /// How long the head of a request may take to arrive, and a TLS handshake.
 pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -84,20 +87,42 @@ pub(super) fn announces_too_much(head: &RequestHead, limit: usize) -> bool {
     length.is_some_and(|length| usize::try_from(length).map_or(true, |length| length > limit))
 }
 
-/// Whether a call has come to where it changes something.
+/// How far a call has come, which says what may end it early.
 #[derive(Clone, Default)]
-struct Changing(Rc<Cell<bool>>);
+pub(super) struct Progress(Rc<Cell<Stage>>);
 
-/// From here on nothing here gives the call up, and the store sees to its end: else its client
-/// would be told that nothing has changed.
-pub(super) fn no_way_back(request: &HttpRequest) {
-    if let Some(Changing(changing)) = request.extensions().get() {
-        changing.set(true);
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Stage {
+    /// Whether it is allowed is not settled.
+    #[default]
+    Begun,
+    /// It is allowed, and has changed nothing.
+    Allowed,
+    /// It may have changed something.
+    Changing,
+}
+
+impl Progress {
+    /// That of the call of a request.
+    pub(super) fn of(request: &HttpRequest) -> Self {
+        request.extensions().get().cloned().unwrap_or_default()
+    }
+
+    /// From here on the call ends when its client hangs up, but not before: an attempt that is
+    /// not allowed leaves its trace.
+    pub(super) fn allowed(&self) {
+        self.0.set(Stage::Allowed);
+    }
+
+    /// From here on nothing here gives the call up, and the store sees to its end: else its client
+    /// would be told that nothing has changed.
+    pub(super) fn no_way_back(&self) {
+        self.0.set(Stage::Changing);
     }
 }
 
-/// Gives a call up that takes too long to begin its answer and has not come to where it changes
-/// something.
+/// Gives a call up that takes too long to begin its answer, or whose client hangs up, unless it has
+/// come to where it changes something.
 pub(super) async fn in_time<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,
@@ -106,12 +131,20 @@ pub(super) async fn in_time<B: MessageBody>(
         return next.call(request).await;
     };
     let limit = service.settings.request_timeout();
-    let changing = Changing::default();
-    request.extensions_mut().insert(changing.clone());
-    let mut call = std::pin::pin!(next.call(request));
-    match tokio::time::timeout(limit, &mut call).await {
-        Ok(answer) => answer,
-        Err(_) if changing.0.get() => call.await,
-        Err(_) => Err(ApiError::TimedOut(limit).into()),
-    }
+    let progress = Progress::default();
+    request.extensions_mut().insert(progress.clone());
+    let is_left = socket::is_left(&request);
+    // The task that reads from the connection is the one that calls: nobody needs to wake it.
+    let hung_up = poll_fn(|_| {
+        let ends = progress.0.get() == Stage::Allowed && is_left();
+        if ends { Poll::Ready(()) } else { Poll::Pending }
+    });
+    let mut call = std::pin::pin!(shares::of_a_call(next.call(request)));
+    let error = tokio::select! {
+        biased;
+        answer = &mut call => return answer,
+        () = hung_up => ApiError::HungUp,
+        () = tokio::time::sleep(limit) => ApiError::TimedOut(limit),
+    };
+    if progress.0.get() == Stage::Changing { call.await } else { Err(error.into()) }
 }

@@ -19,7 +19,7 @@ use crate::http::frame::RequestId;
 use crate::http::openapi::Schemas;
 use crate::model::permission::Principal;
 use crate::model::window::displayable;
-use crate::store::Store;
+use crate::store::{Store, shares};
 
 mod ahead;
 mod answer;
@@ -86,6 +86,7 @@ struct Call {
     name: String,
     request_id: String,
     client_address: Option<String>,
+    progress: limits::Progress,
 }
 
 impl Service {
@@ -114,6 +115,7 @@ impl Service {
     async fn begin(&self, request: &HttpRequest, payload: Payload) -> Result<Call, ApiError> {
         let now = self.clock.now();
         let principal = self.sessions.check(&*self.store, request, now).await?;
+        shares::is_for(&principal.account);
         let body = body::read(payload, limits::of_body(request, &self.settings)).await?;
         Ok(Call {
             now,
@@ -122,6 +124,7 @@ impl Service {
             name: call_name(request),
             request_id: request_id(request),
             client_address: client_address(request),
+            progress: limits::Progress::of(request),
         })
     }
 }

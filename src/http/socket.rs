@@ -44,6 +44,8 @@ struct State {
     /// Whether the connection ends in the middle of a response whose end nothing but the
     /// connection's own end shows.
     is_cut: Cell<bool>,
+    /// Whether the client sends nothing any more: it has gone, or will soon.
+    is_left: Cell<bool>,
     /// How many exchanges are under way.
     exchanges: Cell<usize>,
     /// Since when none is.
@@ -63,6 +65,7 @@ impl State {
     fn new() -> Rc<Self> {
         Rc::new(Self {
             is_cut: Cell::default(),
+            is_left: Cell::default(),
             exchanges: Cell::default(),
             quiet_since: Cell::new(Instant::now()),
             begun: Cell::default(),
@@ -310,6 +313,8 @@ impl<T: AsyncRead + Unpin> AsyncRead for Connection<T> {
         self.has_read_enough = bytes >= AHEAD;
         if bytes > 0 {
             self.state.receives(bytes);
+        } else if buffer.remaining() > 0 {
+            self.state.is_left.set(true);
         }
         Poll::Ready(Ok(()))
     }
@@ -353,6 +358,13 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Connection<T> {
     }
 }
 
+/// Whether the client of a request has hung up. That it only sends no more and still waits for
+/// the response cannot be told apart.
+pub(super) fn is_left(request: &ServiceRequest) -> impl Fn() -> bool + use<> {
+    let state = request.conn_data::<Rc<State>>().cloned();
+    move || state.as_ref().is_some_and(|state| state.is_left.get())
+}
+
 /// A request and its response on a connection, until the last piece of the response is handed
 /// over.
 pub(super) struct Exchange {
@@ -390,6 +402,10 @@ impl Exchange {
             self.cut(true);
         }
         response.map_body(|_, body| BoxBody::new(Responding { body, exchange: self }))
+    }
+
+    fn is_left(&self) -> bool {
+        self.connection.as_ref().is_some_and(|state| state.is_left.get())
     }
 
     fn cut(&self, is_cut: bool) {
@@ -448,7 +464,12 @@ impl MessageBody for Responding {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, Self::Error>>> {
-        let next = ready!(Pin::new(&mut self.body).poll_next(context));
+        let next = Pin::new(&mut self.body).poll_next(context);
+        if next.is_pending() && self.exchange.is_left() {
+            // What is still to come would be of no use to anybody.
+            return Poll::Ready(Some(Err(io::Error::from(io::ErrorKind::NotConnected).into())));
+        }
+        let next = ready!(next);
         if next.is_none() {
             self.exchange.cut(false);
         }

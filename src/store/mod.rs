@@ -30,6 +30,7 @@ mod postgres;
 mod rows;
 mod schema;
 pub mod seals;
+pub mod shares;
 mod sql;
 #[cfg(feature = "sqlite")]
 mod sqlite;

@@ -1,11 +1,14 @@
-//! Long results: rows come as a stream, so that neither the database's answer nor the client's
-//! pace makes the service hold them all.
+//! Results that may take long. Rows of long ones come as a stream, so that neither the database's
+//! answer nor the client's pace makes the service hold them all. Nobody's work goes on in the
+//! database once nobody waits for it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::stream::{self, BoxStream, StreamExt};
 use sqlx::database::HasStatementCache;
+use sqlx::pool::PoolConnection;
 use sqlx::{Executor, FromRow, IntoArguments, Pool, QueryBuilder};
 use tokio::sync::mpsc::{self, Sender};
 use tokio::sync::{
@@ -14,6 +17,7 @@ use tokio::sync::{
 use tracing::Instrument;
 
 use super::list::Wanted;
+use super::shares::{self, Share, Shares};
 use super::sql::Dialect;
 use super::{Error, Result};
 
@@ -27,7 +31,8 @@ const QUEUED: usize = 2;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Lets long results have half of a pool's connections, so that what is short, such as a session
-/// or a change, finds one however many of them there are.
+/// or a change, finds one however many of them there are. One account can have all connections but
+/// one, and of those for long results likewise.
 #[derive(Debug, Clone)]
 pub(super) struct Gate {
     free: Arc<Semaphore>,
@@ -36,23 +41,33 @@ pub(super) struct Gate {
     silence: Option<Duration>,
     /// Shared by those that are being read from the database.
     reading: Arc<RwLock<()>>,
+    /// Of all connections.
+    shares: Shares,
+    /// Of those for long results.
+    streams: Shares,
 }
 
 impl Gate {
     /// A gate before a pool; `patience` is how long the pool lets a call wait for a connection,
     /// `silence` how long the database may take to the next rows.
     pub(super) fn new(connections: u32, patience: Duration, silence: Option<Duration>) -> Self {
-        let streams = usize::try_from(connections / 2).unwrap_or(1).max(1);
-        Self { free: Arc::new(Semaphore::new(streams)), patience, silence, reading: Arc::default() }
+        let connections = usize::try_from(connections).unwrap_or(usize::MAX);
+        let streams = (connections / 2).max(1);
+        Self {
+            free: Arc::new(Semaphore::new(streams)),
+            patience,
+            silence,
+            reading: Arc::default(),
+            shares: Shares::of(connections.saturating_sub(1), patience),
+            streams: Shares::of(streams.saturating_sub(1), patience),
+        }
     }
 
     /// Waits for a place, which a result keeps until its reader is done with it: what was read
-    /// ahead takes room, too.
-    async fn enter(&self) -> Result<OwnedSemaphorePermit> {
-        match tokio::time::timeout(self.patience, self.free.clone().acquire_owned()).await {
-            Ok(permit) => permit.map_err(|_| sqlx::Error::PoolClosed.into()),
-            Err(_) => Err(sqlx::Error::PoolTimedOut.into()),
-        }
+    /// ahead takes room, too. What waits for others of its account keeps nobody else waiting.
+    async fn enter(&self, account: Option<Arc<str>>) -> Result<(Share, OwnedSemaphorePermit)> {
+        let stream = self.streams.take(account).await?;
+        Ok((stream, shares::acquire(self.free.clone(), self.patience).await?))
     }
 
     /// Waits while the gate is shut.
@@ -65,6 +80,63 @@ impl Gate {
     pub(super) async fn shut(&self) -> OwnedRwLockWriteGuard<()> {
         self.reading.clone().write_owned().await
     }
+}
+
+/// A connection while it works for somebody. If nobody waits for the end, it is closed: the
+/// database breaks the work off, and what is left of the result need not be read.
+struct Working<DB: Dialect> {
+    connection: Option<PoolConnection<DB>>,
+    is_abandoned: Arc<AtomicBool>,
+}
+
+impl<DB: Dialect> Working<DB> {
+    async fn on(pool: &Pool<DB>) -> Result<Self> {
+        let mut connection = pool.acquire().await?;
+        let is_abandoned = Arc::<AtomicBool>::default();
+        DB::end_once(&mut connection, is_abandoned.clone()).await?;
+        Ok(Self { connection: Some(connection), is_abandoned })
+    }
+
+    fn connection(&mut self) -> Result<&mut DB::Connection> {
+        Ok(self.connection.as_deref_mut().ok_or(sqlx::Error::PoolClosed)?)
+    }
+
+    /// The work has come to its end.
+    fn end(mut self) {
+        self.connection = None;
+    }
+}
+
+impl<DB: Dialect> Drop for Working<DB> {
+    fn drop(&mut self) {
+        if let Some(mut connection) = self.connection.take() {
+            self.is_abandoned.store(true, Ordering::Relaxed);
+            connection.close_on_drop();
+        }
+    }
+}
+
+/// All rows of a query that may take long; `is_kept` says whether one plan fits it whatever its
+/// values.
+pub(super) async fn all<DB, T>(
+    gate: &Gate,
+    pool: &Pool<DB>,
+    mut sql: QueryBuilder<DB>,
+    is_kept: bool,
+) -> Result<Vec<T>>
+where
+    DB: Dialect + HasStatementCache,
+    DB::Arguments: IntoArguments<DB>,
+    for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
+    T: for<'r> FromRow<'r, DB::Row> + Send + Unpin,
+{
+    // Dropped after the connection.
+    let _share = gate.shares.take(shares::account()).await?;
+    let mut working = Working::on(pool).await?;
+    let query = sql.build_query_as::<T>().persistent(is_kept || DB::PLANS_ANEW);
+    let rows = query.fetch_all(working.connection()?).await;
+    working.end();
+    Ok(rows?)
 }
 
 /// What is handed over: a result that ends without [`Message::End`] is not complete.
@@ -126,10 +198,16 @@ where
     let place = Arc::new(OnceLock::new());
     let kept = place.clone();
     let silence = gate.silence.unwrap_or(Duration::MAX);
+    let account = shares::account();
     let sending = async move {
         let sent = async {
-            let _full = place.set(gate.enter().await?);
+            let entered = tokio::select! {
+                () = sender.closed() => return Err(sqlx::Error::WorkerCrashed.into()),
+                entered = gate.enter(account.clone()) => entered?,
+            };
+            let _full = place.set(entered);
             // Dropped after the connection.
+            let _share = gate.shares.take(account).await?;
             let _reading = gate.read().await;
             send(pool, sql, sieve, silence, &sender).await
         };
@@ -174,12 +252,12 @@ where
     for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
     T: for<'r> FromRow<'r, DB::Row> + Send + Unpin,
 {
-    let mut connection = pool.acquire().await?;
+    let mut working = Working::on(&pool).await?;
     let outcome = {
         // One plan does not fit all: PostgreSQL makes one for these very parameters. SQLite does so
         // for a statement that is kept, too.
         let query = sql.build_query_as::<T>().persistent(DB::PLANS_ANEW);
-        let mut rows = query.fetch(&mut *connection).ready_chunks(BATCH);
+        let mut rows = query.fetch(working.connection()?).ready_chunks(BATCH);
         loop {
             let batch = tokio::select! {
                 () = sender.closed() => break Err(Error::Database(sqlx::Error::WorkerCrashed)),
@@ -206,9 +284,8 @@ where
             }
         }
     };
-    if !matches!(outcome, Ok(true)) {
-        // What is left of the result would have to be read before another call could use it.
-        connection.close_on_drop();
+    if matches!(outcome, Ok(true)) {
+        working.end();
     }
     outcome.map(drop)
 }

@@ -4,6 +4,7 @@
 
 #[macro_use]
 mod harness;
+mod abandoned;
 mod add;
 mod attacks;
 mod audit_log;

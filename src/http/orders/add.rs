@@ -13,7 +13,7 @@ use crate::http::audit::AuditLog;
 use crate::http::body::{self, Object, Whole, given};
 use crate::http::error::ApiError;
 use crate::http::lists::{ADDED, List};
-use crate::http::{Call, Service, answer, limits};
+use crate::http::{Call, Service, answer};
 use crate::model::arguments::{Arguments, Position, check_arguments, check_position};
 use crate::model::json::{Json, JsonObject};
 use crate::model::order_name::{check_order_name, order_name_of};
@@ -121,7 +121,7 @@ pub(in crate::http) async fn add(
 ) -> Result<HttpResponse, ApiError> {
     let call = service.begin(&request, payload).await?;
     let addition = addition(&service, &call).await?;
-    limits::no_way_back(&request);
+    call.progress.no_way_back();
     let added = service.store.add_orders(&addition).await?;
     let (audit_log_id, affected) = (added.audit_log_id, added.order_ids.len() as u64);
     tracing::info!(audit_log_id, affected, "orders added");

@@ -13,7 +13,7 @@ use crate::http::body::{self, Object, Whole, inner};
 use crate::http::error::ApiError;
 use crate::http::lists::{List, Names, ORDER_IDS, Words};
 use crate::http::openapi::{self, Schemas};
-use crate::http::{Call, Service, limits};
+use crate::http::{Call, Service};
 use crate::model::action::Action;
 use crate::model::arguments::{Arguments, Position, check_arguments, check_position};
 use crate::model::counted::counted;
@@ -338,7 +338,7 @@ async fn change(
         max_orders,
         sigkill_after: service.settings.sigkill_after(),
     };
-    limits::no_way_back(&request);
+    call.progress.no_way_back();
     match service.store.change_orders(&change).await? {
         Changed::Done { audit_log_id, affected } => {
             tracing::info!(audit_log_id, affected, request = call.name, "orders changed");
@@ -392,6 +392,7 @@ async fn select(
         let (permission, _) = kind.permissions[0];
         return Err(call.deny(service, permission, controller_id, &audit_log).await?);
     }
+    call.progress.allowed();
     audit_log.check_comment(service)?;
     Ok((selection, audit_log))
 }

@@ -7,11 +7,11 @@ use super::settle::Lock;
 use super::{PgStore, audit, retrying};
 use crate::model::audit::Outcome;
 use crate::model::permission::Visible;
-use crate::store::Result;
 use crate::store::add::{
     Added, Addition, Additions, CurrentWorkflow, NO_STATE, ids_are_taken, newest,
 };
 use crate::store::sql::push_current_workflows;
+use crate::store::{Result, rows};
 
 #[async_trait]
 impl Additions for PgStore {
@@ -23,7 +23,7 @@ impl Additions for PgStore {
     ) -> Result<Vec<CurrentWorkflow>> {
         let mut sql = QueryBuilder::<Postgres>::new("");
         push_current_workflows(&mut sql, controller_id, visible, asked);
-        Ok(newest(sql.build_query_as().fetch_all(&self.pool).await?))
+        Ok(newest(rows::all(&self.gate, &self.pool, sql, false).await?))
     }
 
     async fn add_orders(&self, addition: &Addition) -> Result<Added> {

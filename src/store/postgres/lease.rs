@@ -17,6 +17,7 @@ use tokio::time::timeout;
 
 use super::ACQUIRE_TIMEOUT;
 use super::connection::{self, Doubt, TRUSTED};
+use crate::store::shares::{self, Share, Shares};
 use crate::store::{self, Access, Deadlines, PoolUse};
 
 /// How old a connection becomes, like those of sqlx's pool.
@@ -31,6 +32,7 @@ const PROBE: Duration = Duration::from_secs(1);
 /// The connections for changes.
 pub(super) struct Leases {
     pool: managed::Pool<Manager>,
+    shares: Shares,
     deadline: Option<Duration>,
     /// When one was last given out.
     given: Mutex<Instant>,
@@ -94,8 +96,9 @@ impl Leases {
         doubt: Doubt,
     ) -> Result<Self, Error> {
         let writes = access != Access::Read;
+        let max_size = connections.try_into().unwrap_or(usize::MAX);
         let pool = managed::Pool::builder(Manager { opener, doubt, writes })
-            .max_size(connections.try_into().unwrap_or(usize::MAX))
+            .max_size(max_size)
             // The one that was used last: it is sure to be alive, and its socket is likely served
             // by this very thread.
             .queue_mode(QueueMode::Lifo)
@@ -103,23 +106,25 @@ impl Leases {
             .build()
             .map_err(|error| Error::Configuration(error.into()))?;
         let deadline = deadlines.map(|deadlines| deadlines.change);
-        Ok(Self { pool, deadline, given: Mutex::new(Instant::now()) })
+        let shares = Shares::of(max_size.saturating_sub(1), ACQUIRE_TIMEOUT);
+        Ok(Self { pool, shares, deadline, given: Mutex::new(Instant::now()) })
     }
 
-    /// A connection, once one is free.
+    /// A connection, once one is free. One account can have all of them but one.
     ///
     /// # Errors
     ///
     /// None is free in time, or none can be opened.
-    pub(super) async fn get(&self) -> Result<Lease, Error> {
+    pub(super) async fn get(&self) -> store::Result<Lease> {
+        let share = self.shares.take(shares::account()).await?;
         match timeout(ACQUIRE_TIMEOUT, self.pool.get()).await {
             Ok(Ok(object)) => {
                 *self.given.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
-                Ok(Lease(Some(object)))
+                Ok(Lease { object: Some(object), _share: share })
             }
-            Ok(Err(PoolError::Backend(error))) => Err(error),
-            Err(_) | Ok(Err(PoolError::Timeout(_))) => Err(Error::PoolTimedOut),
-            Ok(Err(_)) => Err(Error::PoolClosed),
+            Ok(Err(PoolError::Backend(error))) => Err(error.into()),
+            Err(_) | Ok(Err(PoolError::Timeout(_))) => Err(Error::PoolTimedOut.into()),
+            Ok(Err(_)) => Err(Error::PoolClosed.into()),
         }
     }
 
@@ -236,33 +241,36 @@ impl Leases {
 
 /// A connection for some work. Unless the work comes to its end, it is not used again: nobody
 /// knows what the server still does on it.
-pub(super) struct Lease(Option<Object<Manager>>);
+pub(super) struct Lease {
+    object: Option<Object<Manager>>,
+    _share: Share,
+}
 
 impl Lease {
     /// Gives the connection back after the work, unless it was lost with it or only reads.
     pub(super) async fn end(mut self, succeeded: bool) {
-        let Some(served) = self.0.as_mut() else { return };
+        let Some(served) = self.object.as_mut() else { return };
         // That also ends a transaction that was left open.
         if succeeded || connection::ask(&mut served.connection).await == Some(false) {
-            self.0 = None;
+            self.object = None;
         }
     }
 
     /// The connection.
     pub(super) fn connection(&mut self) -> Result<&mut PgConnection, Error> {
-        let served = self.0.as_mut().ok_or(Error::PoolClosed)?;
+        let served = self.object.as_mut().ok_or(Error::PoolClosed)?;
         Ok(&mut served.connection)
     }
 
     /// The number of the process that serves it.
     pub(super) fn process(&self) -> i32 {
-        self.0.as_ref().map_or(0, |served| served.process)
+        self.object.as_ref().map_or(0, |served| served.process)
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if let Some(object) = self.0.take() {
+        if let Some(object) = self.object.take() {
             drop(Object::take(object));
         }
     }

@@ -27,7 +27,7 @@ impl Lists for PgStore {
     async fn snapshot(&self, selection: &Selection) -> Result<Vec<(String, u64)>> {
         let mut sql = QueryBuilder::<Postgres>::new("");
         push_snapshot(&mut sql, selection);
-        Ok(counts(sql.build_query_as().fetch_all(&self.pool).await?))
+        Ok(counts(rows::all(&self.gate, &self.pool, sql, false).await?))
     }
 
     fn history(

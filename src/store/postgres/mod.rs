@@ -2,6 +2,8 @@
 
 use std::future::Future;
 use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -239,6 +241,11 @@ where
 impl Dialect for Postgres {
     // Not reliably: after a few values it may take one plan for all of them.
     const PLANS_ANEW: bool = false;
+
+    async fn end_once(_: &mut PgConnection, _: Arc<AtomicBool>) -> sqlx::Result<()> {
+        // The server looks whether its client is there still.
+        Ok(())
+    }
 
     fn push_orders(sql: &mut QueryBuilder<Self>, at: DateTime<Utc>) {
         sql.push("(SELECT o.*, effective_state(o.state, o.suspended, o.scheduled_for, ");

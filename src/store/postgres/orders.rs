@@ -12,7 +12,7 @@ use crate::store::sql::change::{
     concerns_runner, push_affected, push_assignments, push_details, push_preview,
 };
 use crate::store::sql::{Dialect, plans_alike, push_chosen};
-use crate::store::{Change, Changed, Error, Orders, Preview, Result, preview};
+use crate::store::{Change, Changed, Error, Orders, Preview, Result, preview, rows};
 
 /// How often a transaction looks again at orders that changed while it waited for them. Each
 /// time it keeps its locks, so that only orders that came to be selected since can differ.
@@ -54,8 +54,8 @@ impl Orders for PgStore {
         push_chosen(&mut sql, selection);
         push_affected(&mut sql, selection, action);
         push_preview(&mut sql, limit);
-        let query = sql.build_query_as().persistent(plans_alike(selection));
-        preview(action, query.fetch_all(&self.pool).await?)
+        let is_kept = plans_alike(selection);
+        preview(action, rows::all(&self.gate, &self.pool, sql, is_kept).await?)
     }
 
     async fn plan(&self, selection: &Selection, action: &Action) -> Result<Vec<String>> {

@@ -8,7 +8,7 @@ use super::PgStore;
 use crate::model::permission::Visible;
 use crate::store::sql::workflows::{push_order_counts, push_workflow_folders, push_workflows};
 use crate::store::workflows::order_counts;
-use crate::store::{OrderCounts, Result, Workflow, WorkflowFilter, Workflows};
+use crate::store::{OrderCounts, Result, Workflow, WorkflowFilter, Workflows, rows};
 
 #[async_trait]
 impl Workflows for PgStore {
@@ -22,7 +22,7 @@ impl Workflows for PgStore {
     async fn workflows(&self, filter: &WorkflowFilter) -> Result<Vec<Workflow>> {
         let mut sql = QueryBuilder::<Postgres>::new("");
         push_workflows(&mut sql, filter);
-        Ok(sql.build_query_as().fetch_all(&self.pool).await?)
+        rows::all(&self.gate, &self.pool, sql, false).await
     }
 
     async fn order_counts(
@@ -33,7 +33,7 @@ impl Workflows for PgStore {
     ) -> Result<OrderCounts> {
         let mut sql = QueryBuilder::<Postgres>::new("");
         push_order_counts(&mut sql, filter, now, until);
-        Ok(order_counts(sql.build_query_as().fetch_all(&self.pool).await?))
+        Ok(order_counts(rows::all(&self.gate, &self.pool, sql, false).await?))
     }
 
     async fn workflow_folders(
@@ -43,6 +43,7 @@ impl Workflows for PgStore {
     ) -> Result<Vec<String>> {
         let mut sql = QueryBuilder::<Postgres>::new("");
         push_workflow_folders(&mut sql, controller_id, visible);
-        Ok(sql.build_query_scalar().fetch_all(&self.pool).await?)
+        let folders = rows::all(&self.gate, &self.pool, sql, false).await?;
+        Ok(folders.into_iter().map(|(folder,)| folder).collect())
     }
 }

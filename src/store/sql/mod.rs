@@ -14,6 +14,8 @@
 //! No value is ever formatted into the text; words of the model's enums are.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use chrono::{DateTime, Utc};
 use sqlx::QueryBuilder;
@@ -36,6 +38,12 @@ pub(super) mod workflows;
 pub(super) trait Dialect: sqlx::Database {
     /// Whether a statement that is kept is planned anew for values that matter to its plan.
     const PLANS_ANEW: bool;
+    /// Sees to it that what the connection works on ends soon after somebody says so, if closing
+    /// the connection does not.
+    fn end_once(
+        connection: &mut Self::Connection,
+        is_abandoned: Arc<AtomicBool>,
+    ) -> impl Future<Output = sqlx::Result<()>> + Send;
     /// Adds a table expression `o`: the orders with their effective state at an instant.
     fn push_orders(sql: &mut QueryBuilder<Self>, at: DateTime<Utc>);
     /// Adds a bound text.

@@ -7,11 +7,11 @@ use super::{SqliteStore, audit, text_at};
 use crate::model::audit::Outcome;
 use crate::model::permission::Visible;
 use crate::model::window::iso;
-use crate::store::Result;
 use crate::store::add::{
     Added, Addition, Additions, CurrentWorkflow, NO_STATE, ids_are_taken, newest,
 };
 use crate::store::sql::push_current_workflows;
+use crate::store::{Result, rows};
 
 #[async_trait]
 impl Additions for SqliteStore {
@@ -23,7 +23,7 @@ impl Additions for SqliteStore {
     ) -> Result<Vec<CurrentWorkflow>> {
         let mut sql = QueryBuilder::<Sqlite>::new("");
         push_current_workflows(&mut sql, controller_id, visible, asked);
-        Ok(newest(sql.build_query_as().fetch_all(self.readers()?).await?))
+        Ok(newest(rows::all(&self.connections.gate, self.readers()?, sql, false).await?))
     }
 
     async fn add_orders(&self, addition: &Addition) -> Result<Added> {

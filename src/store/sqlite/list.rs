@@ -6,7 +6,7 @@ use futures_util::stream::BoxStream;
 use super::{SqliteStore, text_at};
 use crate::model::selection::Selection;
 use crate::store::list::{HistoryFilter, ListedOrder, Lists, PastOrder, Wanted};
-use crate::store::rows::Sieve;
+use crate::store::rows::{self, Sieve};
 use crate::store::sql::list::{push_history, push_list, push_snapshot};
 use crate::store::{Result, counts};
 
@@ -26,7 +26,7 @@ impl Lists for SqliteStore {
     async fn snapshot(&self, selection: &Selection) -> Result<Vec<(String, u64)>> {
         let mut sql = text_at(selection.now);
         push_snapshot(&mut sql, selection);
-        Ok(counts(sql.build_query_as().fetch_all(self.readers()?).await?))
+        Ok(counts(rows::all(&self.connections.gate, self.readers()?, sql, false).await?))
     }
 
     fn history(

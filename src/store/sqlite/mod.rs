@@ -1,6 +1,7 @@
 //! The store over an SQLite file: one connection that writes, several that read, and its
 //! dialect.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -56,6 +57,9 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a probe waits for others who write.
 const PROBE: Duration = Duration::from_secs(1);
+/// How many steps of SQLite's machine, some microseconds each, go by before it looks whether
+/// anybody waits for the result.
+const STEPS: i32 = 10_000;
 
 /// A store over an SQLite file.
 #[derive(Debug)]
@@ -366,6 +370,15 @@ async fn reading<T>(
 
 impl Dialect for Sqlite {
     const PLANS_ANEW: bool = true;
+
+    async fn end_once(
+        connection: &mut SqliteConnection,
+        is_abandoned: Arc<AtomicBool>,
+    ) -> sqlx::Result<()> {
+        let mut handle = connection.lock_handle().await?;
+        handle.set_progress_handler(STEPS, move || !is_abandoned.load(Ordering::Relaxed));
+        Ok(())
+    }
 
     fn push_orders(sql: &mut QueryBuilder<Self>, _at: DateTime<Utc>) {
         // The instant is that of the connection's clock.

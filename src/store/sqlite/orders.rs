@@ -11,7 +11,7 @@ use crate::model::selection::Selection;
 use crate::model::window::iso;
 use crate::store::sql::change::{push_affected, push_assignments, push_details, push_preview};
 use crate::store::sql::{Dialect, push_chosen};
-use crate::store::{Change, Changed, Orders, Preview, Result, preview};
+use crate::store::{Change, Changed, Orders, Preview, Result, preview, rows};
 
 #[async_trait]
 impl Orders for SqliteStore {
@@ -34,7 +34,7 @@ impl Orders for SqliteStore {
         push_chosen(&mut sql, selection);
         push_affected(&mut sql, selection, action);
         push_preview(&mut sql, limit);
-        preview(action, sql.build_query_as().fetch_all(self.readers()?).await?)
+        preview(action, rows::all(&self.connections.gate, self.readers()?, sql, true).await?)
     }
 
     async fn plan(&self, selection: &Selection, action: &Action) -> Result<Vec<String>> {

@@ -8,7 +8,7 @@ use super::{SqliteStore, text_at};
 use crate::model::permission::Visible;
 use crate::store::sql::workflows::{push_order_counts, push_workflow_folders, push_workflows};
 use crate::store::workflows::order_counts;
-use crate::store::{OrderCounts, Result, Workflow, WorkflowFilter, Workflows};
+use crate::store::{OrderCounts, Result, Workflow, WorkflowFilter, Workflows, rows};
 
 #[async_trait]
 impl Workflows for SqliteStore {
@@ -21,7 +21,7 @@ impl Workflows for SqliteStore {
     async fn workflows(&self, filter: &WorkflowFilter) -> Result<Vec<Workflow>> {
         let mut sql = QueryBuilder::<Sqlite>::new("");
         push_workflows(&mut sql, filter);
-        Ok(sql.build_query_as().fetch_all(self.readers()?).await?)
+        rows::all(&self.connections.gate, self.readers()?, sql, false).await
     }
 
     async fn order_counts(
@@ -32,7 +32,7 @@ impl Workflows for SqliteStore {
     ) -> Result<OrderCounts> {
         let mut sql = text_at(now);
         push_order_counts(&mut sql, filter, now, until);
-        Ok(order_counts(sql.build_query_as().fetch_all(self.readers()?).await?))
+        Ok(order_counts(rows::all(&self.connections.gate, self.readers()?, sql, false).await?))
     }
 
     async fn workflow_folders(
@@ -42,6 +42,7 @@ impl Workflows for SqliteStore {
     ) -> Result<Vec<String>> {
         let mut sql = QueryBuilder::<Sqlite>::new("");
         push_workflow_folders(&mut sql, controller_id, visible);
-        Ok(sql.build_query_scalar().fetch_all(self.readers()?).await?)
+        let folders = rows::all(&self.connections.gate, self.readers()?, sql, false).await?;
+        Ok(folders.into_iter().map(|(folder,)| folder).collect())
     }
 }

@@ -20,6 +20,7 @@ use tracing::{Instrument, Span};
 
 use super::TIMEOUT;
 use super::watch::Watch;
+use crate::store::shares::{self, Shares};
 use crate::store::{Error, PoolUse, Result, health};
 
 /// How many units of work may share a transaction: a limit to how long the first one waits for
@@ -32,6 +33,8 @@ pub(super) struct Writer {
     /// Of one connection.
     pool: SqlitePool,
     watch: Option<Arc<Watch>>,
+    /// What of one account may wait to be written: as much as is written together.
+    shares: Shares,
     queue: Arc<Mutex<Queue>>,
 }
 
@@ -76,7 +79,7 @@ impl Debug for Job {
 impl Writer {
     /// A writer over a pool of one connection.
     pub(super) fn over(pool: SqlitePool, watch: Option<Arc<Watch>>) -> Self {
-        Self { pool, watch, queue: Arc::default() }
+        Self { pool, watch, shares: Shares::of(BATCH, TIMEOUT), queue: Arc::default() }
     }
 
     /// Fails if the file is not the one that was opened any more.
@@ -151,6 +154,7 @@ impl Writer {
         F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T>> + Send + 'static,
     {
         self.check()?;
+        let _share = self.shares.take(shares::account()).await?;
         let (begins, mut begun) = oneshot::channel();
         let (sender, result) = oneshot::channel();
         let span = Span::current();

@@ -1,0 +1,272 @@
+//! What one client can make the database do: requests with very many folders or workflows end soon,
+//! lists have a bound, work that nobody waits for ends, and one account leaves something to others.
+
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
+
+use crate::harness::{Answer, App, CONTROLLER, Connection, Kind, Order, with_controller};
+use crate::openapi::calls;
+
+/// Longer than anything here may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits for a condition.
+async fn until<F: Future<Output = bool>>(what: &str, condition: impl Fn() -> F) {
+    let begun = Instant::now();
+    while !condition().await {
+        assert!(begun.elapsed() < PATIENCE, "in vain: {what}");
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Makes whatever looks at the state of orders endless until what this gives is dropped; on SQLite
+/// for good, and for replicas that are started later.
+async fn never_ending(app: &App) -> Option<Connection> {
+    match app.db.kind() {
+        Kind::Sqlite => {
+            app.db
+                .execute(
+                    "DROP VIEW orders_effective; \
+                     CREATE VIEW orders_effective AS SELECT o.*, 'FAILED' AS effective_state \
+                     FROM orders o WHERE (WITH RECURSIVE s (n) AS (SELECT 1 UNION ALL \
+                     SELECT n + 1 FROM s) SELECT count(*) FROM s) > o.priority",
+                )
+                .await
+                .unwrap();
+            None
+        }
+        Kind::Postgres => {
+            Some(app.db.lock("BEGIN; LOCK TABLE orders IN ACCESS EXCLUSIVE MODE").await)
+        }
+    }
+}
+
+/// How many connections work for calls that read.
+fn working(app: &App) -> u32 {
+    let pools = app.store.pools();
+    pools.iter().filter(|pool| ["read", "others"].contains(&pool.name)).map(|pool| pool.used).sum()
+}
+
+/// Calls that look at the state of orders, one after the other as often as one likes.
+fn looking() -> impl Iterator<Item = (&'static str, Value)> {
+    let calls = [
+        ("/orders/cancel/preview", json!({"folders": [{"folder": "/"}]})),
+        ("/orders", json!({})),
+        ("/orders/overview/snapshot", json!({})),
+        ("/workflows/order_count", json!({"workflowIds": [{"path": "/sos/eod"}]})),
+    ];
+    calls.map(|(call, fields)| (call, with_controller(fields))).into_iter().cycle()
+}
+
+async fn send(app: &App, token: &str, call: &str, body: &Value) -> TcpStream {
+    let address = app.url.split('/').nth(2).unwrap();
+    let body = body.to_string();
+    let request = format!(
+        "POST /joc/api{call} HTTP/1.1\r\nHost: {address}\r\nX-Access-Token: {token}\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    stream
+}
+
+/// Waits until the database works for no call that reads.
+async fn idle(app: &App) {
+    until("connections still work", async || working(app) == 0).await;
+    if app.db.kind() == Kind::Postgres {
+        let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+                       AND application_name = 'joc-orders' AND wait_event_type = 'Lock'";
+        until("backends still work", async || app.db.count(waiting).await == 0).await;
+    }
+}
+
+on_both! {
+    async fn what_a_client_that_hangs_up_has_asked_for_ends(kind: Kind) {
+        let app = App::with(kind, &[Order::new("a")]).await;
+        let _lock = never_ending(&app).await;
+        let app = app.replica(&[]).await;
+        let mut clients = Vec::new();
+        for (call, body) in looking().take(24) {
+            clients.push(send(&app, &app.token, call, &body).await);
+        }
+        until("nothing works", async || working(&app) >= 3).await;
+        drop(clients);
+        idle(&app).await;
+        let answer = app.post("/tree", &with_controller(json!({}))).await;
+        assert_eq!(answer.ok()["folders"][0]["path"], "/");
+    }
+
+    async fn a_denied_attempt_is_audited_though_its_client_hangs_up(kind: Kind) {
+        let app = App::with(kind, &[Order::new("a")]).await;
+        let token = app.account("nobody", "sos:products:joc", &[]).await;
+        for _ in 0..5 {
+            send(&app, &token, "/orders/cancel", &with_controller(json!({"orderIds": ["a"]}))).await;
+        }
+        let denied = "SELECT count(*) FROM audit_logs WHERE outcome = 'DENIED'";
+        until("entries are missing", async || app.db.count(denied).await == 5).await;
+    }
+
+    async fn what_a_call_has_asked_for_ends_with_its_time(kind: Kind) {
+        let app = App::with(kind, &[Order::new("a")]).await;
+        let _lock = never_ending(&app).await;
+        let app = app.replica(&["--request-timeout=1"]).await;
+        for (call, body) in looking().take(4) {
+            let answer = app.post(call, &body).await;
+            assert_eq!((answer.status, &answer.headers["retry-after"]), (503, &"5".parse().unwrap()));
+        }
+        idle(&app).await;
+    }
+
+    async fn an_account_leaves_a_connection_to_others(kind: Kind) {
+        let app = App::with(kind, &[Order::new("a")]).await;
+        let greedy = app.account("greedy", "sos:products", &[]).await;
+        let _lock = never_ending(&app).await;
+        let app = app.replica(&["--request-timeout=30"]).await;
+        let mut calls = JoinSet::new();
+        for (call, body) in looking().take(30) {
+            let request = app.client.post(format!("{}{call}", app.url));
+            let request = request.header("X-Access-Token", &greedy).body(body.to_string());
+            calls.spawn(Answer::of(request));
+        }
+        until("nothing works", async || working(&app) >= 3).await;
+
+        let begun = Instant::now();
+        let token = app.login("root", "root-password").await;
+        let answer = app.post_as(&token, "/tree", with_controller(json!({})).to_string()).await;
+        assert_eq!(answer.ok()["folders"][0]["path"], "/");
+        let server = app.url.trim_end_matches("/joc/api");
+        let ready = Answer::of(app.client.get(format!("{server}/ready"))).await;
+        assert_eq!(ready.status, 200, "{}", ready.text);
+        assert!(begun.elapsed() < PATIENCE);
+
+        // Its own calls wait as they would for a connection.
+        let first = calls.join_next().await.unwrap().unwrap();
+        assert_eq!(first.status, 503, "{}", first.text);
+        assert_eq!(first.headers["retry-after"], "5");
+        assert!(first.text.contains("the database cannot be reached"), "{}", first.text);
+    }
+
+    async fn every_list_has_a_bound(kind: Kind) {
+        let app = App::start(kind, &[]).await;
+        let description = app.description().await;
+        let mut bounded = BTreeSet::new();
+        for (call, operation) in calls(&description) {
+            let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
+            let schema = match schema["$ref"].as_str() {
+                Some(reference) => description.pointer(reference.trim_start_matches('#')).unwrap(),
+                None => schema,
+            };
+            for (field, of_field) in schema["properties"].as_object().into_iter().flatten() {
+                let is_list = of_field["type"] == "array"
+                    || of_field["type"].as_array().is_some_and(|types| types.contains(&json!("array")));
+                // A position is a path of a few steps, no list of things.
+                if !is_list || field == "position" {
+                    continue;
+                }
+                let max = of_field["maxItems"].as_u64();
+                let max = max.unwrap_or_else(|| panic!("{call} {field}: {of_field}"));
+                if max == 0 {
+                    continue;
+                }
+                bounded.insert((max, field.clone()));
+                if kind == Kind::Postgres {
+                    continue; // The database is not asked.
+                }
+                let value = match (call.as_str(), field.as_str()) {
+                    (_, "orders" | "workflowIds" | "folders") => {
+                        json!({"workflowPath": "w", "path": "w", "folder": "/w"})
+                    }
+                    (_, "states") if call.starts_with("/workflows") => json!("IN_SYNC"),
+                    (_, "states") => json!("FAILED"),
+                    (_, "historyStates") => json!("FAILED"),
+                    (_, "categories") => json!("CONTROLLER"),
+                    (_, "objectTypes") => json!("ORDER"),
+                    (_, "types") => json!("WORKFLOW"),
+                    _ => json!("w"),
+                };
+                // Other fields that a call needs come after it.
+                let list = vec![value.to_string(); usize::try_from(max + 1).unwrap()].join(",");
+                let body = format!(r#"{{"{field}":[{list}],"controllerId":"{CONTROLLER}"}}"#);
+                let answer = app.post_as(&app.token, &call, body).await;
+                let expected = format!("{field}: has more than {max} values");
+                assert_eq!(answer.refused(), expected, "{call}");
+            }
+        }
+        let bounds: BTreeSet<u64> = bounded.iter().map(|(max, _)| *max).collect();
+        assert_eq!(bounds.into_iter().collect::<Vec<_>>(), [1000, 50_000, 100_000, 500_000]);
+        assert!(bounded.contains(&(50_000, "folders".into())), "{bounded:?}");
+        assert!(bounded.contains(&(500_000, "orderIds".into())), "{bounded:?}");
+    }
+
+    async fn very_many_folders_and_workflows_take_no_time(kind: Kind) {
+        const WORKFLOWS: usize = 5000;
+        const NAMED: usize = 50_000;
+        let app = App::start(kind, &["--request-timeout=30"]).await;
+        let path = |i: usize| format!("/sos/f{}/g{i}/eod", i % 100);
+        let orders: Vec<Order> =
+            (0..WORKFLOWS).map(|i| Order::new(&format!("#{i}")).workflow(&path(i), "1")).collect();
+        app.db.insert(&orders).await;
+        app.db.execute("ANALYZE").await.unwrap();
+        let limits: Vec<String> = (0..NAMED / 10).map(|i| format!("/sos/f{}/g{i}", i % 100)).collect();
+        let limits: Vec<(&str, bool)> = limits.iter().map(|folder| (folder.as_str(), true)).collect();
+        let limited = app.account("limited", "sos:products", &limits).await;
+
+        // None lies in another, and a tenth of them has workflows.
+        let folders: Vec<Value> =
+            (0..NAMED).map(|i| json!({"folder": format!("/sos/f{}/g{i}", i % 100)})).collect();
+        let named: Vec<Value> = (0..NAMED)
+            .map(|i| json!({"workflowPath": path(i), "orderId": format!("#{i}")}))
+            .collect();
+        let post = async |call: &str, fields: Value| {
+            let begun = Instant::now();
+            let answer = app.post_as(&limited, call, with_controller(fields).to_string()).await;
+            println!("{kind:?} {call} {:?}", begun.elapsed());
+            answer.ok()
+        };
+        let all = WORKFLOWS as u64;
+        let preview = post("/orders/cancel/preview", json!({"folders": folders, "limit": 1})).await;
+        assert_eq!(preview["total"], all);
+        post("/orders/cancel", json!({"folders": folders, "maxOrders": all})).await;
+        let history = post("/orders/history", json!({"orders": named})).await;
+        assert_eq!(history["history"].as_array().unwrap().len(), WORKFLOWS);
+        let entries = post("/audit_log", json!({"folders": folders})).await;
+        assert_eq!(entries["auditLog"][0]["affected"], all, "{entries}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_leaves_a_connection_for_changes_to_others() {
+    let app = App::with(Kind::Postgres, &[Order::new("a"), Order::new("b")]).await;
+    let greedy = app.account("greedy", "sos:products", &[]).await;
+    let mut lock = app.db.lock("BEGIN").await;
+    lock.execute("SELECT FROM orders WHERE order_id = 'a' FOR UPDATE").await;
+    let mut calls = JoinSet::new();
+    for _ in 0..20 {
+        let request = app.client.post(format!("{}/orders/cancel", app.url));
+        let body = with_controller(json!({"orderIds": ["a"]})).to_string();
+        let request = request.header("X-Access-Token", &greedy).body(body);
+        calls.spawn(Answer::of(request));
+    }
+    let working = || {
+        let pools = app.store.pools();
+        pools.iter().find(|pool| pool.name == "changes").unwrap().used
+    };
+    until("nothing works", async || working() >= 3).await;
+    assert_eq!(app.cancel(json!({"orderIds": ["b"]})).await.affected(), 1);
+    lock.execute("ROLLBACK").await;
+    let mut done = 0;
+    while let Some(answer) = calls.join_next().await {
+        let answer = answer.unwrap();
+        assert!([200, 420].contains(&answer.status), "{}", answer.text);
+        done += u32::from(answer.status == 200);
+    }
+    assert_eq!(done, 1);
+}
