@@ -114,8 +114,8 @@ pub(super) trait Ledger: Send {
     async fn drawn(&mut self) -> Result<Option<i64>>;
     /// Entries that the service cannot have written, by their ids and controllers.
     async fn strays(&mut self) -> Result<Vec<Stray>>;
-    /// When the newest entry was written.
-    async fn newest(&mut self) -> Result<Option<DateTime<Utc>>>;
+    /// When the newest of all entries after this one was written.
+    async fn newest(&mut self, after: i64) -> Result<Option<DateTime<Utc>>>;
     /// Entries after this one that were written before an instant: how many, and the first.
     async fn overdue(
         &mut self,
@@ -245,7 +245,6 @@ pub(super) async fn verify(
 ) -> Result<Vec<Verified>> {
     let mut chains = Vec::new();
     strays::report_strays(ledger, report).await?;
-    let newest = ledger.newest().await?;
     for controller_id in ledger.chains().await? {
         let verified = Verified { controller_id: controller_id.clone(), ..Verified::default() };
         let drawn = i64::MAX;
@@ -269,8 +268,12 @@ pub(super) async fn verify(
         let last_id = chain.last.last_id;
         let mut verified = chain.verified;
         verified.unsealed += ledger.count(&controller_id, last_id).await?.unsigned_abs();
+        // Those before may have been written by a clock that has been set back since.
+        let newest = match due.live || verified.seals == 0 {
+            true => None,
+            false => ledger.newest(last_id).await?,
+        };
         let mut broken = BrokenChains { ledger: &mut *ledger, report: &mut *report };
-        let newest = if due.live || verified.seals == 0 { None } else { newest };
         let before = newest.unwrap_or(due.now) - due.within;
         broken.find(&controller_id, last_id, before).await?;
         chains.push(verified);

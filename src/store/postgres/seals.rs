@@ -309,9 +309,11 @@ impl Ledger for PgLedger<'_> {
         Ok(strays.fetch_all(&mut *self.0).await?)
     }
 
-    async fn newest(&mut self) -> Result<Option<DateTime<Utc>>> {
+    async fn newest(&mut self, after: i64) -> Result<Option<DateTime<Utc>>> {
         let newest = sqlx::query_scalar!(
-            "SELECT max(created) FROM audit_logs WHERE created < '10000-01-01T00:00:00Z'"
+            "SELECT max(created) FROM audit_logs
+             WHERE id > $1 AND created < '10000-01-01T00:00:00Z'",
+            after
         );
         Ok(newest.fetch_one(&mut *self.0).await?)
     }

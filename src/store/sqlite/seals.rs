@@ -231,9 +231,11 @@ impl Ledger for SqliteLedger<'_> {
         Ok(strays.fetch_all(&mut *self.reader).await?)
     }
 
-    async fn newest(&mut self) -> Result<Option<DateTime<Utc>>> {
-        let newest =
-            sqlx::query_scalar!(r#"SELECT max(created) AS "created: String" FROM audit_logs"#);
+    async fn newest(&mut self, after: i64) -> Result<Option<DateTime<Utc>>> {
+        let newest = sqlx::query_scalar!(
+            r#"SELECT max(created) AS "created: String" FROM audit_logs WHERE id > ?1"#,
+            after
+        );
         let newest = newest.fetch_one(&mut *self.reader).await?;
         // What is no instant is for `check` to name.
         Ok(newest.and_then(|newest| newest.parse().ok()))

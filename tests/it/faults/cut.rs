@@ -54,7 +54,7 @@ async fn a_cancel_is_done_or_not_as_the_client_is_told() {
     )
     .await
     .unwrap();
-    for (id, request_id, seconds) in [(3, "writes", 1), (4, "writes-for-long", 12)] {
+    for (id, request_id, seconds) in [(3, "writes", 0), (4, "writes-for-long", 12)] {
         let mut trail = db.lock("BEGIN; SELECT pg_advisory_xact_lock(42)").await;
         let call = cancel(&served, &token, request_id, &ids[id..=id], None);
         let (call, ()) = tokio::join!(call, async {
