@@ -96,18 +96,23 @@ impl Served {
     }
 
     pub async fn try_login(&self, password: &str) -> u16 {
-        self.answer_to_login(password).await.status
+        self.answer_to_login(ROOT.0, password).await.status
     }
 
     /// Logs [`ROOT`] in and gives the access token.
     pub async fn login(&self) -> String {
-        let answer = self.answer_to_login(ROOT.1).await;
+        self.login_as(ROOT.0, ROOT.1).await
+    }
+
+    /// Logs an account in and gives the access token.
+    pub async fn login_as(&self, account: &str, password: &str) -> String {
+        let answer = self.answer_to_login(account, password).await;
         answer.ok()["accessToken"].as_str().unwrap().into()
     }
 
-    async fn answer_to_login(&self, password: &str) -> Answer {
+    async fn answer_to_login(&self, account: &str, password: &str) -> Answer {
         let request = reqwest::Client::new().post(format!("{}/authentication/login", self.url));
-        Answer::of(request.basic_auth(ROOT.0, Some(password))).await
+        Answer::of(request.basic_auth(account, Some(password))).await
     }
 
     /// Posts a body.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::shim::Faults;
 use super::{Clients, agrees, becomes_ready, cancel, compare, unavailable, works};
-use crate::harness::{Database, Kind, Order, with_controller};
+use crate::harness::{Database, Kind, Order, launch, with_controller};
 use crate::served::Served;
 
 /// How long a call may wait for the database, and a bit.
@@ -29,12 +29,17 @@ async fn no_connection_is_free() {
     let connections = CONNECTIONS.to_string();
     let mut served = Served::over(&db, &["--database-connections", &connections]);
     let token = served.login().await;
+    // One account leaves a connection to others.
+    let add = ["account", "add", "other", "--role", "all"];
+    launch(&db.url, &add, "a-password\n").await.ok();
+    let other = served.login_as("other", "a-password").await;
     served.post(&token, "/orders/cancel/preview", &all()).await.ok();
 
     let mut lock = db.lock("BEGIN; LOCK TABLE orders IN ACCESS EXCLUSIVE MODE").await;
     let call = async |i: usize| {
         let started = Instant::now();
-        let told = cancel(&served, &token, &format!("call-{i}"), &ids[i..=i], None).await;
+        let token = if i % 2 == 0 { &token } else { &other };
+        let told = cancel(&served, token, &format!("call-{i}"), &ids[i..=i], None).await;
         (told, started.elapsed())
     };
     let all = all();
