@@ -288,8 +288,7 @@ pub struct Settings {
         value_parser = clap::value_parser!(u32).range(1..)
     )]
     pub request_timeout: u32,
-    /// How many seconds PostgreSQL may take to change orders for one request; it then undoes the
-    /// change
+    /// Change timeout in seconds: PostgreSQL rolls back a change of orders that takes longer
     #[arg(
         long,
         env = "JOC_ORDERS_CHANGE_TIMEOUT",
@@ -297,8 +296,8 @@ pub struct Settings {
         value_parser = clap::value_parser!(u32).range(1..=86_400)
     )]
     pub change_timeout: u32,
-    /// Write timeout in seconds: how far a client may fall behind reading 32 kB of a response a
-    /// second; its connection is then reset
+    /// Write timeout in seconds: a client that falls this far behind reading 32 kB a second is
+    /// disconnected
     #[arg(
         long,
         env = "JOC_ORDERS_WRITE_TIMEOUT",

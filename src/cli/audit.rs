@@ -47,8 +47,8 @@ struct VerifyArgs {
     /// Compare the seals with these too, which `audit seals` gave earlier; `-` is standard input
     #[arg(long, value_name = "FILE")]
     seals: Option<PathBuf>,
-    /// Report entries that have been there for this many minutes without a seal; by default, those
-    /// an hour older than the newest entry, so that a backup passes on any day
+    /// Report unsealed entries that are older than this many minutes; by default, those an hour
+    /// older than the newest entry, so that a backup passes on any day
     #[arg(long, value_name = "MINUTES")]
     unsealed: Option<u32>,
     #[command(flatten)]

@@ -91,7 +91,7 @@ pub async fn run(args: CopyArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Names the rows that the other database would refuse, one of them and without saying which.
+/// Names the rows that the target would refuse: it would stop at the first, without naming it.
 async fn refuse_wrong_rows(source: &dyn Store) -> anyhow::Result<()> {
     let wrong: Vec<_> = source.check_rows().take(MAX_SHOWN + 1).try_collect().await?;
     if wrong.is_empty() {

@@ -30,10 +30,10 @@ pub struct MigrateArgs {
     /// Go back even if the audit trail, or the seals over it, are lost
     #[arg(long, requires = "to")]
     drop_audit_trail: bool,
-    /// Seconds to wait for a lock at a time; meanwhile others wait behind it
+    /// Seconds to wait for locks per attempt; others queue behind the migration meanwhile
     #[arg(long, value_name = "SECONDS", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=86_400))]
     lock_timeout: u32,
-    /// Seconds after which to stop trying to get a migration's locks
+    /// Seconds after which to give up on a migration's locks
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=86_400))]
     wait: u32,
     /// Only list the migrations

@@ -86,8 +86,8 @@ async fn watch(store: Arc<dyn Store>, every: Duration, sealing: Arc<Sealing>) {
             tracing::error!(
                 unsealed_entries = progress.entries,
                 waiting_seconds = progress.waiting.as_secs(),
-                "the audit trail has not been sealed for {INTERVALS} intervals: nobody would see \
-                 if these entries were changed now"
+                "the audit trail has not been sealed for {INTERVALS} intervals: until it is, a \
+                 change of these entries would go unnoticed"
             );
         } else if was_overdue && !progress.overdue {
             tracing::info!("the audit trail is being sealed again");

@@ -125,7 +125,7 @@ async fn read_ahead(
                 }
                 if let Err(error) = spill.put(piece.clone()).await {
                     if deadline.is_none() {
-                        tracing::warn!(%error, "a temporary file has no room, so a list waits");
+                        tracing::warn!(%error, "no room for a temporary file: a list waits");
                         deadline = Some(Instant::now() + patience.no_room);
                     }
                     held = Some((piece, error));
@@ -138,7 +138,7 @@ async fn read_ahead(
 
 fn no_file(error: io::Error) -> ApiError {
     let error = anyhow::Error::from(error).context("a temporary file");
-    tracing::error!(error = format!("{error:#}"), "the answer breaks off");
+    tracing::error!(error = format!("{error:#}"), "response aborted");
     ApiError::Internal(error)
 }
 

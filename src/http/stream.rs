@@ -75,7 +75,7 @@ fn chunks<T: Serialize + 'static>(
                         let written =
                             item.map_err(ApiError::from).and_then(|item| write(&mut buffer, &item));
                         if let Err(error) = written {
-                            span.in_scope(|| tracing::error!(?error, "the answer breaks off"));
+                            span.in_scope(|| tracing::error!(?error, "response aborted"));
                             return Err(error);
                         }
                     }

@@ -53,7 +53,7 @@ pub(super) enum Step<'m> {
 impl fmt::Display for Step<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Lock => f.write_str("the lock of those who migrate"),
+            Self::Lock => f.write_str("the migration lock"),
             Self::Table => f.write_str("the table of migrations"),
             Self::Apply(migration) | Self::Record(migration) => {
                 write!(f, "migration {}", migration.version)

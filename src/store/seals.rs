@@ -49,8 +49,8 @@ pub struct Due {
     pub within: TimeDelta,
     /// The present instant.
     pub now: DateTime<Utc>,
-    /// Whether the database is in use now, and no backup of some day: what is newest in it is
-    /// that day otherwise.
+    /// Whether entries count as old compared with `now`: the database is in use. Otherwise it may
+    /// be a backup, and they count as old compared with the newest entry.
     pub live: bool,
 }
 

@@ -20,7 +20,7 @@ pub fn of_a_call<F: Future>(call: F) -> impl Future<Output = F::Output> {
     ACCOUNT.scope(RefCell::default(), call)
 }
 
-/// What the call that is running does from here on, it does for this account.
+/// Counts the rest of the running request towards this account.
 pub fn is_for(account: &str) {
     // Outside of a call nobody is known, as in what the command line does.
     let _ = ACCOUNT.try_with(|known| *known.borrow_mut() = Some(account.into()));

@@ -226,7 +226,7 @@ async fn the_lock_of_those_who_migrate_is_not_awaited_for_ever() {
     }
     let ran = migrating(&db, &["--lock-timeout", "1", "--wait", "1"]).await.unwrap();
     assert_eq!(ran.code, Some(7), "{ran:?}");
-    for said in ["the lock of those who migrate", "of role postgres (joc-orders)"] {
+    for said in ["the migration lock", "of role postgres (joc-orders)"] {
         assert!(ran.stderr.contains(said), "{said}: {ran:?}");
     }
     // Who has nothing to migrate needs no lock.

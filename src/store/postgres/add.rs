@@ -55,8 +55,8 @@ async fn add(store: &PgStore, addition: &Addition, attempt: u32) -> Result<Added
     }
 }
 
-/// Adds in one transaction. Before it is committed, what is added is said: an error without that
-/// means that nothing is added.
+/// Adds in one transaction. Sets `to_commit` just before the commit: after an error without it,
+/// nothing was added.
 async fn insert(
     connection: &mut PgConnection,
     addition: &Addition,

@@ -16,9 +16,9 @@ pub(super) const TRUSTED: Duration = Duration::from_secs(1);
 /// How long an idle connection may take to show that it is alive.
 const ANSWER: Duration = Duration::from_secs(2);
 
-/// What the server does about clients that it hears nothing of, in the units of its settings: their
-/// connections end after 25 seconds, and while it works for one it looks twice a second whether that is
-/// closed.
+/// Settings with which the server detects lost clients, in its units: it ends a silent connection
+/// after 25 seconds, and while it works it checks twice a second whether its client has closed the
+/// connection.
 const TCP: [(&str, u128); 5] = [
     ("tcp_keepalives_idle", 10),
     ("tcp_keepalives_interval", 5),

@@ -21,8 +21,8 @@ pub(super) async fn connect(options: &PgConnectOptions) -> Result<PgConnection> 
             connection.close().await?;
             return Err(Error::Unusable(
                 "a pooler gives each transaction another session; the service needs sessions of \
-                 its own for prepared statements, advisory locks and settings: have it pool \
-                 sessions (PgBouncer: pool_mode = session), or connect to PostgreSQL itself"
+                 its own for prepared statements, advisory locks and settings: use session \
+                 pooling (PgBouncer: pool_mode = session), or connect to PostgreSQL directly"
                     .into(),
             ));
         }

@@ -60,7 +60,7 @@ pub(super) async fn keep(connections: Arc<Connections>, watch: Arc<Watch>) {
             Err(error) => error.to_string(),
         };
         if !mem::replace(&mut has_failed, true) {
-            tracing::warn!(problem, "the write-ahead log cannot be cut");
+            tracing::warn!(problem, "the -wal file cannot be truncated");
         }
         sleep(AGAIN).await;
     }
@@ -97,7 +97,7 @@ impl Connections {
             match checkpoint(&mut anchor).await {
                 Ok(true) => {}
                 Ok(false) => tracing::error!("others use the file that is lost, and its -wal file"),
-                Err(error) => tracing::error!(%error, "the -wal file of what is lost is left"),
+                Err(error) => tracing::error!(%error, "the lost database's -wal file is left"),
             }
             end(anchor).await;
         }
