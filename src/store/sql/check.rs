@@ -119,7 +119,11 @@ const fn strict(sql: &'static str) -> Rule {
     Rule { sql, strict: true }
 }
 
-/// Every rule. An order that was deleted and came in anew under its id is younger than what is
+/// Every rule. SQLite may know nothing of how many rows there are, and so must not be given the choice
+/// of a plan that compares each with each: orders are looked up by their key (CROSS JOIN keeps the
+/// order of the tables there), and what is missing is found by EXCEPT.
+///
+/// An order that was deleted and came in anew under its id is younger than what is
 /// told of the old one, which says nothing about it.
 pub(in crate::store) const RULES: &[Rule] = &[
     always(
@@ -188,16 +192,18 @@ pub(in crate::store) const RULES: &[Rule] = &[
         "SELECT d.controller_id, d.audit_log_id, d.order_id,
              'the order was ' || d.new_state || ' then, and is ' || o.state AS problem
          FROM audit_log_details d
-         JOIN orders o ON o.controller_id = d.controller_id AND o.order_id = d.order_id
-         WHERE d.new_state IN ('FINISHED', 'CANCELLED') AND o.state <> d.new_state
+         CROSS JOIN orders o
+         WHERE o.controller_id = d.controller_id AND o.order_id = d.order_id
+             AND d.new_state IN ('FINISHED', 'CANCELLED') AND o.state <> d.new_state
              AND o.created <= d.created",
     ),
     always(
         "SELECT d.controller_id, max(d.audit_log_id) AS audit_log_id, d.order_id,
              'the order was changed after it had ended' AS problem
          FROM audit_log_details d
-         JOIN orders o ON o.controller_id = d.controller_id AND o.order_id = d.order_id
-         WHERE o.created <= d.created
+         CROSS JOIN orders o
+         WHERE o.controller_id = d.controller_id AND o.order_id = d.order_id
+             AND o.created <= d.created
          GROUP BY d.controller_id, d.order_id
          HAVING max(CASE WHEN d.previous_state NOT IN ('FINISHED', 'CANCELLED')
                     THEN d.audit_log_id END)
@@ -212,9 +218,9 @@ pub(in crate::store) const RULES: &[Rule] = &[
                  WHEN o.mark = d.mark THEN 'no kill is requested'
                  ELSE 'it is not suspended' END AS problem
          FROM audit_log_details d
-         JOIN orders o ON o.controller_id = d.controller_id AND o.order_id = d.order_id
-             AND o.modified = d.created
-         WHERE (o.mark <> d.mark OR o.mark = d.mark AND d.kill AND o.kill_requested IS NULL
+         CROSS JOIN orders o
+         WHERE o.controller_id = d.controller_id AND o.order_id = d.order_id AND o.modified = d.created
+             AND (o.mark <> d.mark OR o.mark = d.mark AND d.kill AND o.kill_requested IS NULL
                 OR d.new_state = 'SUSPENDED' AND NOT o.suspended
                     AND o.state NOT IN ('FINISHED', 'CANCELLED'))
              AND NOT EXISTS (SELECT 1 FROM audit_log_details n
@@ -222,66 +228,60 @@ pub(in crate::store) const RULES: &[Rule] = &[
                                  AND n.audit_log_id > d.audit_log_id)",
     ),
     strict(
-        "SELECT o.controller_id, CAST(NULL AS BIGINT) AS audit_log_id, o.order_id,
-             'no entry says who marked it ' || o.mark AS problem
-         FROM orders o
-         WHERE o.mark IS NOT NULL
-             AND NOT EXISTS (SELECT 1 FROM audit_log_details d
-                             WHERE d.controller_id = o.controller_id AND d.order_id = o.order_id
-                                 AND d.mark = o.mark)",
+        "SELECT controller_id, CAST(NULL AS BIGINT) AS audit_log_id, order_id,
+             'no entry says who marked it ' || mark AS problem
+         FROM (SELECT controller_id, order_id, mark FROM orders WHERE mark IS NOT NULL
+               EXCEPT SELECT controller_id, order_id, mark FROM audit_log_details) o",
     ),
     strict(
-        "SELECT o.controller_id, CAST(NULL AS BIGINT) AS audit_log_id, o.order_id,
+        "SELECT controller_id, CAST(NULL AS BIGINT) AS audit_log_id, order_id,
              'no entry says who requested its kill' AS problem
-         FROM orders o
-         WHERE o.mark IS NOT NULL AND o.kill_requested IS NOT NULL
-             AND NOT EXISTS (SELECT 1 FROM audit_log_details d
-                             WHERE d.controller_id = o.controller_id AND d.order_id = o.order_id
-                                 AND d.kill AND d.created = o.kill_requested)",
+         FROM (SELECT controller_id, order_id, kill_requested FROM orders
+               WHERE mark IS NOT NULL AND kill_requested IS NOT NULL
+               EXCEPT SELECT controller_id, order_id, created FROM audit_log_details WHERE kill) o",
     ),
     // What came in as it is has no state_since.
     strict(
-        "SELECT o.controller_id, CAST(NULL AS BIGINT) AS audit_log_id, o.order_id,
+        "SELECT controller_id, CAST(NULL AS BIGINT) AS audit_log_id, order_id,
              'no entry says who cancelled it' AS problem
-         FROM orders o
-         WHERE o.state = 'CANCELLED' AND o.state_since IS NOT NULL
-             AND NOT EXISTS (SELECT 1 FROM audit_log_details d
-                             WHERE d.controller_id = o.controller_id AND d.order_id = o.order_id
-                                 AND (d.new_state = 'CANCELLED' OR d.mark = 'CANCELLING'))",
+         FROM (SELECT controller_id, order_id FROM orders
+               WHERE state = 'CANCELLED' AND state_since IS NOT NULL
+               EXCEPT SELECT controller_id, order_id FROM audit_log_details
+               WHERE new_state = 'CANCELLED' OR mark = 'CANCELLING') o",
     ),
     strict(
-        "SELECT o.controller_id, CAST(NULL AS BIGINT) AS audit_log_id, o.order_id,
+        "SELECT controller_id, CAST(NULL AS BIGINT) AS audit_log_id, order_id,
              'no entry says who suspended it' AS problem
-         FROM orders o
-         WHERE o.suspended AND o.state_since IS NOT NULL
-             AND NOT EXISTS (SELECT 1 FROM audit_log_details d
-                             WHERE d.controller_id = o.controller_id AND d.order_id = o.order_id
-                                 AND (d.new_state = 'SUSPENDED' OR d.mark = 'SUSPENDING'))",
+         FROM (SELECT controller_id, order_id FROM orders
+               WHERE suspended AND state_since IS NOT NULL
+               EXCEPT SELECT controller_id, order_id FROM audit_log_details
+               WHERE new_state = 'SUSPENDED' OR mark = 'SUSPENDING') o",
     ),
     // Before it starts and after it has ended, nobody changes an order but calls, and those who
     // change its state. In between, executors may.
     strict(
-        "SELECT o.controller_id, CAST(NULL AS BIGINT) AS audit_log_id, o.order_id,
+        "SELECT controller_id, CAST(NULL AS BIGINT) AS audit_log_id, order_id,
              'no audit entry for its last change' AS problem
-         FROM orders o
-         WHERE o.modified > o.created
-             AND CASE WHEN o.state IN ('FRESH', 'FINISHED', 'CANCELLED')
-                 THEN o.modified <> coalesce(o.state_since, o.created)
-                 ELSE o.state_since IS NULL AND o.started IS NULL END
-             AND NOT EXISTS (SELECT 1 FROM audit_log_details d
-                             WHERE d.controller_id = o.controller_id AND d.order_id = o.order_id
-                                 AND (d.created = o.modified
-                                      OR o.state NOT IN ('FRESH', 'FINISHED', 'CANCELLED')))",
+         FROM (SELECT controller_id, order_id, modified FROM orders
+               WHERE modified > created AND state IN ('FRESH', 'FINISHED', 'CANCELLED')
+                   AND modified <> coalesce(state_since, created)
+               EXCEPT SELECT controller_id, order_id, created FROM audit_log_details) o",
     ),
     strict(
-        "SELECT o.controller_id, CAST(NULL AS BIGINT) AS audit_log_id, o.order_id,
+        "SELECT controller_id, CAST(NULL AS BIGINT) AS audit_log_id, order_id,
+             'no audit entry for its last change' AS problem
+         FROM (SELECT controller_id, order_id FROM orders
+               WHERE modified > created AND state NOT IN ('FRESH', 'FINISHED', 'CANCELLED')
+                   AND state_since IS NULL AND started IS NULL
+               EXCEPT SELECT controller_id, order_id FROM audit_log_details) o",
+    ),
+    strict(
+        "SELECT controller_id, CAST(NULL AS BIGINT) AS audit_log_id, order_id,
              'no entry says who took it out of sight' AS problem
-         FROM orders o
-         WHERE o.remove_when_terminated
-             AND NOT EXISTS (SELECT 1 FROM audit_log_details d
-                             JOIN audit_logs l ON l.controller_id = d.controller_id
-                                 AND l.id = d.audit_log_id
-                             WHERE d.controller_id = o.controller_id AND d.order_id = o.order_id
-                                 AND l.request LIKE './orders/remove_when_terminated%')",
+         FROM (SELECT controller_id, order_id FROM orders WHERE remove_when_terminated
+               EXCEPT SELECT d.controller_id, d.order_id
+               FROM audit_log_details d
+               JOIN audit_logs l ON l.controller_id = d.controller_id AND l.id = d.audit_log_id
+               WHERE l.request LIKE './orders/remove_when_terminated%') o",
     ),
 ];
