@@ -15,6 +15,9 @@ use crate::store::Store;
 /// How long the last seal may take once the service stops.
 const LAST: Duration = Duration::from_secs(5);
 
+/// How long the database may take to say how far the trail is sealed.
+const ANSWER: Duration = Duration::from_secs(30);
+
 /// A sealer in the background.
 pub(super) struct Sealer {
     stop: oneshot::Sender<()>,
@@ -75,13 +78,19 @@ async fn watch(store: Arc<dyn Store>, every: Duration, sealing: Arc<Sealing>) {
     let mut was_overdue = false;
     loop {
         ticks.tick().await;
-        let progress = match store.unsealed().await {
-            Ok(unsealed) => sealing.update(every, unsealed, Instant::now()),
-            Err(error) => {
-                tracing::warn!(%error, "how far the audit trail is sealed is not known");
-                sealing.progress(Instant::now())
+        let error = match timeout(ANSWER, store.unsealed()).await {
+            Ok(Ok(unsealed)) => {
+                sealing.update(every, unsealed, Instant::now());
+                None
             }
+            Ok(Err(error)) => Some(error.to_string()),
+            // Such as on a connection that was lost silently.
+            Err(_) => Some("the database does not answer".to_owned()),
         };
+        if let Some(error) = error {
+            tracing::warn!(error, "how far the audit trail is sealed is not known");
+        }
+        let progress = sealing.progress(Instant::now());
         if progress.overdue && !was_overdue {
             tracing::error!(
                 unsealed_entries = progress.entries,

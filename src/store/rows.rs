@@ -201,14 +201,16 @@ where
     let account = shares::account();
     let sending = async move {
         let sent = async {
-            let entered = tokio::select! {
-                () = sender.closed() => return Err(sqlx::Error::WorkerCrashed.into()),
-                entered = gate.enter(account.clone()) => entered?,
+            let begins = async {
+                let _full = place.set(gate.enter(account.clone()).await?);
+                let share = gate.shares.take(account).await?;
+                Ok::<_, Error>((share, gate.read().await))
             };
-            let _full = place.set(entered);
             // Dropped after the connection.
-            let _share = gate.shares.take(account).await?;
-            let _reading = gate.read().await;
+            let _held = tokio::select! {
+                () = sender.closed() => return Err(sqlx::Error::WorkerCrashed.into()),
+                held = begins => held?,
+            };
             send(pool, sql, sieve, silence, &sender).await
         };
         // Nobody is left to hear of a reader that has gone.

@@ -19,15 +19,18 @@ const ANSWER: Duration = Duration::from_secs(2);
 /// Settings with which the server detects lost clients, in its units: it ends a silent connection
 /// after 25 seconds, and while it works it checks twice a second whether its client has closed the
 /// connection.
-const TCP: [(&str, u128); 5] = [
+const TCP: [(&str, u128); 4] = [
     ("tcp_keepalives_idle", 10),
     ("tcp_keepalives_interval", 5),
     ("tcp_keepalives_count", 3),
-    ("tcp_user_timeout", 25_000),
     ("client_connection_check_interval", 500),
 ];
+/// How long what the server sends to a service may stay unacknowledged, in milliseconds. That also
+/// counts the time for which the service does not read, so it is longer than a list waits for its
+/// reader.
+const TCP_USER_TIMEOUT: u128 = 40_000;
 /// How many seconds a client may need between two statements of its work.
-const PAUSE: u32 = 3;
+const PAUSE: f64 = 3.0;
 /// How long a service may pause within a transaction, which holds locks meanwhile.
 const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(5);
 /// How long a service waits for a lock.
@@ -49,6 +52,7 @@ impl Purpose {
     pub(super) async fn prepare(self, connection: &mut PgConnection) -> sqlx::Result<()> {
         let mut limits: Vec<_> = TCP.into();
         if let Some(deadlines) = self.deadlines {
+            limits.push(("tcp_user_timeout", TCP_USER_TIMEOUT));
             let idle = IDLE_IN_TRANSACTION.as_millis();
             limits.push(("idle_in_transaction_session_timeout", idle));
             limits.push(("lock_timeout", LOCK.as_millis()));
@@ -160,13 +164,18 @@ pub(super) async fn works(options: &PgConnectOptions, process: i32) -> bool {
     let asking = async {
         use sqlx::{ConnectOptions, Connection};
         let mut connection = options.connect().await?;
-        let sql = format!(
-            "SELECT count(*) FROM pg_stat_activity WHERE pid = {process}
-                 AND (state IS DISTINCT FROM 'idle' OR clock_timestamp() < state_change + '{PAUSE} s')"
-        );
-        let row = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_one(&mut connection).await?;
+        let works = sqlx::query_scalar(
+            "SELECT EXISTS (SELECT 1 FROM pg_stat_activity WHERE pid = $1 AND (
+                 state IS DISTINCT FROM 'idle'
+                 OR clock_timestamp() < state_change + make_interval(secs => $2)))",
+        )
+        .bind(process)
+        .bind(PAUSE)
+        .persistent(false)
+        .fetch_one(&mut connection)
+        .await?;
         connection.close().await?;
-        row.try_get::<i64, _>(0).map(|count| count > 0)
+        Ok::<bool, sqlx::Error>(works)
     };
     match timeout(ACQUIRE_TIMEOUT, asking).await {
         Ok(Ok(works)) => works,

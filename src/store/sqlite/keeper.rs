@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sqlx::Connection;
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::watch::Watch;
 use super::writer::Writer;
@@ -22,6 +22,8 @@ const EVERY: Duration = Duration::from_millis(250);
 pub(super) const LOG: u64 = 32 << 20;
 /// How long cutting it waits for those who read, while nobody can write.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How long it waits for long results to end, while none begins.
+const GATE: Duration = Duration::from_millis(500);
 /// How long after cutting failed it is tried again.
 const AGAIN: Duration = Duration::from_secs(5);
 
@@ -74,8 +76,9 @@ impl Connections {
 
     /// Writes all of the log into the file and makes it empty, if none but short work is in the way.
     async fn cut(&self) -> Result<bool> {
-        let _nobody_reads = self.gate.shut().await;
+        // First: while a long change has the writer, lists go on.
         let mut connection = self.writer.connection().await?;
+        let Ok(_nobody_reads) = timeout(GATE, self.gate.shut()).await else { return Ok(false) };
         wait_for_others(&mut connection, PATIENCE).await?;
         let is_cut = checkpoint(&mut connection).await;
         wait_for_others(&mut connection, TIMEOUT).await?;

@@ -38,7 +38,7 @@ async fn no_connection_is_free() {
     let mut lock = db.lock("BEGIN; LOCK TABLE orders IN ACCESS EXCLUSIVE MODE").await;
     let call = async |i: usize| {
         let started = Instant::now();
-        let token = if i % 2 == 0 { &token } else { &other };
+        let token = if i.is_multiple_of(2) { &token } else { &other };
         let told = cancel(&served, token, &format!("call-{i}"), &ids[i..=i], None).await;
         (told, started.elapsed())
     };
