@@ -106,13 +106,19 @@ CREATE TRIGGER audit_log_details_own_entry AFTER INSERT ON audit_log_details
 CREATE FUNCTION expect_next_seal() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     last record;
+    covers integer;
     is_there boolean;
 BEGIN
     EXECUTE format('SELECT number, last_id, hash FROM %s WHERE controller_id = $1
                     ORDER BY number DESC LIMIT 1', TG_RELID::regclass)
         INTO last USING NEW.controller_id;
+    -- One that ended after all entries would leave none to the next.
+    EXECUTE format('SELECT count(*) FROM %I.audit_logs
+                    WHERE controller_id = $1 AND id IN ($2, $3)', TG_TABLE_SCHEMA)
+        INTO covers USING NEW.controller_id, NEW.first_id, NEW.last_id;
     IF NEW.number = coalesce(last.number, 0) + 1 AND NEW.first_id > coalesce(last.last_id, 0)
-        AND NEW.previous_hash = coalesce(last.hash, repeat('0', 64)) THEN
+        AND NEW.previous_hash = coalesce(last.hash, repeat('0', 64))
+        AND covers = 1 + (NEW.first_id <> NEW.last_id)::integer THEN
         RETURN NEW;
     END IF;
     -- A number that is taken is the primary key's matter: another sealer was faster.

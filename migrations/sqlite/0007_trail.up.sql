@@ -73,6 +73,11 @@ BEGIN
                 ORDER BY 1 DESC LIMIT 1)
             OR NEW.first_id <= (SELECT last_id FROM audit_seals
                 WHERE controller_id = NEW.controller_id ORDER BY number DESC LIMIT 1)
+            -- One that ended after all entries would leave none to the next.
+            OR NOT EXISTS (SELECT 1 FROM audit_logs
+                WHERE controller_id = NEW.controller_id AND id = NEW.first_id)
+            OR NOT EXISTS (SELECT 1 FROM audit_logs
+                WHERE controller_id = NEW.controller_id AND id = NEW.last_id)
         THEN RAISE(ABORT, 'the seal does not follow the last one')
     END;
 END;

@@ -170,7 +170,8 @@ impl From<Invalid> for ApiError {
 impl From<store::Error> for ApiError {
     fn from(error: store::Error) -> Self {
         match error {
-            store::Error::Unavailable(_) | store::Error::Lost(_) => Self::Unavailable(error),
+            store::Error::Unavailable(_) => Self::Unavailable(error),
+            store::Error::Lost(_) => Self::NotReady(error.to_string()),
             store::Error::NoRoom(_) => Self::NoRoom(error),
             store::Error::ReadOnly(_) => Self::ReadOnly(error),
             store::Error::Unsettled => Self::Unsettled,

@@ -205,6 +205,24 @@ on_both! {
         assert_eq!(found(&app.db, &[]).await, [""; 0]);
     }
 
+    async fn a_seal_over_what_is_to_come_is_refused(kind: Kind) {
+        let app = today(kind, &["a", "b"]).await;
+        cancel(&app, "a").await;
+        app.store.seal(Utc::now()).await.unwrap();
+        for last in ["last_id + 1", "9007199254740991"] {
+            let sql = format!(
+                "INSERT INTO audit_seals (controller_id, number, first_id, last_id, entries,
+                     details, previous_hash, hash, created, digests)
+                 SELECT controller_id, number + 1, last_id + 1, {last}, 1, 0, hash, hash, created,
+                     digests FROM audit_seals");
+            let error = app.db.execute(&sql).await.unwrap_err().to_string();
+            assert!(error.contains("the seal does not follow the last one"), "{error}");
+        }
+        cancel(&app, "b").await;
+        assert_eq!(app.store.seal(Utc::now()).await.unwrap(), 1);
+        assert_eq!(found(&app.db, &[]).await, [""; 0]);
+    }
+
     async fn what_nobody_sealed_is_named(kind: Kind) {
         let app = today(kind, &["a", "b", "c"]).await;
         cancel(&app, "a").await;
