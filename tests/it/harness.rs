@@ -160,8 +160,14 @@ pub struct Cluster {
 
 impl Cluster {
     pub fn start() -> Self {
+        Self::start_with("")
+    }
+
+    /// With more options for the server.
+    pub fn start_with(options: &str) -> Self {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/postgres");
         let mut command = Command::new(script);
+        command.env("PG_OPTIONS", options);
         let mut process =
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("scripts/postgres");
         let output = BufReader::new(process.stdout.take().expect("piped"));

@@ -15,6 +15,7 @@ mod clock;
 mod cut;
 mod killed;
 mod lost;
+mod namespace;
 mod proxy;
 mod read_only;
 mod refused;
