@@ -28,6 +28,10 @@ impl Checks for NoDatabase {
     fn check(&self, _: bool) -> BoxStream<'static, Result<Finding>> {
         unreachable!()
     }
+
+    fn check_rows(&self) -> BoxStream<'static, Result<Finding>> {
+        unreachable!()
+    }
 }
 
 #[async_trait]
