@@ -240,6 +240,42 @@ on_both! {
         let entries = post("/audit_log", json!({"folders": folders})).await;
         assert_eq!(entries["auditLog"][0]["affected"], all, "{entries}");
     }
+
+    async fn many_folders_find_what_is_told_of_workflows_that_are_gone(kind: Kind) {
+        let gone = Order::new("gone").workflow("/gone/below/eod", "1");
+        let app = App::with(kind, &[gone, Order::new("here").workflow("/here/eod", "1")]).await;
+        assert_eq!(app.cancel(json!({"orderIds": ["gone"]})).await.affected(), 1);
+        assert_eq!(app.cancel(json!({"orderIds": ["gone", "here"]})).await.affected(), 1);
+        let sql = "DELETE FROM orders WHERE order_id = 'gone'; \
+                   DELETE FROM workflows WHERE path = '/gone/below/eod'";
+        app.db.execute(sql).await.unwrap();
+        for many in [31, 32] {
+            let others = (1..many).map(|i| format!("/other/f{i}"));
+            let folders: Vec<String> = others.chain(["/gone".into()]).collect();
+            let limits: Vec<(&str, bool)> = folders.iter().map(|folder| (&**folder, true)).collect();
+            let limited = app.account(&format!("limited{many}"), "sos:products", &limits).await;
+            let asked: Vec<Value> =
+                folders.iter().map(|folder| json!({"folder": folder, "recursive": true})).collect();
+            for (token, fields) in [(&app.token, json!({"folders": asked})), (&limited, json!({}))] {
+                for body in [fields.clone(), with_controller(fields)] {
+                    let entries = app.post_as(token, "/audit_log", body.to_string()).await.ok();
+                    let found: Vec<(u64, u64)> = entries["auditLog"]
+                        .as_array()
+                        .unwrap()
+                        .iter()
+                        .map(|entry| (entry["id"].as_u64().unwrap(), entry["affected"].as_u64().unwrap()))
+                        .collect();
+                    assert_eq!(found, [(1, 1)], "{many} {body}");
+                }
+            }
+            for (id, expected) in [(1, 1), (2, 0)] {
+                let body = json!({"auditLogId": id}).to_string();
+                let details = app.post_as(&limited, "/audit_log/details", body).await.ok();
+                let details = details["auditLogDetails"].as_array().unwrap();
+                assert_eq!(details.len(), expected, "{many}: {details:?}");
+            }
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

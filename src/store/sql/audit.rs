@@ -29,14 +29,14 @@ pub(in crate::store) fn push_entries<DB: Dialect>(
         "SELECT l.id, l.controller_id, l.account, l.request, l.category, l.comment, \
          l.time_spent, l.ticket_link, l.outcome, l.request_id, l.client_address, l.created, ",
     );
-    push_by_extent(sql, extent, "CAST(l.parameters AS text)", |sql, _| {
+    push_by_extent(sql, extent, "CAST(l.parameters AS text)", |sql, _, _| {
         sql.push("NULL");
     });
     sql.push(" AS parameters, ");
-    push_by_extent(sql, extent, "l.affected", |sql, folders| {
+    push_by_extent(sql, extent, "l.affected", |sql, controller, folders| {
         sql.push("(SELECT count(*) FROM audit_log_details d WHERE ");
         sql.push("d.controller_id = l.controller_id AND d.audit_log_id = l.id AND ");
-        push_in_folders(sql, folders);
+        push_in_folders(sql, Of::Controller(controller), folders);
         sql.push(")");
     });
     sql.push(" AS affected FROM audit_logs l WHERE ");
@@ -78,18 +78,14 @@ pub(in crate::store) fn push_details<DB: Dialect>(
 ) {
     sql.push(
         "SELECT d.order_id, d.workflow_path, d.workflow_version_id, d.previous_state, \
-         d.new_state, d.mark, d.kill, d.via_parent FROM audit_log_details d \
-         WHERE d.audit_log_id = ",
+         d.new_state, d.mark, d.kill, d.via_parent FROM audit_log_details d WHERE ",
     );
-    DB::push_integer(sql, audit_log_id);
-    // The key begins with the controller, which the entry knows.
-    sql.push(" AND d.controller_id IN (SELECT l.controller_id FROM audit_logs l WHERE l.id = ");
-    DB::push_integer(sql, audit_log_id);
-    sql.push(") AND ");
+    push_of_entry(sql, "d", audit_log_id);
+    sql.push(" AND ");
     push_within(sql, extent, "d", |sql, _, visible| {
         if let Visible::Folders(folders) = visible {
             sql.push(" AND ");
-            push_in_folders(sql, folders);
+            push_in_folders(sql, Of::Entry(audit_log_id), folders);
         }
     });
     sql.push(" ORDER BY d.order_id");
@@ -146,7 +142,7 @@ fn push_by_extent<DB: Dialect>(
     sql: &mut QueryBuilder<DB>,
     extent: &Extent,
     unlimited: &str,
-    limited: impl Fn(&mut QueryBuilder<DB>, &Folders),
+    limited: impl Fn(&mut QueryBuilder<DB>, Option<&str>, &Folders),
 ) {
     if parts(extent).all(|(_, visible)| *visible == Visible::Everything) {
         sql.push(unlimited);
@@ -161,7 +157,7 @@ fn push_by_extent<DB: Dialect>(
             Visible::Everything => {
                 sql.push(unlimited);
             }
-            Visible::Folders(folders) => limited(sql, folders),
+            Visible::Folders(folders) => limited(sql, controller, folders),
         }
     }
     sql.push(" END");
@@ -211,7 +207,7 @@ fn push_about<DB: Dialect>(
     };
     if let Some(folders) = folders {
         sql.push(" AND ");
-        push_in_folders(sql, &folders);
+        push_in_folders(sql, Of::Controller(controller), &folders);
     }
     sql.push(")");
 }
@@ -222,11 +218,42 @@ fn is_order_id(name: &str) -> bool {
     name.starts_with('#') && !is_pattern(name)
 }
 
+/// What is known of the details among which one looks.
+enum Of<'a> {
+    Entry(i64),
+    Controller(Option<&'a str>),
+}
+
+/// Adds that a row of details is of an entry.
+fn push_of_entry<DB: Dialect>(sql: &mut QueryBuilder<DB>, table: &str, audit_log_id: i64) {
+    sql.push(format_args!("{table}.audit_log_id = "));
+    DB::push_integer(sql, audit_log_id);
+    // The key begins with the controller, which the entry knows.
+    sql.push(format_args!(
+        " AND {table}.controller_id IN (SELECT l.controller_id FROM audit_logs l WHERE l.id = "
+    ));
+    DB::push_integer(sql, audit_log_id);
+    sql.push(")");
+}
+
 /// Adds that the folder of `d` is among these.
-fn push_in_folders<DB: Dialect>(sql: &mut QueryBuilder<DB>, folders: &Folders) {
+fn push_in_folders<DB: Dialect>(sql: &mut QueryBuilder<DB>, of: Of<'_>, folders: &Folders) {
     if folders.len() < MANY_FOLDERS || folders.are_all() {
         return push_in_few_folders(sql, "d.folder", folders);
     }
     sql.push("d.folder");
-    push_among_folders(sql, None, folders);
+    // The trail outlives workflows, so it alone knows its folders.
+    push_among_folders(sql, folders, |sql| {
+        sql.push("SELECT DISTINCT k.folder FROM audit_log_details k WHERE ");
+        match of {
+            Of::Entry(id) => push_of_entry(sql, "k", id),
+            Of::Controller(Some(controller)) => {
+                sql.push("k.controller_id = ");
+                DB::push_text(sql, controller);
+            }
+            Of::Controller(None) => {
+                sql.push("TRUE");
+            }
+        }
+    });
 }

@@ -307,7 +307,10 @@ fn push_in_folders<DB: Dialect>(
         return push_in_few_folders(sql, "o.folder", folders);
     }
     sql.push("o.workflow_path IN (SELECT w.path FROM workflows w WHERE w.folder");
-    push_among_folders(sql, Some(controller_id), folders);
+    push_among_folders(sql, folders, |sql| {
+        sql.push("SELECT DISTINCT w.folder FROM workflows w WHERE w.controller_id = ");
+        DB::push_key(sql, controller_id);
+    });
     sql.push(" AND w.controller_id = ");
     DB::push_key(sql, controller_id);
     sql.push(")");
@@ -343,15 +346,16 @@ fn push_in_few_folders<DB: Dialect>(sql: &mut QueryBuilder<DB>, column: &str, fo
 }
 
 /// Adds the condition, after a column that holds the folder of a workflow, that it is among these
-/// folders, however many they are and however many workflows.
+/// folders, however many they are and however many workflows. `push_known` adds the query of the
+/// folders that the column can have.
 ///
 /// A join of folders with ranges would compare each with each. But the ranges do not overlap, so
 /// they and the folders are merged in one order: a folder is in a range if it is below the highest
 /// end of those that begin before it.
 fn push_among_folders<DB: Dialect>(
     sql: &mut QueryBuilder<DB>,
-    controller_id: Option<&str>,
     folders: &Folders,
+    push_known: impl FnOnce(&mut QueryBuilder<DB>),
 ) {
     let ranges: Vec<(&str, Option<[String; 2]>)> = folders
         .iter()
@@ -363,11 +367,8 @@ fn push_among_folders<DB: Dialect>(
     });
     sql.push(" IN (WITH r AS MATERIALIZED (SELECT r.a, r.b, r.c FROM ");
     DB::push_rows(sql, rows.collect());
-    sql.push("), f AS MATERIALIZED (SELECT DISTINCT w.folder FROM workflows w");
-    if let Some(controller_id) = controller_id {
-        sql.push(" WHERE w.controller_id = ");
-        DB::push_key(sql, controller_id);
-    }
+    sql.push("), f AS MATERIALIZED (");
+    push_known(sql);
     sql.push(
         ") SELECT r.a FROM r UNION ALL SELECT m.folder FROM (SELECT s.folder, s.is_folder, \
          max(s.high) OVER (ORDER BY s.folder) AS high FROM (SELECT f.folder, f.folder AS high, \
