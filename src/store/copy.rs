@@ -159,6 +159,11 @@ pub(super) fn instants(table: &str) -> Vec<&'static str> {
 /// The table that is not copied.
 const SESSIONS: &str = "sessions";
 
+/// Whether a copy takes the rows of a table.
+pub(super) fn is_copied(table: &str) -> bool {
+    table != SESSIONS
+}
+
 /// The tables of the audit trail, which is evidence: it is copied as it is. The rules that its
 /// new rows are held to do not hold for it; `check` names what breaks them.
 pub(super) const TRAIL: [&str; 3] = ["audit_logs", "audit_log_details", "audit_seals"];

@@ -409,6 +409,23 @@ on_both! {
         assert!(error.contains("\n  prod, order b: it breaks orders_reason_is_of_a_started_order"), "{error}");
     }
 
+    async fn a_session_of_before_keeps_nobody_from_copying(kind: Kind) {
+        let db = Database::create(kind).await;
+        store::migrate(&db.url, Some(CLOSED - 1)).await.unwrap();
+        db.execute(WORLD).await.unwrap();
+        db.execute(&format!("INSERT INTO accounts (account, password_hash) VALUES ('root', '{HASH}')"))
+            .await.unwrap();
+        let row = wrong_rows(kind).into_iter().find(|row| row.1 == "sessions").unwrap();
+        db.execute(&insert(&row, &row.3)).await.unwrap();
+        store::migrate(&db.url, None).await.unwrap();
+        let found = launch(&db.url, &["check"], "").await;
+        assert_eq!(found.stdout, "-: session of root: it breaks sessions_end_after_they_begin\n");
+        let target = Database::create(kind).await;
+        launch("", &["copy", "--from", &db.url, "--to", &target.url], "").await.ok();
+        assert_eq!(target.count("SELECT count(*) FROM accounts").await, 1);
+        assert_eq!(target.count("SELECT count(*) FROM sessions").await, 0);
+    }
+
     async fn those_of_before_hold_up_nothing(kind: Kind) {
         let db = before(kind).await;
         db.insert_into("second", &[Order::new("x")]).await;

@@ -17,6 +17,7 @@ use self::connection::{Doubt, Purpose};
 use self::lease::Leases;
 use crate::model::finding::Finding;
 use crate::store::check::{self, Checks, Counts};
+use crate::store::copy::is_copied;
 use crate::store::migrating::{self, Goal, Patience};
 use crate::store::migrations::{self};
 use crate::store::rows::Gate;
@@ -118,7 +119,7 @@ impl Checks for PgStore {
     }
 
     fn check_rows(&self) -> BoxStream<'static, Result<Finding>> {
-        check::find(of_rows::<Postgres>(), self.gate.clone(), self.pool.clone())
+        check::find(of_rows::<Postgres>(is_copied), self.gate.clone(), self.pool.clone())
     }
 }
 

@@ -23,6 +23,7 @@ use self::writer::Writer;
 use crate::model::finding::Finding;
 use crate::model::window::iso;
 use crate::store::check::{self, Checks, Counts};
+use crate::store::copy::is_copied;
 use crate::store::migrating::{self, Goal, Patience};
 use crate::store::migrations::{self};
 use crate::store::rows::{self, Gate, Sieve};
@@ -230,7 +231,7 @@ impl Checks for SqliteStore {
 
     fn check_rows(&self) -> BoxStream<'static, Result<Finding>> {
         let Connections { gate, readers, .. } = &*self.connections;
-        check::find(of_rows::<Sqlite>(), gate.clone(), readers.clone())
+        check::find(of_rows::<Sqlite>(is_copied), gate.clone(), readers.clone())
     }
 }
 
