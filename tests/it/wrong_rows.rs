@@ -426,6 +426,22 @@ on_both! {
         assert_eq!(target.count("SELECT count(*) FROM sessions").await, 0);
     }
 
+    async fn a_role_with_a_folder_of_before_can_be_changed(kind: Kind) {
+        let db = before(kind).await;
+        store::migrate(&db.url, None).await.unwrap();
+        let count = "SELECT count(*) FROM role_folders WHERE role = 'r'";
+        let old = db.count(count).await;
+        assert!(old >= 2, "{old}");
+        launch(&db.url, &["role", "limit", "r", "--add", "/sos"], "").await.ok();
+        assert_eq!(db.count(count).await, old + 1);
+        // One that is there already, in another way.
+        launch(&db.url, &["role", "limit", "r", "--add-only", "/sos"], "").await.ok();
+        let only = format!("{count} AND folder = '/sos' AND NOT recursive");
+        assert_eq!((db.count(count).await, db.count(&only).await), (old + 1, 1));
+        launch(&db.url, &["role", "limit", "r", "--folder", "/sos"], "").await.ok();
+        assert_eq!((db.count(count).await, db.count(&only).await), (1, 0));
+    }
+
     async fn those_of_before_hold_up_nothing(kind: Kind) {
         let db = before(kind).await;
         db.insert_into("second", &[Order::new("x")]).await;

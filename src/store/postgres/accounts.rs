@@ -51,10 +51,17 @@ impl PgStore {
         .fetch_all(&mut *transaction)
         .await?;
         let after = replaced(&before)?;
-        sqlx::query!("DELETE FROM role_folders WHERE role = $1", role)
+        // What stays is not written anew: it may be older than the rules for new rows.
+        for folder in before.iter().filter(|folder| !after.contains(folder)) {
+            sqlx::query!(
+                "DELETE FROM role_folders WHERE role = $1 AND folder = $2",
+                role,
+                folder.folder,
+            )
             .execute(&mut *transaction)
             .await?;
-        for folder in &after {
+        }
+        for folder in after.iter().filter(|folder| !before.contains(folder)) {
             sqlx::query!(
                 "INSERT INTO role_folders (role, folder, recursive) VALUES ($1, $2, $3)",
                 role,
