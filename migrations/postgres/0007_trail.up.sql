@@ -58,20 +58,31 @@ CREATE TRIGGER audit_logs_drawn BEFORE INSERT ON audit_logs
 
 -- The highest id that has been drawn, for verifiers that may only read; null if it is not known.
 CREATE FUNCTION last_drawn_id() RETURNS bigint
-LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path FROM CURRENT AS $$
+LANGUAGE plpgsql STABLE SECURITY DEFINER AS $$
 DECLARE
     drawn_from regclass := pg_get_serial_sequence('audit_logs', 'id')::regclass;
 BEGIN
     RETURN CASE WHEN drawn_from IS NOT NULL
         THEN coalesce(pg_sequence_last_value(drawn_from), 0) END;
 END $$;
+-- Whatever the caller's path is, and however many of its own tables have that name.
+DO $$ BEGIN
+    EXECUTE format('ALTER FUNCTION last_drawn_id() SET search_path = pg_catalog, %s, pg_temp',
+        (SELECT relnamespace::regnamespace FROM pg_class WHERE oid = 'audit_logs'::regclass));
+END $$;
 
 -- Details come with their entry, in one transaction. Its row is visible, so if its transaction
 -- has not ended, it is this one, or a savepoint of it.
-CREATE FUNCTION expect_own_entry() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION expect_own_entry() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    entries regclass := (SELECT confrelid FROM pg_catalog.pg_constraint
-                         WHERE conrelid = TG_RELID AND contype = 'f');
+    -- There may be further foreign keys that are not from here.
+    entries regclass := (SELECT confrelid FROM pg_constraint c
+                         WHERE conrelid = TG_RELID AND contype = 'f' AND (
+                             SELECT array_agg(attname::text ORDER BY attname) FROM pg_attribute
+                             WHERE attrelid = TG_RELID AND attnum = ANY (c.conkey)
+                         ) = ARRAY['audit_log_id', 'controller_id']
+                         ORDER BY c.oid LIMIT 1);
     mine bigint := pg_current_xact_id()::text::bigint;
     added_to record;
     entry record;
@@ -103,7 +114,8 @@ CREATE TRIGGER audit_log_details_own_entry AFTER INSERT ON audit_log_details
     REFERENCING NEW TABLE AS added
     FOR EACH STATEMENT EXECUTE FUNCTION expect_own_entry();
 
-CREATE FUNCTION expect_next_seal() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION expect_next_seal() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     last record;
     covers integer;

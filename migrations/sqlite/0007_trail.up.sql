@@ -1,5 +1,5 @@
--- What the audit trail takes. Triggers, so that nothing is read here, and an old row that breaks
--- a rule stays evidence. `joc-orders check` names such rows.
+-- What the audit trail takes. Triggers, so that an old row that breaks a rule stays evidence, and
+-- only the index reads the table here. `joc-orders check` names such rows.
 
 -- Which entries may have details, without the row: its parameters can be long.
 CREATE INDEX audit_logs_done ON audit_logs (controller_id, id) WHERE outcome = 'DONE';
@@ -21,9 +21,10 @@ BEGIN
         THEN RAISE(ABORT, 'audit_logs.created is no instant')
     END;
 END;
--- The id is the one that AUTOINCREMENT draws: an insert may name one, but no other.
+-- The id is the one that AUTOINCREMENT draws: an insert may name one, but no other. It has no upper
+-- bound of its own, since it follows an old one that is high already.
 CREATE TRIGGER audit_logs_drawn AFTER INSERT ON audit_logs
-WHEN NEW.id > 9007199254740991 OR NEW.id <> (SELECT max(id) FROM audit_logs)
+WHEN NEW.id <> (SELECT max(id) FROM audit_logs)
     OR NEW.id <> 1 + max(
         coalesce((SELECT max(id) FROM audit_logs WHERE id < NEW.id), 0),
         coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'audit_logs' AND seq < NEW.id), 0))
@@ -66,7 +67,7 @@ BEGIN
     SELECT CASE
         WHEN NEW.created IS NOT strftime('%Y-%m-%dT%H:%M:%fZ', NEW.created, '+0 days')
         THEN RAISE(ABORT, 'audit_seals.created is no instant')
-        WHEN NEW.first_id < 1 OR NEW.last_id > 9007199254740991
+        WHEN NEW.first_id < 1 OR NEW.last_id > coalesce((SELECT max(id) FROM audit_logs), 0)
             OR (NEW.number - 1, NEW.previous_hash) IS NOT (
                 SELECT number, hash FROM audit_seals WHERE controller_id = NEW.controller_id
                 UNION ALL SELECT 0, printf('%064d', 0)

@@ -396,6 +396,7 @@ async fn a_role_that_may_insert_chooses_no_id() {
     app.db
         .execute(&format!(
             "CREATE ROLE {role}; GRANT USAGE ON SCHEMA public TO {role};
+             CREATE SCHEMA {role} AUTHORIZATION {role};
              GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role};"
         ))
         .await
@@ -423,7 +424,29 @@ async fn a_role_that_may_insert_chooses_no_id() {
     }
     let late = detail("max(id)", "1");
     let late = late.replace("FROM audit_logs", "").replace("'o'", "'late'");
-    assert!(run(&mut connection, late).await.is_err(), "a detail came late");
+    assert!(run(&mut connection, late.clone()).await.is_err(), "a detail came late");
+    let drawn = sqlx::query_scalar::<_, Option<i64>>("SELECT public.last_drawn_id()");
+    assert!(drawn.fetch_one(&mut connection).await.unwrap().is_some_and(|id| id > 1));
+    // Nor by functions and operators of its own in the way.
+    let own = "DROP TABLE pg_temp.audit_logs; SET search_path = OWN, pg_catalog, public;
+        CREATE FUNCTION pg_snapshot_xmax(pg_snapshot) RETURNS xid8 LANGUAGE sql
+            AS $$ SELECT '0'::xid8 $$;
+        CREATE FUNCTION pg_xact_status(xid8) RETURNS text LANGUAGE sql AS $$ SELECT 'in progress' $$;
+        CREATE FUNCTION yes(bigint, bigint) RETURNS boolean LANGUAGE sql AS 'SELECT true';
+        CREATE FUNCTION yes(text, text) RETURNS boolean LANGUAGE sql AS 'SELECT true';
+        CREATE OPERATOR = (leftarg = bigint, rightarg = bigint, function = yes);
+        CREATE OPERATOR = (leftarg = text, rightarg = text, function = yes)";
+    run(&mut connection, own.replace("OWN", &role)).await.unwrap();
+    let refused = run(&mut connection, late).await.expect_err("a detail came late").to_string();
+    assert!(refused.contains("come with their entry"), "{refused}");
+    let digit = "1".repeat(64);
+    let seal = format!(
+        "INSERT INTO audit_seals (controller_id, number, first_id, last_id, entries, details,
+             previous_hash, hash, created, digests)
+         VALUES ('prod', 7, 50, 50, 1, 1, '{digit}', '{digit}', now(), '')"
+    );
+    let refused = run(&mut connection, seal).await.expect_err("a seal was accepted").to_string();
+    assert!(refused.contains("does not follow"), "{refused}");
     connection.close().await.unwrap();
     app.db.execute(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).await.unwrap();
     cancel(&app, "b").await;
@@ -442,6 +465,9 @@ async fn a_forged_entry_with_the_highest_id_is_named_and_no_genuine_one() {
     // It is not sealed now, and the others are.
     cancel(&app, "b").await;
     assert_eq!(app.store.seal(Utc::now()).await.unwrap(), 1);
+    // Nor is sealing overdue for its sake.
+    let unsealed = app.store.unsealed().await.unwrap();
+    assert_eq!((unsealed.entries, unsealed.lowest, unsealed.highest), (0, None, Some(2)));
     let forged =
         "prod, audit log 9007199254740000: the entry is forged: the database never drew its id";
     assert_eq!(found(&app.db, &[]).await, [forged]);
@@ -455,4 +481,77 @@ async fn a_forged_entry_with_the_highest_id_is_named_and_no_genuine_one() {
     let ran = verify(&app.db, &[]).await;
     assert_eq!(ran.stdout.lines().collect::<Vec<_>>(), [forged]);
     assert!(ran.stderr.contains("1 entry is not sealed"), "{ran:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entry_before_all_time_is_overdue() {
+    let app = today(Kind::Postgres, &["a"]).await;
+    cancel(&app, "a").await;
+    app.store.seal(Utc::now()).await.unwrap();
+    let early = entry("'DONE', 3", "'NO_ORDERS', 0").replacen(
+        "(controller_id",
+        "(created, controller_id",
+        1,
+    );
+    let early = early.replacen("('prod'", "('-infinity', 'prod'", 1);
+    app.db.execute(&unlocked(Kind::Postgres, &early)).await.unwrap();
+    let lines = found(&app.db, &[]).await;
+    assert!(
+        lines.len() == 1
+            && lines[0].starts_with("prod, audit log 2: 1 entry from here on, written before "),
+        "{lines:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_further_foreign_key_is_in_nobodys_way() {
+    let app = today(Kind::Postgres, &["a"]).await;
+    let key =
+        "ALTER TABLE audit_log_details ADD FOREIGN KEY (controller_id) REFERENCES controllers";
+    app.db.execute(key).await.unwrap();
+    cancel(&app, "a").await;
+}
+
+/// An SQLite database of the release before, with an entry of this id and an order `a`.
+async fn with_an_old_id(id: i64) -> App {
+    let db = Database::create(Kind::Sqlite).await;
+    joc_orders::store::migrate(&db.url, Some(6)).await.unwrap();
+    db.insert(&[Order::new("a"), Order::new("b")]).await;
+    db.execute(&chosen(Kind::Sqlite, id, "prod")).await.unwrap();
+    joc_orders::store::migrate(&db.url, None).await.unwrap();
+    App::over(db, &[]).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_id_that_is_too_high_on_sqlite_stops_nothing() {
+    let app = with_an_old_id(1 << 53).await;
+    cancel(&app, "a").await;
+    assert_eq!(app.store.seal(Utc::now()).await.unwrap(), 1);
+    cancel(&app, "b").await;
+    assert_eq!(app.store.seal(Utc::now()).await.unwrap(), 1);
+    assert_eq!(app.db.count("SELECT max(id) - 9007199254740992 FROM audit_logs").await, 2);
+    assert_eq!(
+        found(&app.db, &[]).await,
+        ["prod, audit log 9007199254740992: the entry is forged: the database never drew its id"]
+    );
+    let checked = launch(&app.db.url, &["check"], "").await;
+    let line = "prod, audit log 9007199254740992: the id is none that the database draws";
+    assert!(checked.stdout.lines().any(|found| found == line), "{checked:?}");
+}
+
+/// After it SQLite draws no id at all, until what docs/audit.md says has been done.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_id_after_which_there_is_none_on_sqlite_can_be_taken_away() {
+    let app = with_an_old_id(i64::MAX).await;
+    let answer = app.cancel(json!({"orderIds": ["a"]})).await;
+    assert_eq!(answer.status, 503, "{}", answer.text);
+    let docs = include_str!("../../docs/audit.md");
+    let (_, recipe) = docs.split_once("```sql\nBEGIN IMMEDIATE;").expect("what to do");
+    let (recipe, _) = recipe.split_once("```").unwrap();
+    app.db.execute(&format!("BEGIN IMMEDIATE;{recipe}")).await.unwrap();
+    cancel(&app, "a").await;
+    assert_eq!(app.db.count("SELECT max(id) FROM audit_logs").await, 1);
+    app.store.seal(Utc::now()).await.unwrap();
+    assert_eq!(found(&app.db, &[]).await, [""; 0]);
+    assert_eq!(launch(&app.db.url, &["check"], "").await.ok(), "");
 }

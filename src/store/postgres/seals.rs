@@ -46,6 +46,9 @@ impl Seals for PgStore {
                    SELECT (SELECT min(l.controller_id) FROM audit_logs l
                            WHERE l.controller_id > c.id)
                    FROM c WHERE c.id IS NOT NULL),
+               -- Those beyond are forged, and are never sealed.
+               drawn AS MATERIALIZED (
+                   SELECT least((SELECT last_drawn_id()), 9007199254740991) AS id),
                chains AS (
                    SELECT c.id, coalesce(
                        (SELECT s.last_id FROM audit_seals s WHERE s.controller_id = c.id
@@ -56,11 +59,14 @@ impl Seals for PgStore {
                    FROM c WHERE c.id IS NOT NULL)
                SELECT coalesce(sum((SELECT count(*) FROM (
                        SELECT 1 FROM audit_logs l
-                       WHERE l.controller_id = k.id AND l.id > k.last_id LIMIT 100000) n)), 0)::bigint
+                       WHERE l.controller_id = k.id AND l.id > k.last_id
+                           AND l.id <= (SELECT d.id FROM drawn d) LIMIT 100000) n)), 0)::bigint
                        AS "entries!",
                    min((SELECT min(l.id) FROM audit_logs l
-                        WHERE l.controller_id = k.id AND l.id > k.last_id)) AS lowest,
-                   (SELECT max(l.id) FROM audit_logs l) AS highest,
+                        WHERE l.controller_id = k.id AND l.id > k.last_id
+                            AND l.id <= (SELECT d.id FROM drawn d))) AS lowest,
+                   (SELECT max(l.id) FROM audit_logs l
+                    WHERE l.id <= (SELECT d.id FROM drawn d)) AS highest,
                    max(k.last_seal)::bigint AS last_seal
                FROM chains k"#
         );
@@ -312,7 +318,8 @@ impl Ledger for PgLedger<'_> {
     async fn newest(&mut self, after: i64) -> Result<Option<DateTime<Utc>>> {
         let newest = sqlx::query_scalar!(
             "SELECT max(created) FROM audit_logs
-             WHERE id > $1 AND created < '10000-01-01T00:00:00Z'",
+             WHERE id > $1 AND created >= '0001-01-01T00:00:00Z'
+                 AND created < '10000-01-01T00:00:00Z'",
             after
         );
         Ok(newest.fetch_one(&mut *self.0).await?)

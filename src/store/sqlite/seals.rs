@@ -224,8 +224,11 @@ impl Ledger for SqliteLedger<'_> {
     async fn strays(&mut self) -> Result<Vec<Stray>> {
         let strays = sqlx::query_as!(
             Stray,
-            "SELECT controller_id, id FROM audit_logs
-             WHERE id <= 0 OR id > 9007199254740991 OR controller_id = ''
+            // Those that follow one that is too high were drawn.
+            "SELECT controller_id, id FROM audit_logs l
+             WHERE id <= 0 OR controller_id = '' OR id > 9007199254740991
+                 AND NOT EXISTS (SELECT 1 FROM audit_logs b
+                                 WHERE b.id = l.id - 1 AND b.id > 9007199254740991)
              ORDER BY id, controller_id"
         );
         Ok(strays.fetch_all(&mut *self.reader).await?)
