@@ -201,7 +201,7 @@ pub struct Detail {
 }
 
 /// One call's effect on one order, from the audit trail.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct Touch {
     /// `audit_logs.id` of the call.
     pub audit_log_id: i64,

@@ -91,6 +91,24 @@ pub(in crate::store) fn push_details<DB: Dialect>(
     sql.push(" ORDER BY d.order_id");
 }
 
+/// Adds the query for what calls did to one order, the last of them first.
+pub(in crate::store) fn push_trail<DB: Dialect>(
+    sql: &mut QueryBuilder<DB>,
+    controller_id: &str,
+    order_id: &str,
+) {
+    sql.push(
+        "SELECT l.id AS audit_log_id, l.created, l.account, l.request, l.comment, l.ticket_link, \
+         d.previous_state, d.new_state, d.mark, d.kill FROM audit_log_details d \
+         JOIN audit_logs l ON l.controller_id = d.controller_id AND l.id = d.audit_log_id \
+         WHERE d.controller_id = ",
+    );
+    DB::push_key(sql, controller_id);
+    sql.push(" AND d.order_id = ");
+    DB::push_key(sql, order_id);
+    sql.push(" ORDER BY l.id DESC");
+}
+
 /// The parts of an extent: a controller, or `None` for those that are not named.
 fn parts(extent: &Extent) -> impl Iterator<Item = (Option<&str>, &Visible)> {
     let named =

@@ -8,8 +8,8 @@ use super::SqliteStore;
 use crate::model::audit::{AuditEntry, AuditFilter, Outcome};
 use crate::model::permission::Extent;
 use crate::model::window::iso;
-use crate::store::rows::Sieve;
-use crate::store::sql::audit::{push_details, push_entries};
+use crate::store::rows::{self, Sieve};
+use crate::store::sql::audit::{push_details, push_entries, push_trail};
 use crate::store::{Audit, Detail, Entry, Result, Touch};
 
 /// Writes an entry about `affected` orders and gives its id.
@@ -58,18 +58,9 @@ impl Audit for SqliteStore {
     }
 
     async fn trail(&self, controller_id: &str, order_id: &str) -> Result<Vec<Touch>> {
-        let touches = sqlx::query_as!(
-            Touch,
-            r#"SELECT l.id AS audit_log_id, l.created AS "created: _", l.account, l.request, l.comment,
-                   l.ticket_link, d.previous_state, d.new_state, d.mark, d.kill AS "kill: bool"
-               FROM audit_log_details d
-               JOIN audit_logs l ON l.controller_id = d.controller_id AND l.id = d.audit_log_id
-               WHERE d.controller_id = ?1 AND d.order_id = ?2
-               ORDER BY l.id DESC"#,
-            controller_id,
-            order_id,
-        );
-        Ok(touches.fetch_all(self.readers()?).await?)
+        let mut sql = QueryBuilder::new("");
+        push_trail(&mut sql, controller_id, order_id);
+        rows::all(&self.connections.gate, self.readers()?, sql, true).await
     }
 
     fn entries(
