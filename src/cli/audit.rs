@@ -38,6 +38,9 @@ enum Command {
     Seals(SealsArgs),
 }
 
+/// 100 years.
+const MAX_MINUTES: i64 = 100 * 366 * 24 * 60;
+
 /// Compare the audit trail with its seals, on the database itself
 #[derive(Debug, Args)]
 #[command(after_help = help_end("\
@@ -49,7 +52,11 @@ struct VerifyArgs {
     seals: Option<PathBuf>,
     /// Report unsealed entries that are older than this many minutes; by default, those an hour
     /// older than the newest entry, so that a backup passes on any day
-    #[arg(long, value_name = "MINUTES")]
+    #[arg(
+        long,
+        value_name = "MINUTES",
+        value_parser = clap::value_parser!(u32).range(..=MAX_MINUTES)
+    )]
     unsealed: Option<u32>,
     #[command(flatten)]
     shown: Shown,
