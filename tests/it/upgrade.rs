@@ -237,6 +237,29 @@ async fn the_lock_of_those_who_migrate_is_not_awaited_for_ever() {
     migrating(&db, &["--lock-timeout", "1", "--wait", "1"]).await.unwrap().ok();
 }
 
+/// It drops triggers, for which it must be alone. So it asks for that before it has done anything.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_way_back_takes_the_lock_that_it_needs_at_its_beginning() {
+    let db = Database::create(Kind::Postgres).await;
+    let mut holder = db.lock("BEGIN; SELECT count(*) FROM sessions").await;
+    let migrating = migrating(&db, &["--to", "5", "--wait", "600"]);
+    let waiting =
+        "SELECT coalesce(max(a.query), '') FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+        WHERE NOT l.granted AND l.relation = 'sessions'::regclass
+            AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    let query = loop {
+        let query = db.rows(waiting).await.unwrap()[0][0].clone().unwrap();
+        if !query.is_empty() {
+            break query;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    assert!(query.contains("LOCK TABLE") && query.contains("ACCESS EXCLUSIVE"), "{query}");
+    holder.execute("COMMIT").await;
+    migrating.await.unwrap().ok();
+    assert_eq!(version(&db).await, 5);
+}
+
 /// PgBouncer before a database, which ends with this.
 struct Pooler {
     url: String,

@@ -13,15 +13,18 @@ use crate::store::migrations::Recorded;
 /// The tables that a migration locks one after another, and how. They are locked together at its
 /// beginning: else it would lock everybody out for the time of its work, only to be given up at the
 /// last table.
-const LOCKS: &[(i64, &str)] = &[
-    (4, "controllers, orders, audit_logs IN ACCESS EXCLUSIVE MODE"),
+const LOCKS: &[(i64, &str, &str)] = &[
+    (4, "controllers, orders, audit_logs", ALONE),
     (
         6,
-        "controllers, workflows, orders, accounts, roles, role_permissions, role_folders, sessions \
-         IN SHARE ROW EXCLUSIVE MODE",
+        "controllers, workflows, orders, accounts, roles, role_permissions, role_folders, sessions",
+        "SHARE ROW EXCLUSIVE",
     ),
-    (7, "audit_logs, audit_log_details, audit_seals IN ACCESS EXCLUSIVE MODE"),
+    (7, "audit_logs, audit_log_details, audit_seals", ALONE),
 ];
+
+/// The lock that dropping anything of a table takes, and so every way back.
+const ALONE: &str = "ACCESS EXCLUSIVE";
 
 impl Recorded for PgConnection {
     fn is_recorded(&mut self) -> BoxFuture<'_, sqlx::Result<bool>> {
@@ -55,13 +58,17 @@ impl Recorded for PgConnection {
             let (Step::Apply(migration) | Step::Revert(migration)) = step else {
                 return step.run(self, table).await;
             };
-            let Some((_, locks)) = LOCKS.iter().find(|(of, _)| *of == migration.version) else {
+            let locks = LOCKS.iter().find(|(of, ..)| *of == migration.version);
+            let Some((_, tables, mode)) = locks else {
                 return step.run(self, table).await;
             };
+            let mode = if matches!(step, Step::Revert(_)) { ALONE } else { mode };
             let mut transaction = self.begin().await?;
             // lock_timeout counts for each table, this for all of them.
-            let lock =
-                format!("SET LOCAL statement_timeout = {}; LOCK TABLE {locks}", wait.as_millis());
+            let lock = format!(
+                "SET LOCAL statement_timeout = {}; LOCK TABLE {tables} IN {mode} MODE",
+                wait.as_millis()
+            );
             sqlx::raw_sql(AssertSqlSafe(lock)).execute(&mut *transaction).await?;
             sqlx::raw_sql("SET LOCAL statement_timeout = 0").execute(&mut *transaction).await?;
             step.run(&mut *transaction, table).await?;
