@@ -276,6 +276,11 @@ on_both! {
             && lines[1].starts_with("prod, audit log 1: 3 entries from here on, written before ")
             && lines[1].ends_with("have no seal: sealing has stopped, or seals were removed"), "{lines:?}");
         assert_eq!(found(&app.db, &["--unsealed", "180"]).await, [""; 0]);
+        assert_eq!(found(&app.db, &["--unsealed", "52704000"]).await, [""; 0]);
+        for minutes in ["52704001", "4294967295"] {
+            let ran = verify(&app.db, &["--unsealed", minutes]).await;
+            assert!(ran.failed().contains("is not in 0..=52704000"), "{ran:?}");
+        }
     }
 
     async fn a_copy_takes_the_trail_as_it_is(kind: Kind) {
