@@ -90,6 +90,7 @@ impl State {
     }
 
     /// Whether a client has sent enough requests ahead; then it is read on when one has ended.
+    /// Until then it is not seen to hang up, since nothing is read.
     fn is_ahead(&self, context: &Context<'_>) -> bool {
         let is_ahead = self.ahead.get() >= AHEAD && !self.is_quiet() && !self.awaits_body.get();
         if is_ahead {

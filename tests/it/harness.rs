@@ -6,6 +6,7 @@ use std::net::TcpListener;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::Parser;
@@ -25,6 +26,8 @@ use tokio::sync::OnceCell;
 
 /// The controller of the tests.
 pub const CONTROLLER: &str = "prod";
+/// Longer than anything that a test waits for may take on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(60);
 /// The account that may do everything.
 pub const ROOT: (&str, &str) = ("root", "root-password");
 
@@ -48,6 +51,16 @@ macro_rules! on_both {
             }
         }
     )*};
+}
+
+/// Waits for a condition, which must come in time.
+pub async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    let waiting = async {
+        while !condition().await {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("in vain: {what}"));
 }
 
 /// Which database.
@@ -540,6 +553,11 @@ impl App {
     /// Starts another app over the same database: a replica, or this one after a restart.
     pub async fn replica(&self, flags: &[&str]) -> Self {
         Self::over(self.db.share(), flags).await
+    }
+
+    /// The address that it listens on.
+    pub fn address(&self) -> &str {
+        self.url.split('/').nth(2).unwrap()
     }
 
     /// Lets time pass for the app.

@@ -136,7 +136,7 @@ on_both! {
         let body = with_controller(json!({"orderIds": ["a"]}));
 
         // A body that does not come.
-        let address = app.url.split('/').nth(2).unwrap().to_owned();
+        let address = app.address().to_owned();
         let head = format!("POST /joc/api/orders/cancel HTTP/1.1\r\nHost: x\r\nX-Request-Id: slow\r\n\
                             X-Access-Token: {}\r\nContent-Length: 100\r\n\r\n{{", app.token);
         let answer = tokio::task::spawn_blocking(move || raw(&address, head.as_bytes())).await.unwrap();

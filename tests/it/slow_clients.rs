@@ -12,13 +12,10 @@ use serde_json::json;
 use socket2::{Domain, SockRef, Socket, Type};
 use tokio::task::JoinSet;
 
-use crate::harness::{Answer, App, Database, Kind, program};
+use crate::harness::{Answer, App, Database, Kind, PATIENCE, program};
 use crate::secured::{certificate, install, trusts, wait_for};
 use crate::served::Served;
 use crate::stream::insert_long_entries;
-
-/// Longer than anything here may take on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A connection whose system takes a few kilobytes for a client that does not read.
 pub fn connect(address: &str) -> TcpStream {
@@ -130,7 +127,7 @@ async fn clients_that_never_read_by_tls_lose_their_slots() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_reads_a_few_bytes_now_and_then_loses_its_connection() {
     let app = App::start(Kind::Sqlite, &["--write-timeout=2"]).await;
-    let mut stream = connect(app.url.split('/').nth(2).unwrap());
+    let mut stream = connect(app.address());
     let reading = tokio::task::spawn_blocking(move || {
         stream.write_all(&pipelined(200)).unwrap();
         let begun = Instant::now();
@@ -145,7 +142,7 @@ async fn a_client_that_reads_a_few_bytes_now_and_then_loses_its_connection() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_reads_late_but_in_time_gets_all_responses() {
     let app = App::start(Kind::Sqlite, &["--write-timeout=20"]).await;
-    let mut stream = connect(app.url.split('/').nth(2).unwrap());
+    let mut stream = connect(app.address());
     let reading = tokio::task::spawn_blocking(move || {
         // More than the service reads while nobody reads it.
         stream.write_all(&pipelined(50)).unwrap();
@@ -193,7 +190,7 @@ fn drip(mut stream: TcpStream, within: Duration) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_head_of_a_later_request_is_not_waited_for_without_end() {
     let app = App::start(Kind::Sqlite, &[]).await;
-    let mut stream = connect(app.url.split('/').nth(2).unwrap());
+    let mut stream = connect(app.address());
     let dripping = tokio::task::spawn_blocking(move || {
         stream.write_all(b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
         let mut buffer = [0; 4096];
@@ -208,7 +205,7 @@ async fn the_head_of_a_later_request_is_not_waited_for_without_end() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_takes_long_does_not_end_what_follows_it() {
     let app = App::start(Kind::Sqlite, &["--keep-alive=2"]).await;
-    let mut stream = connect(app.url.split('/').nth(2).unwrap());
+    let mut stream = connect(app.address());
     let token = app.token.clone();
     let sending = tokio::task::spawn_blocking(move || {
         // Longer than idle connections and heads are waited for; and at once.
@@ -233,7 +230,7 @@ async fn a_body_that_nobody_reads_keeps_no_slot() {
     let app = App::start(Kind::Sqlite, &["--keep-alive=1"]).await;
     let mut clients = JoinSet::new();
     for (is_silent, body) in BODIES.map(|body| [(true, body), (false, body)]).concat() {
-        let mut stream = connect(app.url.split('/').nth(2).unwrap());
+        let mut stream = connect(app.address());
         clients.spawn_blocking(move || {
             // Without an access token it is refused before its body is read.
             let head = "POST /joc/api/orders HTTP/1.1\r\nHost: a\r\n";
@@ -255,7 +252,7 @@ async fn a_body_that_nobody_reads_keeps_no_slot() {
 #[tokio::test(flavor = "multi_thread")]
 async fn hundreds_of_idle_connections_are_no_burden() {
     let app = App::start(Kind::Sqlite, &[]).await;
-    let address = app.url.split('/').nth(2).unwrap().to_owned();
+    let address = app.address().to_owned();
     let _idle: Vec<TcpStream> = (0..500).map(|_| TcpStream::connect(&address).unwrap()).collect();
     let begun = Instant::now();
     app.login(crate::harness::ROOT.0, crate::harness::ROOT.1).await;
@@ -269,7 +266,7 @@ on_both! {
     async fn a_body_that_drips_is_given_up(kind: Kind) {
         let app = App::start(kind, &["--request-timeout=2"]).await;
         for body in BODIES {
-            let mut stream = connect(app.url.split('/').nth(2).unwrap());
+            let mut stream = connect(app.address());
             let head = format!(
                 "POST /joc/api/orders/cancel HTTP/1.1\r\nHost: a\r\nX-Access-Token: {}\r\n{body}",
                 app.token
@@ -287,7 +284,7 @@ on_both! {
     async fn a_client_that_keeps_the_pace_gets_a_long_answer_whole(kind: Kind) {
         let app = App::start(kind, &["--write-timeout=6"]).await;
         insert_long_entries(&app.db).await;
-        let mut stream = connect(app.url.split('/').nth(2).unwrap());
+        let mut stream = connect(app.address());
         let request = long_list(&app.token);
         let reading = tokio::task::spawn_blocking(move || {
             stream.write_all(request.as_bytes()).unwrap();

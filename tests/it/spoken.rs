@@ -31,7 +31,7 @@ impl Wire {
 
     /// Connects to an app of this process.
     pub async fn to(app: &App) -> Self {
-        Self::connect(app.url.split('/').nth(2).unwrap()).await
+        Self::connect(app.address()).await
     }
 
     pub async fn send(&mut self, request: &str) {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -16,25 +16,16 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, SqliteConnection};
 use tempfile::TempDir;
 
-use crate::harness::{Answer, CONTROLLER, Database, Kind, Order, ROOT, program, with_controller};
+use crate::harness::{
+    Answer, CONTROLLER, Database, Kind, Order, ROOT, program, until, with_controller,
+};
 use crate::readers::{hash, names};
 use crate::served::Served;
 use crate::slow_clients::connect;
 
-/// Longer than anything here may take on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
 const MIB: u64 = 1 << 20;
 /// From what length on the log is cut (`docs/operations.md`).
 const LOG: u64 = 32 * MIB;
-
-/// Waits until something holds.
-fn wait(what: &str, mut holds: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !holds() {
-        assert!(begun.elapsed() < PATIENCE, "{what}");
-        thread::sleep(Duration::from_millis(20));
-    }
-}
 
 /// Reads a list of every order, 45 kB a second until told to hurry; gives its body.
 fn read_slowly(address: &str, token: &str, hurry: &AtomicBool) -> String {
@@ -89,20 +80,20 @@ async fn a_slow_reader_does_not_make_the_log_grow() {
         writer.execute(&update(i)).await;
     }
     // The reader has its snapshot before the second change at the latest, and soon leaves it.
-    tokio::task::block_in_place(|| wait("the log stays long", || log() <= LOG));
+    until("the log stays long", async || log() <= LOG).await;
     let mut longest = 0;
     for i in 4..=7 {
         writer.execute(&update(i)).await;
         longest = longest.max(log());
     }
     assert!(longest < 100 * MIB, "{longest}");
-    tokio::task::block_in_place(|| wait("the log stays long", || log() <= LOG));
+    until("the log stays long", async || log() <= LOG).await;
     assert!(!reader.is_finished());
 
     // A long log shrinks also if nobody does anything any more.
     let copy = "CREATE TABLE t AS SELECT * FROM orders";
     writer.execute(&format!("BEGIN; {}; {copy}; COMMIT", update(8))).await;
-    tokio::task::block_in_place(|| wait("the log stays long", || log() <= LOG));
+    until("the log stays long", async || log() <= LOG).await;
     assert!(!reader.is_finished());
 
     // What was read is whole, and of one instant.
@@ -205,14 +196,8 @@ async fn expect_lost(served: &mut Served, token: &str, reason: &str) {
     }
     assert_eq!(served.try_login(ROOT.1).await, 503);
     // The answer before may hold for a second.
-    let begun = Instant::now();
-    let ready = loop {
-        let ready = served.page("/ready").await;
-        if ready.status != 200 {
-            break ready;
-        }
-        assert!(begun.elapsed() < PATIENCE);
-    };
+    until("it is ready", async || served.page("/ready").await.status != 200).await;
+    let ready = served.page("/ready").await;
     assert_eq!(ready.status, 503);
     assert!(ready.text.contains(reason) && ready.text.contains("restart"), "{}", ready.text);
     assert!(!ready.text.contains("orders.db"), "{}", ready.text);
@@ -259,9 +244,7 @@ async fn a_file_moved_over_it_is_left_as_it_is() {
     fs::rename(backup, &place.file).unwrap();
     expect_lost(&mut served, &token, "was replaced").await;
     // The old log would be read as the new file's if the service were killed now.
-    tokio::task::block_in_place(|| {
-        wait("the old log is left", || place.log() == 0);
-    });
+    until("the old log is left", async || place.log() == 0).await;
     drop(served);
     assert_eq!(hash(&place.file), before);
     assert_eq!(state_in(&place.file).await, "FRESH");
@@ -287,9 +270,7 @@ async fn files_moved_aside_keep_what_was_promised() {
         fs::copy(&backup, &place.file).unwrap();
         // It may be noticed before the new one is there.
         expect_lost(&mut served, &token, "the database file was ").await;
-        tokio::task::block_in_place(|| {
-            wait("the old log is left", || place.log() == 0);
-        });
+        until("the old log is left", async || place.log() == 0).await;
         drop(served);
         assert_eq!(hash(&place.file), before);
         assert_eq!(state_in(&aside.join("orders.db")).await, "CANCELLED");
@@ -315,7 +296,7 @@ async fn an_emptied_index_is_left_alone() {
     let (mut served, _) = changed(&place).await;
     // Memory is mapped to it: a process that looks there ends.
     fs::write(place.path("orders.db-shm"), "").unwrap();
-    tokio::task::block_in_place(|| wait("it is not noticed", || served.log().contains("emptied")));
+    until("it is not noticed", async || served.log().contains("emptied")).await;
     assert_eq!(served.page("/ready").await.status, 503);
     assert_eq!(served.page("/health").await.status, 200);
     assert!(served.runs());

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::harness::{CONTROLLER, Database, Order, ROOT, with_controller};
+use crate::harness::{CONTROLLER, Database, Order, ROOT, until, with_controller};
 use crate::served::Served;
 
 /// A cancel whose body is not sent yet but for its beginning.
@@ -167,6 +167,8 @@ on_both! {
     async fn a_restart_under_load_loses_no_call(kind: Kind) {
         const CLIENTS: usize = 6;
         const RESTARTS: usize = 3;
+        /// How many calls succeed between two steps of the operator.
+        const CALLS: usize = 40;
         const ORDERS: usize = 20_000;
         let db = Database::create(kind).await;
         let ids: Vec<String> = (0..ORDERS).map(|i| format!("order {i}")).collect();
@@ -177,6 +179,7 @@ on_both! {
         let (url, address) = (served.url.clone(), served.address().to_owned());
 
         let (next, stopped) = (AtomicUsize::new(0), AtomicBool::new(false));
+        let (succeeded, refused) = (AtomicUsize::new(0), AtomicUsize::new(0));
         // Each call with the order's id as the request's; what came of it.
         let client = async || {
             let client = reqwest::Client::new();
@@ -193,6 +196,8 @@ on_both! {
                         let status = answer.status().as_u16();
                         let body: Value = answer.json().await.unwrap();
                         assert_eq!(status == 200, body["ok"] == true, "{status} {body}");
+                        let counter = if status == 200 { &succeeded } else { &refused };
+                        counter.fetch_add(1, Ordering::Relaxed);
                         Some(status)
                     }
                     Err(error) if error.is_connect() => {
@@ -206,21 +211,26 @@ on_both! {
             }
             outcomes
         };
+        let more = async |counter: &AtomicUsize, calls: usize| {
+            let goal = counter.load(Ordering::Relaxed) + calls;
+            until("no answers", async || counter.load(Ordering::Relaxed) >= goal).await;
+        };
         let operator = async {
             for i in 0..RESTARTS {
-                tokio::time::sleep(Duration::from_millis(400)).await;
+                more(&succeeded, CALLS).await;
                 // Keeps the service from ending for a while.
                 let slow = SlowCancel::send(&served, &token, &format!("slow {i}")).await;
-                tokio::time::sleep(Duration::from_millis(200)).await;
+                // By then it is let in.
+                more(&succeeded, CALLS).await;
                 served.signal("-TERM");
-                tokio::time::sleep(Duration::from_millis(200)).await;
+                more(&refused, 1).await;
                 let answer = slow.end().await;
                 assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
                 let status = tokio::task::block_in_place(|| served.wait(Duration::from_secs(10)));
                 assert!(status.success());
                 served = tokio::task::block_in_place(|| Served::over(&db, &["--listen", &address]));
             }
-            tokio::time::sleep(Duration::from_millis(400)).await;
+            more(&succeeded, CALLS).await;
             stopped.store(true, Ordering::Relaxed);
         };
         let clients = futures_util::future::join_all((0..CLIENTS).map(|_| client()));
@@ -259,7 +269,7 @@ on_both! {
             }
         }
         eprintln!("{kind:?}: {done} done, {refused} refused, {unreached} not connected, {unknown} broken off");
-        assert!(done > 100 && refused > 0);
+        assert!(done > RESTARTS * 2 * CALLS && refused >= RESTARTS);
         assert_eq!(served.try_login(ROOT.1).await, 200);
     }
 }

@@ -128,8 +128,7 @@ on_both! {
     async fn readers_that_are_too_slow_lose_their_connections(kind: Kind) {
         let app = App::start(kind, &["--write-timeout=10"]).await;
         insert_long_entries(&app.db).await;
-        let address = app.url.trim_start_matches("http://").trim_end_matches("/joc/api");
-        let address: SocketAddr = address.parse().unwrap();
+        let address: SocketAddr = app.address().parse().unwrap();
         let (token, body) = (&app.token, r#"{"limit":-1}"#);
         let request = format!(
             "POST /joc/api/audit_log HTTP/1.1\r\nHost: a\r\nX-Access-Token: {token}\r\n\

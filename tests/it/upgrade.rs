@@ -13,7 +13,9 @@ use sqlx::postgres::{PgConnectOptions, PgRow};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
-use crate::harness::{Database, Kind, ROOT, Ran, launch, launch_command, program, with_controller};
+use crate::harness::{
+    Database, Kind, ROOT, Ran, launch, launch_command, program, until, with_controller,
+};
 use crate::migrate::version;
 use crate::served::Served;
 
@@ -112,8 +114,13 @@ async fn a_file_in_utf_16_is_refused_and_left_alone() {
     let before = std::fs::read(&file).unwrap();
     let url = format!("sqlite:{}", file.display());
     all_refuse(&url, &["wide.db", "UTF-16", "UTF-8"]).await;
-    // Its mode may have become WAL, which is at bytes 18 and 19, and the count of changes.
-    assert_eq!(std::fs::read(&file).unwrap().len(), before.len());
+    // Its mode may have become WAL, which is at bytes 18 and 19, and that counts as a change.
+    let mut after = std::fs::read(&file).unwrap();
+    assert_eq!(after.len(), before.len());
+    for changing in [18..20, 24..28, 92..100] {
+        after[changing.clone()].copy_from_slice(&before[changing]);
+    }
+    assert!(after == before);
     let tables = Command::new("sqlite3").arg(&file).arg(".tables").output().unwrap();
     assert!(tables.stdout.is_empty());
 }
@@ -189,11 +196,9 @@ on_both! {
         let mut holder = db.lock(hold(kind)).await;
         let migrating = migrating(&db, &["--lock-timeout", "1", "--wait", "600"]);
         // It waits, pauses, and waits again, and those who queue behind it get through.
-        let mut waits = 0;
-        let mut waited = false;
-        let until = Instant::now() + Duration::from_secs(3);
-        while (kind == Kind::Postgres && waits < 2) || Instant::now() < until {
-            tokio::time::sleep(Duration::from_millis(20)).await;
+        let (mut waits, mut waited) = (0, false);
+        let begun = Instant::now();
+        until("it waits once more", async || {
             if kind == Kind::Postgres {
                 let waits_now = db.count(WAITING).await > 0;
                 waits += i32::from(waits_now && !waited);
@@ -202,7 +207,9 @@ on_both! {
             let read = db.count("SELECT count(*) FROM orders");
             let read = tokio::time::timeout(Duration::from_secs(30), read).await;
             assert_eq!(read.expect("a reader waits for long"), 1);
-        }
+            (kind == Kind::Sqlite || waits >= 2) && begun.elapsed() > Duration::from_secs(3)
+        })
+        .await;
         assert!(!migrating.is_finished());
         holder.execute("COMMIT").await;
         migrating.await.unwrap().ok();
@@ -221,9 +228,7 @@ async fn the_lock_of_those_who_migrate_is_not_awaited_for_ever() {
     let db = older(Kind::Postgres).await;
     let mut holder = db.lock(hold(Kind::Postgres)).await;
     let first = migrating(&db, &["--wait", "600"]);
-    while db.count(WAITING).await == 0 {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    until("the first waits", async || db.count(WAITING).await > 0).await;
     let ran = migrating(&db, &["--lock-timeout", "1", "--wait", "1"]).await.unwrap();
     assert_eq!(ran.code, Some(7), "{ran:?}");
     for said in ["the migration lock", "of role postgres (joc-orders)"] {

@@ -375,16 +375,16 @@ on_both! {
             let words: Vec<&str> = wrong.split('\'').collect();
             let row = match table {
                 "orders" => format!("prod, order {}: ", words[3]),
-                "controllers" => format!("{}: ", words[1]),
+                "controllers" => format!("{}: ", words[1].replace(':', "")),
                 "workflows" => format!("prod: workflow {} ", words[3]),
-                "accounts" => format!("-: account {}", words[1].split(':').next().unwrap()),
+                "accounts" => format!("-: account {}: ", words[1].replace(':', "")),
                 "roles" => format!("-: role {}: ", words[1]),
                 "role_permissions" => format!("-: role r, permission {}: ", words[3]),
                 "role_folders" => format!("-: role r, folder {}: ", words[3]),
                 "sessions" => "-: session of root: ".into(),
                 table => panic!("{table}"),
             };
-            let of_row = |line: &&&str| line.starts_with(&row) || table == "accounts" || table == "controllers";
+            let of_row = |line: &&&str| line.starts_with(&row);
             let problem = match name.ends_with("_instants_are_valid") {
                 true => "is not a valid instant: ",
                 false => name,
@@ -456,21 +456,17 @@ on_both! {
                 RESET session_replication_role")
                 .await.unwrap();
         }
-        let root = "DELETE FROM sessions WHERE token_hash = 'x'; DELETE FROM accounts WHERE account = 'root'";
-        db.execute(root).await.unwrap();
+        db.execute("DELETE FROM accounts WHERE account = 'root'").await.unwrap();
         store::migrate(&db.url, None).await.unwrap();
         let app = App::over(db, &[]).await;
         let everywhere = json!({"folders": [{"folder": "/"}]});
-        for call in ["/orders", "/orders/history", "/workflows", "/orders/overview/snapshot", "/workflows/tree",
+        for call in ["/orders", "/orders/history", "/workflows", "/orders/overview/snapshot", "/tree",
             "/orders/cancel/preview"] {
             let mut body = with_controller(everywhere.clone());
             if call.ends_with("tree") {
                 body = with_controller(json!({}));
             }
             let answer = app.post(call, &body).await;
-            if answer.status == 404 {
-                continue;
-            }
             assert_eq!(answer.status, 200, "{call}: {}", answer.text);
         }
         let entries = app.post("/audit_log", &json!({})).await.ok();

@@ -8,7 +8,7 @@ use super::proxy::When;
 use super::{
     Clients, Told, UNSETTLED, agrees, behind_proxy, cancel, compare, session, unavailable, works,
 };
-use crate::harness::{CONTROLLER, Database, Kind, Order, with_controller};
+use crate::harness::{CONTROLLER, Database, Kind, Order, until, with_controller};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cancel_is_done_or_not_as_the_client_is_told() {
@@ -58,11 +58,8 @@ async fn a_cancel_is_done_or_not_as_the_client_is_told() {
         let mut trail = db.lock("BEGIN; SELECT pg_advisory_xact_lock(42)").await;
         let call = cancel(&served, &token, request_id, &ids[id..=id], None);
         let (call, ()) = tokio::join!(call, async {
-            while db.count("SELECT count(*) FROM pg_locks WHERE objid = 42 AND NOT granted").await
-                == 0
-            {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
+            let waiting = "SELECT count(*) FROM pg_locks WHERE objid = 42 AND NOT granted";
+            until("it waits", async || db.count(waiting).await > 0).await;
             proxy.cut();
             tokio::time::sleep(Duration::from_secs(seconds)).await;
             trail.execute("COMMIT").await;
@@ -118,8 +115,8 @@ async fn connections_break_all_the_time() {
     let (proxy, mut served) = behind_proxy(&db, &["--database-connections", "6"]).await;
     let token = served.login().await;
     let chaos = async {
-        let until = Instant::now() + Duration::from_secs(5);
-        while Instant::now() < until {
+        let end = Instant::now() + Duration::from_secs(5);
+        while Instant::now() < end {
             tokio::time::sleep(Duration::from_millis(rand::random_range(20..150))).await;
             if rand::random() {
                 proxy.cut();
@@ -148,9 +145,7 @@ async fn connections_break_all_the_time() {
 async fn until_idle(db: &Database) {
     let busy = "SELECT count(*) FROM pg_stat_activity WHERE state <> 'idle'
                 AND datname = current_database() AND pid <> pg_backend_pid()";
-    while db.count(busy).await > 0 {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    until("connections are busy", async || db.count(busy).await == 0).await;
 }
 
 fn lost(told: &[Told]) -> Vec<&str> {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::{Clients, becomes_ready, cancel, compare, works};
-use crate::harness::{Cluster, Database, Order};
+use crate::harness::{Cluster, Database, Order, until};
 use crate::served::Served;
 
 /// Whether a call of the service takes long.
@@ -30,9 +30,7 @@ async fn outage(signal: &str, away: Duration) {
 
     let operator = async {
         clients.call(20).await;
-        while db.count(LARGE).await == 0 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        until("no call takes long", async || db.count(LARGE).await > 0).await;
         tokio::task::block_in_place(|| cluster.tell(signal));
         let ended = Instant::now();
         becomes_ready(&served, 503, Duration::from_secs(6)).await;

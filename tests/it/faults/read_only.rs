@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::shim::Faults;
 use super::{agrees, becomes_ready, behind_proxy, cancel, compare, session, unavailable, works};
-use crate::harness::{Cluster, Database, Kind, Order, ROOT, program, with_controller};
+use crate::harness::{Cluster, Database, Kind, Order, ROOT, program, until, with_controller};
 use crate::served::Served;
 
 /// Longer than `/ready` remembers a call that could not write.
@@ -25,7 +25,7 @@ impl Tokens {
     }
 
     /// Nothing that must write works, and clients are told to come back.
-    async fn are_refused(&self, served: &Served, round: &str, touches: bool) -> Vec<super::Told> {
+    async fn are_refused(&self, served: &Served, round: &str, touches: bool) -> super::Told {
         let Self([known, new]) = self;
         let told = cancel(served, known, round, &["a".into()], None).await;
         let message = unavailable(&told.answer);
@@ -42,7 +42,7 @@ impl Tokens {
         unavailable(&served.post(known, "/orders/add", &with_controller(add)).await);
         assert!(unavailable(&served.page("/ready").await).contains(READ_ONLY));
         assert_eq!(served.page("/health").await.status, 200);
-        vec![told]
+        told
     }
 }
 
@@ -71,17 +71,14 @@ async fn the_server_is_told_so() {
         db.execute(sql).await.unwrap();
         db.execute("SELECT pg_reload_conf()").await.unwrap();
         let expected = if sql.contains("RESET") { "off" } else { "on" };
-        while db.rows("SHOW default_transaction_read_only").await.unwrap()[0][0].as_deref()
-            != Some(expected)
-        {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        let show = "SHOW default_transaction_read_only";
+        until(sql, async || db.rows(show).await.unwrap()[0][0].as_deref() == Some(expected)).await;
     };
     set("ALTER SYSTEM SET default_transaction_read_only = on").await;
     becomes_ready(&served, 503, SOON).await;
     let told = tokens.are_refused(&served, "told-so", true).await;
     set("ALTER SYSTEM RESET default_transaction_read_only").await;
-    recovers(served, &db, told).await;
+    recovers(served, &db, vec![told]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -104,7 +101,7 @@ async fn new_sessions_are_told_so() {
     let told = tokens.are_refused(&served, "new-sessions", true).await;
     // The sessions that there are by now stay as they are.
     alter("RESET default_transaction_read_only").await;
-    recovers(served, &db, told).await;
+    recovers(served, &db, vec![told]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -120,7 +117,7 @@ async fn the_way_leads_to_a_standby_for_a_while() {
     let told = tokens.are_refused(&served, "standby", false).await;
     // Connections to the standby go on.
     proxy.lead_to(&db.url);
-    recovers(served, &db, told).await;
+    recovers(served, &db, vec![told]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -132,7 +129,7 @@ async fn a_disk_turns_read_only() {
     faults.forbid_writing(true);
     // The first finds a file that was open for writing, the later ones one that cannot be.
     for round in ["once", "twice", "thrice"] {
-        told.extend(tokens.are_refused(&served, round, false).await);
+        told.push(tokens.are_refused(&served, round, false).await);
         let list = served.post(&tokens.0[0], "/orders", &with_controller(json!({}))).await.ok();
         assert_eq!(list["orders"].as_array().unwrap().len(), 1);
     }

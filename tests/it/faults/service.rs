@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::{agrees, works};
-use crate::harness::{CONTROLLER, Database, Order, with_controller};
+use crate::harness::{CONTROLLER, Database, Order, until, with_controller};
 use crate::served::Served;
 
 const CLIENTS: usize = 64;
@@ -81,18 +81,14 @@ on_both! {
         let operator = async {
             for _ in 0..KILLS {
                 let goal = answered.load(Ordering::Relaxed) + CALLS;
-                while answered.load(Ordering::Relaxed) < goal {
-                    tokio::time::sleep(Duration::from_millis(5)).await;
-                }
+                until("no answers", async || answered.load(Ordering::Relaxed) >= goal).await;
                 served.signal("-KILL");
                 let ended = tokio::task::block_in_place(|| served.wait(Duration::from_secs(10)));
                 assert!(!ended.success());
                 served = tokio::task::block_in_place(|| Served::over(&db, &["--listen", &address]));
             }
             let goal = answered.load(Ordering::Relaxed) + CALLS;
-            while answered.load(Ordering::Relaxed) < goal {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
+            until("no answers", async || answered.load(Ordering::Relaxed) >= goal).await;
             stopped.store(true, Ordering::Relaxed);
         };
         let clients = futures_util::future::join_all((0..CLIENTS).map(|_| client()));
