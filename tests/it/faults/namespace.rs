@@ -13,77 +13,94 @@ use super::{agrees, cancel, unavailable, works};
 use crate::harness::{Cluster, Database, Order, ROOT, with_controller};
 use crate::served::Served;
 
-const NAME: &str = "joc-orders-test";
-/// The host's and the namespace's end of the link to the database, and of the one to the API.
-const DATABASE: [&str; 2] = ["10.213.77.1", "10.213.77.2"];
-const API: [&str; 2] = ["10.213.78.1", "10.213.78.2"];
 /// Longer than the server needs to notice that a client is silent, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 fn ip(args: &str) -> bool {
-    let run = Command::new("ip").args(args.split(' ')).status();
-    run.is_ok_and(|status| status.success())
+    let run = Command::new("ip").args(args.split(' ')).output();
+    run.is_ok_and(|output| output.status.success())
 }
 
-/// A namespace with two links to it, which go with it.
-struct Namespace;
+/// A namespace with two links to it, which go with it. Its names and networks are those of this
+/// process.
+struct Namespace {
+    name: String,
+    /// The link to the database, and that to the API.
+    links: [Link; 2],
+}
+
+struct Link {
+    name: String,
+    /// The address of the host on it, and that of the namespace.
+    host: String,
+    guest: String,
+}
 
 impl Namespace {
     /// `None` where the system lets nobody make one.
     fn create() -> Option<Self> {
-        ip(&format!("netns add {NAME}")).then_some(())?;
-        let namespace = Self;
-        for (link, [host, guest]) in [("jocdb", DATABASE), ("jocapi", API)] {
-            for args in [
-                format!("link add {link}0 type veth peer name {link}1 netns {NAME}"),
-                format!("address add {host}/24 dev {link}0"),
-                format!("link set {link}0 up"),
-                format!("-n {NAME} address add {guest}/24 dev {link}1"),
-                format!("-n {NAME} link set {link}1 up"),
-            ] {
-                assert!(ip(&args), "ip {args}");
+        let id = std::process::id();
+        let link = |kind: u32| {
+            let network = format!("10.{}.{}", 192 + id / 128 % 64, 2 * (id % 128) + kind);
+            Link {
+                name: format!("joc{kind}x{id}"),
+                host: format!("{network}.1"),
+                guest: format!("{network}.2"),
             }
+        };
+        let namespace = Self { name: format!("joc{id}"), links: [link(0), link(1)] };
+        let name = &namespace.name;
+        let mut commands = vec![format!("netns add {name}")];
+        for Link { name: link, host, guest } in &namespace.links {
+            commands.extend([
+                format!("link add {link} type veth peer name {link} netns {name}"),
+                format!("address add {host}/24 dev {link}"),
+                format!("link set {link} up"),
+                format!("-n {name} address add {guest}/24 dev {link}"),
+                format!("-n {name} link set {link} up"),
+            ]);
         }
-        Some(namespace)
+        commands.iter().all(|args| ip(args)).then_some(namespace)
     }
 }
 
 impl Drop for Namespace {
     fn drop(&mut self) {
         // The namespace itself goes only some time after the last process in it.
-        for args in ["link delete jocdb0", "link delete jocapi0"] {
-            ip(args);
+        for link in &self.links {
+            ip(&format!("link delete {}", link.name));
         }
-        ip(&format!("netns delete {NAME}"));
+        ip(&format!("netns delete {}", self.name));
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_network_that_loses_every_packet() {
-    let Some(_namespace) = Namespace::create() else {
+    let Some(namespace) = Namespace::create() else {
         eprintln!(
             "SKIPPED: this system lets nobody make network namespaces, which root may on Linux"
         );
         return;
     };
-    let listen = format!("-c listen_addresses=127.0.0.1,{}", DATABASE[0]);
+    let (name, [database, api]) = (&namespace.name, &namespace.links);
+    let listen = format!("-c listen_addresses=127.0.0.1,{}", database.host);
     let cluster = tokio::task::spawn_blocking(move || Cluster::start_with(&listen)).await.unwrap();
     let db = Database::of(&cluster).await;
     let hba = db.rows("SHOW hba_file").await.unwrap()[0][0].clone().unwrap();
     let mut hba = OpenOptions::new().append(true).open(hba).unwrap();
-    writeln!(hba, "host all all {}/24 trust", DATABASE[1]).unwrap();
+    writeln!(hba, "host all all {}/24 trust", database.guest).unwrap();
     db.rows("SELECT pg_reload_conf()").await.unwrap();
     db.insert(&[Order::new("a")]).await;
 
     let folder = tempfile::tempdir().unwrap();
     let within = folder.path().join("within");
     let program = env!("CARGO_BIN_EXE_joc-orders");
-    fs::write(&within, format!("#!/bin/sh\nexec ip netns exec {NAME} {program} \"$@\"\n")).unwrap();
+    fs::write(&within, format!("#!/bin/sh\nexec ip netns exec {name} {program} \"$@\"\n")).unwrap();
     fs::set_permissions(&within, Permissions::from_mode(0o755)).unwrap();
     let mut command = Command::new(&within);
     command
-        .args(["--listen", &format!("{}:0", API[1])])
-        .env("DATABASE_URL", db.url.replace("127.0.0.1", DATABASE[0]))
+        .args(["--listen", &format!("{}:0", api.guest)])
+        .env("DATABASE_URL", db.url.replace("127.0.0.1", &database.host))
         .env("JOC_ORDERS_ALLOW_PLAIN_HTTP", "true")
         .env("JOC_ORDERS_ROOT_PASSWORD", ROOT.1)
         .current_dir(folder.path());
@@ -97,7 +114,7 @@ async fn a_network_that_loses_every_packet() {
         let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'
                      AND application_name = 'joc-orders' AND datname = current_database()";
         reaches(&db, waits, 1).await;
-        assert!(ip("link set jocdb0 down"));
+        assert!(ip(&format!("link set {} down", database.name)));
         Instant::now()
     };
     let (told, lost) = tokio::join!(call, network);
@@ -112,7 +129,7 @@ async fn a_network_that_loses_every_packet() {
     assert_eq!(db.state("a").await, "FRESH");
     assert_eq!(served.page("/ready").await.status, 503);
 
-    assert!(ip("link set jocdb0 up"));
+    assert!(ip(&format!("link set {} up", database.name)));
     let body = with_controller(json!({"orderIds": ids}));
     let begun = Instant::now();
     while served.post(&token, "/orders/cancel", &body).await.status != 200 {
