@@ -60,24 +60,11 @@ fn wrong_rows(kind: Kind) -> Vec<Wrong> {
             &format!("'{state}', 'RESUMING', TRUE"),
         );
     }
-    order(
-        "orders_created_comes_first",
-        "state, created, started",
-        &pair(late, early),
-        &pair(late, late),
-    );
-    order(
-        "orders_created_comes_first",
-        "state, created, modified",
-        &pair(late, early),
-        &pair(late, late),
-    );
-    order(
-        "orders_created_comes_first",
-        "state, created, state_since",
-        &pair(late, early),
-        &pair(late, late),
-    );
+    for columns in
+        ["state, created, started", "state, created, modified", "state, created, state_since"]
+    {
+        order("orders_created_comes_first", columns, &pair(late, early), &pair(late, late));
+    }
     order(
         "orders_created_comes_first",
         "state, created, started",

@@ -5,16 +5,13 @@ use std::fs::{self, OpenOptions, Permissions};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::json;
 
 use super::{agrees, cancel, unavailable, works};
-use crate::harness::{Cluster, Database, Order, ROOT, with_controller};
+use crate::harness::{Cluster, Database, Order, ROOT, until, with_controller};
 use crate::served::Served;
-
-/// Longer than the server needs to notice that a client is silent, on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(120);
 
 fn ip(args: &str) -> bool {
     let run = Command::new("ip").args(args.split(' ')).output();
@@ -113,7 +110,7 @@ async fn a_network_that_loses_every_packet() {
     let network = async {
         let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'
                      AND application_name = 'joc-orders' AND datname = current_database()";
-        reaches(&db, waits, 1).await;
+        until("the change waits", async || db.count(waits).await == 1).await;
         assert!(ip(&format!("link set {} down", database.name)));
         Instant::now()
     };
@@ -123,7 +120,7 @@ async fn a_network_that_loses_every_packet() {
     // The server ends what nobody can hear of any more, and with it the locks.
     let working = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'joc-orders'
                    AND state <> 'idle' AND datname = current_database()";
-    reaches(&db, working, 0).await;
+    until("the server ends it", async || db.count(working).await == 0).await;
     eprintln!("answered after {answered:?}, ended by the server after {:?}", lost.elapsed());
     order.execute("COMMIT").await;
     assert_eq!(db.state("a").await, "FRESH");
@@ -131,19 +128,8 @@ async fn a_network_that_loses_every_packet() {
 
     assert!(ip(&format!("link set {} up", database.name)));
     let body = with_controller(json!({"orderIds": ids}));
-    let begun = Instant::now();
-    while served.post(&token, "/orders/cancel", &body).await.status != 200 {
-        assert!(begun.elapsed() < PATIENCE, "{}", served.log());
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
+    let cancels = async || served.post(&token, "/orders/cancel", &body).await.status == 200;
+    until("a change without a restart", cancels).await;
     works(&mut served, &db, &token, "afterwards").await;
     agrees(&db).await;
-}
-
-async fn reaches(db: &Database, count: &str, expected: i64) {
-    let begun = Instant::now();
-    while db.count(count).await != expected {
-        assert!(begun.elapsed() < PATIENCE, "{count} is not {expected}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
 }
