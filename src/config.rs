@@ -354,7 +354,7 @@ impl Settings {
         Duration::from_secs(self.request_timeout.into())
     }
 
-    /// How long a database that may be lost without a word may take.
+    /// How long the database may take: its connection may be lost silently.
     pub fn deadlines(&self) -> Deadlines {
         Deadlines {
             change: Duration::from_secs(self.change_timeout.into()),

@@ -37,7 +37,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(super) struct Gate {
     free: Arc<Semaphore>,
     patience: Duration,
-    /// A connection that was lost without an end never says so.
+    /// How long the database may take to the next rows: a lost connection may never say so.
     silence: Option<Duration>,
     /// Shared by those that are being read from the database.
     reading: Arc<RwLock<()>>,

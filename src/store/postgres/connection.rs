@@ -96,17 +96,15 @@ impl Purpose {
             })
             // Else sqlx would ask without a limit of time whether it is alive.
             .after_release(move |connection, _| {
-                let asking = async move {
-                    Ok(ask(connection).await.is_some_and(|reads_only| !(writes && reads_only)))
-                };
+                let asking = async move { Ok(is_usable(connection, writes).await == Some(true)) };
                 // No request's any more.
                 Box::pin(asking.instrument(tracing::info_span!("released")))
             })
     }
 }
 
-/// Since when connections are doubted: one that was lost without an end, such as in a firewall
-/// that has forgotten it, is seldom alone.
+/// Since when connections are doubted: one that was lost silently, such as in a firewall that has
+/// forgotten it, is seldom alone.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Doubt(Arc<Mutex<Option<Instant>>>);
 
@@ -130,14 +128,17 @@ impl Doubt {
         if idle_for < TRUSTED {
             return true;
         }
-        match ask(connection).await {
-            Some(reads_only) => !(writes && reads_only),
-            None => {
-                self.raise();
-                false
-            }
+        let is_usable = is_usable(connection, writes).await;
+        if is_usable.is_none() {
+            self.raise();
         }
+        is_usable == Some(true)
     }
+}
+
+/// Whether a connection takes what it is for; `None`: it does not answer in time.
+async fn is_usable(connection: &mut PgConnection, writes: bool) -> Option<bool> {
+    ask(connection).await.map(|reads_only| !(writes && reads_only))
 }
 
 /// Whether transactions on this connection only read; `None`: it does not answer in time.

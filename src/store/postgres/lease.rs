@@ -132,8 +132,8 @@ impl Leases {
     /// failure for as long as they are given out again within the time that a change waits for one:
     /// load is no reason to take a replica away.
     pub(super) async fn ready(&self) -> store::Result<()> {
-        let all_used = self.pool.status().available == 0
-            && self.pool.status().size == self.pool.status().max_size;
+        let status = self.pool.status();
+        let all_used = status.available == 0 && status.size == status.max_size;
         let mut lease = if all_used {
             match timeout(PROBE, self.get()).await {
                 Ok(lease) => lease?,
@@ -181,7 +181,7 @@ impl Leases {
     }
 
     /// Does work on a connection that is served by this process. It ends also if the connection is
-    /// lost without a word: every few seconds another connection shows whether the server still
+    /// lost silently: every few seconds another connection shows whether the server still
     /// works for it.
     ///
     /// # Errors

@@ -51,7 +51,7 @@ impl PgStore {
                 let mut connection = self.pool.acquire().await?;
                 look_up(&mut connection, lock, audit, until).await
             };
-            // Its connection may be lost without an end, too.
+            // Its connection may be lost silently, too.
             let left = until.saturating_duration_since(Instant::now());
             match timeout(left, looked_up).await.unwrap_or(Err(Error::Unsettled)) {
                 Ok(Some(settled)) => return Ok(settled),
