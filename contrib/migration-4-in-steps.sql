@@ -1,15 +1,15 @@
--- Migration 4 on PostgreSQL, in steps that hold no lock for long. docs/operations.md says when.
--- Run it by psql, outside a transaction, as the owner of the tables:
+-- Migration 4 on PostgreSQL, in steps that hold no lock for long. docs/operations.md says when to use it.
+-- Run it with psql, outside a transaction, as the owner of the tables:
 --
 --     psql --set ON_ERROR_STOP=1 --file=migration-4-in-steps.sql postgres://joc@db.example.com/joc
 --     joc-orders migrate --record
 --
--- A step that gets no lock fails and has changed nothing: go on with it later. An index that failed is
--- left invalid: DROP INDEX CONCURRENTLY it first.
+-- A step that gets no lock fails and changes nothing: resume with it later. An index that failed is left
+-- invalid: remove it first with DROP INDEX CONCURRENTLY.
 
 SET lock_timeout = '3s';
 
--- Moments: these read no rows.
+-- These take an instant, since they read no rows.
 ALTER TABLE orders
     ADD COLUMN priority integer NOT NULL DEFAULT 0,
     ADD COLUMN arguments jsonb NOT NULL DEFAULT '{}',
@@ -25,7 +25,7 @@ ALTER TABLE orders
     ADD CONSTRAINT orders_state_since_check CHECK (isfinite(state_since)) NOT VALID;
 ALTER TABLE controllers ADD COLUMN last_order_number bigint NOT NULL DEFAULT 0;
 
--- Others read and write meanwhile.
+-- These block no readers or writers.
 ALTER TABLE orders
     VALIDATE CONSTRAINT orders_arguments_are_an_object,
     VALIDATE CONSTRAINT orders_position_is_an_array,
@@ -33,7 +33,7 @@ ALTER TABLE orders
     VALIDATE CONSTRAINT orders_started_check,
     VALIDATE CONSTRAINT orders_state_since_check;
 
--- 10,000 orders a transaction; those that a call has locked come in the last step.
+-- 10,000 orders per transaction. The last step updates those that are locked now.
 DO $$
 DECLARE
     updated bigint;
@@ -48,7 +48,7 @@ BEGIN
     END LOOP;
 END $$;
 
--- A transaction that is open keeps these waiting, and nobody else.
+-- An open transaction delays these; they block nobody else.
 SET lock_timeout = 0;
 CREATE INDEX CONCURRENTLY orders_terminal_since ON orders (controller_id, coalesce(state_since, created))
     WHERE state IN ('FINISHED', 'CANCELLED');
@@ -63,7 +63,7 @@ CREATE INDEX CONCURRENTLY audit_logs_recent ON audit_logs (created);
 CREATE INDEX CONCURRENTLY audit_logs_id ON audit_logs (id);
 SET lock_timeout = '3s';
 
--- Reads every order once: what has changed since, and then the trigger and the view.
+-- Reads every order once to catch up with what has changed since, then replaces the trigger and the view.
 BEGIN;
 LOCK TABLE orders IN ACCESS EXCLUSIVE MODE;
 UPDATE orders SET state_since = modified
