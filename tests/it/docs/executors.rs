@@ -220,7 +220,7 @@ on_both! {
             app.post(&format!("/orders/{call}"), &fields).await.affected()
         };
         let ids = async || -> Vec<String> {
-            let rows = execute(db, "Orders that go on").await;
+            let rows = execute(db, "Orders that continue").await;
             rows.iter().map(|row| row.split(' ').next().unwrap().to_owned()).collect()
         };
         assert_eq!(modify("suspend", json!({"orderIds": ["asleep", "lock"], "reset": true})).await, 2);
@@ -231,7 +231,7 @@ on_both! {
                                "variables": {"a": "b"}});
         assert_eq!(modify("resume", elsewhere).await, 3);
         assert_eq!(ids().await, ["failed", "asked", "fork"]);
-        let first = execute(db, "Orders that go on").await[0].replace([' ', '"'], "");
+        let first = execute(db, "Orders that continue").await[0].replace([' ', '"'], "");
         assert!(first.starts_with("failedINPROGRESS-[2,then,0]{a:b}1"), "{first}");
         assert_eq!(modify("resume", json!({"orderIds": ["asleep"]})).await, 1);
         assert_eq!(ids().await.last().unwrap(), "asleep");
