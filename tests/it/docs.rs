@@ -159,7 +159,7 @@ on_both! {
         let days = query(db, "Per-folder counts per day", "day").await;
         assert!(days[0].starts_with("20") && days[0].len() == 10, "{days:?}");
 
-        let rows = query(db, "What one call changed",
+        let rows = query(db, "What one request changed",
             "order_id workflow_path workflow_version_id folder previous_state new_state mark kill \
              via_parent").await;
         assert_eq!(rows, [format!("{INVOICES} /sos/billing/eod 1 /sos/billing BLOCKED CANCELLED - f -")]);
