@@ -10,11 +10,11 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::harness::{
-    Answer, App, Database, Kind, Order, ROOT, quote, start_time, with_controller,
+    Answer, App, Database, Kind, Order, ROOT, Wire, quote, start_time, with_controller,
 };
 use crate::openapi::calls;
 use crate::served::Served;
-use crate::spoken::{Wire, basic};
+use crate::spoken::basic;
 
 fn sha256(text: &str) -> String {
     Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()

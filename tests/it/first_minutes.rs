@@ -3,23 +3,19 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::harness::{
-    CONTROLLER, Database, Kind, Order, ROOT, Ran, launch, launch_command, program, versions,
-    with_controller,
-};
+use crate::harness::{Database, Kind, ROOT, Ran, launch, launch_command, program, versions};
 use crate::secured::{certificate, install, trusts, wait_for};
 use crate::served::Served;
 
-const EXAMPLE: &str = include_str!("../../.env.example");
+mod demo;
+mod settings;
 
 /// The program in a folder, without a database of its own.
 fn program_in(folder: &Path) -> Command {
@@ -40,76 +36,6 @@ fn names_in(folder: &Path) -> Vec<String> {
         entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
-}
-
-/// The settings of `.env.example`, each with its value there.
-fn example() -> Vec<(&'static str, &'static str)> {
-    let settings: Vec<_> = EXAMPLE
-        .lines()
-        .filter_map(|line| line.strip_prefix('#')?.split_once('='))
-        .filter(|(name, _)| name.chars().all(|c| c.is_ascii_uppercase() || c == '_'))
-        .collect();
-    assert!(settings.len() > 20, "{settings:?}");
-    settings
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn every_line_of_the_example_can_be_uncommented_as_it_stands() {
-    let lines: Vec<_> = example().iter().map(|(name, value)| format!("{name}={value}")).collect();
-    let unix = lines.join("\n");
-    let windows = format!("\u{feff}{}\r\n", lines.join("\r\n"));
-    for (file, environment) in [(Some(&unix), false), (Some(&windows), false), (None, true)] {
-        let folder = tempfile::tempdir().unwrap();
-        let mut command = program_in(folder.path());
-        if let Some(file) = file {
-            std::fs::write(folder.path().join(".env"), file).unwrap();
-        }
-        if environment {
-            // As a file for Docker with Windows' ends of lines gives them.
-            command.envs(example().iter().map(|(name, value)| (name, format!("{value}\r"))));
-        }
-        let served = Served::start(command);
-        assert_eq!(served.try_login("").await, 401);
-        let output = served.stop();
-        assert!(output.starts_with("created the account root with the password "), "{output}");
-        assert!(names_in(folder.path()).contains(&"joc-orders.db".into()));
-        // The client has no account then, and says so.
-        let mut client = program_in(folder.path());
-        client.args(["orders", "list", "--controller-id", "prod"]);
-        let ran = launch_command(client, "").await;
-        assert!(ran.failed().contains("give --user or --token"), "{ran:?}");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_settings_of_other_folders_do_not_count() {
-    let folder = tempfile::tempdir().unwrap();
-    let below = folder.path().join("project/below");
-    std::fs::create_dir_all(&below).unwrap();
-    let elsewhere = format!("DATABASE_URL=sqlite:{}/elsewhere.db\n", folder.path().display());
-    std::fs::write(folder.path().join("project/.env"), elsewhere).unwrap();
-    run_in(&below, &["migrate"]).await.ok();
-    assert_eq!(names_in(folder.path()), ["project"]);
-    assert_eq!(names_in(&below)[0], "joc-orders.db");
-    run_in(&folder.path().join("project"), &["migrate"]).await.ok();
-    assert_eq!(names_in(folder.path())[0], "elsewhere.db");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_file_of_settings_that_cannot_be_read_is_told_of_without_its_values() {
-    let folder = tempfile::tempdir().unwrap();
-    for (file, complaint) in [
-        ("JOC_ORDERS_ROOT_PASSWORD=se cret=pass\n", ".env: at the beginning"),
-        ("JOC_ORDERS_LOG=info\nJOC_ORDERS_ROOT_PASSWORD=se cret\n", ".env: after JOC_ORDERS_LOG"),
-        ("se cret\n", ".env: at the beginning"),
-        ("JOC_ORDERS_ROOT_PASSWORD='se cret\n", ".env: at the beginning"),
-    ] {
-        std::fs::write(folder.path().join(".env"), file).unwrap();
-        let ran = run_in(folder.path(), &["migrate"]).await;
-        assert!(ran.failed().contains(complaint) && !ran.stderr.contains("cret"), "{ran:?}");
-        assert_eq!(ran.code, Some(2));
-        assert_eq!(names_in(folder.path()), [".env"]);
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -373,218 +299,6 @@ async fn a_hangup_does_not_end_the_service() {
     }
     assert!(trusts(&served, &second).await.is_some());
     served.stop();
-}
-
-/// Cancels an order; the status of the answer, if there was one.
-async fn cancel(client: &reqwest::Client, url: &str, token: &str, id: &str) -> Option<u16> {
-    let body = with_controller(json!({"orderIds": [id]}));
-    let request = client.post(format!("{url}/orders/cancel")).header("X-Access-Token", token);
-    let answer = request.json(&body).send().await.ok()?;
-    let status = answer.status().as_u16();
-    answer.bytes().await.ok()?;
-    Some(status)
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn two_services_on_one_sqlite_file_are_safe() {
-    const ORDERS: usize = 300;
-    const CLIENTS: usize = 6;
-    let db = Database::create(Kind::Sqlite).await;
-    let ids: Vec<String> = (0..ORDERS).map(|i| format!("order {i:03}")).collect();
-    db.insert(&ids.iter().map(|id| Order::new(id)).collect::<Vec<_>>()).await;
-    let first = Served::over(&db, &["--seal-every", "1"]);
-    let second = Served::over(&db, &["--seal-every", "1"]);
-    let token = first.login().await;
-    let client = reqwest::Client::new();
-    let urls = [first.url.clone(), second.url.clone()];
-    // Each order is cancelled at both at once.
-    let one = async |id: &String| {
-        let calls = urls.iter().map(|url| cancel(&client, url, &token, id));
-        join_all(calls).await
-    };
-    let all = async |ids: &[String]| -> Vec<(String, Vec<Option<u16>>)> {
-        let next = std::sync::atomic::AtomicUsize::new(0);
-        let work = async || {
-            let mut outcomes = Vec::new();
-            while let Some(id) = ids.get(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed)) {
-                outcomes.push((id.clone(), one(id).await));
-            }
-            outcomes
-        };
-        join_all((0..CLIENTS).map(|_| work())).await.into_iter().flatten().collect()
-    };
-    let (both_live, one_dies) = ids.split_at(ORDERS / 2);
-    let mut outcomes = all(both_live).await;
-    assert_eq!(outcomes.len(), ORDERS / 2);
-    for (id, statuses) in &mut outcomes {
-        statuses.sort_unstable();
-        assert_eq!(statuses[..], [Some(200), Some(420)], "{id}");
-    }
-    let death = async {
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        // By SIGKILL.
-        drop(second);
-    };
-    let (later, ()) = tokio::join!(all(one_dies), death);
-    let died = later.iter().filter(|(_, statuses)| statuses[1].is_none()).count();
-    assert!(died > 0, "all calls were over before it died");
-
-    let entries = db
-        .rows("SELECT d.order_id, count(*) FROM audit_log_details d GROUP BY d.order_id")
-        .await
-        .unwrap();
-    let entries: HashMap<String, String> =
-        entries.into_iter().map(|row| (row[0].clone().unwrap(), row[1].clone().unwrap())).collect();
-    for (id, statuses) in later {
-        let accepted = statuses.iter().filter(|status| **status == Some(200)).count();
-        assert!(accepted == 1 || accepted == 0 && statuses[1].is_none(), "{id} {statuses:?}");
-    }
-    for id in &ids {
-        assert_eq!(entries.get(id).map(String::as_str), Some("1"), "{id}");
-    }
-    let left = format!(
-        "SELECT count(*) FROM orders WHERE state <> 'CANCELLED' AND controller_id = '{CONTROLLER}'"
-    );
-    assert_eq!(db.count(&left).await, 0);
-    first.stop();
-    launch(&db.url, &["check", "--strict"], "").await.ok();
-    launch(&db.url, &["audit", "verify"], "").await.ok();
-}
-
-/// What the demo shows: lines for a shell, each with what it prints.
-struct Tour {
-    lines: Vec<(String, String)>,
-}
-
-impl Tour {
-    fn of(output: &str) -> Self {
-        let mut lines: Vec<(String, String)> = Vec::new();
-        for line in output.lines() {
-            if let Some(command) = line.strip_prefix("$ ") {
-                lines.push((command.into(), String::new()));
-            } else if !line.is_empty() && !line.starts_with("# ") {
-                let (_, shown) = lines.last_mut().unwrap_or_else(|| panic!("{line}"));
-                *shown += &format!("{line}\n");
-            }
-        }
-        Self { lines }
-    }
-
-    /// What each line prints when bash runs them all.
-    async fn printed(lines: Vec<String>) -> Vec<String> {
-        let script: String = lines.iter().map(|line| format!("{line}\nprintf '\\0'\n")).collect();
-        let mut bash = Command::new("bash");
-        bash.args(["-c", &script]);
-        let ran = launch_command(bash, "").await;
-        assert_eq!(ran.stderr, "", "{script}");
-        ran.ok().split_terminator('\0').map(normalised).collect()
-    }
-}
-
-/// Without the only value that is another one each time.
-fn normalised(output: &str) -> String {
-    match output.split_once("\"created\":\"") {
-        Some((before, rest)) => {
-            let (_, after) = rest.split_once('"').unwrap();
-            format!("{before}\"created\":\"…\"{after}")
-        }
-        None => output.into(),
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_the_demo_shows_is_what_its_lines_print() {
-    let mut demo = program("postgres://not.used.invalid/x");
-    demo.arg("demo").stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut demo = demo.spawn().unwrap();
-    let mut lines = BufReader::new(demo.stdout.take().unwrap()).lines();
-    let mut output = String::new();
-    while !output.ends_with("# Serving until Ctrl-C.\n") {
-        output += &(lines.next().unwrap_or_else(|| panic!("{output}")).unwrap() + "\n");
-    }
-    let mut rest = output.as_str();
-    for step in [
-        "# A sample controller with 420 orders",
-        "# Log in",
-        "# What would be cancelled",
-        "\"byState\"",
-        "# A misspelt selector",
-        "JOC-400",
-        "# Cancel them",
-        "HTTP/1.1 200 OK\nx-audit-log-id: 1\nx-orders-affected: ",
-        "# Once more",
-        "No orders found.",
-        "# Who cancelled ",
-        "\"account\":\"root\"",
-        "OPS-4711",
-        "# Your turn",
-        "/docs (account root, password demo-password)",
-    ] {
-        let at = rest.find(step).unwrap_or_else(|| panic!("no {step} in {output}"));
-        rest = &rest[at + step.len()..];
-    }
-    let mut tour = Tour::of(&output).lines;
-    let (joc, file) = {
-        let joc = tour[0].0.strip_prefix("JOC=").unwrap().to_owned();
-        let file = output.lines().next().unwrap().rsplit(' ').next().unwrap().to_owned();
-        (joc, file)
-    };
-
-    // Your turn: these two, and how to log in, on the demo itself.
-    let turn: Vec<_> = [0, 1, tour.len() - 2, tour.len() - 1].map(|i| tour[i].0.clone()).into();
-    let printed = Tour::printed(turn).await;
-    let total: Value =
-        serde_json::from_str(tour[tour.len() - 2].1.lines().next().unwrap()).unwrap();
-    assert_eq!(printed[2], tour[tour.len() - 2].1);
-    let cancelled =
-        format!("HTTP/1.1 200 OK\nx-audit-log-id: 3\nx-orders-affected: {}\n", total["total"]);
-    assert_eq!(printed[3], cancelled);
-    let page = output.split(' ').find(|word| word.ends_with("/docs")).unwrap();
-    assert_eq!(reqwest::get(page).await.unwrap().status(), 200);
-
-    // A closed terminal ends it, and nothing stays.
-    let id = demo.id().to_string();
-    assert!(Command::new("kill").args(["-HUP", &id]).status().unwrap().success());
-    let ended = tokio::task::spawn_blocking(|| demo.wait_with_output().unwrap()).await.unwrap();
-    assert!(ended.status.success());
-    assert_eq!(String::from_utf8(ended.stderr).unwrap(), "");
-    assert!(!Path::new(&file).exists());
-
-    // The whole tour, on another service in the state in which it began.
-    let db = Database::create(Kind::Sqlite).await;
-    let orders = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/orders.json");
-    launch(&db.url, &["import", "--controller-id", "demo", orders], "").await.ok();
-    let mut command = program(&db.url);
-    command.env("JOC_ORDERS_ROOT_PASSWORD", "demo-password");
-    let served = Served::start(command);
-    tour.pop();
-    let here = |line: &str| {
-        line.replace(&joc, &served.url).replace(&file, db.url.strip_prefix("sqlite:").unwrap())
-    };
-    let printed = Tour::printed(tour.iter().map(|(line, _)| here(line)).collect()).await;
-    let shown: Vec<_> = tour.iter().map(|(_, shown)| normalised(shown)).collect();
-    assert_eq!(printed, shown);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_demo_ends_after_its_tour_if_told_so() {
-    let ran = launch("", &["demo", "--once"], "").await;
-    assert!(ran.ok().contains("# Who cancelled ") && !ran.stdout.contains("Your turn"), "{ran:?}");
-    assert_eq!(ran.stderr, "");
-    let log = launch("", &["demo", "--once", "--log", "info"], "").await;
-    assert!(log.stderr.contains("/joc/api/orders/cancel"), "{log:?}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_demo_that_nobody_reads_ends_quietly() {
-    let mut demo = program("");
-    demo.arg("demo").stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut demo = demo.spawn().unwrap();
-    drop(demo.stdout.take());
-    let started = Instant::now();
-    let ended = tokio::task::spawn_blocking(|| demo.wait_with_output().unwrap()).await.unwrap();
-    assert_eq!((ended.status.code(), ended.stderr.as_slice()), (Some(0), &b""[..]));
-    assert!(started.elapsed() < Duration::from_secs(60));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -16,11 +16,13 @@ use serde_json::json;
 use tokio::runtime::Handle;
 
 use crate::harness::{App, Kind, quote, start_time};
-use generate::{ACCOUNTS, Case, Request};
+use case::{ACCOUNTS, Case, Request};
 use model::{Expected, Row};
 
+mod case;
 mod generate;
 mod model;
+mod selection;
 
 /// Rows of a table, as text.
 type Rows = Vec<Vec<Option<String>>>;
@@ -30,17 +32,17 @@ on_both! {
         let app = App::start(kind, &[]).await;
         let mut tokens = vec![app.token.clone()];
         for (i, folders) in ACCOUNTS.iter().enumerate().skip(1) {
-            let folders = generate::padded(folders, i);
+            let folders = case::padded(folders, i);
             let folders: Vec<_> = folders.iter().map(|(f, r)| (f.as_str(), *r)).collect();
-            let name = generate::account_name(i);
+            let name = case::account_name(i);
             tokens.push(app.account(&name, "sos:products:controller:orders:cancel", &folders).await);
             for permission in ["suspend_resume", "confirm", "modify"] {
                 let permission = format!("sos:products:controller:orders:{permission}");
                 app.store.grant(&name, &permission, "*").await.unwrap();
             }
-            if let Some(other) = generate::FAILED_AS[i] {
+            if let Some(other) = case::FAILED_AS[i] {
                 let role = format!("{name}, failed");
-                let folders = generate::padded(ACCOUNTS[other], other).into_iter();
+                let folders = case::padded(ACCOUNTS[other], other).into_iter();
                 let folders: Vec<_> =
                     folders.map(|(folder, recursive)| Folder { folder, recursive }).collect();
                 app.store.add_role(&role).await.unwrap();
@@ -181,7 +183,7 @@ async fn compare(
                 return Err(format!("{call}: {status} {text} {affected:?}, not {}", touches.len()));
             }
             entries.push(vec![
-                Some(generate::account_name(request.account)),
+                Some(case::account_name(request.account)),
                 Some(format!(".{call}")),
                 Some(outcome.into()),
                 Some(touches.len().to_string()),

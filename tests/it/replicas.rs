@@ -1,12 +1,14 @@
 //! Several services over one PostgreSQL database are one to their clients.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use joc_orders::store;
 use serde_json::{Value, json};
 
-use crate::harness::{Database, Kind, Order, program, with_controller};
+use crate::harness::{CONTROLLER, Database, Kind, Order, launch, program, with_controller};
 use crate::served::Served;
 
 /// Two real programs over one database.
@@ -151,4 +153,80 @@ async fn migrations_started_at_once_are_applied_once() {
         }
         assert_eq!(shown.len(), 1, "{shown:?}");
     }
+}
+
+/// Cancels an order; the status of the answer, if there was one.
+async fn cancel(client: &reqwest::Client, url: &str, token: &str, id: &str) -> Option<u16> {
+    let body = with_controller(json!({"orderIds": [id]}));
+    let request = client.post(format!("{url}/orders/cancel")).header("X-Access-Token", token);
+    let answer = request.json(&body).send().await.ok()?;
+    let status = answer.status().as_u16();
+    answer.bytes().await.ok()?;
+    Some(status)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_services_on_one_sqlite_file_are_safe() {
+    const ORDERS: usize = 300;
+    const CLIENTS: usize = 6;
+    let db = Database::create(Kind::Sqlite).await;
+    let ids: Vec<String> = (0..ORDERS).map(|i| format!("order {i:03}")).collect();
+    db.insert(&ids.iter().map(|id| Order::new(id)).collect::<Vec<_>>()).await;
+    let first = Served::over(&db, &["--seal-every", "1"]);
+    let second = Served::over(&db, &["--seal-every", "1"]);
+    let token = first.login().await;
+    let client = reqwest::Client::new();
+    let urls = [first.url.clone(), second.url.clone()];
+    // Each order is cancelled at both at once.
+    let one = async |id: &String| {
+        let calls = urls.iter().map(|url| cancel(&client, url, &token, id));
+        join_all(calls).await
+    };
+    let all = async |ids: &[String]| -> Vec<(String, Vec<Option<u16>>)> {
+        let next = std::sync::atomic::AtomicUsize::new(0);
+        let work = async || {
+            let mut outcomes = Vec::new();
+            while let Some(id) = ids.get(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed)) {
+                outcomes.push((id.clone(), one(id).await));
+            }
+            outcomes
+        };
+        join_all((0..CLIENTS).map(|_| work())).await.into_iter().flatten().collect()
+    };
+    let (both_live, one_dies) = ids.split_at(ORDERS / 2);
+    let mut outcomes = all(both_live).await;
+    assert_eq!(outcomes.len(), ORDERS / 2);
+    for (id, statuses) in &mut outcomes {
+        statuses.sort_unstable();
+        assert_eq!(statuses[..], [Some(200), Some(420)], "{id}");
+    }
+    let death = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        // By SIGKILL.
+        drop(second);
+    };
+    let (later, ()) = tokio::join!(all(one_dies), death);
+    let died = later.iter().filter(|(_, statuses)| statuses[1].is_none()).count();
+    assert!(died > 0, "all calls were over before it died");
+
+    let entries = db
+        .rows("SELECT d.order_id, count(*) FROM audit_log_details d GROUP BY d.order_id")
+        .await
+        .unwrap();
+    let entries: HashMap<String, String> =
+        entries.into_iter().map(|row| (row[0].clone().unwrap(), row[1].clone().unwrap())).collect();
+    for (id, statuses) in later {
+        let accepted = statuses.iter().filter(|status| **status == Some(200)).count();
+        assert!(accepted == 1 || accepted == 0 && statuses[1].is_none(), "{id} {statuses:?}");
+    }
+    for id in &ids {
+        assert_eq!(entries.get(id).map(String::as_str), Some("1"), "{id}");
+    }
+    let left = format!(
+        "SELECT count(*) FROM orders WHERE state <> 'CANCELLED' AND controller_id = '{CONTROLLER}'"
+    );
+    assert_eq!(db.count(&left).await, 0);
+    first.stop();
+    launch(&db.url, &["check", "--strict"], "").await.ok();
+    launch(&db.url, &["audit", "verify"], "").await.ok();
 }

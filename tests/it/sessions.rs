@@ -9,7 +9,9 @@ use chrono::TimeDelta;
 use joc_orders::http::password;
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, App, CONTROLLER, Order, ROOT, with_controller};
+use crate::harness::{Answer, App, Order, ROOT, with_controller};
+
+mod permissions;
 
 /// A call that needs a session and nothing else.
 async fn call(app: &App, token: &str) -> Answer {
@@ -257,103 +259,6 @@ on_both! {
         };
         tokio::join!(futures_util::future::join_all((0..16).map(client)), logins);
         assert!(next.into_inner() > 16);
-    }
-
-    async fn without_the_permission_nothing_happens_but_an_entry(kind: Kind) {
-        let app = App::with(kind, &[Order::new("a")]).await;
-        let viewer = app.account("viewer", "sos:products:controller:orders:view", &[]).await;
-        app.store.grant("viewer", "sos:products:controller:orders:cancel", "other").await.unwrap();
-        app.db.execute("INSERT INTO controllers (controller_id) VALUES ('other')").await.unwrap();
-        app.pass(TimeDelta::seconds(5));
-        for call in ["/orders/cancel", "/orders/cancel/preview"] {
-            let mut body = everything();
-            body["auditLog"] = json!({"comment": "let me", "ticketLink": "T-1", "timeSpent": 2});
-            let answer = app.post_as(&viewer, call, body.to_string()).await;
-            assert_eq!(refusal(&answer, 403, true), "viewer");
-            assert_eq!(app.db.state("a").await, "FRESH");
-            let rows = audit(&app, "outcome, request, category, controller_id, account, comment, \
-                                    ticket_link, time_spent, affected").await;
-            let request = format!(".{call}");
-            let entry = ["DENIED", &request, "CONTROLLER", CONTROLLER, "viewer", "let me", "T-1", "2", "0"];
-            assert_eq!(rows.last().unwrap(), &entry);
-            let parameters = audit(&app, "parameters").await.pop().unwrap().remove(0);
-            assert_eq!(serde_json::from_str::<Value>(&parameters).unwrap(), body);
-        }
-        assert_eq!(app.db.count("SELECT count(*) FROM audit_logs").await, 2);
-        assert_eq!(app.db.count("SELECT count(*) FROM audit_log_details").await, 0);
-        // On the other controller it may, and finds nothing.
-        let other = json!({"controllerId": "other", "folders": [{"folder": "/"}]});
-        assert_eq!(cancel_as(&app, &viewer, other).await.refused(), "No orders found.");
-    }
-
-    async fn an_account_limited_to_folders_sees_no_others(kind: Kind) {
-        let app = App::with(kind, &[
-            Order::new("in").state("WAITING"),
-            Order::new("in|deep").workflow("/sos/a/b/w", "1"),
-            Order::new("in|out").workflow("/hr/pay", "1"),
-            Order::new("out").workflow("/hr/pay", "1"),
-            Order::new("root").workflow("/w", "1"),
-            Order::new("alike").workflow("/sosx/w", "1"),
-        ])
-        .await;
-        let cancel = "sos:products:controller:orders:cancel";
-        let token = app.account("limited", cancel, &[("/sos", true)]).await;
-        let flat = app.account("flat", cancel, &[("/hr", false)]).await;
-
-        let preview = app.post_as(&token, "/orders/cancel/preview", everything().to_string()).await;
-        assert_eq!(preview.ok()["total"], 2);
-        for id in ["out", "root", "alike", "in|out", "absent"] {
-            let body = with_controller(json!({"orderIds": [id], "deep": true}));
-            assert_eq!(cancel_as(&app, &token, body).await.refused(), "No orders found.");
-        }
-        for fields in [json!({"workflowIds": [{"path": "/hr/pay"}]}), json!({"folders": [{"folder": "/hr"}]})] {
-            let answer = cancel_as(&app, &token, with_controller(fields)).await;
-            assert_eq!(answer.refused(), "No orders found.");
-        }
-        // The child outside goes on, so its parent waits for it.
-        let deep = with_controller(json!({"orderIds": ["in"], "deep": true}));
-        assert_eq!(cancel_as(&app, &token, deep).await.affected(), 2);
-        assert_eq!(app.db.state("in").await, "WAITING+CANCELLING");
-        assert_eq!(app.db.state("in|deep").await, "CANCELLED");
-        assert_eq!(cancel_as(&app, &token, everything()).await.refused(), "No orders found.");
-        for id in ["in|out", "out", "root", "alike"] {
-            assert_eq!(app.db.state(id).await, "FRESH", "{id}");
-        }
-        assert_eq!(cancel_as(&app, &flat, everything()).await.affected(), 2);
-        assert_eq!(app.cancel(json!({"folders": [{"folder": "/"}]})).await.affected(), 2);
-    }
-
-    async fn checks_come_in_their_order(kind: Kind) {
-        let app = App::start(kind, &["--comment-required=true"]).await;
-        app.db.insert(&[Order::new("a")]).await;
-        let viewer = app.account("viewer", "sos:products:controller:orders:view", &[]).await;
-
-        let url = format!("{}/orders/cancel", app.url);
-        refusal(&Answer::of(app.client.post(&url).body("nonsense")).await, 401, false);
-        refusal(&app.post_as("unknown", "/orders/cancel", "nonsense").await, 440, false);
-        let mut misspelt = everything();
-        misspelt["workflowIDs"] = json!([]);
-        let message = cancel_as(&app, &viewer, misspelt).await.refused();
-        assert!(message.contains("workflowIDs"), "{message}");
-        let nothing = with_controller(json!({"orderIds": ["absent"]}));
-        for body in [everything(), nothing.clone()] {
-            refusal(&cancel_as(&app, &viewer, body).await, 403, true);
-        }
-        let entries = app.db.count("SELECT count(*) FROM audit_logs").await;
-        for mut body in [everything(), nothing] {
-            for comment in [None, Some("")] {
-                body["auditLog"] = json!({"comment": comment});
-                let answer = cancel_as(&app, &app.token, body.clone()).await;
-                assert_eq!(answer.status, 420, "{}", answer.text);
-                let error = answer.json()["error"].clone();
-                assert_eq!(error, json!({"code": "JOC-300", "message": "missing comment"}));
-            }
-        }
-        assert_eq!(app.db.count("SELECT count(*) FROM audit_logs").await, entries);
-        assert_eq!(app.db.state("a").await, "FRESH");
-        let mut body = everything();
-        body["auditLog"] = json!({"comment": "why not"});
-        assert_eq!(cancel_as(&app, &app.token, body).await.affected(), 1);
     }
 
     async fn requests_have_ids(kind: Kind) {

@@ -10,8 +10,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use crate::harness::{App, CONTROLLER, Database, Kind, Order, ROOT, start_time, with_controller};
-use crate::spoken::Wire;
+use crate::harness::{
+    App, CONTROLLER, Database, Kind, Order, ROOT, Wire, start_time, with_controller,
+};
 
 /// The comments of the entries of `/audit_log`.
 async fn comments(app: &App, filter: Value) -> Vec<String> {

@@ -2,32 +2,16 @@
 //! nasty enough to matter: ids and folders that begin alike, instants on every edge.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use joc_orders::model::window::iso;
 use proptest::collection::vec;
 use proptest::option::{of, weighted};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use serde_json::{Map, Value, json};
 
-use crate::harness::{Order, ROOT, start_time};
-
-/// The folders that the accounts are limited to; the first account is not.
-pub const ACCOUNTS: &[&[(&str, bool)]] = &[
-    &[],
-    &[("/sos", true)],
-    &[("/sos", false), ("/sos_x", true)],
-    &[("/", false)],
-    &[("/sos/a", true), ("/Über", false), ("/sos%", true)],
-    // Padded to many folders.
-    &[("/sos", true), ("/o'b \"q", false), ("/sos_x", false)],
-];
-/// The account that is limited to very many folders.
-const MANY: usize = 5;
-/// Whose folders count for an account where it resumes failed orders; `None`: it may not.
-pub const FAILED_AS: &[Option<usize>] = &[Some(0), None, Some(3), Some(4), Some(0), Some(2)];
+use super::case::{ACCOUNTS, Case, Request};
+use crate::harness::{Order, start_time};
 
 /// The calls; the last part of their paths.
 const CALLS: &[&str] = &[
@@ -47,6 +31,7 @@ const CALLS: &[&str] = &[
     "change",
     "remove_when_terminated",
 ];
+
 const REASONS: &[&str] = &[
     "DELAYED_AFTER_ERROR",
     "DELAYING_RETRY",
@@ -59,6 +44,7 @@ const REASONS: &[&str] = &[
 
 const ROOTS: &[&str] =
     &["a", "a", "a", "a", "ab", "a}", "a%", "a_", "A", "ä", "o'b \"q", "#2026-11-23#P1-eod"];
+
 const BRANCHES: &[&str] = &["b", "b", "b", "bc", "c", "}", "~", "%", "ß", "\u{10fffd}"];
 const WORKFLOWS: &[&str] = &[
     "/sos/eod",
@@ -77,11 +63,13 @@ const WORKFLOWS: &[&str] = &[
     "/Über/ß",
     "/o'b \"q/e d",
 ];
+
 const NAMES: &[&str] = &["eod", "x", "ß", "e d", "EOD", "sos", "e_d", "%"];
 const FOLDERS: &[&str] = &[
     "/", "/", "/", "/sos", "/sos", "/sos", "/sos/a", "/sos/a/b", "/sosx", "/sos_x", "/sos_",
     "/sos%", "/sos-", "/sos0", "/SOS", "/Über", "/o'b \"q", "/s", "/nowhere", "/eod",
 ];
+
 const STATES: &[&str] = &[
     "FRESH",
     "FRESH",
@@ -97,6 +85,7 @@ const STATES: &[&str] = &[
     "FINISHED",
     "CANCELLED",
 ];
+
 const EFFECTIVE: &[&str] = &[
     "PENDING",
     "SCHEDULED",
@@ -108,7 +97,9 @@ const EFFECTIVE: &[&str] = &[
     "FAILED",
     "BLOCKED",
 ];
+
 const TERMINAL: &[&str] = &["FINISHED", "CANCELLED"];
+
 /// Instants on the edges of the windows below, and a millisecond before and after.
 const EDGES: &[&str] = &[
     "2026-11-23T12:34:56.789Z",
@@ -121,6 +112,7 @@ const EDGES: &[&str] = &[
     "2026-11-22T23:00:00.000Z",
     "2026-11-23T23:00:00.000Z",
 ];
+
 const DATES: &[&str] = &[
     "0",
     "1h",
@@ -141,53 +133,6 @@ const DATES: &[&str] = &[
     "2026-11-24T00:00:00",
     "2026-11-22 12:34:56,789",
 ];
-
-/// A controller and what is asked of it, one after another.
-#[derive(Clone)]
-pub struct Case {
-    /// By id.
-    pub orders: Vec<Order>,
-    pub requests: Vec<Request>,
-}
-
-/// A request; an empty list is not sent, or sent as an empty list.
-#[derive(Debug, Clone)]
-pub struct Request {
-    /// The last part of the call's path.
-    pub call: &'static str,
-    pub reset: bool,
-    /// Sent where it does not count too.
-    pub priority: i32,
-    pub position: Option<Value>,
-    pub variables: Option<Map<String, Value>>,
-    /// How much time passes before it.
-    pub pass: TimeDelta,
-    /// Index into [`ACCOUNTS`].
-    pub account: usize,
-    pub order_ids: Vec<String>,
-    pub workflow_ids: Vec<(String, Option<String>)>,
-    pub folders: Vec<(String, Option<bool>)>,
-    pub states: Vec<&'static str>,
-    pub date_from: Option<String>,
-    pub date_to: Option<String>,
-    pub time_zone: Option<String>,
-    pub kill: bool,
-    pub deep: bool,
-    pub order_type: Option<&'static str>,
-    /// Whether what does not count is sent all the same, and `version` for `versionId`.
-    verbose: bool,
-}
-
-/// The name of an account.
-pub fn account_name(account: usize) -> String {
-    if account == 0 { ROOT.0.into() } else { format!("limited {account}") }
-}
-
-/// An account's folders.
-pub fn padded(folders: &[(&str, bool)], account: usize) -> Vec<(String, bool)> {
-    let more = (0..if account == MANY { 40 } else { 0 }).map(|i| (format!("/none/{i}"), true));
-    folders.iter().map(|(f, r)| ((*f).to_owned(), *r)).chain(more).collect()
-}
 
 pub fn case() -> impl Strategy<Value = Case> {
     (vec(order(), 1..=40), vec(request(), 1..=8)).prop_map(|(orders, requests)| {
@@ -359,68 +304,4 @@ fn request() -> impl Strategy<Value = (Request, Vec<Index>)> {
                 (request, existing)
             },
         )
-}
-
-impl Request {
-    /// The body that is sent.
-    pub fn body(&self, controller: &str) -> Value {
-        let version = if self.verbose { "version" } else { "versionId" };
-        let workflows = self.workflow_ids.iter().map(|(path, version_id)| match version_id {
-            Some(id) => json!({"path": path, version: id}),
-            None => json!({"path": path}),
-        });
-        let folders = self.folders.iter().map(|(folder, recursive)| match recursive {
-            Some(recursive) => json!({"folder": folder, "recursive": recursive}),
-            None => json!({"folder": folder}),
-        });
-        let mut body = json!({
-            "orderIds": self.order_ids,
-            "workflowIds": workflows.collect::<Vec<_>>(),
-            "folders": folders.collect::<Vec<_>>(),
-            "states": self.states,
-            "dateFrom": self.date_from,
-            "dateTo": self.date_to,
-            "timeZone": self.time_zone,
-            "kill": self.kill,
-            "deep": self.deep,
-            "orderType": self.order_type,
-            "reset": self.reset,
-            "position": self.position,
-            "variables": self.variables,
-        });
-        if !self.verbose {
-            let empty = |value: &Value| match value {
-                Value::Array(list) => list.is_empty(),
-                value => value.is_null() || *value == json!(false),
-            };
-            body.as_object_mut().unwrap().retain(|_, value| !empty(value));
-        }
-        body["priority"] = json!(self.priority);
-        body["controllerId"] = json!(controller);
-        body
-    }
-}
-
-impl fmt::Debug for Case {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for o in &self.orders {
-            let at = o.scheduled_for.as_ref().map_or_else(|| "never".into(), iso);
-            let (path, version) = &o.workflow;
-            let mark = o.mark.unwrap_or_default();
-            let suspended = if o.suspended { " suspended" } else { "" };
-            let killed = if o.killed { " killed" } else { "" };
-            let removed = if o.remove_when_terminated { " removed" } else { "" };
-            let (id, state, reason) = (&o.order_id, o.state, o.reason.unwrap_or_default());
-            write!(
-                f,
-                "\n{id}  {path} {version}  {state}{suspended}{removed} {reason} {mark}{killed}  {at}"
-            )?;
-        }
-        for (i, request) in self.requests.iter().enumerate() {
-            let (account, pass) = (account_name(request.account), request.pass);
-            let (call, body) = (request.call, request.body("c"));
-            write!(f, "\n{i}: as {account}, {pass} later: {call} {body}")?;
-        }
-        Ok(())
-    }
 }

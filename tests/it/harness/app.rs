@@ -1,0 +1,147 @@
+//! The app under test, in this process.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use chrono::{DateTime, TimeDelta};
+use clap::Parser;
+use joc_orders::clock::Clock;
+use joc_orders::config::Settings;
+use joc_orders::http::{self, Service, password};
+use joc_orders::store::{self, Store};
+use serde_json::Value;
+
+use super::{Answer, Database, Kind, Order, ROOT, start_time, with_controller};
+
+/// A running app.
+pub struct App {
+    pub url: String,
+    pub db: Database,
+    pub store: Arc<dyn Store>,
+    pub client: reqwest::Client,
+    /// The access token of [`ROOT`].
+    pub token: String,
+    time: Arc<AtomicI64>,
+}
+
+#[derive(Parser)]
+struct SettingsOnly {
+    #[command(flatten)]
+    settings: Settings,
+}
+
+impl App {
+    /// Starts the app with settings given as flags.
+    pub async fn start(kind: Kind, flags: &[&str]) -> Self {
+        Self::over(Database::create(kind).await, flags).await
+    }
+
+    /// Starts the app with the orders and no special settings.
+    pub async fn with(kind: Kind, orders: &[Order]) -> Self {
+        let app = Self::start(kind, &[]).await;
+        app.db.insert(orders).await;
+        app
+    }
+
+    /// Starts the app over a database.
+    pub async fn over(db: Database, flags: &[&str]) -> Self {
+        let time = Arc::new(AtomicI64::new(start_time().timestamp_millis()));
+        let clock = Clock::new({
+            let time = time.clone();
+            move || DateTime::from_timestamp_millis(time.load(Ordering::Relaxed)).unwrap()
+        });
+        Self::at(db, flags, clock, time).await
+    }
+
+    /// Starts the app with the machine's clock, which is the database's.
+    pub async fn today(kind: Kind, flags: &[&str]) -> Self {
+        let db = Database::create(kind).await;
+        Self::at(db, flags, Clock::system(), Arc::default()).await
+    }
+
+    async fn at(db: Database, flags: &[&str], clock: Clock, time: Arc<AtomicI64>) -> Self {
+        let store = store::open(&db.url, 8, store::Access::Write).await.unwrap();
+        let hash = password::hash(ROOT.1).unwrap();
+        let _ = store.add_account(ROOT.0, &hash, &["all".into()]).await;
+        db.insert(&[]).await;
+
+        let flags = std::iter::once("test").chain(flags.iter().copied());
+        let settings = SettingsOnly::parse_from(flags).settings;
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/joc/api", listener.local_addr().unwrap());
+        let service = Service::new(store.clone(), settings, clock);
+        let server = http::serve([listener], service, None).unwrap();
+        tokio::spawn(server.until(std::future::pending));
+
+        let client = reqwest::Client::new();
+        let mut app = Self { url, db, store, client, token: String::new(), time };
+        app.token = app.login(ROOT.0, ROOT.1).await;
+        app
+    }
+
+    /// Starts another app over the same database: a replica, or this one after a restart.
+    pub async fn replica(&self, flags: &[&str]) -> Self {
+        Self::over(self.db.share(), flags).await
+    }
+
+    /// The address that it listens on.
+    pub fn address(&self) -> &str {
+        self.url.split('/').nth(2).unwrap()
+    }
+
+    /// Lets time pass for the app.
+    pub fn pass(&self, time: TimeDelta) {
+        self.time.fetch_add(time.num_milliseconds(), Ordering::Relaxed);
+    }
+
+    /// Logs in and gives the access token.
+    pub async fn login(&self, account: &str, password: &str) -> String {
+        let answer = self.try_login(account, password).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        answer.json()["accessToken"].as_str().unwrap().into()
+    }
+
+    pub async fn try_login(&self, account: &str, password: &str) -> Answer {
+        let request = self.client.post(format!("{}/authentication/login", self.url));
+        Answer::of(request.basic_auth(account, Some(password))).await
+    }
+
+    /// Adds an account with a role of its own and logs it in.
+    pub async fn account(&self, name: &str, permission: &str, folders: &[(&str, bool)]) -> String {
+        self.store.add_role(name).await.unwrap();
+        self.store.grant(name, permission, "*").await.unwrap();
+        let folders: Vec<_> = folders
+            .iter()
+            .map(|(folder, recursive)| joc_orders::model::selection::Folder {
+                folder: (*folder).into(),
+                recursive: *recursive,
+            })
+            .collect();
+        self.store.limit(name, &folders).await.unwrap();
+        let hash = password::hash("a-password").unwrap();
+        self.store.add_account(name, &hash, &[name.into()]).await.unwrap();
+        self.login(name, "a-password").await
+    }
+
+    /// Posts a body of any kind, as `token`.
+    pub async fn post_as(&self, token: &str, call: &str, body: impl Into<reqwest::Body>) -> Answer {
+        let request = self.client.post(format!("{}{call}", self.url));
+        Answer::of(request.header("X-Access-Token", token).body(body)).await
+    }
+
+    /// Posts a JSON body as root.
+    pub async fn post(&self, call: &str, body: &Value) -> Answer {
+        self.post_as(&self.token, call, body.to_string()).await
+    }
+
+    /// `/orders/cancel` with these fields beside the controller's id.
+    pub async fn cancel(&self, fields: Value) -> Answer {
+        self.post("/orders/cancel", &with_controller(fields)).await
+    }
+
+    /// `/orders/cancel/preview`, which must succeed.
+    pub async fn preview(&self, fields: Value) -> Value {
+        self.post("/orders/cancel/preview", &with_controller(fields)).await.ok()
+    }
+}

@@ -1,0 +1,204 @@
+//! A database of its own for each test: a temporary SQLite file, or one in the shared cluster.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use joc_orders::store;
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgPool, Postgres};
+use sqlx::sqlite::{Sqlite, SqlitePool};
+use sqlx::{AssertSqlSafe, Column, Row};
+use tempfile::TempDir;
+use tokio::sync::OnceCell;
+
+use super::cluster::{Cluster, cluster};
+use super::program::cryptography;
+
+/// Which database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Sqlite,
+    Postgres,
+}
+
+/// A database of its own, which is gone with this.
+pub struct Database {
+    pub url: String,
+    pool: Pool,
+    _folder: Option<TempDir>,
+}
+
+enum Pool {
+    Sqlite(SqlitePool),
+    Postgres(PgPool),
+}
+
+/// One connection, for statements that belong together.
+pub enum Connection {
+    Sqlite(PoolConnection<Sqlite>),
+    Postgres(PoolConnection<Postgres>),
+}
+
+impl Connection {
+    pub async fn execute(&mut self, sql: &str) {
+        let sql = sqlx::raw_sql(AssertSqlSafe(sql.to_owned()));
+        match self {
+            Self::Sqlite(connection) => drop(sql.execute(&mut **connection).await.unwrap()),
+            Self::Postgres(connection) => drop(sql.execute(&mut **connection).await.unwrap()),
+        }
+    }
+}
+
+/// The numbers of the migrations.
+pub fn versions() -> Vec<i64> {
+    let files = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/sqlite"));
+    let names = files.unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+    let ups = names.filter(|name| name.ends_with(".up.sql"));
+    let mut versions: Vec<i64> =
+        ups.map(|name| name.split_once('_').unwrap().0.parse().unwrap()).collect();
+    versions.sort_unstable();
+    versions
+}
+
+/// The number of the last migration.
+pub fn latest() -> i64 {
+    *versions().last().unwrap()
+}
+
+impl Database {
+    /// An empty database with the current schema.
+    pub async fn create(kind: Kind) -> Self {
+        cryptography();
+        match kind {
+            Kind::Sqlite => {
+                let folder = tempfile::tempdir().unwrap();
+                let url = format!("sqlite:{}", folder.path().join("orders.db").display());
+                store::migrate(&url, None).await.unwrap();
+                let pool = Pool::Sqlite(SqlitePool::connect(&url).await.unwrap());
+                Self { url, pool, _folder: Some(folder) }
+            }
+            Kind::Postgres => {
+                // Databases are copied from template1, which is migrated once.
+                static MIGRATED: OnceCell<()> = OnceCell::const_new();
+                static NUMBER: AtomicU32 = AtomicU32::new(0);
+                static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+                let cluster = tokio::task::spawn_blocking(cluster).await.unwrap();
+                let (server, _) = cluster.rsplit_once('/').unwrap();
+                let template = format!("{server}/template1");
+                MIGRATED
+                    .get_or_init(|| async {
+                        store::migrate(&template, None).await.unwrap();
+                    })
+                    .await;
+                let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+                {
+                    let _guard = ONE_AT_A_TIME.lock().await;
+                    let admin = PgPool::connect(cluster).await.unwrap();
+                    let create = AssertSqlSafe(format!("CREATE DATABASE {name}"));
+                    sqlx::raw_sql(create).execute(&admin).await.unwrap();
+                    admin.close().await;
+                }
+                let url = format!("{server}/{name}");
+                let pool = Pool::Postgres(PgPool::connect(&url).await.unwrap());
+                Self { url, pool, _folder: None }
+            }
+        }
+    }
+
+    /// The one database of a cluster, which must be empty.
+    pub async fn of(cluster: &Cluster) -> Self {
+        cryptography();
+        store::migrate(&cluster.url, None).await.unwrap();
+        let pool = Pool::Postgres(PgPool::connect(&cluster.url).await.unwrap());
+        Self { url: cluster.url.clone(), pool, _folder: None }
+    }
+
+    /// The same database once more; it is gone with the first.
+    pub fn share(&self) -> Self {
+        let pool = match &self.pool {
+            Pool::Sqlite(pool) => Pool::Sqlite(pool.clone()),
+            Pool::Postgres(pool) => Pool::Postgres(pool.clone()),
+        };
+        Self { url: self.url.clone(), pool, _folder: None }
+    }
+
+    /// Which database it is.
+    pub fn kind(&self) -> Kind {
+        match self.pool {
+            Pool::Sqlite(_) => Kind::Sqlite,
+            Pool::Postgres(_) => Kind::Postgres,
+        }
+    }
+
+    /// The present instant, as SQL.
+    pub fn now(&self) -> &'static str {
+        match self.kind() {
+            Kind::Sqlite => "(SELECT now FROM clock)",
+            Kind::Postgres => "now()",
+        }
+    }
+
+    /// Runs statements that give no rows.
+    pub async fn execute(&self, sql: &str) -> sqlx::Result<u64> {
+        let sql = AssertSqlSafe(sql.to_owned());
+        Ok(match &self.pool {
+            Pool::Sqlite(pool) => sqlx::raw_sql(sql).execute(pool).await?.rows_affected(),
+            Pool::Postgres(pool) => sqlx::raw_sql(sql).execute(pool).await?.rows_affected(),
+        })
+    }
+
+    /// A connection on which this has been said.
+    pub async fn lock(&self, begin: &str) -> Connection {
+        let mut connection = match &self.pool {
+            Pool::Sqlite(pool) => Connection::Sqlite(pool.acquire().await.unwrap()),
+            Pool::Postgres(pool) => Connection::Postgres(pool.acquire().await.unwrap()),
+        };
+        connection.execute(begin).await;
+        connection
+    }
+
+    /// The rows of a query, every value as the database writes it.
+    pub async fn rows(&self, sql: &str) -> sqlx::Result<Vec<Vec<Option<String>>>> {
+        let sql = AssertSqlSafe(sql.to_owned());
+        Ok(match &self.pool {
+            Pool::Sqlite(pool) => {
+                let rows = sqlx::raw_sql(sql).fetch_all(pool).await?;
+                let value = |row: &sqlx::sqlite::SqliteRow, i| row.get_unchecked(i);
+                rows.iter().map(|row| (0..row.len()).map(|i| value(row, i)).collect()).collect()
+            }
+            Pool::Postgres(pool) => {
+                let rows = sqlx::raw_sql(sql).fetch_all(pool).await?;
+                let value = |row: &sqlx::postgres::PgRow, i| {
+                    let value = row.try_get_raw(i).unwrap();
+                    value.as_str().ok().map(Into::into)
+                };
+                rows.iter().map(|row| (0..row.len()).map(|i| value(row, i)).collect()).collect()
+            }
+        })
+    }
+
+    /// The names of a query's columns; it must give a row.
+    pub async fn columns(&self, sql: &str) -> sqlx::Result<Vec<String>> {
+        let sql = AssertSqlSafe(sql.to_owned());
+        Ok(match &self.pool {
+            Pool::Sqlite(pool) => {
+                let row = sqlx::raw_sql(sql).fetch_one(pool).await?;
+                row.columns().iter().map(|column| column.name().into()).collect()
+            }
+            Pool::Postgres(pool) => {
+                let row = sqlx::raw_sql(sql).fetch_one(pool).await?;
+                row.columns().iter().map(|column| column.name().into()).collect()
+            }
+        })
+    }
+
+    /// The one value of a query that gives a number.
+    pub async fn count(&self, sql: &str) -> i64 {
+        let rows = self.rows(sql).await.unwrap();
+        rows[0][0].as_deref().unwrap().parse().unwrap()
+    }
+}
+
+/// A text as an SQL literal.
+pub fn quote(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}

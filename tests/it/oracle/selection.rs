@@ -1,0 +1,99 @@
+//! Which orders a request means.
+
+use chrono::{DateTime, Utc};
+use joc_orders::model::window::Window;
+
+use super::case::{ACCOUNTS, FAILED_AS, Request, padded};
+use crate::harness::Order;
+
+pub fn is_living(order: &Order) -> bool {
+    order.state != "FINISHED" && order.state != "CANCELLED"
+}
+
+pub fn is_below(id: &str, ancestor: &str) -> bool {
+    id.starts_with(&format!("{ancestor}|"))
+}
+
+pub fn effective(order: &Order, now: DateTime<Utc>) -> &'static str {
+    if !is_living(order) {
+        order.state
+    } else if order.suspended {
+        "SUSPENDED"
+    } else if order.state == "FRESH" {
+        match order.scheduled_for {
+            None => "PENDING",
+            Some(at) if at >= now => "SCHEDULED",
+            Some(_) => "BLOCKED",
+        }
+    } else {
+        order.state
+    }
+}
+
+/// Whether the call could touch the order at all, named or as a descendant.
+pub fn in_reach(order: &Order, request: &Request, now: DateTime<Utc>) -> bool {
+    let failed = request.call == "resume" && effective(order, now) == "FAILED";
+    let account = if failed { FAILED_AS[request.account] } else { Some(request.account) };
+    let visible = account.is_some_and(|account| {
+        let limits = padded(ACCOUNTS[account], account);
+        account == 0 || limits.iter().any(|(folder, recursive)| is_in(order, folder, *recursive))
+    });
+    let started = order.state != "FRESH";
+    let fresh_only = request.order_type == Some("FreshOnly");
+    let within = match request.call {
+        "remove_when_terminated" => !order.remove_when_terminated,
+        _ => is_living(order),
+    };
+    within && visible && !(fresh_only && started)
+}
+
+/// Whether the request's fields mean the order.
+pub fn matches(order: &Order, request: &Request, window: &Window, now: DateTime<Utc>) -> bool {
+    let by_id = !request.order_ids.is_empty();
+    let named = if by_id {
+        request.order_ids.contains(&order.order_id)
+    } else if !request.workflow_ids.is_empty() {
+        request.workflow_ids.iter().any(|(path, version)| {
+            let same = path == &order.workflow.0 || path == name_of(&order.workflow.0);
+            same && (version.is_none() || version.as_ref() == Some(&order.workflow.1))
+        })
+    } else if !request.folders.is_empty() {
+        request
+            .folders
+            .iter()
+            .any(|(folder, recursive)| is_in(order, folder, *recursive != Some(false)))
+    } else {
+        true
+    };
+    let in_state =
+        by_id || request.states.is_empty() || request.states.contains(&effective(order, now));
+    let after = match (window.from, order.scheduled_for) {
+        (None, _) => true,
+        (Some(from), Some(at)) => from <= at,
+        (Some(_), None) => false,
+    };
+    let before = match (window.to, order.scheduled_for) {
+        (None, _) => true,
+        (Some(to), Some(at)) => at < to,
+        (Some(_), None) => false,
+    };
+    named && in_state && after && before
+}
+
+fn name_of(path: &str) -> &str {
+    path.rsplit('/').next().unwrap()
+}
+
+pub fn folder_of(path: &str) -> String {
+    let segments: Vec<&str> = path.split('/').collect();
+    let folder = segments[..segments.len() - 1].join("/");
+    if folder.is_empty() { "/".into() } else { folder }
+}
+
+fn is_in(order: &Order, folder: &str, recursive: bool) -> bool {
+    let of_order = folder_of(&order.workflow.0);
+    if of_order == folder {
+        return true;
+    }
+    recursive && (folder == "/" || of_order.starts_with(&format!("{folder}/")))
+}

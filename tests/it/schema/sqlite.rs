@@ -1,0 +1,81 @@
+//! The schema in the hands of the sqlite3 shell, and the texts of its instants.
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions};
+
+use crate::harness::{Database, Kind};
+
+use super::{WORLD, files};
+
+/// A connection as the sqlite3 shell has it.
+async fn shell(db: &Database) -> SqliteConnection {
+    let options: SqliteConnectOptions = db.url.parse().unwrap();
+    options.foreign_keys(false).connect().await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_foreign_keys_an_insert_is_checked_nevertheless() {
+    let db = Database::create(Kind::Sqlite).await;
+    db.execute(WORLD).await.unwrap();
+    let mut shell = shell(&db).await;
+    for or in ["", "OR IGNORE ", "OR REPLACE "] {
+        for (sql, table) in [
+            ("workflows (controller_id, path, version_id) VALUES ('x', '/a', '1')", "workflow"),
+            (
+                "orders (controller_id, order_id, workflow_path, workflow_version_id)
+                 VALUES ('prod', 'a', '/sos/eod', '2')",
+                "order",
+            ),
+        ] {
+            let sql = format!("INSERT {or}INTO {sql}");
+            let error = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut shell).await.unwrap_err();
+            let message =
+                format!("of {} {table} must be in", if table == "order" { "an" } else { "a" });
+            assert!(error.to_string().contains(&message), "{error}");
+        }
+    }
+    let right = "INSERT INTO orders (controller_id, order_id, workflow_path, workflow_version_id)
+        VALUES ('prod', 'a', '/sos/eod', '1')";
+    sqlx::raw_sql(right).execute(&mut shell).await.unwrap();
+}
+
+/// The shell is often older than the library: in SQLite 3.40, `json_valid(NULL)` is 0.
+#[test]
+fn the_sqlite3_shell_makes_the_schema_and_writes_orders() {
+    let mut sql: String = files(Kind::Sqlite, false)
+        .iter()
+        .map(|file| std::fs::read_to_string(file).unwrap() + "\n")
+        .collect();
+    sql += WORLD;
+    sql += "INSERT INTO orders (controller_id, order_id, workflow_path, workflow_version_id)
+            VALUES ('prod', 'a', '/sos/eod', '1');
+            UPDATE orders SET position = '[0]', reason = 'FORKED', state = 'WAITING';
+            SELECT effective_state FROM orders_effective;";
+    let mut shell = std::process::Command::new("sqlite3")
+        .args(["-bail", ":memory:"])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("sqlite3, which scripts/setup installs");
+    std::io::Write::write_all(&mut shell.stdin.take().unwrap(), sql.as_bytes()).unwrap();
+    let output = shell.wait_with_output().unwrap();
+    assert!(output.status.success());
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "WAITING\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sqlite_takes_every_millisecond() {
+    let db = Database::create(Kind::Sqlite).await;
+    db.execute(WORLD).await.unwrap();
+    for second in
+        ["0001-01-01T00:00:00", "1970-01-01T00:00:00", "2026-11-23T12:34:59", "9999-12-31T23:59:59"]
+    {
+        let sql = format!(
+            "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 999)
+             INSERT INTO orders (controller_id, order_id, workflow_path, workflow_version_id,
+             scheduled_for) SELECT 'prod', '{second}' || i, '/sos/eod', '1',
+             '{second}.' || printf('%03d', i) || 'Z' FROM n"
+        );
+        assert_eq!(db.execute(&sql).await.unwrap(), 1000);
+    }
+}
