@@ -10,10 +10,9 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::harness::{
-    Answer, App, Database, Kind, Order, ROOT, Wire, quote, start_time, with_controller,
+    Answer, App, Database, Kind, Order, ROOT, Served, Wire, quote, start_time, with_controller,
 };
 use crate::openapi::calls;
-use crate::served::Served;
 use crate::spoken::basic;
 
 fn sha256(text: &str) -> String {

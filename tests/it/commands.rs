@@ -8,9 +8,8 @@ use joc_orders::store;
 use serde_json::json;
 
 use crate::harness::{
-    App, CONTROLLER, Database, Kind, Order, launch, launch_command, program, versions,
+    App, CONTROLLER, Database, Kind, Order, Served, launch, launch_command, program, versions,
 };
-use crate::served::Served;
 
 const CANCEL: &str = "sos:products:controller:orders:cancel";
 const PASSWORD: &str = "op-password";

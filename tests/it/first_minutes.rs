@@ -10,9 +10,10 @@ use std::process::{Command, Stdio};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::harness::{Database, Kind, ROOT, Ran, launch, launch_command, program, versions};
+use crate::harness::{
+    Database, Kind, ROOT, Ran, Served, launch, launch_command, program, versions,
+};
 use crate::secured::{certificate, install, trusts, wait_for};
-use crate::served::Served;
 
 mod demo;
 mod settings;

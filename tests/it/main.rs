@@ -40,7 +40,6 @@ mod schema;
 mod seals;
 mod secured;
 mod selection;
-mod served;
 mod sessions;
 mod slow_clients;
 mod spoken;

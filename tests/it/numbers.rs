@@ -2,8 +2,9 @@
 
 use serde_json::json;
 
-use crate::client::client;
-use crate::harness::{Answer, App, CONTROLLER, Database, Kind, Order, Ran, launch, launch_command};
+use crate::harness::{
+    Answer, App, CONTROLLER, Database, Kind, Order, Ran, client, launch, launch_command,
+};
 
 /// Arguments with numbers that no double holds.
 const ARGUMENTS: &str = r#"{"acct": 12345678901234567890123, "f": 0.1234567890123456789,

@@ -12,9 +12,8 @@ use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgPool;
 
 use crate::harness::{
-    Answer, Database, Kind, Order, ROOT, launch, launch_command, program, with_controller,
+    Answer, Database, Kind, Order, ROOT, Served, launch, launch_command, program, with_controller,
 };
-use crate::served::Served;
 
 /// Waits until `/ready` answers so.
 async fn wait_until_ready(served: &Served, status: u16) -> Answer {

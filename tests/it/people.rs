@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::client::{client, on_terminal_of, start, words};
-use crate::harness::{App, Database, Order, launch, launch_command};
+use crate::harness::{
+    App, Database, Order, client, launch, launch_command, on_terminal_of, start, words,
+};
 
 mod accounts;
 mod interrupted;

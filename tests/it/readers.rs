@@ -13,10 +13,9 @@ use sqlx::{ConnectOptions, Connection};
 use tempfile::TempDir;
 
 use crate::harness::{
-    App, Cluster, Database, Kind, Order, ROOT, Ran, launch, launch_command, program, versions,
-    with_controller,
+    App, Cluster, Database, Kind, Order, ROOT, Ran, Served, launch, launch_command, program,
+    versions, with_controller,
 };
-use crate::served::Served;
 
 /// Every command that only reads.
 const READERS: &[&[&str]] = &[

@@ -8,8 +8,7 @@ use futures_util::future::join_all;
 use joc_orders::store;
 use serde_json::{Value, json};
 
-use crate::harness::{CONTROLLER, Database, Kind, Order, launch, program, with_controller};
-use crate::served::Served;
+use crate::harness::{CONTROLLER, Database, Kind, Order, Served, launch, program, with_controller};
 
 /// Two real programs over one database.
 struct Pair([Served; 2], AtomicUsize);

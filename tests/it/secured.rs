@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use rcgen::{CertifiedKey, KeyPair, generate_simple_self_signed};
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, App, Database, Kind, Order, ROOT, launch, program, with_controller};
-use crate::served::Served;
+use crate::harness::{
+    Answer, App, Database, Kind, Order, ROOT, Served, launch, program, with_controller,
+};
 
 /// A certificate for 127.0.0.1 of its own, with its key.
 pub fn certificate() -> CertifiedKey<KeyPair> {

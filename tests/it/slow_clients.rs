@@ -12,9 +12,8 @@ use serde_json::json;
 use socket2::{Domain, SockRef, Socket, Type};
 use tokio::task::JoinSet;
 
-use crate::harness::{Answer, App, Database, Kind, PATIENCE, program};
+use crate::harness::{Answer, App, Database, Kind, PATIENCE, Served, program};
 use crate::secured::{certificate, install, trusts, wait_for};
-use crate::served::Served;
 use crate::stream::insert_long_entries;
 
 /// A connection whose system takes a few kilobytes for a client that does not read.

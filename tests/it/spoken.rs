@@ -7,9 +7,10 @@ use base64::engine::general_purpose::STANDARD;
 use joc_orders::http::password;
 use serde_json::json;
 
-use crate::harness::{Answer, App, Database, Kind, Order, ROOT, Wire, program, with_controller};
+use crate::harness::{
+    Answer, App, Database, Kind, Order, ROOT, Served, Wire, program, with_controller,
+};
 use crate::openapi::calls;
-use crate::served::Served;
 
 /// The value of a header field in a head.
 fn field<'a>(head: &'a str, name: &str) -> Option<&'a str> {

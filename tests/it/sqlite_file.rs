@@ -17,10 +17,9 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, SqliteConnection};
 use tempfile::TempDir;
 
 use crate::harness::{
-    Answer, CONTROLLER, Database, Kind, Order, ROOT, program, until, with_controller,
+    Answer, CONTROLLER, Database, Kind, Order, ROOT, Served, program, until, with_controller,
 };
 use crate::readers::{hash, names};
-use crate::served::Served;
 use crate::slow_clients::connect;
 
 const MIB: u64 = 1 << 20;

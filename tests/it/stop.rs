@@ -9,8 +9,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::harness::{CONTROLLER, Database, Order, ROOT, until, with_controller};
-use crate::served::Served;
+use crate::harness::{CONTROLLER, Database, Order, ROOT, Served, until, with_controller};
 
 /// A cancel whose body is not sent yet but for its beginning.
 struct SlowCancel {

@@ -7,8 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::harness::{App, CONTROLLER, Database, Kind, Order};
-use crate::served::Served;
+use crate::harness::{App, CONTROLLER, Database, Kind, Order, Served};
 
 /// Cancels every order of a controller.
 async fn cancel(served: &Served, token: &str, controller_id: &str) -> reqwest::Result<u16> {

@@ -14,10 +14,9 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
 use crate::harness::{
-    Database, Kind, ROOT, Ran, launch, launch_command, program, until, with_controller,
+    Database, Kind, ROOT, Ran, Served, launch, launch_command, program, until, with_controller,
 };
 use crate::migrate::version;
-use crate::served::Served;
 
 /// Every command that opens a database.
 const COMMANDS: &[&[&str]] = &[

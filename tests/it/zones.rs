@@ -6,9 +6,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::harness::{
-    App, CONTROLLER, Database, Order, ROOT, launch_command, program, with_controller,
+    App, CONTROLLER, Database, Order, ROOT, Served, launch_command, program, with_controller,
 };
-use crate::served::Served;
 
 /// Zones whose rules changed in 2026, the instant of ten o'clock on 26 November 2026, and the
 /// beginning of the 23rd.

@@ -8,8 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 
-use super::{client, start, words};
-use crate::harness::{CONTROLLER, Ran, launch_command};
+use crate::harness::{CONTROLLER, Ran, client, launch_command, start, words};
 
 /// What a server was asked: the call and the body.
 type Asked = Arc<Mutex<Vec<(String, Value)>>>;

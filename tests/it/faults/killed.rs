@@ -5,8 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::{Clients, becomes_ready, cancel, compare, works};
-use crate::harness::{Cluster, Database, Order, until};
-use crate::served::Served;
+use crate::harness::{Cluster, Database, Order, Served, until};
 
 /// Whether a call of the service takes long.
 const LARGE: &str = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'joc-orders'

@@ -10,8 +10,7 @@ use super::{
     Told, UNSETTLED, agrees, becomes_ready, behind_proxy, cancel, compare, session, unavailable,
     works,
 };
-use crate::harness::{Answer, CONTROLLER, Database, Kind, Order, until, with_controller};
-use crate::served::Served;
+use crate::harness::{Answer, CONTROLLER, Database, Kind, Order, Served, until, with_controller};
 
 /// How long a change takes at the most whose connection is lost: 5 seconds until the service looks
 /// after it, 10 in which it finds no way to the server, 10 in which it does not learn what became of

@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use self::proxy::Proxy;
-use crate::harness::{Answer, Database, Order, ROOT, launch, program, with_controller};
-use crate::served::Served;
+use crate::harness::{Answer, Database, Order, ROOT, Served, launch, program, with_controller};
 
 mod clock;
 mod cut;

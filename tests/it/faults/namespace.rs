@@ -10,8 +10,7 @@ use std::time::Instant;
 use serde_json::json;
 
 use super::{agrees, cancel, unavailable, works};
-use crate::harness::{Cluster, Database, Order, ROOT, until, with_controller};
-use crate::served::Served;
+use crate::harness::{Cluster, Database, Order, ROOT, Served, until, with_controller};
 
 fn ip(args: &str) -> bool {
     let run = Command::new("ip").args(args.split(' ')).output();

@@ -6,8 +6,9 @@ use serde_json::json;
 
 use super::shim::Faults;
 use super::{agrees, becomes_ready, behind_proxy, cancel, compare, session, unavailable, works};
-use crate::harness::{Cluster, Database, Kind, Order, ROOT, program, until, with_controller};
-use crate::served::Served;
+use crate::harness::{
+    Cluster, Database, Kind, Order, ROOT, Served, program, until, with_controller,
+};
 
 /// Longer than `/ready` remembers a call that could not write.
 const SOON: Duration = Duration::from_secs(25);

@@ -7,8 +7,7 @@ use serde_json::{Value, json};
 
 use super::shim::Faults;
 use super::{Clients, agrees, becomes_ready, cancel, compare, unavailable, works};
-use crate::harness::{Database, Kind, Order, launch, with_controller};
-use crate::served::Served;
+use crate::harness::{Database, Kind, Order, Served, launch, with_controller};
 
 /// How long a call may wait for the database, and a bit.
 const PATIENCE: Duration = Duration::from_secs(13);

@@ -7,8 +7,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::{agrees, works};
-use crate::harness::{CONTROLLER, Database, Order, until, with_controller};
-use crate::served::Served;
+use crate::harness::{CONTROLLER, Database, Order, Served, until, with_controller};
 
 const CLIENTS: usize = 64;
 const KILLS: usize = 5;

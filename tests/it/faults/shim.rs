@@ -7,8 +7,7 @@ use std::sync::OnceLock;
 
 use tempfile::{NamedTempFile, TempDir};
 
-use crate::harness::{Database, ROOT, program};
-use crate::served::Served;
+use crate::harness::{Database, ROOT, Served, program};
 
 /// The shim, compiled once.
 fn shim() -> PathBuf {

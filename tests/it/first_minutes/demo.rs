@@ -7,8 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::harness::{Database, Kind, launch, launch_command, program};
-use crate::served::Served;
+use crate::harness::{Database, Kind, Served, launch, launch_command, program};
 
 /// What the demo shows: lines for a shell, each with what it prints.
 struct Tour {

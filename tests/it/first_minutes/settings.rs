@@ -1,7 +1,6 @@
 //! Settings, `.env` and `.env.example`.
 
-use crate::harness::launch_command;
-use crate::served::Served;
+use crate::harness::{Served, launch_command};
 
 use super::{names_in, program_in, run_in};
 

@@ -5,8 +5,7 @@ use serde_json::json;
 use sqlx::postgres::{PgAdvisoryLock, PgConnection, PgPool};
 use sqlx::{AssertSqlSafe, Connection};
 
-use crate::harness::{CONTROLLER, Database, Kind, Order, launch, until};
-use crate::served::Served;
+use crate::harness::{CONTROLLER, Database, Kind, Order, Served, launch, until};
 
 use super::{cancel, chosen, detail, entry, found, refused, today, unlocked, verify};
 

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::client::words;
-use crate::harness::{App, CONTROLLER, Database, Order, Ran, launch, launch_command, program};
+use crate::harness::{
+    App, CONTROLLER, Database, Order, Ran, launch, launch_command, program, words,
+};
 
 const CANCEL: &str = "sos:products:controller:orders:cancel";
 const PASSWORD: &str = "op-password";

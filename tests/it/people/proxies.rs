@@ -5,9 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
-use crate::client::client;
-use crate::harness::{Database, Kind, Order, launch_command, program};
-use crate::served::Served;
+use crate::harness::{Database, Kind, Order, Served, client, launch_command, program};
 
 on_both! {
     async fn a_service_on_this_machine_is_never_behind_a_proxy(kind: Kind) {

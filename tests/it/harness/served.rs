@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::harness::{Answer, Database, ROOT, program};
+use super::{Answer, Database, ROOT, program};
 
 /// A running service, which is killed with this.
 pub struct Served {
