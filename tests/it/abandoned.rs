@@ -1,5 +1,6 @@
-//! What one client can make the database do: requests with very many folders or workflows end soon,
-//! lists have a bound, work that nobody waits for ends, and one account leaves something to others.
+//! Limits on what one client can make the database do: requests with very many folders or workflows
+//! finish quickly, lists are bounded, abandoned work ends, and one account cannot use every
+//! connection.
 
 use std::collections::BTreeSet;
 
@@ -11,8 +12,8 @@ use tokio::task::JoinSet;
 use crate::harness::{Answer, App, CONTROLLER, Connection, Kind, Order, until, with_controller};
 use crate::openapi::calls;
 
-/// Makes whatever looks at the state of orders endless until what this gives is dropped; on SQLite
-/// for good, and for replicas that are started later.
+/// Makes every read of order states run forever until the returned value is dropped; on SQLite
+/// permanently, and for replicas started later.
 async fn never_ending(app: &App) -> Option<Connection> {
     match app.db.kind() {
         Kind::Sqlite => {
@@ -33,13 +34,13 @@ async fn never_ending(app: &App) -> Option<Connection> {
     }
 }
 
-/// How many connections work for calls that read.
+/// The number of connections busy with reads.
 fn working(app: &App) -> u32 {
     let pools = app.store.pools();
     pools.iter().filter(|pool| ["read", "others"].contains(&pool.name)).map(|pool| pool.used).sum()
 }
 
-/// Calls that look at the state of orders, one after the other as often as one likes.
+/// Requests that read order states, an endless supply of them.
 fn looking() -> impl Iterator<Item = (&'static str, Value)> {
     let calls = [
         ("/orders/cancel/preview", json!({"folders": [{"folder": "/"}]})),
@@ -63,7 +64,7 @@ async fn send(app: &App, token: &str, call: &str, body: &Value) -> TcpStream {
     stream
 }
 
-/// Waits until the database works for no call that reads.
+/// Waits until the database works for no read.
 async fn idle(app: &App) {
     until("connections still work", async || working(app) == 0).await;
     if app.db.kind() == Kind::Postgres {
@@ -131,7 +132,7 @@ on_both! {
         let ready = Answer::of(app.client.get(format!("{server}/ready"))).await;
         assert_eq!(ready.status, 200, "{}", ready.text);
 
-        // Its own calls wait as they would for a connection.
+        // Its own requests wait, as they would for a connection.
         let first = calls.join_next().await.unwrap().unwrap();
         assert_eq!(first.status, 503, "{}", first.text);
         assert_eq!(first.headers["retry-after"], "5");
@@ -151,7 +152,7 @@ on_both! {
         let limits: Vec<(&str, bool)> = limits.iter().map(|folder| (folder.as_str(), true)).collect();
         let limited = app.account("limited", "sos:products", &limits).await;
 
-        // None lies in another, and a tenth of them has workflows.
+        // No folder lies in another, and a tenth of them has workflows.
         let folders: Vec<Value> =
             (0..NAMED).map(|i| json!({"folder": format!("/sos/f{}/g{i}", i % 100)})).collect();
         let named: Vec<Value> = (0..NAMED)
@@ -207,7 +208,7 @@ on_both! {
     }
 }
 
-/// Finds the lists of a schema, at any depth, with their bounds.
+/// Finds the lists in a schema, at any depth, with their bounds.
 fn find_lists(description: &Value, schema: &Value, path: &str, found: &mut Vec<(String, u64)>) {
     if let Some(reference) = schema["$ref"].as_str() {
         let schema = description.pointer(reference.trim_start_matches('#')).unwrap();
@@ -215,7 +216,7 @@ fn find_lists(description: &Value, schema: &Value, path: &str, found: &mut Vec<(
     }
     let is_list = schema["type"] == "array"
         || schema["type"].as_array().is_some_and(|types| types.contains(&json!("array")));
-    // A position is a path of a few steps, no list of things.
+    // A position is a path of a few steps.
     if is_list && !path.ends_with("position") {
         let max = schema["maxItems"].as_u64();
         found.push((path.into(), max.unwrap_or_else(|| panic!("{path}: {schema}"))));
@@ -231,7 +232,7 @@ fn find_lists(description: &Value, schema: &Value, path: &str, found: &mut Vec<(
     }
 }
 
-/// The database is not asked.
+/// Needs no database.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_list_has_a_bound() {
     let app = App::start(Kind::Sqlite, &[]).await;
@@ -243,7 +244,7 @@ async fn every_list_has_a_bound() {
         find_lists(&description, schema, "", &mut lists);
         for (path, max) in lists.into_iter().filter(|(_, max)| *max > 0) {
             bounded.insert((max, path.clone()));
-            // Lists within others are bounded by what a body may hold besides.
+            // Nested lists are bounded by the size of the body.
             let Some(field) = path.strip_prefix('.').filter(|path| !path.contains(['.', '[']))
             else {
                 continue;
@@ -259,7 +260,7 @@ async fn every_list_has_a_bound() {
                 (_, "types") => json!("WORKFLOW"),
                 _ => json!("w"),
             };
-            // Other fields that a call needs come after it.
+            // The request's other required fields are checked later.
             let list = vec![value.to_string(); usize::try_from(max + 1).unwrap()].join(",");
             let body = format!(r#"{{"{field}":[{list}],"controllerId":"{CONTROLLER}"}}"#);
             let answer = app.post_as(&app.token, &call, body).await;
@@ -267,7 +268,7 @@ async fn every_list_has_a_bound() {
             assert_eq!(answer.refused(), expected, "{call}");
         }
     }
-    // A position within an argument has the least.
+    // A position within an argument has the lowest bound.
     let bounds: BTreeSet<u64> = bounded.iter().map(|(max, _)| *max).collect();
     assert_eq!(bounds.into_iter().collect::<Vec<_>>(), [99, 1000, 50_000, 100_000, 500_000]);
     assert!(bounded.contains(&(50_000, ".folders".into())), "{bounded:?}");

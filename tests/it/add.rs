@@ -11,7 +11,7 @@ async fn add(app: &App, orders: Value) -> Answer {
     app.post("/orders/add", &with_controller(json!({"orders": orders}))).await
 }
 
-/// An app that knows `/sos/eod` in the versions 1 and 2, `/sos/billing/eod` and `/sos/one`.
+/// An app with `/sos/eod` in versions 1 and 2, `/sos/billing/eod` and `/sos/one`.
 async fn app(kind: crate::harness::Kind) -> App {
     let app = App::with(
         kind,
@@ -86,7 +86,7 @@ on_both! {
     async fn ids_are_unique_however_many_are_added_at_once(kind: Kind) {
         let app = app(kind).await;
         let other = app.replica(&[]).await;
-        // Somebody made an id by hand that is about to be made.
+        // Somebody has inserted an id that is about to be generated.
         let next = start_time().timestamp_millis() * 100 % 100_000_000_000;
         let taken = Order::new(&format!("#2026-11-23#T{next:011}-x")).workflow("/sos/one", "1");
         app.db.insert(&[taken]).await;
@@ -183,7 +183,7 @@ on_both! {
         let body = |path: &str| {
             with_controller(json!({"orders": [{"workflowPath": path}]})).to_string()
         };
-        // Of the two workflows of this name, the account can see one.
+        // The account can see one of the two workflows of this name.
         let answer = app.post_as(&limited, "/orders/add", body("eod")).await;
         assert_eq!(answer.affected(), 1);
         let message = app.post_as(&limited, "/orders/add", body("/sos/one")).await.refused();

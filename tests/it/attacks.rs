@@ -62,7 +62,7 @@ on_both! {
         }
         let login = client.post(format!("{base}/joc/api/authentication/%6Cogin"));
         assert_eq!(Answer::of(login.basic_auth("root", Some("wrong"))).await.status, 401);
-        // A slash that is escaped is none.
+        // An escaped slash does not separate segments.
         for path in ["/joc/api/orders%2Fcancel", "/joc/api/orders/cancel%2f", "/joc/api/orders/cancel%20"] {
             assert_eq!(post(path, &ids).await.status, 404, "{path}");
         }
@@ -138,14 +138,14 @@ on_both! {
         assert_eq!(app.post_as(&app.token, "/orders/cancel", body(&ids)).await.status, 420);
         check("NO_ORDERS").await;
 
-        // What is cut off is masked first.
+        // Secrets are masked before the text is truncated.
         let secret = json!({"aPassword": "hidden", "b": ids});
         let secret = app.post_as(&nobody, "/orders", with_controller(secret).to_string()).await;
         assert_eq!(secret.status, 403);
         let kept = parameters(&app).await.to_string();
         assert!(kept.contains("aPassword") && !kept.contains("hidden"), "{kept}");
 
-        // A change keeps all that it was told.
+        // A change keeps its parameters in full.
         ids.push("a".into());
         assert_eq!(app.post_as(&app.token, "/orders/cancel", body(&ids)).await.affected(), 1);
         let sent: Value = serde_json::from_str(&body(&ids)).unwrap();
@@ -182,7 +182,7 @@ on_both! {
                 assert!(head.starts_with(&format!("http/1.1 {status}")), "{path}: {head}");
             }
         }
-        // Others take what the setting allows.
+        // Other accounts still get as many as the setting allows.
         let long = with_controller(json!({"orderIds": ["none"], "variables": {"x": "x".repeat(5000)}}));
         assert_eq!(app.post("/orders/cancel", &long).await.status, 420);
     }
@@ -195,7 +195,7 @@ on_both! {
                 "POST /joc/api/authentication/login HTTP/1.1\r\nHost: a\r\n{authorization}\
                  Transfer-Encoding: chunked\r\n\r\n",
             )).await;
-            // The body has not even begun.
+            // The body has not started yet.
             let head = wire.head().await;
             assert!(head.starts_with("http/1.1 401"), "{head}");
         }
@@ -222,7 +222,7 @@ on_both! {
             assert_eq!(sessions(change).await, 0, "{change}");
         }
 
-        // A change that is under way comes first, too.
+        // A change in flight is finished first, too.
         app.account("slow", "sos:products", &[]).await;
         let verified = app.store.password_hash("slow").await.unwrap().unwrap();
         let begin = if kind == Kind::Sqlite { "BEGIN IMMEDIATE" } else { "BEGIN" };
@@ -271,7 +271,7 @@ on_both! {
         let app = App::start(kind, &flags).await;
         let url = format!("{}/authentication/login", app.url);
         let logins = (0..300_u16).map(|i| {
-            // Linux answers to all of 127.0.0.0/8.
+            // Linux answers on all of 127.0.0.0/8.
             let address = Ipv4Addr::from([127, 0, 0, 2 + u8::try_from(i % 5).unwrap()]);
             let client = reqwest::Client::builder().local_address(IpAddr::V4(address));
             let login = client.build().unwrap().post(&url);
@@ -296,7 +296,7 @@ on_both! {
             assert_eq!(busy.headers["retry-after"], "5");
             assert!(busy.text.contains("too many logins at once"), "{}", busy.text);
         }
-        // Whoever was turned away has not failed.
+        // A login that was turned away does not count as failed.
         let audited = "SELECT count(*) FROM audit_logs WHERE request = './authentication/login'";
         assert_eq!(usize::try_from(app.db.count(audited).await).unwrap(), with(401).count());
         app.login(ROOT.0, ROOT.1).await;
@@ -314,7 +314,7 @@ on_both! {
                 "POST /joc/api/authentication/login HTTP/1.1\r\nHost: a\r\n\
                  Authorization: {wrong}\r\nContent-Length: 0\r\n\r\n"
             )).await;
-            // It has begun by then, and is not over.
+            // By now it has started, and has not finished.
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         let answer = app.try_login("absent", "wrong").await;
@@ -336,7 +336,7 @@ on_both! {
         let wait: u32 = answer.headers["retry-after"].to_str().unwrap().parse().unwrap();
         assert!((shortest..=longest.ceil()).contains(&f64::from(wait)), "{shortest} {wait} {longest}");
         assert!(answer.text.contains("Too many failed logins"), "{}", answer.text);
-        // Whoever has to wait is told so before the body comes.
+        // A client that has to wait learns so before it sends the body.
         let mut wire = Wire::to(&app).await;
         wire.send(&format!(
             "POST /joc/api/authentication/login HTTP/1.1\r\nHost: a\r\nAuthorization: {}\r\n\
@@ -365,7 +365,7 @@ on_both! {
         assert_eq!(refused["isAuthenticated"], true);
         assert_eq!(refused["message"], "Too many denied calls; Retry-After says how long to wait");
         assert_eq!(app.db.count("SELECT count(*) FROM audit_logs").await, 60);
-        // What it may do it may still do, and others are not concerned.
+        // The account keeps its other permissions, and other accounts are not affected.
         app.post_as(&nobody, "/audit_log", with_controller(json!({})).to_string()).await.ok();
         assert_eq!(call(&other, "/orders").await.status, 403);
     }

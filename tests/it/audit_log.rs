@@ -9,13 +9,13 @@ use crate::harness::{Answer, App, CONTROLLER, Order, with_controller};
 
 const VIEW: &str = "sos:products:joc:auditlog:view";
 
-/// The items of an answer.
+/// The items of a response.
 #[track_caller]
 fn items<'a>(answer: &'a Value, name: &str) -> &'a Vec<Value> {
     answer[name].as_array().unwrap_or_else(|| panic!("no {name}: {answer}"))
 }
 
-/// The comments of entries, which the tests know them by.
+/// The comments of entries, by which the tests identify them.
 #[track_caller]
 fn comments(answer: &Answer) -> Vec<String> {
     let text = |entry: &Value| entry["comment"].as_str().unwrap_or("-").to_owned();
@@ -30,7 +30,7 @@ async fn read_as(app: &App, token: &str, filter: Value) -> Answer {
     app.post_as(token, "/audit_log", filter.to_string()).await
 }
 
-/// Cancels these orders, for a reason; gives the entry's id.
+/// Cancels these orders with a comment, and returns the entry's id.
 async fn cancel(app: &App, ids: &[&str], comment: &str) -> i64 {
     let log = json!({"comment": comment, "ticketLink": format!("T-{comment}")});
     let answer = app.cancel(json!({"orderIds": ids, "auditLog": log})).await;
@@ -38,7 +38,8 @@ async fn cancel(app: &App, ids: &[&str], comment: &str) -> i64 {
     answer.headers["x-audit-log-id"].to_str().unwrap().parse().unwrap()
 }
 
-/// An account that sees all of one controller, or these folders of it, and nothing of another.
+/// An account that sees all of one controller, or only these folders of it, and no other
+/// controller.
 async fn account_on(app: &App, name: &str, controller: &str, folders: &[&str]) -> String {
     app.store.add_role(name).await.unwrap();
     app.store.grant(name, VIEW, controller).await.unwrap();
@@ -166,7 +167,7 @@ on_both! {
             (json!({"folders": [{"folder": "/sos"}]}), &["two", "one"]),
             (json!({"folders": [{"folder": "/sos", "recursive": false}]}), &["one"]),
             (json!({"folders": [{"folder": "/so"}, {"folder": "/other"}]}), &["three"]),
-            // Of one and the same order.
+            // All of the same order.
             (json!({"folders": [{"folder": "/other"}], "objectName": "d"}), &[]),
             (json!({"folders": [{"folder": "/sos"}], "objectName": "#2026-11-23#P1-a"}), &["one"]),
             (json!({"objectTypes": ["ORDER"]}), &["three", "two", "one"]),
@@ -176,7 +177,7 @@ on_both! {
             (json!({"categories": ["INVENTORY", "DAILYPLAN", "DEPLOYMENT", "DOCUMENTATIONS"]}), &[]),
             (json!({"categories": ["CERTIFICATES", "SETTINGS", "MONITORING", "UNKNOWN"]}), &[]),
             (json!({"limit": -1}), &all),
-            // Unsigned periods point back.
+            // Unsigned periods lie in the past.
             (json!({"dateFrom": "10m"}), &["none", "three", "two"]),
             (json!({"dateTo": "5m"}), &["two", "one"]),
             (json!({"dateFrom": "15m", "dateTo": "5m"}), &["two"]),
@@ -204,7 +205,7 @@ on_both! {
             app.pass(TimeDelta::seconds(1));
         }
         app.try_login("nobody", "wrong").await;
-        // A refused login belongs to no controller.
+        // A rejected login belongs to no controller.
         assert_eq!(read(&app, json!({})).await, ["-", "north", "west", "east"]);
         let login = app.post("/audit_log", &json!({"categories": ["IDENTITY"]})).await.ok();
         let login = &items(&login, "auditLog")[0];
@@ -218,13 +219,13 @@ on_both! {
         assert_eq!(comments(&read_as(&app, &east, json!({"controllerId": "east"})).await), ["east"]);
         let west = read_as(&app, &east, json!({"controllerId": "west"})).await;
         assert_eq!(west.status, 403, "{}", west.text);
-        // The attempt is in the trail.
+        // The attempt is audited.
         let denied = app.post("/audit_log", &json!({"account": "east"})).await.ok();
         let denied = &items(&denied, "auditLog")[0];
         assert_eq!(denied["request"], "./audit_log");
         assert_eq!((&denied["controllerId"], &denied["outcome"]), (&json!("west"), &json!("DENIED")));
 
-        // Two roles: all of the west, and elsewhere one folder.
+        // Two roles: all of the west, and one folder elsewhere.
         app.store.add_role("both").await.unwrap();
         app.store.grant("both", VIEW, "west").await.unwrap();
         app.account("limited", VIEW, &[("/sos", true)]).await;
@@ -249,7 +250,7 @@ on_both! {
         let theirs = cancel(&app, &["theirs too"], "theirs").await;
         app.cancel(json!({"orderIds": ["theirs"]})).await.refused();
         app.try_login("nobody", "wrong").await;
-        // Folders that overlap count an order once.
+        // Overlapping folders count an order once.
         let folders = [("/mine", true), ("/mine/deep", true), ("/mine/b", false)];
         let token = app.account("limited", VIEW, &folders).await;
         for filter in [json!({}), with_controller(json!({}))] {

@@ -1,10 +1,10 @@
-//! Bodies that are refused: each names its field and changes nothing.
+//! Rejected bodies: the message names the field, and nothing changes.
 
 use serde_json::{Value, json};
 
 use crate::harness::{App, CONTROLLER, Order, with_controller};
 
-/// Sends each body and expects a refusal that begins with the field's name.
+/// Sends each body and expects a rejection that begins with the field's name.
 async fn refused(app: &App, cases: &[(Value, &str)]) {
     for (fields, field) in cases {
         for call in ["/orders/cancel", "/orders/cancel/preview"] {
@@ -139,7 +139,7 @@ on_both! {
         let refused = app.post("/orders", &with(json!({"states": ["NONE"]}))).await.refused();
         assert!(refused.starts_with(&format!("states[0]: {selected}")), "{refused}");
         assert!(!refused.contains(" line ") && !refused.contains(" column "), "{refused}");
-        // What is repeated of the body is short and harmless, and what was expected is there.
+        // What the message repeats of the body is short and escaped, and it says what was expected.
         let hostile = format!("\u{1b}[31m\u{202e}{}", "x".repeat(10_000));
         for (call, fields, beginning) in [
             ("/orders", json!({"states": [hostile]}), "states[0]: unknown variant `\\u{1b}[31m\\u{202e}xxx"),
@@ -155,7 +155,7 @@ on_both! {
             assert!(!refused.contains(['\u{1b}', '\u{85}', '\u{202e}']), "{refused}");
             assert!(!refused.contains("xxx") || refused.contains("…, expected "), "{refused}");
         }
-        // Of what is no JSON, they are all there is to say.
+        // For malformed JSON the message says nothing more.
         let broken = app.post_as(&app.token, "/orders", "{\"a\": }").await.refused();
         assert!(broken.ends_with(" at line 1 column 7"), "{broken}");
     }

@@ -1,5 +1,5 @@
-//! What the calls that change orders have in common: headers, audit, previews, limits,
-//! permissions, folders, refusals; and what happens where they meet.
+//! What all requests that change orders have in common: headers, audit, previews, limits,
+//! permissions, folders, rejections, and what happens when they compete.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{App, CONTROLLER, Database, Kind, Order, with_controller};
 
-/// A call, its permission and what it says when there is nothing to do.
+/// A changing endpoint, its permission and its message when there is nothing to do.
 struct Call {
     name: &'static str,
     permission: &'static str,
@@ -40,7 +40,7 @@ impl Call {
         format!("sos:products:controller:orders:{}", self.permission)
     }
 
-    /// An order that the call affects.
+    /// An order that the endpoint affects.
     fn order(&self, id: &str, folder: &str) -> Order {
         let order = Order::new(id).workflow(&format!("{folder}/w"), "1");
         match self.name {
@@ -51,7 +51,7 @@ impl Call {
         }
     }
 
-    /// A body, with what the call itself demands.
+    /// A body, with the endpoint's required fields.
     fn body(&self, fields: Value) -> Value {
         let mut body = with_controller(fields);
         if self.name == "change" {
@@ -73,7 +73,7 @@ fn everything() -> Value {
     json!({"folders": [{"folder": "/"}]})
 }
 
-/// All that calls could change.
+/// Everything that changing requests could touch.
 async fn tables(db: &Database) -> Vec<Vec<Option<String>>> {
     let mut rows = Vec::new();
     for table in ["orders", "audit_logs", "audit_log_details"] {
@@ -206,7 +206,7 @@ on_both! {
                 app.store.grant("stranger", &permission, "*").await.unwrap();
             }
             app.store.grant("stranger", &call.permission(), "elsewhere").await.unwrap();
-            // A session may remember what its account was granted.
+            // A session may have cached its account's permissions.
             let stranger = app.login("stranger", "a-password").await;
             let body = call.body(everything()).to_string();
             for path in [call.path(), call.preview()] {
@@ -265,7 +265,7 @@ on_both! {
             let mut affected = 0;
             for round in 0..6 {
                 let name = ["suspend", "resume", "cancel", "suspend", "confirm"][(i + round) % 5];
-                // Cancels only a part, so that the others go on.
+                // Cancels only some, so that the others remain.
                 let ids: Vec<String> = (0..ORDERS)
                     .filter(|n| name != "cancel" || n % 12 == (i + round) % 12)
                     .map(|n| format!("o{n:02}"))
@@ -284,7 +284,8 @@ on_both! {
             futures_util::future::join_all((0..12).map(client)).await.into_iter().sum();
         assert_eq!(app.db.count("SELECT count(*) FROM audit_log_details").await as u64, sum);
         assert_eq!(app.db.count("SELECT sum(affected) FROM audit_logs").await as u64, sum);
-        // Each call found an order as the one before left it, and the last left it as it is.
+        // Each request found an order as the one before had left it, and the last left it as it is
+        // now.
         let sql = "SELECT order_id, previous_state, new_state, mark FROM audit_log_details \
                    ORDER BY order_id, audit_log_id";
         let mut last = std::collections::BTreeMap::<String, String>::new();
@@ -296,7 +297,8 @@ on_both! {
             }
             last.insert(id, new);
         }
-        // Ids of entries are taken before orders are locked: only SQLite's tell the order of calls.
+        // Entry ids are drawn before orders are locked, so only SQLite's show the order of
+        // requests.
         if kind == Kind::Sqlite {
             assert!(broken.is_empty(), "{broken:?}");
         }

@@ -72,7 +72,7 @@ on_both! {
         assert_eq!(app.cancel(json!({"orderIds": ["p", "q", "r"]})).await.affected(), 3);
         assert_eq!(app.db.state("p").await, "WAITING+CANCELLING");
         assert_eq!(app.db.state("q").await, "CANCELLED");
-        // Its child has no row, but the child's child goes on.
+        // Its child has no row, but its grandchild is still running.
         assert_eq!(app.db.state("r").await, "WAITING+CANCELLING");
         assert_eq!(app.db.state("p|east").await, "FAILED");
         assert_eq!(app.db.state("r2").await, "RUNNING");

@@ -1,5 +1,5 @@
-//! `joc-orders check`: it finds what was planted, and nothing after what calls, executors,
-//! imports and scripts may do.
+//! `joc-orders check` finds planted faults, and nothing after what requests, executors, imports and
+//! scripts may do.
 
 use chrono::{TimeDelta, Utc};
 use serde_json::{Value, json};
@@ -16,7 +16,7 @@ async fn check(db: &Database, flags: &[&str]) -> Vec<String> {
     lines
 }
 
-/// An order of today, which calls of today come after.
+/// An order created now, so that requests of today come after it.
 fn order(id: &str) -> Order {
     let due = Utc::now() + TimeDelta::hours(1);
     Order { scheduled_for: Some(due), created: None, ..Order::new(id) }
@@ -34,7 +34,7 @@ async fn set(app: &App, id: &str, change: &str) {
     assert_eq!(app.db.execute(&sql).await.unwrap(), 1, "{id}");
 }
 
-/// Lets the audit trail and terminal orders be changed.
+/// Disables the protection of the audit trail and of terminal orders.
 async fn unlock(db: &Database) {
     let sql = match db.kind() {
         Kind::Sqlite => "DROP TRIGGER orders_terminal_is_final;
@@ -83,7 +83,7 @@ on_both! {
         let denied = app.post_as(&viewer, "/orders/cancel", with_controller(ids(&["f07"])).to_string()).await;
         assert_eq!(denied.status, 403);
 
-        // Executors.
+        // What executors do.
         let settled = "mark = NULL, kill_requested = NULL, sigkill_at = NULL";
         set(&app, "r1", &format!("state = 'CANCELLED', {settled}")).await;
         set(&app, "w2|a", &format!("state = 'CANCELLED', {settled}")).await;
@@ -96,7 +96,7 @@ on_both! {
         post(&app, "/orders/resume", ids(&["r2"])).await;
         assert_eq!(check(&app.db, &["--strict"]).await, [""; 0]);
 
-        // After a retention time, and a new start under the same id.
+        // An order is deleted after its retention time, and its id used again.
         app.db.execute("DELETE FROM orders WHERE order_id IN ('f00', 'f04', 'r3')").await.unwrap();
         app.db.insert(&[order("f04")]).await;
         post(&app, "/orders/cancel", ids(&["f04"])).await;
@@ -268,7 +268,7 @@ on_both! {
             UPDATE orders SET priority = 7, modified = {now} WHERE order_id = 'b';
             UPDATE orders SET state = 'CANCELLED', modified = {now} WHERE order_id = 'd';
             UPDATE orders SET priority = 7, modified = {now} WHERE order_id = 'r'")).await.unwrap();
-        // An executor takes one, and reports how far it is, also of one that it was asked to suspend.
+        // An executor takes one, and reports its position, also for one with a request to suspend.
         set(&app, "e", &format!("state = 'RUNNING', started = {now}")).await;
         app.db.execute(&format!("UPDATE orders SET position = '[1]', modified = {now}
             WHERE order_id IN ('e', 't')")).await.unwrap();

@@ -9,7 +9,7 @@ use crate::harness::{App, Order, client, launch_command, on_terminal, start, wor
 
 mod requests;
 
-/// Types something at the question whether to cancel two orders, and gives the exit code.
+/// Types an answer to the prompt that asks whether to cancel two orders, and returns the exit code.
 fn answer(command: &mut Command, typed: &str) -> Option<i32> {
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let (mut stdin, mut stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
@@ -30,7 +30,7 @@ async fn sessions(app: &App) -> i64 {
     app.db.count("SELECT count(*) FROM sessions").await
 }
 
-/// The ids of the orders that a cancel with these flags would take.
+/// The ids of the orders that a cancel with these flags would affect.
 async fn chosen(app: &App, flags: &[&str]) -> Vec<String> {
     let args = [&["orders", "cancel", "--dry-run", "--output", "json"], flags].concat();
     let ran = start(&app.url, &args).await;
@@ -52,7 +52,7 @@ on_both! {
         let before = sessions(&app).await;
         let cancel = ["orders", "cancel", "--folder", "/sos", "--kill"];
 
-        // Without a yes nothing is changed, not even a session.
+        // Without confirmation nothing changes, not even a session.
         let ran = start(&app.url, &cancel).await;
         assert!(ran.exits(2).contains("--yes"), "{ran:?}");
 
@@ -73,7 +73,7 @@ on_both! {
         let ran = start(&app.url, &[&dry[..], &["--output", "json"]].concat()).await;
         assert_eq!(serde_json::from_str::<Value>(ran.ok()).unwrap()["killed"], 1);
 
-        // More than are allowed.
+        // More than --max-orders allows.
         let yes = [&cancel[..], &["--yes"]].concat();
         let ran = start(&app.url, &[&yes[..], &["--max-orders", "2"]].concat()).await;
         assert!(ran.exits(4).contains("3 orders would be affected, at most 2"), "{ran:?}");
@@ -93,7 +93,7 @@ on_both! {
         let parameters: Value = serde_json::from_str(&parameters.unwrap()).unwrap();
         assert_eq!(parameters.get("maxOrders"), None);
 
-        // There is nothing left to do.
+        // Nothing is left to do.
         for args in [&yes[..], &dry] {
             assert_eq!(start(&app.url, args).await.exits(3), "Error: No orders found.\n");
         }
@@ -120,7 +120,7 @@ on_both! {
         }
         assert_eq!(app.db.ids_in("CANCELLED").await, ["a", "b"]);
         assert_eq!(sessions(&app).await, before, "every login was followed by a logout");
-        // No more than the person was shown.
+        // No more than the user was shown.
         let audit = app.db.rows("SELECT parameters FROM audit_logs WHERE outcome = 'DONE'").await;
         let parameters = audit.unwrap()[0][0].clone().unwrap();
         let parameters: Value = serde_json::from_str(&parameters).unwrap();
@@ -217,7 +217,7 @@ on_both! {
         assert_eq!(app.db.state("a").await, "FRESH");
         assert_eq!(sessions(&app).await, before, "every login was followed by a logout");
 
-        // A session that was there goes on.
+        // An existing session stays open.
         let mut command = client(&app.url, &why);
         command.env_remove("JOC_ORDERS_USER").env_remove("JOC_ORDERS_PASSWORD");
         command.env("JOC_ORDERS_TOKEN", &app.token);
@@ -252,7 +252,7 @@ async fn completions() {
     }
 }
 
-/// What bash makes of the completions.
+/// What bash completes.
 #[tokio::test(flavor = "multi_thread")]
 async fn bash_completes() {
     let ran = launch_command(client("", &["completions", "bash"]), "").await;
@@ -326,7 +326,7 @@ on_both! {
         let details = audit["auditLog"][0]["id"].to_string();
         let details = run("audit", &["--details", &details]).await;
         assert_eq!(details["auditLogDetails"][0]["orderId"], json!(id));
-        // Terminal orders are listed to those who ask for them.
+        // Terminal orders are listed on request.
         let cancelled = run("orders list --state cancelled", &[]).await;
         assert_eq!(cancelled["orders"][0]["orderId"], json!(id));
         for output in ["table", "csv"] {

@@ -1,4 +1,4 @@
-//! What clients ask right after a login.
+//! What clients ask for right after login.
 
 use chrono::TimeDelta;
 use joc_orders::http::password;
@@ -131,7 +131,7 @@ on_both! {
         assert_eq!(orders("prod")["cancel"], false);
         assert_eq!(clerk["controllers"]["prod"]["workflows"]["view"], true);
 
-        // Held for one controller, it can be used, and so it is there.
+        // A permission for one controller is shown as granted.
         let token = account(&app, "western", &[("sos:products:joc:auditlog:view", "west")]).await;
         let western = app.post_as(&token, call, "{}").await.ok();
         assert_eq!(western["joc"]["auditLog"]["view"], true);

@@ -1,5 +1,4 @@
-//! The real program's other commands, each over a database that an app is running on, and what
-//! the app makes of it.
+//! The program's other commands, each on the database of a running app, and how the app reacts.
 
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ use crate::harness::{
 const CANCEL: &str = "sos:products:controller:orders:cancel";
 const PASSWORD: &str = "op-password";
 
-/// Runs a command, which is to succeed, with the password as standard input.
+/// Runs a command that must succeed, with the password on standard input.
 async fn ok(db: &Database, command: &str) -> String {
     let args: Vec<&str> = command.split(' ').collect();
     launch(&db.url, &args, format!("{PASSWORD}\n")).await.ok().to_owned()
@@ -180,7 +179,7 @@ on_both! {
         assert_eq!(again.try_login(password).await, 200);
         assert_eq!(again.try_login("not any more").await, 401);
         assert_eq!(again.stop(), "");
-        // What it has audited is sealed when it ends.
+        // On shutdown it seals what it has audited.
         let audited = db.count("SELECT count(*) FROM audit_logs").await;
         assert!(audited > 0);
         assert_eq!(db.count("SELECT sum(entries) FROM audit_seals").await, audited);
@@ -216,7 +215,7 @@ on_both! {
         assert!(ran.failed().contains("DATABASE_URL") && !ran.stderr.contains("secret"), "{ran:?}");
         let ran = list("no setting\n", Some(&db.url)).await;
         assert!(ran.failed().contains(".env"), "{ran:?}");
-        // The flag belongs to `account`, which takes it before its own subcommand.
+        // The flag belongs to `account`, and comes before its subcommand.
         let mut command = program("mysql:x");
         command.args(["account", "--database-url", &db.url, "list"]);
         assert_eq!(launch_command(command, "").await.ok(), expected);
@@ -285,7 +284,7 @@ async fn every_command_has_help() {
         let ran = launch("", &args, "").await;
         let usage = format!("Usage: joc-orders {command}");
         assert!(ran.ok().contains(usage.trim_end()), "{command}: {ran:?}");
-        // A text of its own comes before it.
+        // A description precedes the usage.
         assert!(!ran.stdout.starts_with("Usage"), "{command}: {ran:?}");
     }
     assert!(launch("", &["--version"], "").await.ok().starts_with("joc-orders "));

@@ -1,11 +1,11 @@
-//! `joc-orders copy`: everything arrives as it was, on whichever database, or nothing does.
+//! `joc-orders copy` transfers everything unchanged, between any two databases, or nothing.
 
 use chrono::{TimeDelta, Utc};
 use serde_json::json;
 
 use crate::harness::{App, CONTROLLER, Database, Kind, Order, Ran, launch, quote, with_controller};
 
-/// A database with something in every table and column, whose audit trail is sealed.
+/// A database with a value in every column of every table, whose audit trail is sealed.
 async fn full(kind: Kind) -> App {
     let app = App::today(kind, &[]).await;
     let due = Utc::now() + TimeDelta::hours(1);
@@ -54,7 +54,7 @@ async fn copy(from: &str, to: &str) -> Ran {
     launch("", &["copy", "--from", from, "--to", to], "").await
 }
 
-/// Every table that is copied, with its columns.
+/// Every copied table, with its columns.
 async fn columns(db: &Database) -> Vec<(String, Vec<String>)> {
     let sql = match db.kind() {
         Kind::Sqlite => {
@@ -80,7 +80,7 @@ async fn columns(db: &Database) -> Vec<(String, Vec<String>)> {
     tables
 }
 
-/// Every value of every table in a form that both databases have.
+/// Every value of every table, normalised for both databases.
 async fn contents(db: &Database) -> Vec<String> {
     let mut contents = Vec::new();
     for (table, columns) in columns(db).await {
@@ -116,7 +116,7 @@ async fn contents(db: &Database) -> Vec<String> {
             .map(|row| {
                 let values =
                     columns.iter().zip(row).map(|(column, value)| match (&**column, value) {
-                        // The two databases write JSON differently.
+                        // The two databases format JSON differently.
                         ("arguments" | "position", Some(text)) => {
                             serde_json::from_str::<serde_json::Value>(&text).unwrap().to_string()
                         }
@@ -150,11 +150,11 @@ on_both! {
             assert!(verified.stderr.contains("; 0 entries are not sealed"), "{verified:?}");
             assert_eq!(launch(&target.url, &["check"], "").await.ok(), "");
 
-            // Not into one that has something.
+            // A target that is not empty is rejected.
             let again = copy(&app.db.url, &target.url).await;
             assert!(again.failed().contains("not empty"), "{again:?}");
 
-            // It goes on where the other was.
+            // The copy can take over from the source.
             let store = joc_orders::store::open(&target.url, 4, joc_orders::store::Access::Write).await.unwrap();
             store.remove_role("billing").await.unwrap();
             let last = target.count("SELECT max(id) FROM audit_logs").await;
@@ -172,7 +172,7 @@ on_both! {
     async fn all_or_nothing(kind: Kind) {
         let source = Database::create(Kind::Sqlite).await;
         source.insert(&[Order::new("a")]).await;
-        // What foreign keys would not have let in.
+        // Rows that violate foreign keys.
         source.execute("PRAGMA foreign_keys = OFF; INSERT INTO account_roles VALUES ('nobody', 'all')").await.unwrap();
         let target = Database::create(kind).await;
         let ran = copy(&source.url, &target.url).await;

@@ -1,5 +1,4 @@
-//! What fuzzing starts from, with a database behind it: nothing that the readers let through is
-//! refused there.
+//! The fuzzing corpus against real databases: they reject nothing that the readers let through.
 
 use std::fs::{self, File};
 use std::path::PathBuf;

@@ -1,5 +1,4 @@
-//! The queries of the documentation, taken from it and run over the example that it names,
-//! after real calls.
+//! The queries in the documentation, run against the example that it names after real requests.
 
 use chrono::{TimeDelta, Utc};
 use serde_json::json;
@@ -12,7 +11,7 @@ const SCHEMA: &str = include_str!("../../docs/schema.md");
 const INVOICES: &str = "#2026-11-23#P0000000498-invoices";
 const TICKET: &str = "https://tickets.example.com/OPS-4711";
 
-/// A block of SQL and the section that it is in.
+/// A block of SQL and its section.
 #[derive(Debug)]
 struct Block {
     section: String,
@@ -21,7 +20,7 @@ struct Block {
     sql: String,
 }
 
-/// The blocks for a database in their order.
+/// The blocks for a database, in order.
 fn blocks(document: &str, kind: Kind) -> Vec<Block> {
     let name = if kind == Kind::Sqlite { "sqlite" } else { "postgres" };
     let (mut blocks, mut section, mut columns) = (Vec::new(), String::new(), Vec::new());
@@ -55,7 +54,8 @@ fn block(document: &str, kind: Kind, section: &str) -> Block {
     found.remove(0)
 }
 
-/// The rows of a query of docs/schema.md, of these columns, a flag being `t` or `f` on both.
+/// The rows of a query in docs/schema.md, with these columns; flags are `t` or `f` on both
+/// databases.
 async fn query(db: &Database, section: &str, columns: &str) -> Vec<String> {
     let block = block(SCHEMA, db.kind(), section);
     assert_eq!(db.columns(&block.sql).await.unwrap(), block.columns, "{section}");
@@ -113,7 +113,7 @@ on_both! {
         assert_eq!(app.try_login("root", "wrong").await.status, 401);
         assert_eq!(app.cancel(json!({"orderIds": ["fork"], "deep": true})).await.affected(), 2);
 
-        // What was longer ago than a query asks for.
+        // Older than the query asks for.
         let ago = |days| (Utc::now() - TimeDelta::days(days)).format("%Y-%m-%dT%H:%M:%S%.3fZ");
         let old = format!(
             "INSERT INTO audit_logs (controller_id, account, request, parameters, outcome, affected,
@@ -178,7 +178,7 @@ on_both! {
             "running /sos/billing/eod RUNNING CANCELLING root stuck",
         ]);
 
-        // The killed job ends; an order goes with its history kept.
+        // The killed job ends; an order is removed and its history kept.
         set(db, "running", "state = 'CANCELLED', mark = NULL, kill_requested = NULL, sigkill_at = NULL").await;
         let rows = query(db, "Orders cancelled by kill", "order_id state_now").await;
         assert_eq!(rows, ["running CANCELLED"]);
@@ -186,7 +186,7 @@ on_both! {
         let rows = query(db, "Orders cancelled by kill", "order_id state_now").await;
         assert_eq!(rows, ["running -"]);
 
-        // What else is done to orders is no cancel.
+        // Other changes to orders are not cancels.
         db.insert(&[Order::new("stuck").workflow("/sos/reporting/daily", "1").state("RUNNING")]).await;
         for (call, id) in [("suspend", "stuck"), ("remove_when_terminated", INVOICES)] {
             let body = json!({"controllerId": CONTROLLER, "orderIds": [id], "kill": true});
@@ -203,7 +203,7 @@ on_both! {
         let rows = query(db, "Which seal covers an entry", "number first_id").await;
         assert_eq!(rows, ["1 1"]);
 
-        // No query is left out above.
+        // The cases above cover every query.
         assert_eq!(blocks(SCHEMA, kind).len(), 9);
     }
 }

@@ -1,7 +1,7 @@
-//! A try at every call of the service by those who may not make it: nobody, a session that has
-//! ended, an account that lacks the permission, has it for another controller, or is limited to
-//! another folder. The calls are those that the service describes, so that a new one is tried
-//! too, and fails here until it is said what it needs.
+//! Tries every endpoint as somebody who may not use it: without a session, with an expired one,
+//! without the permission, with it for another controller, or limited to another folder. The
+//! endpoints come from the service's own description, so a new one is tried too, and fails here
+//! until its needs are declared.
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use crate::openapi::calls;
 
 const ORDERS: &str = "sos:products:controller:orders";
 
-/// What a call asks of whoever makes it.
+/// What an endpoint requires of its client.
 #[derive(Debug, PartialEq, Eq)]
 enum Needs {
     /// A password.
@@ -22,7 +22,7 @@ enum Needs {
     Permission(String),
 }
 
-/// What each call needs; a preview needs what its call does.
+/// The needs of each endpoint; a preview needs the same as its change.
 fn needs(path: &str) -> Needs {
     let orders = |permission: &str| Needs::Permission(format!("{ORDERS}:{permission}"));
     match path.trim_end_matches("/preview") {
@@ -55,7 +55,7 @@ fn needs(path: &str) -> Needs {
     }
 }
 
-/// A valid body for the controller: the call's own example, about orders that are there.
+/// A valid body for the controller: the endpoint's own example, about existing orders.
 fn body(path: &str, call: &Value, controller: &str) -> Value {
     let mut body = call["requestBody"]["content"]["application/json"]["example"].clone();
     if !matches!(needs(path), Needs::Permission(_)) {
@@ -92,7 +92,7 @@ async fn app(kind: Kind) -> App {
     app
 }
 
-/// All that a call could change, but for sessions.
+/// Everything that a request could change, except sessions.
 async fn tables(app: &App) -> Vec<Vec<Option<String>>> {
     let mut rows = Vec::new();
     for table in ["orders", "workflows", "audit_log_details"] {
@@ -101,7 +101,7 @@ async fn tables(app: &App) -> Vec<Vec<Option<String>>> {
     rows
 }
 
-/// The calls that need a permission, with it.
+/// The endpoints that need a permission, with it.
 async fn guarded(app: &App) -> Vec<(String, Value, String)> {
     let calls = calls(&app.description().await);
     assert!(calls.len() > 30, "{}", calls.len());
@@ -154,8 +154,7 @@ on_both! {
         let app = app(kind).await;
         let before = tables(&app).await;
         let all = guarded(&app).await;
-        // Everything that any call asks for, but for what this one does; and that one, but for
-        // another controller.
+        // Every permission except this endpoint's, and that one for another controller only.
         let mut permissions: Vec<&String> = all.iter().map(|(_, _, needed)| needed).collect();
         permissions.sort();
         permissions.dedup();
@@ -189,7 +188,7 @@ on_both! {
 
     async fn limited_to_another_folder(kind: Kind) {
         let app = app(kind).await;
-        // There is something to see in the audit log.
+        // Gives the audit log an entry.
         let priority = json!({"controllerId": CONTROLLER, "orderIds": ["fresh"], "priority": 1});
         app.post("/orders/change", &priority).await.ok();
         let before = tables(&app).await;
@@ -203,7 +202,7 @@ on_both! {
                 assert_eq!(answer.ok()["controllers"].as_array().unwrap().len(), 1);
                 continue;
             }
-            // Refusals repeat what was asked for.
+            // Rejections repeat parts of the request.
             assert!(answer.status == 420 || !shows(&answer.text), "{path}: {}", answer.text);
             if reads(&path) {
                 let root = app.post_as(&app.token, &path, body).await;
@@ -237,14 +236,14 @@ on_both! {
     }
 }
 
-/// Whether an answer has something of the orders, their workflows or their folder.
+/// Whether a response shows anything of the orders, their workflows or their folder.
 fn shows(answer: &str) -> bool {
     ["fresh\"", "finished\"", "billing", "\"root\"", "\"scheduled\":1"]
         .iter()
         .any(|text| answer.contains(text))
 }
 
-/// Whether a call shows something of the orders or workflows that are there.
+/// Whether an endpoint shows anything of existing orders or workflows.
 fn reads(path: &str) -> bool {
     matches!(
         path,

@@ -1,5 +1,5 @@
-//! Suspend, resume, confirm, continue, change, and removal from sight: what each call does to
-//! an order. What the calls have in common is in `calls`.
+//! What suspend, resume, confirm, continue, change and hiding do to an order. What they have in
+//! common is in `calls`.
 
 use serde_json::{Value, json};
 
@@ -17,7 +17,7 @@ fn everything() -> Value {
     json!({"folders": [{"folder": "/"}]})
 }
 
-/// What the audit trail has of the latest call: `id: before > after`, and mark and kill.
+/// The audit details of the latest request, as `id: before > after`, with mark and kill.
 async fn audited(app: &App) -> Vec<String> {
     let sql = "SELECT order_id || ': ' || previous_state || ' > ' || new_state \
                || coalesce(' ' || mark, '') || CASE WHEN kill THEN ' kill' ELSE '' END \
@@ -35,7 +35,7 @@ async fn states(app: &App) -> Vec<String> {
     states
 }
 
-/// The value of a column of an order, as JSON where it is.
+/// The value of a column of an order, parsed if it is JSON.
 async fn column(app: &App, id: &str, column: &str) -> Value {
     let sql = format!("SELECT {column} FROM orders WHERE order_id = '{id}'");
     match &app.db.rows(&sql).await.unwrap()[0][0] {

@@ -1,5 +1,5 @@
-//! What an operator meets first: settings and `.env`, the start of the service and what it says,
-//! the first account, and the demo.
+//! What an operator meets first: settings, the start of the service and its messages, the first
+//! account, and the demo.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -18,7 +18,7 @@ use crate::secured::{certificate, install, trusts, wait_for};
 mod demo;
 mod settings;
 
-/// The program in a folder, without a database of its own.
+/// The program in this folder, with no database configured.
 fn program_in(folder: &Path) -> Command {
     let mut command = program("");
     command.env_remove("DATABASE_URL").current_dir(folder);
@@ -77,7 +77,7 @@ on_both! {
 
     async fn no_account_is_made_whose_password_nobody_saw(kind: Kind) {
         let db = Database::create(kind).await;
-        // The disk is full, or nobody looks.
+        // The disk is full, or the output is discarded.
         for output in ["/dev/full", "/dev/null"] {
             let mut command = program(&db.url);
             command.args(["serve", "--listen", "127.0.0.1:0"]);
@@ -92,7 +92,7 @@ on_both! {
             assert_eq!(db.count("SELECT count(*) FROM accounts").await, 0);
         }
 
-        // Nor where the reader has gone.
+        // The reader of the output has gone.
         let mut command = program(&db.url);
         command.args(["serve", "--listen", "127.0.0.1:0"]).stdout(Stdio::piped());
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
@@ -231,7 +231,7 @@ async fn a_database_that_cannot_be_opened_is_named_without_its_password() {
             assert!(ran.failed().contains(&place), "{place} {ran:?}");
             assert!(!ran.stderr.contains("ecret"), "{ran:?}");
             assert_eq!(ran.code, Some(7), "{ran:?}");
-            // Each cause is said once.
+            // Each cause is given once.
             assert!(ran.stderr.lines().last().unwrap().starts_with("Error: "), "{ran:?}");
             assert_eq!(ran.stderr.matches("cannot be reached").count(), 1, "{ran:?}");
         }
@@ -285,14 +285,14 @@ async fn a_hangup_does_not_end_the_service() {
         .env("JOC_ORDERS_TLS_CERT", folder.path().join("cert.pem"))
         .env("JOC_ORDERS_TLS_KEY", folder.path().join("key.pem"));
     let mut served = Served::start(command);
-    // Without the signal, a file that is the same is not told of.
+    // Only with the signal is an unchanged file reported.
     served.signal("-HUP");
     wait_for(&served, "TLS certificate unchanged", 1).await;
     install(folder.path(), &second);
     served.signal("-HUP");
     wait_for(&served, "TLS certificate reloaded", 1).await;
     assert!(trusts(&served, &second).await.is_some() && served.runs());
-    // What is wrong is told again to whoever asks again.
+    // Errors are reported on every signal.
     std::fs::remove_file(folder.path().join("key.pem")).unwrap();
     for times in 1..=3 {
         served.signal("-HUP");

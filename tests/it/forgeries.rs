@@ -1,5 +1,5 @@
-//! Rows that no call writes: the audit trail refuses them, and `audit verify` names those that came
-//! in before it did. And sealing that stops is told to operators, and cannot be stopped by a lock.
+//! The audit trail rejects rows that no request writes, and `audit verify` reports those from
+//! before it did.
 
 use chrono::Utc;
 use serde_json::json;
@@ -16,14 +16,14 @@ const DETAIL: &str =
     "controller_id, audit_log_id, order_id, workflow_path, workflow_version_id, folder,
     previous_state, new_state, mark, kill";
 
-/// An entry as a call writes it, but for one change.
+/// An entry as the service writes it, except for one replacement.
 fn entry(from: &str, to: &str) -> String {
     let values = "('prod', 'root', './orders/cancel', '{}', 'DONE', 3, 'r')";
     assert!(values.contains(from), "{from}");
     format!("INSERT INTO audit_logs ({COLUMNS}) VALUES {};", values.replacen(from, to, 1))
 }
 
-/// A detail of the last entry as a call writes it, but for one change.
+/// A detail of the last entry as the service writes it, except for one replacement.
 fn detail(from: &str, to: &str) -> String {
     let values = "'prod', max(id), 'o', '/a', '1', '/', 'RUNNING', 'RUNNING', 'CANCELLING', TRUE";
     assert!(values.contains(from), "{from}");
@@ -31,7 +31,7 @@ fn detail(from: &str, to: &str) -> String {
     format!("INSERT INTO audit_log_details ({DETAIL}) SELECT {values} FROM audit_logs;")
 }
 
-/// An entry with an id of the forger's choice.
+/// An entry with a forged id.
 fn chosen(kind: Kind, id: i64, controller: &str) -> String {
     let overriding = if kind == Kind::Sqlite { "" } else { "OVERRIDING SYSTEM VALUE" };
     format!(
@@ -45,7 +45,7 @@ fn together(sql: &[String]) -> String {
     sql.concat()
 }
 
-/// As [`together`], where there are savepoints.
+/// Like [`together`], but allows savepoints.
 fn in_a_block(sql: &[String]) -> String {
     format!("BEGIN; {} COMMIT;", sql.concat())
 }
@@ -54,20 +54,20 @@ async fn verify(db: &Database, flags: &[&str]) -> Ran {
     launch(&db.url, &[&["audit", "verify"], flags].concat(), "").await
 }
 
-/// Expects a rule to refuse a row, and no slip in the statement.
+/// Expects a rule to reject the row, as opposed to a mistake in the statement.
 async fn refused(db: &Database, sql: &str) {
     let Err(error) = db.execute(sql).await else { panic!("was accepted: {sql}") };
     let code = error.as_database_error().and_then(|error| error.code()).unwrap_or_default();
     let by_rule = match db.kind() {
         // A check, and a trigger.
         Kind::Sqlite => ["275", "1811"].contains(&&*code),
-        // A check, a trigger, a key, a date that there is not, and an id that nobody has drawn.
+        // A check, a trigger, a key, an invalid date, and an undrawn id.
         Kind::Postgres => ["23514", "23001", "23505", "22008", "55000"].contains(&&*code),
     };
     assert!(by_rule, "{code}: {error}: {sql}");
 }
 
-/// What it finds.
+/// What `audit verify` finds.
 async fn found(db: &Database, flags: &[&str]) -> Vec<String> {
     let ran = verify(db, flags).await;
     let lines: Vec<String> = ran.stdout.lines().map(Into::into).collect();
@@ -79,14 +79,14 @@ async fn cancel(app: &App, id: &str) {
     assert_eq!(app.cancel(json!({"orderIds": [id]})).await.affected(), 1);
 }
 
-/// An app whose calls are of today, with these orders.
+/// An app on the system clock, with these orders.
 async fn today(kind: Kind, ids: &[&str]) -> App {
     let app = App::today(kind, &[]).await;
     app.db.insert(&ids.iter().map(|id| Order::new(id)).collect::<Vec<_>>()).await;
     app
 }
 
-/// Statements after which the trail takes forged rows, as it did before there were rules.
+/// Statements that make the trail accept forged rows, as older releases did.
 fn unlocked(kind: Kind, sql: &str) -> String {
     let off = if kind == Kind::Sqlite {
         "PRAGMA foreign_keys = OFF; PRAGMA ignore_check_constraints = ON;"
@@ -139,15 +139,16 @@ on_both! {
             let error = db.execute(sql).await.expect_err(sql).to_string();
             assert!(error.contains("come with their entry"), "{sql}: {error}");
         };
-        // Under an entry that denies, or that says nothing was affected.
+        // The entry says DENIED or NO_ORDERS.
         for outcome in ["DENIED", "NO_ORDERS"] {
             let row = entry("'DONE', 3", &format!("'{outcome}', 0"));
             refused(&together(&[row, detail("'o'", "'o'")])).await;
         }
-        // Under one of another controller.
+        // The entry belongs to another controller.
         let other = together(&[entry("prod", "other"), detail("'o'", "'o'")]);
         assert!(db.execute(&other).await.is_err(), "was accepted: {other}");
-        // Later than their entry: after its end on PostgreSQL, after the next one on SQLite.
+        // Later than their entry: after its transaction on PostgreSQL, after the next entry on
+        // SQLite.
         db.execute(&together(&[entry("root", "root"), detail("'o'", "'a'")])).await.unwrap();
         db.execute(&entry("root", "root")).await.unwrap();
         refused(&detail("max(id)", "min(id)")).await;
@@ -157,14 +158,14 @@ on_both! {
             let two = detail("'o'", "x.x")
                 .replace("FROM audit_logs", "FROM audit_logs, (VALUES ('e'), ('f')) x (x) GROUP BY x.x");
             refused(&together(&[entry("DONE', 3", "DONE', 1"), two])).await;
-            // Savepoints are the same transaction.
+            // Savepoints belong to the same transaction.
             let rows = [entry("root", "root"), "SAVEPOINT a;".into(), detail("'o'", "'g'"), "RELEASE a;".into()];
             db.execute(&in_a_block(&rows)).await.unwrap();
             let rows = ["SAVEPOINT a;".into(), entry("root", "root"), "RELEASE a; SAVEPOINT b;".into(),
                 detail("'o'", "'h'"), "RELEASE b;".into()];
             db.execute(&in_a_block(&rows)).await.unwrap();
         }
-        // Once it is sealed, an entry takes no more.
+        // A sealed entry takes no more details.
         let store = joc_orders::store::open(&db.url, 2, joc_orders::store::Access::Write).await.unwrap();
         assert!(store.seal(start_time()).await.unwrap() > 0);
         store.close().await;
@@ -179,7 +180,7 @@ on_both! {
             let sql = chosen(kind, id, "prod");
             refused(&app.db, &sql).await;
         }
-        // Calls go on where they were.
+        // The service keeps counting from its last id.
         cancel(&app, "b").await;
         assert_eq!(app.db.count("SELECT max(id) FROM audit_logs").await, 2);
     }
@@ -188,7 +189,7 @@ on_both! {
         let app = today(kind, &["a", "b"]).await;
         cancel(&app, "a").await;
         cancel(&app, "b").await;
-        // What the rules of today refuse and those of yesterday did not.
+        // Rows that older releases accepted and this one rejects.
         let sql = [entry("root", ""), entry("{}", "[]"), entry("3", "0"),
             detail("max(id)", "min(id)"), detail("max(id)", "min(id) + 1").replace("'RUNNING'", "'FRESH'")].concat();
         app.db.execute(&unlocked(kind, &sql).replace("PRAGMA ignore_check_constraints = ON;", "")).await.unwrap();
@@ -203,7 +204,7 @@ on_both! {
                 "prod, audit log 2, order o: the detail has the state FRESH"] {
                 assert!(lines.contains(&line), "{line}: {checked:?}");
             }
-            // The schema is whole, and its rules hold again.
+            // The schema is complete, and its rules apply again.
             assert!(lines.iter().all(|line| line.starts_with("prod, ")), "{checked:?}");
             for sql in [entry("root", ""), detail("max(id)", "min(id)"), chosen(to, 1000, "prod")] {
                 assert!(target.execute(&sql).await.is_err(), "was accepted: {sql}");
@@ -213,7 +214,7 @@ on_both! {
     }
 }
 
-/// The documented role of a service has no right to the sequence, and no other way to an id.
+/// The service's role, as documented, has no right to the sequence, so it cannot choose an id.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_role_that_may_insert_chooses_no_id() {
     let app = today(Kind::Postgres, &["a", "b"]).await;
@@ -238,7 +239,7 @@ async fn a_role_that_may_insert_chooses_no_id() {
             assert!(refused.is_err(), "{id} was accepted");
         }
     }
-    // Nor once it has drawn one itself, nor by a table of its own in the way.
+    // Drawing an id first, or hiding the table behind a temporary one, does not help.
     run(&mut connection, entry("root", "root")).await.unwrap();
     let own = "CREATE TEMP TABLE audit_logs (id bigint, controller_id text, outcome text, affected bigint);
                INSERT INTO audit_logs VALUES (1, 'prod', 'DONE', 9)";
@@ -253,7 +254,7 @@ async fn a_role_that_may_insert_chooses_no_id() {
     assert!(run(&mut connection, late.clone()).await.is_err(), "a detail came late");
     let drawn = sqlx::query_scalar::<_, Option<i64>>("SELECT public.last_drawn_id()");
     assert!(drawn.fetch_one(&mut connection).await.unwrap().is_some_and(|id| id > 1));
-    // Nor by functions and operators of its own in the way.
+    // Nor do functions and operators that hide the built-in ones.
     let own = "DROP TABLE pg_temp.audit_logs; SET search_path = OWN, pg_catalog, public;
         CREATE FUNCTION pg_snapshot_xmax(pg_snapshot) RETURNS xid8 LANGUAGE sql
             AS $$ SELECT '0'::xid8 $$;
@@ -280,24 +281,24 @@ async fn a_role_that_may_insert_chooses_no_id() {
     assert_eq!(found(&app.db, &[]).await, [""; 0]);
 }
 
-/// A forged entry with an id that was never drawn, sealed by an older release, which then found
-/// nothing to seal any more: the genuine entries since then are not to blame.
+/// An older release sealed a forged entry with an undrawn id, and then found nothing more to seal.
+/// The genuine entries since then must not be reported.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_forged_entry_with_the_highest_id_is_named_and_no_genuine_one() {
     let app = today(Kind::Postgres, &["a", "b", "c", "d"]).await;
     cancel(&app, "a").await;
     let high = chosen(Kind::Postgres, 9_007_199_254_740_000, CONTROLLER);
     app.db.execute(&unlocked(Kind::Postgres, &high)).await.unwrap();
-    // It is not sealed now, and the others are.
+    // This release leaves it unsealed, and seals the others.
     cancel(&app, "b").await;
     assert_eq!(app.store.seal(Utc::now()).await.unwrap(), 1);
-    // Nor is sealing overdue for its sake.
+    // It does not make sealing overdue either.
     let unsealed = app.store.unsealed().await.unwrap();
     assert_eq!((unsealed.entries, unsealed.lowest, unsealed.highest), (0, None, Some(2)));
     let forged =
         "prod, audit log 9007199254740000: the entry is forged: the database never drew its id";
     assert_eq!(found(&app.db, &[]).await, [forged]);
-    // It was then.
+    // The older release sealed it.
     cancel(&app, "c").await;
     let sequence = "SELECT setval(pg_get_serial_sequence('audit_logs', 'id'), ";
     app.db.execute(&format!("{sequence} 9007199254740000)")).await.unwrap();
@@ -318,7 +319,7 @@ async fn a_further_foreign_key_is_in_nobodys_way() {
     cancel(&app, "a").await;
 }
 
-/// An SQLite database of the release before, with an entry of this id and an order `a`.
+/// An SQLite database of the previous release, with an entry of this id and an order `a`.
 async fn with_an_old_id(id: i64) -> App {
     let db = Database::create(Kind::Sqlite).await;
     joc_orders::store::migrate(&db.url, Some(6)).await.unwrap();
@@ -345,7 +346,7 @@ async fn an_old_id_that_is_too_high_on_sqlite_stops_nothing() {
     assert!(checked.stdout.lines().any(|found| found == line), "{checked:?}");
 }
 
-/// After it SQLite draws no id at all, until what docs/audit.md says has been done.
+/// SQLite then draws no more ids until the procedure in docs/audit.md is followed.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_old_id_after_which_there_is_none_on_sqlite_can_be_taken_away() {
     let app = with_an_old_id(i64::MAX).await;

@@ -1,5 +1,4 @@
-//! Starts the real app on a free port with a database of its own: a temporary SQLite file, or
-//! a database in a PostgreSQL cluster that lives as long as this process.
+//! What tests use: the real app on a free port, each with a database of its own, and the program.
 
 use std::time::Duration;
 
@@ -28,12 +27,12 @@ mod wire;
 
 /// The controller of the tests.
 pub const CONTROLLER: &str = "prod";
-/// Longer than anything that a test waits for may take on a busy machine.
+/// How long a test waits for something that must happen, even on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
-/// The account that may do everything.
+/// The account with every permission.
 pub const ROOT: (&str, &str) = ("root", "root-password");
 
-/// Makes two tests of one: a module with a test for each database.
+/// Turns one test into a module with a test for each database.
 macro_rules! on_both {
     ($(async fn $name:ident($kind:ident: Kind) $body:block)*) => {$(
         mod $name {
@@ -55,7 +54,7 @@ macro_rules! on_both {
     )*};
 }
 
-/// Waits for a condition, which must come in time.
+/// Waits until the condition holds; panics with `what` after [`PATIENCE`].
 pub async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     let waiting = async {
         while !condition().await {
@@ -69,12 +68,12 @@ pub async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
 pub const HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$\
     7xQ0c2b9yKZ1k5m3n8p4r6s0t2v4w6y8z0A2B4C6D8E";
 
-/// The time at which the apps of the tests start.
+/// The initial time of each app's clock.
 pub fn start_time() -> DateTime<Utc> {
     "2026-11-23T12:34:56.789Z".parse().unwrap()
 }
 
-/// Puts the controller's id beside the fields.
+/// Adds the controller's id to the fields.
 pub fn with_controller(mut fields: Value) -> Value {
     fields["controllerId"] = json!(CONTROLLER);
     fields

@@ -5,14 +5,14 @@ use serde_json::{Value, json};
 
 use crate::harness::{App, Order, with_controller};
 
-/// The ids of the orders in the history, in its order.
+/// The ids of the orders in the history, in order.
 async fn ids(app: &App, fields: Value) -> Vec<String> {
     let answer = app.post("/orders/history", &with_controller(fields)).await.ok();
     let orders = answer["history"].as_array().unwrap();
     orders.iter().map(|order| order["orderId"].as_str().unwrap().into()).collect()
 }
 
-/// An app with orders that were cancelled one hour after the other, and one that finished.
+/// An app with orders that were cancelled an hour apart, and a finished one.
 async fn app(kind: crate::harness::Kind) -> App {
     let app = App::start(kind, &["--session-timeout=100000"]).await;
     let orders = [
@@ -99,7 +99,7 @@ on_both! {
             (json!({"orders": [{"workflowPath": "eod"}], "orderId": "c"}), &["b", "a", "f"]),
             (json!({"limit": 2}), &["c", "b"]),
             (json!({"limit": -1}), &["c", "b", "a", "f"]),
-            // It is 16:34 now; unsigned periods point back.
+            // It is 16:34 now; unsigned periods lie in the past.
             (json!({"completedDateFrom": "3h"}), &["c", "b"]),
             (json!({"completedDateTo": "3h"}), &["a", "f"]),
             (json!({"completedDateFrom": "-3h", "completedDateTo": "1h"}), &["b"]),
@@ -138,7 +138,7 @@ on_both! {
         assert_eq!(history["states"], json!([
             {"state": {"_text": "CANCELLED", "severity": 2}, "stateTime": "2026-11-23T14:34:56.789Z"},
         ]));
-        // Calls that lead to no other state leave no trace here.
+        // Requests that do not change the state are not in the history.
         let c = with_controller(json!({"orderIds": ["living"], "priority": 1}));
         for call in ["change", "change", "suspend", "change", "remove_when_terminated", "cancel"] {
             app.pass(TimeDelta::minutes(1));

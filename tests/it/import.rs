@@ -1,5 +1,4 @@
-//! The real program's `import`: what it takes, what it refuses, and that all of a file is
-//! imported or nothing.
+//! What `import` accepts and rejects, and that it imports all of a file or nothing.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -36,7 +35,7 @@ async fn stored(db: &Database) -> BTreeMap<String, [String; 3]> {
         .collect()
 }
 
-/// What an order of the fixture is to be stored as.
+/// How an order of the fixture should be stored.
 fn mapped(order: &Value) -> [String; 3] {
     let at_start = order["position"] == json!([0]);
     let mut state = match order["state"]["_text"].as_str().unwrap() {
@@ -198,7 +197,7 @@ on_both! {
         assert_eq!(c["state"]["_reason"], "FORKED");
         assert_eq!((&d["position"], d["state"].get("_reason")), (&json!([1]), None));
 
-        // A copy is the same, whatever the way there.
+        // A copy is identical, through any database.
         let copy = Database::create(kind).await;
         let all = json!({"controllerId": CONTROLLER, "orderIds": ["a", "b", "c", "d"]});
         let exported = app.post("/orders", &all).await.text;
@@ -206,7 +205,7 @@ on_both! {
         let copied = App::over(copy, &[]).await.post("/orders", &all).await.json();
         assert_eq!(copied["orders"], serde_json::from_str::<Value>(&exported).unwrap()["orders"]);
 
-        // What is replaced keeps nothing of what it was, but since when it is what it stays.
+        // A replaced order keeps nothing except the time since when it has had its state.
         let old = "UPDATE orders SET created = '2020-01-01T00:00:00.000Z', state_since = '2020-01-01T00:00:00.000Z'
             WHERE order_id <> 'd'";
         app.db.execute(old).await.unwrap();
@@ -247,7 +246,7 @@ on_both! {
                 .map(|version| version.as_str().unwrap().to_owned())
                 .into()
         };
-        // The last line that names a version first; dates come before that.
+        // The last line that names a version decides; dates take precedence.
         let mut text = ["z", "b", "m", "a"].map(|version| line("/plain", version, None)).concat();
         text += &(order("o1", "/named", "2") + &order("o2", "/named", "1") + &order("o3", "/named", "2"));
         text += &line("/dated", "new", Some("2026-03-01T00:00:00.000Z"));
@@ -261,14 +260,14 @@ on_both! {
         let shown = app.post("/workflow", &body).await.ok();
         assert_eq!(shown["workflow"]["versionDate"], "2026-03-01T00:00:00.000Z");
 
-        // The same again changes nothing; a new version is the newest; a date that comes later counts.
+        // Importing it again changes nothing; a new version is the newest; a later date wins.
         launch(&app.db.url, &["import"], text).await.ok();
         let more = line("/plain", "c", None) + &line("/late", "w", Some("2020-01-01T00:00:00Z"));
         launch(&app.db.url, &["import"], more).await.ok();
         for (path, version) in [("/plain", "c"), ("/named", "1"), ("/dated", "new"), ("/late", "x")] {
             assert_eq!(current(path).await, [version, version], "{path}");
         }
-        // Also over many batches.
+        // The same across many batches.
         let text: String = (0..12_000).rev().map(|i| line("/many", &format!("v{i:05}"), None)).collect();
         launch(&app.db.url, &["import"], text).await.ok();
         assert_eq!(current("/many").await, ["v00000", "v00000"]);
@@ -316,7 +315,7 @@ on_both! {
         }
         assert!(!complaint.contains("line 1: ") && !complaint.contains("line 13"), "{complaint}");
 
-        // Also when batches have been written before.
+        // The same after batches have been written.
         let mut text = String::new();
         for i in 1..=11_000 {
             text += &line(&format!("o{i}"), "/a", "WAITING");

@@ -10,7 +10,7 @@ on_both! {
         app.db.insert(&[Order::new("other").workflow("/sos/billing/nightly", "1").never()]).await;
         let url = app.url.strip_suffix("/joc/api").unwrap();
         let credentials = format!("{}:{}", ROOT.0, ROOT.1);
-        // As every night.
+        // As it runs every night.
         for _ in 0..2 {
             let mut script =
                 Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/joc.sh"));

@@ -8,7 +8,7 @@ async fn list(app: &App, fields: Value) -> Value {
     app.post("/orders", &with_controller(fields)).await.ok()
 }
 
-/// The ids of the orders that are listed.
+/// The ids of the listed orders.
 async fn ids(app: &App, fields: Value) -> Vec<String> {
     let answer = list(app, fields).await;
     let orders = answer["orders"].as_array().unwrap();
@@ -147,7 +147,7 @@ on_both! {
         let version = json!({"workflowIds": [{"path": "/sos/eod", "version": "2"}]});
         assert_eq!(ids(&app, version).await, ["a2"]);
         assert_eq!(ids(&app, json!({"states": ["PENDING", "FAILED"]})).await, ["a2", "c"]);
-        // Orders that are terminal are shown to those who ask for them.
+        // Terminal orders are shown on request.
         assert_eq!(ids(&app, json!({"orderIds": ["d", "a1", "gone"]})).await, ["a1", "d"]);
         assert_eq!(ids(&app, json!({"states": ["FAILED", "CANCELLED"]})).await, ["a2", "d"]);
         assert_eq!(ids(&app, json!({"dateTo": "2h"})).await, ["a1", "a2", "b"]);
@@ -170,7 +170,7 @@ on_both! {
         let fields = with_controller(json!({"stateDateFrom": "2026-13-01"}));
         let refused = app.post("/orders", &fields).await.refused();
         assert!(refused.starts_with("stateDateFrom: "), "{refused}");
-        // An order that is suspended is so since then.
+        // A suspended order has had that state since its suspension.
         let since = "SELECT count(*) FROM orders WHERE state_since > '2026-01-01T00:00:00.000Z'";
         app.post("/orders/suspend", &with_controller(json!({"orderIds": ["old"]}))).await.ok();
         assert_eq!(app.db.count(since).await, 1);

@@ -1,4 +1,4 @@
-//! `joc-orders migrate`, where it might lose something or record what is not so.
+//! `joc-orders migrate` where it could lose data, or record a migration that has not run.
 
 use std::fs;
 
@@ -11,13 +11,13 @@ async fn migrate(db: &Database, args: &[&str]) -> Ran {
     launch(&db.url, &[&["migrate"], args].concat(), "").await
 }
 
-/// The last migration that the database has.
+/// The database's last migration.
 pub async fn version(db: &Database) -> i64 {
     let migrations = store::migrations(&db.url).await.unwrap();
     migrations.iter().filter(|migration| migration.applied).map(|m| m.version).max().unwrap_or(0)
 }
 
-/// The statements of migrations, by their numbers.
+/// The statements of these migrations.
 fn sql(kind: Kind, versions: std::ops::RangeInclusive<i64>) -> String {
     let folder = if kind == Kind::Sqlite { "sqlite" } else { "postgres" };
     let folder = format!("{}/migrations/{folder}", env!("CARGO_MANIFEST_DIR"));
@@ -71,13 +71,13 @@ on_both! {
         app.store.close().await;
         migrate(db, &["--to", "4", "--yes", "--drop-audit-trail"]).await.ok();
         assert_eq!((version(db).await, db.count("SELECT count(*) FROM audit_logs").await), (4, 1));
-        // This concerns orders only.
+        // This affects orders only.
         let ran = migrate(db, &["--to", "3"]).await;
         assert!(ran.failed().contains("--yes") && ran.stderr.contains("2 orders"), "{ran:?}");
         migrate(db, &["--to", "3", "--yes"]).await.ok();
         migrate(db, &["--to", "0", "--yes", "--drop-audit-trail"]).await.ok();
         assert_eq!(version(db).await, 0);
-        // Where nothing is lost, there is nothing to ask.
+        // Without a loss there is no prompt.
         migrate(db, &[]).await.ok();
         migrate(db, &["--to", "2"]).await.ok();
         assert_eq!(version(db).await, 2);
@@ -91,7 +91,7 @@ on_both! {
         assert_eq!(ran.code, Some(9), "{ran:?}");
         assert!(ran.stderr.contains("not every migration was recorded"), "{ran:?}");
         assert_eq!(version(&db).await, 0);
-        // Files after files, and a part of one.
+        // File after file, with one of them only in part.
         for (count, last) in (1..).zip(versions()) {
             db.execute(&sql(kind, last..=last)).await.unwrap();
             let ran = migrate(&db, &["--record"]).await;

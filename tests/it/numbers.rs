@@ -1,4 +1,4 @@
-//! Numbers stay as they were written, however many digits they have.
+//! Numbers keep all their digits.
 
 use serde_json::json;
 
@@ -6,7 +6,7 @@ use crate::harness::{
     Answer, App, CONTROLLER, Database, Kind, Order, Ran, client, launch, launch_command,
 };
 
-/// Arguments with numbers that no double holds.
+/// Arguments with numbers that a double cannot represent.
 const ARGUMENTS: &str = r#"{"acct": 12345678901234567890123, "f": 0.1234567890123456789,
     "t": 1e-400, "list": [{"n": -1.50, "m": 18446744073709551617}]}"#;
 const NUMBERS: [&str; 4] = [
@@ -15,7 +15,7 @@ const NUMBERS: [&str; 4] = [
     r#""n":-1.50"#,
     r#""m":18446744073709551617"#,
 ];
-/// What serde_json gives numbers away as.
+/// The key by which serde_json marks a number of arbitrary precision.
 const PRIVATE: &str = r#"{"$serde_json::private::Number": "1"}"#;
 
 /// `1e-400` as PostgreSQL writes it.
@@ -23,7 +23,7 @@ fn written_out() -> String {
     format!("0.{}1", "0".repeat(399))
 }
 
-/// Checks that a text has all of [`ARGUMENTS`], as it is stored if `kind` is given.
+/// Checks that a text has all of [`ARGUMENTS`], in their stored form if `kind` is given.
 #[track_caller]
 fn assert_exact(text: &str, kind: Option<Kind>) {
     let text: String = text.split_whitespace().collect();
@@ -41,7 +41,7 @@ async fn text(db: &Database, sql: &str) -> String {
     db.rows(sql).await.unwrap()[0][0].clone().unwrap()
 }
 
-/// The arguments of the one order whose id ends so.
+/// The arguments of the order whose id ends like this.
 async fn arguments(db: &Database, end: &str) -> String {
     let sql = "SELECT CAST(arguments AS text) FROM orders WHERE order_id LIKE '%";
     text(db, &format!("{sql}{end}'")).await
@@ -174,7 +174,7 @@ on_both! {
                 assert!(complaint.contains(&format!("line 1: order.{field}: {expected}")), "{complaint}");
             }
             let fields = format!(r#""orderIds": ["a"], "variables": {{"x": {number}}}"#);
-            // Which a cancel ignores, though the audit trail keeps it.
+            // A cancel ignores it, but the audit trail keeps it.
             for call in ["/orders/resume", "/orders/cancel"] {
                 let refused = app.post_as(&app.token, call, body(&fields)).await.refused();
                 assert_eq!(refused, format!("variables.x: {expected}"), "{call}");
@@ -202,7 +202,7 @@ on_both! {
             let refused = app.post_as(&app.token, call, body(&fields)).await.refused();
             assert!(refused.starts_with(&format!("{field}: ")), "{call}: {refused}");
         }
-        // In the one place where an object may have any members, it is what it says.
+        // Where an object may have any members, this one is kept as it is.
         add(&app, &format!(r#"{{"x": [{PRIVATE}]}}"#)).await.ok();
         let text: String = PRIVATE.split_whitespace().collect();
         for stored in [arguments(&app.db, "-n").await, parameters(&app.db).await] {

@@ -15,7 +15,7 @@ use crate::harness::{
     Answer, Database, Kind, Order, ROOT, Served, launch, launch_command, program, with_controller,
 };
 
-/// Waits until `/ready` answers so.
+/// Waits until `/ready` responds with this status.
 async fn wait_until_ready(served: &Served, status: u16) -> Answer {
     let started = Instant::now();
     loop {
@@ -28,7 +28,7 @@ async fn wait_until_ready(served: &Served, status: u16) -> Answer {
     }
 }
 
-/// The sum of the samples whose name and labels begin like this.
+/// The sum of the samples that begin with this name and these labels.
 fn sum(page: &str, prefix: &str) -> f64 {
     let samples = page.lines().filter(|line| line.starts_with(prefix));
     samples.map(|line| line.rsplit_once(' ').unwrap().1.parse::<f64>().unwrap()).sum()
@@ -54,7 +54,7 @@ on_both! {
         let answer = wait_until_ready(&served, 503).await;
         assert!(answer.text.contains("9999"), "{}", answer.text);
         assert_eq!(served.page("/health").await.ok(), json!({"alive": true}));
-        // A program that starts now says what is the matter.
+        // A program that starts now reports it.
         let refused = Served::launch(program(&db.url)).err().expect("it starts");
         assert!(refused.contains("9999") && refused.contains("newer release"), "{refused}");
     }
@@ -108,7 +108,7 @@ on_both! {
             assert_eq!(sum(&page, &format!("{name}_max{{pool=\"{pool}\"}}")), max, "{page}");
             assert!(sum(&page, &format!("{name}{{pool=\"{pool}\"")) >= 1.0, "{page}");
         }
-        // The connection that the last change was done on waits for the next one.
+        // The connection of the last change waits for the next one.
         let writing = if kind == Kind::Sqlite { "write" } else { "changes" };
         let used = format!("joc_orders_database_connections{{pool=\"{writing}\",state=\"used\"}}");
         assert_eq!(sum(&page, &used), 0.0, "{page}");
@@ -118,7 +118,7 @@ on_both! {
     async fn no_secret_is_logged_and_every_line_of_a_request_has_its_id(kind: Kind) {
         let db = Database::create(kind).await;
         db.insert(&["a", "b"].map(Order::new)).await;
-        // A cluster that trusts everybody takes any password.
+        // A cluster with trust authentication accepts any password.
         let url = db.url.replacen("postgres@", "postgres:database-secret@", 1);
         for format in ["json", "text"] {
             let mut command = program(&url);
@@ -185,8 +185,8 @@ async fn no_secret_of_a_database_url_is_shown() {
     assert!(!help.ok().contains("url-secret"), "{help:?}");
 }
 
-/// Every line that a request has caused names it; others are the sealer's, or look at a connection
-/// that was given back.
+/// Every line that a request causes has its id; the rest come from the sealer, or from checks of
+/// returned connections.
 fn check_ids(log: &str) {
     let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let started = lines.iter().position(|line| !line["fields"]["address"].is_null()).unwrap();
@@ -201,7 +201,7 @@ fn check_ids(log: &str) {
         assert!(!is_ours || id.is_some() || of_none, "{line}");
         of_the_id += u32::from(id == Some("an-id"));
     }
-    // At least a statement, what changed, and the answer.
+    // At least a statement, what changed, and the response.
     assert!(of_the_id >= 3, "{of_the_id}");
 }
 
@@ -215,7 +215,8 @@ async fn a_transaction_that_is_tried_again_is_counted() {
     other.execute("UPDATE orders SET priority = 1 WHERE order_id = 'b'").await;
     let body = with_controller(json!({"orderIds": ["a", "b"]}));
     let deadlock = async {
-        // By now the call has `a` and waits for `b`. It waits longer, so it is the one to fail.
+        // By now the request has locked `a` and waits for `b`. It has waited longer, so it is the
+        // one to fail.
         tokio::time::sleep(Duration::from_millis(400)).await;
         other.execute("UPDATE orders SET priority = 1 WHERE order_id = 'a'").await;
         other.execute("COMMIT").await;
@@ -226,7 +227,7 @@ async fn a_transaction_that_is_tried_again_is_counted() {
     assert_eq!(sum(&page, "joc_orders_database_retries_total "), 1.0);
 }
 
-/// PostgreSQL that lets nobody in, and then everybody again.
+/// A PostgreSQL that rejects everybody, and then accepts them again.
 #[tokio::test(flavor = "multi_thread")]
 async fn it_is_not_ready_without_its_database() {
     let db = Database::create(Kind::Postgres).await;
@@ -247,7 +248,7 @@ async fn it_is_not_ready_without_its_database() {
     wait_until_ready(&served, 200).await;
 }
 
-/// Whether bytes stand somewhere in others.
+/// Whether the bytes contain these.
 fn holds(haystack: &[u8], needle: &[u8]) -> bool {
     haystack.windows(needle.len()).any(|window| window == needle)
 }
@@ -281,7 +282,7 @@ async fn traces_go_to_a_collector() {
     let touch = reqwest::Client::new().post(format!("{}/touch?accessToken={token}", served.url));
     let touch = touch.header("traceparent", format!("00-{trace}-00f067aa0ba902b7-01"));
     Answer::of(touch.header("X-Request-Id", "traced-call").body("{}")).await.ok();
-    // What is not sent yet goes out with the end.
+    // Pending traces are sent on shutdown.
     tokio::task::block_in_place(|| served.stop());
     let sent: Vec<_> = received.try_iter().collect();
     assert!(!sent.is_empty());
@@ -294,7 +295,7 @@ async fn traces_go_to_a_collector() {
     }
     assert!(!holds(&sent, token.as_bytes()) && !holds(&sent, ROOT.1.as_bytes()));
 
-    // Without a collector the service does as well.
+    // The service works without a collector, too.
     drop(received);
     let mut command = program(&db.url);
     command.env("JOC_ORDERS_OTLP_ENDPOINT", "http://127.0.0.1:9/v1/traces");

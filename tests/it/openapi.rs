@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::harness::{Answer, App, CONTROLLER, Order, with_controller};
 
 impl App {
-    /// Asks for what is not below the API.
+    /// Requests a path outside the API.
     async fn get(&self, path: &str) -> Answer {
         let server = self.url.trim_end_matches("/joc/api");
         Answer::of(self.client.get(format!("{server}{path}"))).await
@@ -20,7 +20,7 @@ impl App {
     }
 }
 
-/// Every call that a description has: its path below the API and what is said of it.
+/// Every endpoint in a description: its path below the API and its operation.
 pub fn calls(description: &Value) -> Vec<(String, Value)> {
     let paths = description["paths"].as_object().unwrap().iter();
     paths
@@ -31,7 +31,7 @@ pub fn calls(description: &Value) -> Vec<(String, Value)> {
         .collect()
 }
 
-/// Refuses values that do not fit a schema of the description.
+/// Fails unless the value fits the schema in the description.
 #[track_caller]
 fn check(description: &Value, schema: &Value, value: &Value, what: &str) {
     let mut schema = schema.clone();
@@ -46,19 +46,19 @@ fn check(description: &Value, schema: &Value, value: &Value, what: &str) {
     assert!(errors.is_empty(), "{what}: {errors:?}: {value}");
 }
 
-/// What the example of a call's body is, and the schema that it must fit.
+/// The example of an endpoint's body, and the schema that it must fit.
 fn body(call: &Value) -> Option<(&Value, &Value)> {
     let content = call.get("requestBody")?.get("content")?.get("application/json")?;
     Some((&content["schema"], &content["example"]))
 }
 
-/// An example of a body, about a controller that is there.
+/// An example body, about an existing controller.
 fn of_controller(example: &Value) -> Value {
     let text = example.to_string().replace("your-controller", CONTROLLER);
     serde_json::from_str(&text).unwrap()
 }
 
-/// Every `examples` beside a `type` or the like, with its schema.
+/// Every `examples` next to a `type` or the like, with its schema.
 fn examples<'a>(value: &'a Value, found: &mut Vec<(&'a Value, &'a Value)>) {
     match value {
         Value::Object(fields) => {
@@ -107,7 +107,7 @@ on_both! {
         ]).await;
         let description = app.description().await;
         let mut unanswered = BTreeSet::new();
-        // Previews come first; what they tell of is there then.
+        // Previews come first, while the orders in them still exist.
         let mut all = calls(&description);
         all.sort_by_key(|(path, _)| (path.ends_with("/logout"), !path.ends_with("/preview")));
         for (path, call) in &all {
@@ -134,7 +134,7 @@ on_both! {
                 assert!(answer.headers.contains_key(header), "{path}: {header}");
             }
         }
-        // These examples act on what other examples have changed.
+        // These examples act on the results of others.
         let allowed = ["/order/history", "/orders/change", "/orders/confirm", "/orders/continue",
                        "/orders/resume", "/orders/suspend"];
         let allowed: BTreeSet<String> = allowed.map(Into::into).into();

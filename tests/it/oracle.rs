@@ -1,8 +1,7 @@
-//! Compares selection and effect with a model of them: random controllers and requests go
-//! through HTTP, and what previews say, calls answer and both leave behind must be what a few
-//! naive loops over the orders say.
+//! Compares selection and effect with a model: random controllers and requests go through HTTP, and
+//! previews, responses and tables must match what a few naive loops over the orders say.
 //!
-//! `ORACLE_SEED` and `ORACLE_CASES` choose other and more controllers.
+//! Set `ORACLE_SEED` and `ORACLE_CASES` for other or more controllers.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -93,7 +92,7 @@ fn from_environment(name: &str) -> Option<u32> {
     std::env::var(name).ok().map(|value| value.parse().expect(name))
 }
 
-/// One controller: its requests one after another, each against the model.
+/// Sends a controller's requests in turn, and compares each with the model.
 async fn check(app: &App, tokens: &[String], case: &Case, tally: &Tally) -> TestCaseResult {
     let number = tally.controllers.fetch_add(1, Ordering::Relaxed);
     let controller = format!("c{number}");
@@ -128,7 +127,7 @@ async fn check(app: &App, tokens: &[String], case: &Case, tally: &Tally) -> Test
     result.map_err(TestCaseError::fail)
 }
 
-/// One request: preview, call, and what is in the tables then.
+/// Compares one request: preview, response and tables.
 async fn compare(
     app: &App,
     tokens: &[String],
@@ -211,7 +210,7 @@ async fn compare(
         instant("state_since")
     );
     let mut seen = app.db.rows(&sql).await.unwrap();
-    // Spaces are the database's own.
+    // The database chooses the spaces.
     for json in seen.iter_mut().flat_map(|row| &mut row[9..]).flatten() {
         *json = serde_json::from_str::<serde_json::Value>(json).unwrap().to_string();
     }
@@ -250,7 +249,7 @@ async fn compare(
     Ok(())
 }
 
-/// Names the rows that only one of two lists has.
+/// Reports the rows that only one of two lists has.
 fn same(what: &str, seen: &Rows, wanted: &Rows) -> Result<(), String> {
     if seen == wanted {
         return Ok(());

@@ -1,4 +1,4 @@
-//! What people see: messages, tables, questions and what is said when a command is interrupted.
+//! What the command line shows people: messages, tables and prompts.
 
 use serde_json::{Value, json};
 
@@ -59,7 +59,7 @@ on_both! {
             assert!(!piped.stdout.contains('\u{1b}') && !piped.stdout.contains('…'), "{piped:?}");
 
             let table = shown(command, 80, &[("NO_COLOR", "1")]).await;
-            // The spinner's lines end with a return.
+            // The spinner's lines end with a carriage return.
             let lines: Vec<&str> = table.lines().map(|l| l.rsplit('\r').next().unwrap()).collect();
             let lines: Vec<&str> = lines.into_iter().map(|l| l.trim_start_matches("\u{1b}[2K")).collect();
             for line in &lines {
@@ -158,7 +158,7 @@ on_both! {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_missing_is_said_before_any_request() {
-    // Nobody listens there: exit code 7 would be the answer to a request.
+    // Nobody listens there: a request would exit with 7.
     let nowhere = "http://127.0.0.1:1";
     for (command, expected) in [
         ("orders cancel --yes", "select orders: "),

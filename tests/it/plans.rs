@@ -1,5 +1,5 @@
-//! Each kind of selection is found by an index, at 100,000 orders, also right after they came by
-//! plain SQL; once there are statistics, by the one that fits best.
+//! An index serves each kind of selection, at 100,000 orders, also right after a bulk load by SQL;
+//! with statistics, the index that fits best.
 
 use joc_orders::model::action::Action;
 use joc_orders::model::order::EffectiveState;
@@ -10,8 +10,7 @@ use joc_orders::model::selection::{
 
 use crate::harness::{App, CONTROLLER, Kind, start_time};
 
-/// 100,000 orders of 500 workflows in 100 folders, 30,000 of them living, 1,000 of these
-/// children.
+/// 100,000 orders of 500 workflows in 100 folders; 30,000 are living, 1,000 of those are children.
 async fn fill(app: &App) {
     let series = |last: u32| match app.db.kind() {
         Kind::Sqlite => format!(
@@ -45,7 +44,7 @@ fn selectors() -> Selectors {
     Selectors { controller_id: CONTROLLER.into(), ..Selectors::default() }
 }
 
-/// Every kind of selection, with the indexes that fit on SQLite and on PostgreSQL.
+/// Every kind of selection, with suitable indexes on SQLite and PostgreSQL.
 fn selections() -> Vec<(&'static str, Selectors, &'static [&'static str])> {
     const KEY: &[&str] = &["orders_pkey", "PRIMARY KEY"];
     const FOLDER: &[&str] = &["orders_living_folder"];
@@ -143,7 +142,7 @@ on_both! {
         fill(&app).await;
         check(&app, "right after a bulk load", false).await;
         app.db.execute("ANALYZE").await.unwrap();
-        // SQLite's connections read statistics when they read the schema.
+        // SQLite's connections read statistics together with the schema.
         let app = app.replica(&[]).await;
         check(&app, "with statistics", true).await;
     }

@@ -1,5 +1,5 @@
-//! Who reads does not write: no file is made, not a byte is changed, and a role that may only read
-//! is enough. Who writes needs no right to change the schema where it is up to date.
+//! Commands that read do not write: they create no file, change no byte, and need only a role that
+//! may read. Commands that write need no right to change a schema that is up to date.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -38,7 +38,7 @@ async fn used(kind: Kind) -> App {
     app
 }
 
-/// A role of its own with these rights on every table, and the URL of the database as that role.
+/// The URL of the database as a new role with these rights on every table.
 async fn role(db: &Database, rights: &str) -> String {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let role = format!("reader_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
@@ -50,7 +50,7 @@ async fn role(db: &Database, rights: &str) -> String {
     db.url.replace("postgres@", &format!("{role}@"))
 }
 
-/// The names in a folder.
+/// The names of the files in a folder.
 pub fn names(folder: &Path) -> Vec<String> {
     let name =
         |entry: std::io::Result<fs::DirEntry>| entry.unwrap().file_name().into_string().unwrap();
@@ -63,7 +63,7 @@ pub fn hash(file: &Path) -> Vec<u8> {
     Sha256::digest(fs::read(file).unwrap()).to_vec()
 }
 
-/// A backup in a folder of its own, and whether it is in WAL mode, as `.backup` leaves it.
+/// A backup in a folder of its own, in WAL mode or not, as `.backup` leaves it.
 async fn backup(app: &App, wal: bool) -> (TempDir, PathBuf, String) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("backup.db");
@@ -74,7 +74,7 @@ async fn backup(app: &App, wal: bool) -> (TempDir, PathBuf, String) {
         let options = options.journal_mode(SqliteJournalMode::Wal);
         options.connect().await.unwrap().close().await.unwrap();
     }
-    // How SQLite writes that.
+    // SQLite's names for the two modes.
     assert_eq!(fs::read(&file).unwrap()[18..20], if wal { [2, 2] } else { [1, 1] });
     (folder, file, url)
 }
@@ -88,7 +88,7 @@ async fn all_read(url: &str) {
     launch("", &["copy", "--from", url, "--to", &target], "").await.ok();
 }
 
-/// Runs the program as a user whom permissions bind, as they do not bind root.
+/// Runs the program as a user without root's rights, whom file permissions bind.
 async fn bound(url: &str, args: &[&str]) -> Ran {
     let mut command = program(url);
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -130,7 +130,7 @@ async fn a_file_that_is_not_there_is_named_and_not_made() {
     assert!(ran.failed().contains("--from") && ran.stderr.contains(&expected), "{ran:?}");
     assert_eq!(names(folder.path()), [""; 0]);
 
-    // These make it.
+    // These commands create it.
     launch(&url, &["import"], "").await.ok();
     launch("", &["copy", "--from", &url, "--to", &target], "").await.ok();
     assert_eq!(names(folder.path()), ["target.db", "typo.db"]);
@@ -179,7 +179,7 @@ async fn a_backup_keeps_its_bytes() {
             assert_eq!(names(folder.path()), ["backup.db"], "{args:?}, WAL: {wal}");
         }
         all_read(&url).await;
-        // One that cannot go on.
+        // The transaction cannot go on.
         let ran = launch(&url, &["audit", "verify", "--seals", "-"], "no seal\n").await;
         assert_eq!(ran.code, Some(1), "{ran:?}");
         assert_eq!(names(folder.path()), ["backup.db"]);
@@ -215,7 +215,7 @@ async fn a_file_that_cannot_be_written_can_be_read() {
 async fn a_file_in_use_can_be_read() {
     let app = used(Kind::Sqlite).await;
     all_read(&app.db.url).await;
-    // It is in use still.
+    // The file is still in use.
     app.cancel(json!({"orderIds": ["b"]})).await.ok();
     assert_eq!(app.db.state("b").await, "CANCELLED");
 }
@@ -227,7 +227,7 @@ async fn a_role_that_may_only_read_is_enough_to_read() {
     all_read(&url).await;
     let ran = launch(&url, &["account", "disable", "root"], "").await;
     assert!(ran.failed().contains("permission denied"), "{ran:?}");
-    // As on a standby, whatever the role may do.
+    // As on a standby, whatever the role's rights.
     let role = url.split_once("//").unwrap().1.split_once('@').unwrap().0;
     app.db
         .execute(&format!(
@@ -275,7 +275,7 @@ async fn a_role_without_rights_on_the_schema_is_enough_to_write() {
     served.stop();
     launch(&url, &["check"], "").await.ok();
 
-    // Where something is missing, it says who can help.
+    // The message says who can fix it.
     store::migrate(&db.url, Some(4)).await.unwrap();
     let before = db.rows("SELECT version FROM _sqlx_migrations").await.unwrap();
     for args in [&["serve"][..], &["import"], &["migrate"]] {
@@ -344,11 +344,11 @@ on_both! {
         assert_eq!(ran.code, Some(9));
         assert!(ran.failed().contains("--from"), "{ran:?}");
         assert_eq!(names(folder.path()), [""; 0]);
-        // An import brings it up to date.
+        // An import migrates it.
         launch(&db.url, &["import"], "").await.ok();
         launch(&db.url, &["check"], "").await.ok();
 
-        // A newer one is named as well.
+        // A newer schema is reported as well.
         let blob = if kind == Kind::Sqlite { "x'00'" } else { "'\\x00'::bytea" };
         db.execute(&format!("INSERT INTO _sqlx_migrations (version, description, success, checksum,
             execution_time) VALUES (9999, 'later', TRUE, {blob}, 0)")).await.unwrap();

@@ -1,4 +1,4 @@
-//! Several services over one PostgreSQL database are one to their clients.
+//! Several services on one database act as one.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{CONTROLLER, Database, Kind, Order, Served, launch, program, with_controller};
 
-/// Two real programs over one database.
+/// Two processes on one database.
 struct Pair([Served; 2], AtomicUsize);
 
 impl Pair {
@@ -18,12 +18,12 @@ impl Pair {
         Self([Served::over(db, &[]), Served::over(db, &[])], AtomicUsize::new(0))
     }
 
-    /// One of them, by turns.
+    /// Each in turn.
     fn next(&self) -> &Served {
         &self.0[self.1.fetch_add(1, Ordering::Relaxed) % 2]
     }
 
-    /// What a reading call answers, which must be the same of both.
+    /// The response to a read, which must be the same from both.
     async fn read(&self, token: &str, call: &str, body: &Value) -> Value {
         let [mut one, mut other] = [Value::Null, Value::Null];
         for (served, answer) in self.0.iter().zip([&mut one, &mut other]) {
@@ -46,7 +46,8 @@ async fn two_services_are_one() {
     db.insert(&ids.iter().map(|id| Order::new(id)).collect::<Vec<_>>()).await;
     let pair = Pair::over(&db);
 
-    // Each client logs in once and goes from one to the other; two clients want every order.
+    // Each client logs in once and alternates between the two; each order has two competing
+    // clients.
     let clients = (0..CLIENTS).map(async |client| {
         let token = pair.next().login().await;
         let mut done = 0;
@@ -70,7 +71,7 @@ async fn two_services_are_one() {
     );
     assert_eq!(db.count("SELECT count(*) FROM audit_log_details").await as u64, done);
 
-    // Ids made on either side differ, and both read the same.
+    // Ids differ between the two, and both read the same.
     let token = pair.next().login().await;
     let add = json!({"orders": [{"workflowPath": "eod", "orderName": "n"}]});
     let mut added = Vec::new();
@@ -100,7 +101,7 @@ async fn sessions_and_permissions_are_the_same() {
     let is_at = async |served: &Served, token: &str, status: u16| {
         served.post(token, preview, &all).await.status == status
     };
-    // Waits until both answer so, which may take 5 seconds and no longer.
+    // Waits until both respond with this status, within 5 seconds.
     let become_both = async |token: &str, expected: u16| {
         let started = Instant::now();
         let mut within = false;
@@ -111,7 +112,7 @@ async fn sessions_and_permissions_are_the_same() {
     };
     let token = here.login().await;
     become_both(&token, 200).await;
-    // While clients keep both busy with it, which remember the session.
+    // Meanwhile other clients use the session on both, which keeps it cached.
     here.post(&token, "/authentication/logout", &json!({})).await.ok();
     assert_eq!(here.post(&token, "/touch", &json!({})).await.status, 440);
     become_both(&token, 440).await;
@@ -141,7 +142,7 @@ async fn migrations_started_at_once_are_applied_once() {
         let known = store::migrations(&db.url).await.unwrap().len() as i64;
         assert_eq!(db.count("SELECT count(*) FROM _sqlx_migrations WHERE success").await, known);
         assert_eq!(db.count("SELECT count(*) FROM _sqlx_migrations").await, known);
-        // One of them has made the account, and shown its password.
+        // One of them created the account and showed its password.
         assert_eq!(db.count("SELECT count(*) FROM accounts").await, 1);
         let mut shown = Vec::new();
         for served in [one, other, third] {
@@ -154,7 +155,7 @@ async fn migrations_started_at_once_are_applied_once() {
     }
 }
 
-/// Cancels an order; the status of the answer, if there was one.
+/// Cancels an order, and returns the status unless the connection fails.
 async fn cancel(client: &reqwest::Client, url: &str, token: &str, id: &str) -> Option<u16> {
     let body = with_controller(json!({"orderIds": [id]}));
     let request = client.post(format!("{url}/orders/cancel")).header("X-Access-Token", token);
@@ -176,7 +177,7 @@ async fn two_services_on_one_sqlite_file_are_safe() {
     let token = first.login().await;
     let client = reqwest::Client::new();
     let urls = [first.url.clone(), second.url.clone()];
-    // Each order is cancelled at both at once.
+    // Each order is cancelled on both at once.
     let one = async |id: &String| {
         let calls = urls.iter().map(|url| cancel(&client, url, &token, id));
         join_all(calls).await

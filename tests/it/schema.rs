@@ -1,5 +1,4 @@
-//! What the schema itself promises to those who write to it by SQL: which rows it refuses, what
-//! it computes, and how it is migrated.
+//! What the schema guarantees to those who write SQL, and how it is migrated.
 
 use joc_orders::store;
 use serde_json::json;
@@ -66,7 +65,7 @@ on_both! {
     }
 }
 
-/// How many tables and views there are, beside that of the migrations, by [`Kind`].
+/// The number of tables and views besides sqlx's own, by [`Kind`].
 const TABLES: [&str; 2] = [
     "SELECT count(*) FROM sqlite_schema WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND name NOT LIKE '\\_sqlx%' ESCAPE '\\'",
     "SELECT (SELECT count(*) FROM information_schema.tables WHERE table_schema = 'public'
@@ -79,7 +78,7 @@ const AUDIT_TABLES: [&str; 2] = [
     "SELECT count(*) FROM information_schema.tables WHERE table_name = 'audit_logs'",
 ];
 
-/// The migrations of a database in their order.
+/// The migrations of a database, in order.
 fn files(kind: Kind, down: bool) -> Vec<String> {
     let folder = if kind == Kind::Sqlite { "sqlite" } else { "postgres" };
     let folder = format!("{}/migrations/{folder}", env!("CARGO_MANIFEST_DIR"));

@@ -1,5 +1,5 @@
-//! Seals over the audit trail: what `audit verify` finds after somebody changed it behind the
-//! triggers' back, and that sealing goes along with everything else.
+//! Seals over the audit trail: what `audit verify` finds after somebody bypassed the triggers, and
+//! that sealing works next to everything else.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::harness::{App, CONTROLLER, Database, Kind, Order, Ran, launch};
 
-/// The statements that let the audit tables be changed, and take what no call writes.
+/// Statements that allow changes to the audit tables, and rows that no request writes.
 pub fn unlock(kind: Kind) -> &'static str {
     match kind {
         Kind::Sqlite => {
@@ -34,8 +34,8 @@ pub fn unlock(kind: Kind) -> &'static str {
     }
 }
 
-/// An app with three seals of [`CONTROLLER`]: over the cancels of `a1` to `a5` (audit log 1),
-/// of `b1` (2) and of `c1` and `c2` (3 and 4); and one over a refused login (5).
+/// An app with three seals of [`CONTROLLER`], over the cancels of `a1` to `a5` (audit log 1), of
+/// `b1` (2) and of `c1` and `c2` (3 and 4), and one seal over a rejected login (5).
 async fn sealed(kind: Kind) -> App {
     let ids = ["a1", "a2", "a3", "a4", "a5", "b1", "c1", "c2"];
     let app = App::with(kind, &ids.map(Order::new)).await;
@@ -64,7 +64,7 @@ async fn verify(db: &Database) -> Ran {
     launch(&db.url, &["audit", "verify"], "").await
 }
 
-/// Changes the trail by SQL, and gives what `audit verify` says of it.
+/// Changes the trail by SQL, and returns what `audit verify` reports.
 async fn tamper(kind: Kind, sql: &str) -> Vec<String> {
     let app = sealed(kind).await;
     tamper_with(&app, sql).await
@@ -103,7 +103,7 @@ on_both! {
              prod: 3 seals over 4 entries and 8 details; 1 entry is not sealed\n\
              ok: 6 entries, 8 details, 4 seals\n"
         );
-        // Whoever restores a row as it was is not accused.
+        // Restoring the original row leaves nothing to report.
         let lines = tamper_with(&app, "UPDATE audit_logs SET comment = 'x' WHERE id = 1;
             UPDATE audit_logs SET comment = 'why' WHERE id = 1;").await;
         assert!(lines.is_empty(), "{lines:?}");
@@ -147,7 +147,7 @@ on_both! {
     }
 
     async fn an_inserted_row_is_named(kind: Kind) {
-        // The number 2 is free for another controller, whose chain it would change.
+        // Number 2 is free for another controller, but would change that chain.
         let overriding = if kind == Kind::Sqlite { "" } else { "OVERRIDING SYSTEM VALUE" };
         let sql = copy_detail("a3", "a33") + &copy_detail("c2", "a") + &format!(
             "DELETE FROM audit_log_details WHERE audit_log_id = 2; DELETE FROM audit_logs WHERE id = 2;
@@ -165,7 +165,7 @@ on_both! {
             "prod, seal 3, audit log 3, order z: the detail was inserted",
             "prod, seal 3, audit log 4, order a: the detail was inserted",
         ]);
-        // Entries: into a gap between the ids that a seal covers.
+        // Entries: into a gap between the ids of a seal.
         let app = App::with(kind, &["a", "b"].map(Order::new)).await;
         cancel(&app, &["a"]).await;
         app.try_login("nobody", "wrong").await;
@@ -217,7 +217,7 @@ on_both! {
         assert_eq!(lines, ["prod, seal 2: the seal was removed"]);
         let lines = tamper(kind, "DELETE FROM audit_seals WHERE number <= 2 AND controller_id = 'prod'").await;
         assert_eq!(lines, ["prod, seal 1: 2 seals were removed from here on"]);
-        // Only their order is different.
+        // Only their order differs.
         let lines = tamper(kind, "UPDATE audit_seals SET number = 9 WHERE number = 1 AND controller_id = 'prod';
             UPDATE audit_seals SET number = 1 WHERE number = 2; UPDATE audit_seals SET number = 2 WHERE number = 9;").await;
         assert!(lines.iter().any(|line| line.contains("seal 1"))
@@ -239,7 +239,7 @@ on_both! {
         assert_eq!(launch(&app.db.url, &against, "").await.ok(), "");
         assert_eq!(launch(&app.db.url, &["audit", "verify", "--seals", "-"], kept.clone()).await.ok(), "");
 
-        // A tail that is cut off, with its rows or without, looks like one that was never there.
+        // A removed tail, with its rows or without, looks as if it had never been there.
         let cut = "DELETE FROM audit_seals WHERE number = 3;
             DELETE FROM audit_log_details WHERE audit_log_id >= 3; DELETE FROM audit_logs WHERE id IN (3, 4);";
         assert!(tamper_with(&app, cut).await.is_empty());
@@ -247,7 +247,7 @@ on_both! {
         assert_eq!((ran.code, &*ran.stdout),
             (Some(8), "prod, seal 3: the seal that was kept is not there: it was removed\n"));
 
-        // A chain that is made anew is one that fits.
+        // A chain that is built anew is consistent.
         app.db.execute("DELETE FROM audit_seals; UPDATE audit_logs SET comment = 'other' WHERE id = 2;").await.unwrap();
         assert_eq!(seal(&app).await, 2);
         assert_eq!(verify(&app.db).await.ok(), "");
@@ -261,7 +261,7 @@ on_both! {
         assert_eq!(ran.code, Some(1));
         assert!(ran.failed().contains("line 2") && ran.stderr.contains("controllerId"), "{ran:?}");
         launch(&app.db.url, &["audit", "verify", "--seals", "/no/such/file"], "").await.failed();
-        // What could not be written the night before is no proof.
+        // What could not have been exported the night before proves nothing.
         let ran = launch(&app.db.url, &["audit", "verify", "--seals", "-"], "\n").await;
         assert_eq!(ran.code, Some(2));
         assert!(ran.failed().contains("there is no seal in it"), "{ran:?}");
@@ -326,7 +326,7 @@ async fn cancel_none(app: &App) {
     app.cancel(json!({"orderIds": ["none"]})).await.refused();
 }
 
-/// A transaction that has its id already and commits later than those after it.
+/// A transaction that draws its id early and commits after later ones.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_entry_that_commits_late_is_sealed_in_its_place() {
     let app = App::with(Kind::Postgres, &["a", "b"].map(Order::new)).await;
@@ -340,7 +340,7 @@ async fn an_entry_that_commits_late_is_sealed_in_its_place() {
     .await
     .unwrap();
     cancel(&app, &["a"]).await;
-    // A transaction that does not write to the trail holds nobody up.
+    // A transaction that does not write to the trail blocks nobody.
     let mut idle = pool.begin().await.unwrap();
     sqlx::raw_sql("CREATE TABLE elsewhere (i int)").execute(&mut *idle).await.unwrap();
 

@@ -1,4 +1,4 @@
-//! What keeps strangers out: TLS, limits of what one client can take, and what browsers are told.
+//! Protection against strangers: TLS, limits per client, and headers for browsers.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -12,18 +12,18 @@ use crate::harness::{
     Answer, App, Database, Kind, Order, ROOT, Served, launch, program, with_controller,
 };
 
-/// A certificate for 127.0.0.1 of its own, with its key.
+/// A self-signed certificate for 127.0.0.1, with its key.
 pub fn certificate() -> CertifiedKey<KeyPair> {
     generate_simple_self_signed(vec!["127.0.0.1".into()]).unwrap()
 }
 
-/// Writes certificate and key where the service looks for them.
+/// Writes certificate and key to the service's files.
 pub fn install(folder: &Path, certificate: &CertifiedKey<KeyPair>) {
     std::fs::write(folder.join("cert.pem"), certificate.cert.pem()).unwrap();
     std::fs::write(folder.join("key.pem"), certificate.signing_key.serialize_pem()).unwrap();
 }
 
-/// Whether a client that trusts this certificate alone gets an answer; the answer's headers.
+/// The headers of the response, if a client that trusts only this certificate gets one.
 pub async fn trusts(
     served: &Served,
     certificate: &CertifiedKey<KeyPair>,
@@ -35,7 +35,7 @@ pub async fn trusts(
     Some(answer.headers().clone())
 }
 
-/// Waits for a line of the log.
+/// Waits until the log has the text so many times.
 pub async fn wait_for(served: &Served, text: &str, times: usize) {
     let started = Instant::now();
     while served.log().matches(text).count() < times {
@@ -44,7 +44,7 @@ pub async fn wait_for(served: &Served, text: &str, times: usize) {
     }
 }
 
-/// What a server sends to some bytes until it closes the connection.
+/// What the server sends in response to these bytes until it closes the connection.
 fn raw(address: &str, request: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
@@ -70,10 +70,11 @@ async fn tls_follows_its_files() {
     let headers = trusts(&served, &first).await.expect("no answer by TLS");
     assert_eq!(headers["strict-transport-security"], "max-age=31536000");
     assert!(trusts(&served, &second).await.is_none());
-    // Plain HTTP gets nothing.
+    // Plain HTTP gets no response.
     assert!(!raw(served.address(), b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n").contains("alive"));
 
-    // No certificate, a key of another one, no file: the old one stays, and each is told once.
+    // Not a certificate, the wrong key, no file: the old certificate stays, and each error is
+    // logged once.
     std::fs::write(folder.path().join("cert.pem"), "no certificate").unwrap();
     wait_for(&served, "of no use", 1).await;
     assert!(trusts(&served, &first).await.is_some());
@@ -119,7 +120,7 @@ async fn what_serve_does_not_start_with() {
         assert!(ran.failed().contains(complaint), "{args:?} {ran:?}");
         assert_eq!(ran.code, Some(2), "{args:?}");
     }
-    // What may get better by trying again.
+    // Errors that a retry may fix.
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().to_string();
     assert_eq!(launch(&db.url, &["serve", "--listen", &taken], "").await.code, Some(1));
@@ -136,7 +137,7 @@ on_both! {
         app.db.insert(&["a", "b"].map(Order::new)).await;
         let body = with_controller(json!({"orderIds": ["a"]}));
 
-        // A body that does not come.
+        // A body that never arrives.
         let address = app.address().to_owned();
         let head = format!("POST /joc/api/orders/cancel HTTP/1.1\r\nHost: x\r\nX-Request-Id: slow\r\n\
                             X-Access-Token: {}\r\nContent-Length: 100\r\n\r\n{{", app.token);
@@ -147,7 +148,7 @@ on_both! {
         }
         assert_eq!(app.db.state("a").await, "FRESH");
 
-        // A change that waits for somebody else's lock.
+        // A change that waits for another transaction's lock.
         let begin = if kind == Kind::Sqlite { "BEGIN IMMEDIATE" } else { "BEGIN" };
         let mut lock = app.db.lock(begin).await;
         lock.execute("UPDATE orders SET priority = 1 WHERE order_id = 'a'").await;
@@ -201,7 +202,7 @@ on_both! {
     }
 }
 
-/// What PostgreSQL gives up is undone, and may be tried again.
+/// A change that PostgreSQL cancels is rolled back, and may be retried.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_statement_that_the_database_gives_up_has_changed_nothing() {
     let db = Database::create(Kind::Postgres).await;
@@ -230,7 +231,7 @@ async fn a_statement_that_the_database_gives_up_has_changed_nothing() {
 async fn clients_over_the_limit_wait() {
     let db = Database::create(Kind::Sqlite).await;
     let served = Served::over(&db, &["--clients", "1"]);
-    // One for each thread that serves.
+    // One for each worker thread.
     let threads = std::thread::available_parallelism().unwrap().get();
     let held: Vec<TcpStream> =
         (0..threads).map(|_| TcpStream::connect(served.address()).unwrap()).collect();

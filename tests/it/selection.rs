@@ -1,10 +1,10 @@
-//! Which orders a request means: the traps.
+//! Which orders a request selects: the pitfalls.
 
 use serde_json::{Value, json};
 
 use crate::harness::{App, Order};
 
-/// What a request cancels, by id.
+/// The ids of the orders that a request cancels.
 async fn selected(app: &App, fields: Value) -> Vec<String> {
     let preview = app.preview(fields).await;
     let orders = preview["orders"].as_array().unwrap();
@@ -109,7 +109,7 @@ on_both! {
         assert_eq!(selected(&app, tomorrow).await, ["2", "3"]);
         let only_to = json!({"dateTo": "2026-11-23T23:00:00Z"});
         assert_eq!(selected(&app, only_to).await, ["1"]);
-        // timeZone beats the offset: ten o'clock is ten o'clock in Berlin.
+        // timeZone overrides the offset: ten o'clock is ten o'clock in Berlin.
         let zone = json!({"dateFrom": "2026-11-25T00:00:00Z", "timeZone": "Europe/Berlin"});
         assert_eq!(selected(&app, zone).await, ["4"]);
         let finer = json!({"dateFrom": "2026-11-23T22:59:59.9985Z", "dateTo": "2026-11-23T23:00:00.0005Z"});

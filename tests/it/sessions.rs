@@ -1,5 +1,4 @@
-//! Who may call: logins, the sessions that they open, permissions, and what every answer has in
-//! common.
+//! Logins, sessions, permissions, and what all responses have in common.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -13,13 +12,13 @@ use crate::harness::{Answer, App, Order, ROOT, with_controller};
 
 mod permissions;
 
-/// A call that needs a session and nothing else.
+/// A request that needs a session and nothing else.
 async fn call(app: &App, token: &str) -> Answer {
     let body = with_controller(json!({"orderIds": ["none"]}));
     app.post_as(token, "/orders/cancel/preview", body.to_string()).await
 }
 
-/// A cancel of everything that the account can see.
+/// Selects everything that the account can see.
 fn everything() -> Value {
     with_controller(json!({"folders": [{"folder": "/"}]}))
 }
@@ -28,7 +27,7 @@ async fn cancel_as(app: &App, token: &str, body: Value) -> Answer {
     app.post_as(token, "/orders/cancel", body.to_string()).await
 }
 
-/// The body of a refusal, all but its message and account.
+/// Checks a rejection's body except its message, and returns its account.
 #[track_caller]
 fn refusal(answer: &Answer, status: u16, known: bool) -> Value {
     assert_eq!(answer.status, status, "{}", answer.text);
@@ -52,7 +51,7 @@ fn refusal(answer: &Answer, status: u16, known: bool) -> Value {
     account.unwrap_or_default()
 }
 
-/// The status line of an answer, which a client library does not show.
+/// The status line of a response, which client libraries hide.
 fn status_line(app: &App, call: &str, token: &str, body: &str) -> String {
     let (host, path) = app.url.strip_prefix("http://").unwrap().split_once('/').unwrap();
     let mut stream = TcpStream::connect(host).unwrap();
@@ -68,7 +67,7 @@ fn status_line(app: &App, call: &str, token: &str, body: &str) -> String {
     answer.lines().next().unwrap().into()
 }
 
-/// The rows of the audit trail: columns of `audit_logs`, the oldest first.
+/// The values of these columns of `audit_logs`, oldest first.
 async fn audit(app: &App, columns: &str) -> Vec<Vec<String>> {
     let sql = format!("SELECT {columns} FROM audit_logs ORDER BY id");
     let rows = app.db.rows(&sql).await.unwrap();
@@ -116,7 +115,7 @@ on_both! {
         let known = app.try_login("root", "wrong").await.json()["message"].clone();
         assert_eq!(app.try_login("nobody", "wrong").await.json()["message"], known);
         let url = format!("{}/authentication/login", app.url);
-        // Malformed ones are failed logins too, for which no account stands in the trail.
+        // Malformed credentials are failed logins too, audited without an account.
         for header in [None, Some("Bearer x"), Some("Basic"), Some("Basic %%"), Some("Basic cm9vdA==")] {
             let mut request = app.client.post(&url);
             if let Some(header) = header {
@@ -144,7 +143,7 @@ on_both! {
         Answer::of(query(&app.token)).await.ok();
         refusal(&Answer::of(query("unknown")).await, 440, false);
 
-        // Every call prolongs it.
+        // Every request extends it.
         for _ in 0..4 {
             app.pass(TimeDelta::minutes(20));
             call(&app, &app.token).await.ok();
@@ -182,7 +181,7 @@ on_both! {
         refusal(&call(&other, &app.token).await, 440, false);
         call(&other, &other.token).await.ok();
 
-        // What is stored opens nothing.
+        // The stored hash opens nothing.
         let rows = app.db.rows("SELECT * FROM sessions").await.unwrap();
         assert_eq!(rows.len(), 1);
         assert!(rows.iter().flatten().flatten().all(|value| !value.contains(&other.token)));
@@ -225,13 +224,13 @@ on_both! {
             assert!((1..=60).contains(&wait), "{wait}");
         }
         for _ in 0..3 {
-            // Those that succeed do not add up.
+            // Successful logins do not add up.
             app.login("two", "a-password").await;
             app.login(ROOT.0, ROOT.1).await;
             refusal(&app.try_login("two", "wrong").await, 401, false);
         }
 
-        // Many at once do not slip by.
+        // Concurrent logins cannot exceed the limit.
         let logins = (0..16).map(|_| app.try_login("nobody", "wrong"));
         let mut statuses: Vec<u16> =
             futures_util::future::join_all(logins).await.iter().map(|login| login.status).collect();
@@ -280,7 +279,7 @@ on_both! {
             assert!(uuid::Uuid::parse_str(&made_up).is_ok(), "{made_up}");
             assert_eq!(audit(&app, "request_id").await.pop().unwrap(), [made_up]);
         }
-        // Answers that no call gives have one too.
+        // Responses outside of endpoints have one too.
         assert_eq!(send("/orders/unknown", "mine").await, "mine");
         let refused = app.post_as("unknown", "/orders/cancel", "{}").await;
         assert!(uuid::Uuid::parse_str(refused.headers["x-request-id"].to_str().unwrap()).is_ok());

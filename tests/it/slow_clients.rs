@@ -1,5 +1,5 @@
-//! Clients that keep the service waiting: that do not read, read too slowly, or do not finish
-//! what they have begun to send. No such client keeps its slot.
+//! Slow clients: those that do not read, read too slowly, or never finish sending. None of them
+//! keeps its slot.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -16,7 +16,7 @@ use crate::harness::{Answer, App, Database, Kind, PATIENCE, Served, program};
 use crate::secured::{certificate, install, trusts, wait_for};
 use crate::stream::insert_long_entries;
 
-/// A connection whose system takes a few kilobytes for a client that does not read.
+/// A connection with a receive buffer of a few kilobytes, for a client that does not read.
 pub fn connect(address: &str) -> TcpStream {
     let address: SocketAddr = address.parse().unwrap();
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
@@ -31,7 +31,7 @@ fn pipelined(requests: usize) -> Vec<u8> {
     "GET /openapi.json HTTP/1.1\r\nHost: a\r\n\r\n".repeat(requests).into_bytes()
 }
 
-/// A request for entries of [`insert_long_entries`].
+/// A request for the entries of [`insert_long_entries`].
 fn long_list(token: &str) -> String {
     let body = r#"{"limit":-1}"#;
     format!(
@@ -41,7 +41,7 @@ fn long_list(token: &str) -> String {
     )
 }
 
-/// Whether a connection is reset; it reads what is there.
+/// Reads what is there, and returns whether the connection is reset.
 fn is_reset(stream: &mut TcpStream) -> bool {
     let mut buffer = vec![0; 64 * 1024];
     loop {
@@ -53,11 +53,11 @@ fn is_reset(stream: &mut TcpStream) -> bool {
     }
 }
 
-/// Asks for a page again and again until there is an answer.
+/// Requests a page repeatedly until there is a response.
 async fn wait_for_answer(url: &str) -> Answer {
     let begun = Instant::now();
     loop {
-        // A client of its own, since one keeps connections.
+        // A new client each time, since a client keeps its connections.
         let request = reqwest::Client::new().get(url).timeout(Duration::from_secs(2));
         if request.send().await.is_ok() {
             return Answer::of(reqwest::Client::new().get(url)).await;
@@ -75,7 +75,7 @@ async fn clients_that_never_read_lose_their_slots() {
         .map(|_| {
             let mut stream = connect(served.address());
             stream.set_nonblocking(true).unwrap();
-            // Until the service reads no more.
+            // Until the service stops reading.
             while stream.write(&pipelined(200)).is_ok() {}
             stream.set_nonblocking(false).unwrap();
             stream
@@ -143,7 +143,7 @@ async fn a_client_that_reads_late_but_in_time_gets_all_responses() {
     let app = App::start(Kind::Sqlite, &["--write-timeout=20"]).await;
     let mut stream = connect(app.address());
     let reading = tokio::task::spawn_blocking(move || {
-        // More than the service reads while nobody reads it.
+        // More than the service reads while its responses are not read.
         stream.write_all(&pipelined(50)).unwrap();
         std::thread::sleep(Duration::from_secs(2));
         stream.write_all(&pipelined(49)).unwrap();
@@ -158,12 +158,12 @@ async fn a_client_that_reads_late_but_in_time_gets_all_responses() {
     assert!(received.ends_with('}'));
 }
 
-/// A body that does not come to its end, with and without a length.
+/// Unfinished bodies, with and without a length.
 const BODIES: [&str; 2] =
     ["Content-Length: 100\r\n\r\n{", "Transfer-Encoding: chunked\r\n\r\nFFFF\r\n{"];
 
-/// Sends a blank again and again, and gives what it has received when the connection ends, which
-/// it must within this time.
+/// Sends spaces until the connection ends, which must happen within this time, and returns what was
+/// received.
 fn drip(mut stream: TcpStream, within: Duration) -> String {
     stream.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
     let (begun, mut received) = (Instant::now(), Vec::new());
@@ -180,7 +180,7 @@ fn drip(mut stream: TcpStream, within: Duration) -> String {
             "it is waited for: {}",
             String::from_utf8_lossy(&received)
         );
-        // Of a connection that is being closed there is something to read still.
+        // A closing connection may still have data to read.
         let _ = stream.write_all(b" ");
     }
     String::from_utf8(received).unwrap()
@@ -207,7 +207,7 @@ async fn a_request_that_takes_long_does_not_end_what_follows_it() {
     let mut stream = connect(app.address());
     let token = app.token.clone();
     let sending = tokio::task::spawn_blocking(move || {
-        // Longer than idle connections and heads are waited for; and at once.
+        // Longer than the timeouts of idle connections and heads; and immediately.
         for wait in [11, 0] {
             let head = format!(
                 "POST /joc/api/touch HTTP/1.1\r\nHost: a\r\nX-Access-Token: {token}\r\n\
@@ -231,7 +231,7 @@ async fn a_body_that_nobody_reads_keeps_no_slot() {
     for (is_silent, body) in BODIES.map(|body| [(true, body), (false, body)]).concat() {
         let mut stream = connect(app.address());
         clients.spawn_blocking(move || {
-            // Without an access token it is refused before its body is read.
+            // Without an access token, rejected before the body is read.
             let head = "POST /joc/api/orders HTTP/1.1\r\nHost: a\r\n";
             stream.write_all(format!("{head}{body}").as_bytes()).unwrap();
             if !is_silent {
@@ -288,7 +288,7 @@ on_both! {
         let reading = tokio::task::spawn_blocking(move || {
             stream.write_all(request.as_bytes()).unwrap();
             let (mut received, mut buffer) = (0, vec![0; 64 * 1024]);
-            // Longer than the timeout, at several times the pace that is asked for.
+            // Longer than the timeout, at several times the required pace.
             let begun = Instant::now();
             while begun.elapsed() < Duration::from_secs(8) {
                 stream.read_exact(&mut buffer[..20_000]).unwrap();
@@ -296,7 +296,7 @@ on_both! {
                 std::thread::sleep(Duration::from_millis(100));
             }
             SockRef::from(&stream).set_recv_buffer_size(256 * 1024).unwrap();
-            // The last chunk may come alone, or in two parts.
+            // The last chunk may arrive alone, or in two parts.
             let mut end = Vec::new();
             while !end.ends_with(b"\r\n0\r\n\r\n") {
                 let bytes = stream.read(&mut buffer).unwrap();

@@ -1,4 +1,4 @@
-//! HTTP to the letter, over raw sockets where a client library would hide it.
+//! Details of HTTP, over raw sockets where a client library would hide them.
 
 use std::time::{Duration, Instant};
 
@@ -12,28 +12,28 @@ use crate::harness::{
 };
 use crate::openapi::calls;
 
-/// The value of a header field in a head.
+/// The value of a header in a head.
 fn field<'a>(head: &'a str, name: &str) -> Option<&'a str> {
     head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
 }
 
-/// A login with an `Authorization` of any kind.
+/// A login with any `Authorization` header.
 async fn log_in(app: &App, authorization: &str) -> Answer {
     let request = app.client.post(format!("{}/authentication/login", app.url));
     Answer::of(request.header("Authorization", authorization)).await
 }
 
-/// Credentials as `Authorization` has them.
+/// Credentials in the form of the `Authorization` header.
 pub fn basic(credentials: &[u8]) -> String {
     format!("Basic {}", STANDARD.encode(credentials))
 }
 
-/// A text as ISO 8859-1.
+/// A text in ISO 8859-1.
 fn latin_1(text: &str) -> Vec<u8> {
     text.chars().map(|c| u8::try_from(u32::from(c)).unwrap()).collect()
 }
 
-/// Who was refused at the login, as the audit trail tells.
+/// The accounts of rejected logins in the audit trail.
 async fn refused(app: &App) -> Vec<String> {
     let sql = "SELECT account FROM audit_logs WHERE category = 'IDENTITY' AND outcome = 'DENIED' \
                AND client_address = '127.0.0.1' ORDER BY id";
@@ -51,12 +51,12 @@ on_both! {
             let answer = log_in(&app, &basic(&bytes)).await.ok();
             assert_eq!(answer["account"], "jörg");
         }
-        // One wrong letter is wrong in both.
+        // A wrong letter is wrong in both encodings.
         for bytes in ["jörg:größe-ÄÖU".as_bytes().to_vec(), latin_1("jörg:größe-ÄÖU")] {
             assert_eq!(log_in(&app, &basic(&bytes)).await.status, 401);
         }
         assert_eq!(refused(&app).await, ["jörg", "jörg"]);
-        // What is UTF-8 is not read as ISO 8859-1.
+        // Valid UTF-8 is not read as ISO 8859-1.
         let hash = password::hash("Ã¼").unwrap();
         app.store.add_account("odd", &hash, &["all".into()]).await.unwrap();
         assert_eq!(log_in(&app, &basic(&latin_1("odd:Ã¼"))).await.status, 401);
@@ -81,7 +81,7 @@ on_both! {
             assert!(message.contains("expected 'Authorization: Basic"), "{message}");
         }
         assert_eq!(refused(&app).await, malformed.clone().map(|(_, account)| account));
-        // Who brings nothing asks for the challenge, however often.
+        // Without credentials the client gets the challenge, any number of times.
         for _ in 0..10 {
             let login = app.client.post(format!("{}/authentication/login", app.url));
             assert_eq!(Answer::of(login).await.status, 401);
@@ -161,7 +161,7 @@ on_both! {
             let orders: serde_json::Value = serde_json::from_str(&wire.rest().await.unwrap()).unwrap();
             assert_eq!(orders["orders"].as_array().unwrap().len(), 2);
         }
-        // An answer whose length is known leaves the connection open for who asks for that.
+        // A response of known length leaves the connection open if the client asks for that.
         let mut wire = Wire::to(&app).await;
         for _ in 0..2 {
             wire.send("GET /health HTTP/1.0\r\nConnection: keep-alive\r\n\r\n").await;
@@ -192,7 +192,7 @@ on_both! {
                 assert!(body.contains("larger than 1000 bytes"), "{body}");
                 assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
             }
-            // One that is small enough is asked for, and so is one of unknown length.
+            // Small bodies are requested, and so are those of unknown length.
             for (more, body) in [
                 ("Content-Length: 2\r\n", "{}"),
                 ("Transfer-Encoding: chunked\r\n", "2\r\n{}\r\n0\r\n\r\n"),
@@ -207,7 +207,7 @@ on_both! {
                 assert!(answer.starts_with("http/1.1 200"), "{answer}");
             }
         }
-        // Without a session no body is waited for.
+        // Without a session the service does not wait for a body.
         let mut wire = Wire::to(&app).await;
         wire.send("POST /joc/api/touch HTTP/1.1\r\nHost: a\r\nContent-Length: 900\r\n\r\n").await;
         assert!(wire.head().await.starts_with("http/1.1 401"));
@@ -232,7 +232,7 @@ on_both! {
         let rows = db.rows("SELECT client_address FROM audit_logs").await.unwrap();
         assert_eq!(rows, [[Some("127.0.0.1".to_owned())]]);
         assert_eq!(try_login(ROOT.1).await.status, 429);
-        // A client of the same machine by IPv6 has another address.
+        // Over IPv6 the same machine has another address.
         served.url = served.url.replace("127.0.0.1", "[::1]");
         assert_eq!(served.try_login(ROOT.1).await, 200);
         assert!(!served.log().contains("::ffff"), "{}", served.log());
@@ -266,14 +266,14 @@ async fn head_is_get_without_the_body() {
         assert_eq!(body, "", "{page}");
         let length: usize = field(&head, "content-length").unwrap().parse().unwrap();
         if page == "/metrics" {
-            // It counts the requests between the two.
+            // It counts the requests in between.
             assert!(length > 1000 && head.starts_with("http/1.1 200"), "{head}");
             continue;
         }
         assert_eq!(length, same_body.len(), "{page}");
         assert_eq!(fields, same_fields, "{page}");
     }
-    // The connection stays usable, and who asks learns which methods there are.
+    // The connection stays usable, and the client learns which methods are allowed.
     let mut wire = Wire::to(&app).await;
     for _ in 0..2 {
         wire.send("HEAD /health HTTP/1.1\r\nHost: a\r\n\r\n").await;
@@ -312,7 +312,8 @@ async fn an_idle_connection_stays_for_as_long_as_is_set() {
     assert_eq!(field(&head, "connection"), Some("close"), "{head}");
     assert!(wire.closes_within(Duration::from_secs(5)).await);
 
-    // Longer than the idle connections of proxies, whose next request would meet a closed one.
+    // Longer than proxies keep idle connections: otherwise their next request would meet a closed
+    // one.
     let app = App::start(Kind::Sqlite, &[]).await;
     let (mut wire, _) = ask(&app).await;
     assert!(!wire.closes_within(Duration::from_secs(7)).await);
@@ -358,7 +359,7 @@ async fn every_counter_is_there_before_its_first_event() {
         let line = format!("{sample} 0");
         assert!(page.lines().any(|at| at == line), "no {line} in {page}");
     }
-    // Nothing else is counted: a counter that is missing here begins with its first event.
+    // There are no others: a counter missing here would appear with its first event.
     let counters: Vec<&str> = page
         .lines()
         .filter(|line| line.starts_with("joc_orders_") && line.contains("_total"))

@@ -1,5 +1,5 @@
-//! The file of an SQLite database and its write-ahead log: how long the log gets, what happens if
-//! somebody takes the file away, and starts at the same time.
+//! The file of an SQLite database and its write-ahead log: its length, what happens if somebody
+//! removes the files, and concurrent starts.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -23,14 +23,14 @@ use crate::readers::{hash, names};
 use crate::slow_clients::connect;
 
 const MIB: u64 = 1 << 20;
-/// From what length on the log is cut (`docs/operations.md`).
+/// The length at which the log is truncated (`docs/operations.md`).
 const LOG: u64 = 32 * MIB;
 
-/// Reads a list of every order, 45 kB a second until told to hurry; gives its body.
+/// Reads a list of every order at 45 kB a second until told to hurry, and returns its body.
 fn read_slowly(address: &str, token: &str, hurry: &AtomicBool) -> String {
     let body = json!({"controllerId": CONTROLLER, "limit": -1}).to_string();
     let mut stream = connect(address);
-    // Without chunks.
+    // HTTP/1.0, so no chunks.
     write!(
         stream,
         "POST /joc/api/orders HTTP/1.0\r\nX-Access-Token: {token}\r\nContent-Length: {}\r\n\r\n{body}",
@@ -78,7 +78,7 @@ async fn a_slow_reader_does_not_make_the_log_grow() {
     for i in 1..=3 {
         writer.execute(&update(i)).await;
     }
-    // The reader has its snapshot before the second change at the latest, and soon leaves it.
+    // The reader's snapshot is from before the second change, and it soon releases it.
     until("the log stays long", async || log() <= LOG).await;
     let mut longest = 0;
     for i in 4..=7 {
@@ -89,13 +89,13 @@ async fn a_slow_reader_does_not_make_the_log_grow() {
     until("the log stays long", async || log() <= LOG).await;
     assert!(!reader.is_finished());
 
-    // A long log shrinks also if nobody does anything any more.
+    // A long log also shrinks when there are no more requests.
     let copy = "CREATE TABLE t AS SELECT * FROM orders";
     writer.execute(&format!("BEGIN; {}; {copy}; COMMIT", update(8))).await;
     until("the log stays long", async || log() <= LOG).await;
     assert!(!reader.is_finished());
 
-    // What was read is whole, and of one instant.
+    // What was read is complete and consistent.
     hurry.store(true, Ordering::Relaxed);
     let body = tokio::task::block_in_place(|| reader.join().unwrap());
     let body: Value = serde_json::from_str(&body).unwrap();
@@ -106,7 +106,7 @@ async fn a_slow_reader_does_not_make_the_log_grow() {
     served.stop();
 }
 
-/// A file in a folder of its own that nobody has open.
+/// A database file in a folder of its own, with no open connections.
 struct Place {
     folder: TempDir,
     file: PathBuf,
@@ -126,7 +126,7 @@ impl Place {
 
     fn serve(&self) -> Served {
         let mut command = program(&self.url);
-        // No seal comes in between.
+        // Long enough that no seal interferes.
         command.env("JOC_ORDERS_ROOT_PASSWORD", ROOT.1).env("JOC_ORDERS_SEAL_EVERY", "3600");
         Served::start(command)
     }
@@ -135,13 +135,13 @@ impl Place {
         self.folder.path().join(name)
     }
 
-    /// How long the log is that would be read with the file.
+    /// The length of the log that would be read with the file.
     fn log(&self) -> u64 {
         fs::metadata(self.path("orders.db-wal")).map_or(0, |log| log.len())
     }
 }
 
-/// A service that has a change in its log.
+/// A service with a change in its log.
 async fn changed(place: &Place) -> (Served, String) {
     let served = place.serve();
     let token = served.login().await;
@@ -153,7 +153,7 @@ async fn open(file: &Path) -> SqliteConnection {
     SqliteConnectOptions::new().filename(file).connect().await.unwrap()
 }
 
-/// The state of the order `a` in a file, which must be whole.
+/// The state of order `a` in a file, which must be intact.
 async fn state_in(file: &Path) -> String {
     let mut connection = open(file).await;
     let check: String =
@@ -179,7 +179,8 @@ async fn cancel(served: &Served, token: &str, id: &str) -> u16 {
     served.post(token, "/orders/cancel", &body).await.status
 }
 
-/// Whether it refuses all that needs the database, and says why, in its log once.
+/// Expects the service to reject everything that needs the database, with the reason, and to log it
+/// once.
 async fn expect_lost(served: &mut Served, token: &str, reason: &str) {
     // More than there are connections.
     let client = reqwest::Client::new();
@@ -194,7 +195,7 @@ async fn expect_lost(served: &mut Served, token: &str, reason: &str) {
         assert_eq!(answer.status, 503, "{}", answer.text);
     }
     assert_eq!(served.try_login(ROOT.1).await, 503);
-    // The answer before may hold for a second.
+    // The last result may be cached for a second.
     until("it is ready", async || served.page("/ready").await.status != 200).await;
     let ready = served.page("/ready").await;
     assert_eq!(ready.status, 503);
@@ -242,7 +243,7 @@ async fn a_file_moved_over_it_is_left_as_it_is() {
     let (mut served, token) = changed(&place).await;
     fs::rename(backup, &place.file).unwrap();
     expect_lost(&mut served, &token, "was replaced").await;
-    // The old log would be read as the new file's if the service were killed now.
+    // If the service were killed now, the old log would be read as the new file's.
     until("the old log is left", async || place.log() == 0).await;
     drop(served);
     assert_eq!(hash(&place.file), before);
@@ -267,7 +268,7 @@ async fn files_moved_aside_keep_what_was_promised() {
             fs::rename(place.path(name), aside.join(name)).unwrap();
         }
         fs::copy(&backup, &place.file).unwrap();
-        // It may be noticed before the new one is there.
+        // It may be noticed before the new file is there.
         expect_lost(&mut served, &token, "the database file was ").await;
         until("the old log is left", async || place.log() == 0).await;
         drop(served);
@@ -293,7 +294,7 @@ async fn a_deleted_log_is_noticed_and_nothing_lost() {
 async fn an_emptied_index_is_left_alone() {
     let place = Place::with(&["a", "b"]).await;
     let (mut served, _) = changed(&place).await;
-    // Memory is mapped to it: a process that looks there ends.
+    // It is mapped into memory, and a process that touches that would be killed.
     fs::write(place.path("orders.db-shm"), "").unwrap();
     until("it is not noticed", async || served.log().contains("emptied")).await;
     assert_eq!(served.page("/ready").await.status, 503);

@@ -1,5 +1,5 @@
-//! How the service stops and starts: calls that are under way end, new ones are told to come
-//! back, and whoever was told of success has it.
+//! Shutdown and start: requests in flight finish, new ones are told to come back later, and whoever
+//! was told of success has it.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -11,14 +11,14 @@ use tokio::net::TcpStream;
 
 use crate::harness::{CONTROLLER, Database, Order, ROOT, Served, until, with_controller};
 
-/// A cancel whose body is not sent yet but for its beginning.
+/// A cancel of whose body only the beginning has been sent.
 struct SlowCancel {
     stream: TcpStream,
     rest: String,
 }
 
 impl SlowCancel {
-    /// Returns once the service has let it in, which is the only call.
+    /// Returns once the service has admitted it, as its only request.
     async fn begin(served: &Served, token: &str, order_id: &str) -> Self {
         let call = Self::send(served, token, order_id).await;
         let under_way = async {
@@ -42,7 +42,7 @@ impl SlowCancel {
         Self { stream, rest: body[1..].into() }
     }
 
-    /// Sends the rest and gives the whole answer.
+    /// Sends the rest and returns the response.
     async fn end(mut self) -> String {
         self.stream.write_all(self.rest.as_bytes()).await.unwrap();
         let mut answer = String::new();
@@ -51,7 +51,7 @@ impl SlowCancel {
     }
 }
 
-/// The value of a metric that has no labels.
+/// The value of a metric without labels.
 async fn metric(served: &Served, name: &str) -> Option<f64> {
     let page = served.page("/metrics").await.text;
     let mut lines = page.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
@@ -166,7 +166,7 @@ on_both! {
     async fn a_restart_under_load_loses_no_call(kind: Kind) {
         const CLIENTS: usize = 6;
         const RESTARTS: usize = 3;
-        /// How many calls succeed between two steps of the operator.
+        /// How many requests succeed between two steps of the operator.
         const CALLS: usize = 40;
         const ORDERS: usize = 20_000;
         let db = Database::create(kind).await;
@@ -179,7 +179,7 @@ on_both! {
 
         let (next, stopped) = (AtomicUsize::new(0), AtomicBool::new(false));
         let (succeeded, refused) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        // Each call with the order's id as the request's; what came of it.
+        // The result of each request, whose id is the order's.
         let client = async || {
             let client = reqwest::Client::new();
             let mut outcomes: Vec<(usize, Option<u16>)> = Vec::new();
@@ -203,7 +203,7 @@ on_both! {
                         tokio::time::sleep(Duration::from_millis(20)).await;
                         Some(0)
                     }
-                    // Sent, and the connection ended: it cannot be known.
+                    // It was sent, and the connection ended: the outcome is unknown.
                     Err(_) => None,
                 };
                 outcomes.push((i, outcome));
@@ -217,9 +217,9 @@ on_both! {
         let operator = async {
             for i in 0..RESTARTS {
                 more(&succeeded, CALLS).await;
-                // Keeps the service from ending for a while.
+                // Delays the shutdown for a while.
                 let slow = SlowCancel::send(&served, &token, &format!("slow {i}")).await;
-                // By then it is let in.
+                // By then it has been admitted.
                 more(&succeeded, CALLS).await;
                 served.signal("-TERM");
                 more(&refused, 1).await;
@@ -260,7 +260,7 @@ on_both! {
                 Some(503) => { refused += 1; assert!(!is_audited, "{i} was refused and done") }
                 Some(0) => { unreached += 1; assert!(!is_audited, "{i}") }
                 Some(other) => panic!("{i}: {other}"),
-                // Whatever was let in is answered.
+                // Every admitted request gets its response.
                 None => {
                     unknown += 1;
                     assert!(!is_audited, "{i} was broken off and done");

@@ -1,4 +1,4 @@
-//! Long answers: sent whole, in pieces, or visibly not whole.
+//! Long responses arrive complete, in pieces, or visibly incomplete.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -21,7 +21,7 @@ async fn comments(app: &App, filter: Value) -> Vec<String> {
     entries.iter().map(|entry| entry["comment"].as_str().unwrap().to_owned()).collect()
 }
 
-/// Entries by plain SQL, a minute apart, the last of them now.
+/// Inserts entries by SQL, a minute apart, the last of them now.
 async fn insert_entries(app: &App, count: usize) {
     let row = |i: usize| {
         let minutes = TimeDelta::minutes((count - 1 - i).try_into().unwrap());
@@ -39,7 +39,7 @@ async fn insert_entries(app: &App, count: usize) {
     }
 }
 
-/// 60 MB of entries: more than fits between a database and a client that waits.
+/// 60 MB of entries: more than fits between the database and a waiting client.
 pub async fn insert_long_entries(db: &Database) {
     let parameters = format!("{{\"a\": \"{}\"}}", "x".repeat(20_000));
     let sql = format!(
@@ -51,7 +51,7 @@ pub async fn insert_long_entries(db: &Database) {
     db.execute(&sql).await.unwrap();
 }
 
-/// Entries of which the last cannot be read, or that are read for as long as a client waits.
+/// Entries of which the last cannot be read, or that take as long to read as a client waits.
 async fn insert_trail_that_breaks(app: &App, kind: Kind) {
     insert_entries(app, 2000).await;
     let columns = "controller_id, account, request, parameters, outcome, request_id, created";
@@ -62,16 +62,16 @@ async fn insert_trail_that_breaks(app: &App, kind: Kind) {
         )
     };
     if kind == Kind::Sqlite {
-        // A row that cannot be read, as the last: its account is not UTF-8.
+        // The last row is unreadable: its account is not UTF-8.
         app.db.execute(&insert("CAST(x'ff' AS TEXT), 'x', '{}'")).await.unwrap();
     } else {
-        // More than is read ahead of a client before the test goes on.
+        // More than is read ahead of a client before the test continues.
         let row = insert("'a', 'x', json_build_object('a', repeat('x', 20000))");
         app.db.execute(&format!("{row} FROM generate_series(1, 20000)")).await.unwrap();
     }
 }
 
-/// Ends the database's connection that reads them.
+/// Terminates the database connection that reads them.
 async fn break_reading(app: &App, kind: Kind) {
     if kind == Kind::Postgres {
         let reading = "state = 'active' AND query LIKE 'SELECT l.id%'";
@@ -83,7 +83,7 @@ async fn break_reading(app: &App, kind: Kind) {
     }
 }
 
-/// How many long answers the tests' service reads at a time for one account: one fewer than for all.
+/// How many long responses the service reads at a time for one account: one fewer than for all.
 fn readers_at_once(kind: Kind) -> usize {
     match kind {
         Kind::Sqlite => 3,
@@ -96,8 +96,8 @@ on_both! {
         let app = App::with(kind, &[Order::new("a")]).await;
         insert_long_entries(&app.db).await;
         let other = app.account("other", "sos:products", &[]).await;
-        // Half of the connections that read are for them, of which one is left to other accounts;
-        // the others are told to come later.
+        // Half of the reading connections serve them, one of those reserved for other accounts; the
+        // rest are told to come later.
         let mut readers = JoinSet::new();
         for _ in 0..12 {
             let request = app.client.post(format!("{}/audit_log", app.url));
@@ -136,7 +136,7 @@ on_both! {
              Content-Length: {}\r\n\r\n{body}",
             body.len()
         );
-        // As many as may; they read all the time, 2 kB a second.
+        // As many as allowed, all reading at 2 kB a second.
         let mut readers = JoinSet::new();
         for _ in 0..readers_at_once(kind) {
             let mut stream = TcpStream::connect(address).await.unwrap();
@@ -190,7 +190,7 @@ on_both! {
     async fn readers_that_leave_give_their_connections_back(kind: Kind) {
         let app = App::with(kind, &[]).await;
         insert_entries(&app, 20_000).await;
-        // More than there are connections; none of them reads to the end.
+        // More than there are connections; none reads to the end.
         for _ in 0..20 {
             let request = app.client.post(format!("{}/audit_log", app.url));
             let request = request.header("X-Access-Token", &app.token).body(r#"{"limit": -1}"#);

@@ -1,5 +1,5 @@
-//! A call happens as a whole or not at all: when the service is killed, when a client hangs up,
-//! when calls meet on the same orders, and when orders change under way.
+//! A request takes effect completely or not at all: when the service is killed, a client
+//! disconnects, requests compete for the same orders, or orders change meanwhile.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -28,7 +28,7 @@ fn cancel_all(
     client.post(format!("{url}/orders/cancel")).header("X-Access-Token", token).json(&body)
 }
 
-/// Makes a controller with orders, a third of them running.
+/// Creates a controller with orders, a third of them running.
 async fn make_orders(db: &Database, controller_id: &str, orders: u32) {
     db.execute(&format!(
         "INSERT INTO controllers (controller_id) VALUES ('{controller_id}');
@@ -43,9 +43,9 @@ async fn make_orders(db: &Database, controller_id: &str, orders: u32) {
     .unwrap();
 }
 
-/// Whether everything of a cancel of all these orders is there. Panics if only a part of it is.
+/// Whether a cancel of all these orders took effect; panics if only a part of it did.
 async fn is_done(db: &Database, controller_id: &str, orders: u32) -> bool {
-    // One statement, so that it sees one state of the database.
+    // One statement, so that it sees one snapshot.
     let sql = format!(
         "SELECT (SELECT count(*) FROM orders WHERE controller_id = '{controller_id}'
                  AND state IN ('FRESH', 'RUNNING', 'FAILED') AND mark IS NULL) || ' '
@@ -63,7 +63,7 @@ async fn is_done(db: &Database, controller_id: &str, orders: u32) -> bool {
     row == all
 }
 
-/// Waits until the server has noticed that its client is dead.
+/// Waits until the server has noticed that its client is gone.
 async fn wait_for_backends(db: &Database) {
     if db.kind() == Kind::Sqlite {
         return;
@@ -102,7 +102,7 @@ on_both! {
             let controller_id = format!("round-{round}");
             let service = Served::over(&db, &[]);
             let token = service.login().await;
-            // From before the call's work to after it.
+            // From before the request's work to after it.
             let moment = undisturbed.mul_f64((f64::from(round) - rand::random::<f64>()) / 8.0);
             let started = Instant::now();
             let call = async {
@@ -112,7 +112,7 @@ on_both! {
             let ((answer, elapsed), ()) = tokio::join!(call, async {
                 tokio::time::sleep(moment).await;
                 service.signal("-KILL");
-                // PostgreSQL goes on with a statement whose client is gone.
+                // PostgreSQL finishes a statement whose client is gone.
                 if kind == Kind::Postgres && round % 2 == 1 {
                     let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
                                WHERE application_name = 'joc-orders' \
@@ -128,12 +128,12 @@ on_both! {
                 Ok(status) => {
                     assert_eq!(status, 200);
                     assert!(all, "answered and lost");
-                    // The first one may have been slow for other reasons.
+                    // The first may have been slow for other reasons.
                     undisturbed = undisturbed.min(elapsed);
                 }
                 Err(_) => interrupted += 1,
             }
-            // Whoever comes back finds either nothing to do or all of it.
+            // The next request finds either nothing left or everything.
             let service = Served::over(&db, &[]);
             let again = cancel(&service, &token, &controller_id).await.unwrap();
             assert_eq!(again, if all { 420 } else { 200 });
@@ -165,7 +165,7 @@ on_both! {
                 is_done(&app.db, &controller_id, ORDERS).await;
                 tokio::time::sleep(undisturbed / 10).await;
             }
-            // It waits for whatever of the first call is still under way.
+            // It waits for whatever the first request still does.
             let again = call(&controller_id).send().await.unwrap().status().as_u16();
             assert!([200, 420].contains(&again), "{again}");
             let sql = format!("SELECT count(*) FROM audit_logs WHERE outcome = 'DONE' \
@@ -186,7 +186,7 @@ on_both! {
             let order = |id: String, state| Order::new(&id).workflow(&path, "1").state(state);
             orders.push(order(format!("P{i}"), "WAITING"));
             for (branch, state) in [("a", "FRESH"), ("b", "FAILED"), ("c", "RUNNING")] {
-                // In every other group nothing holds the parent for long.
+                // In every other group the parent is soon free.
                 let state = if i % 2 == 0 && branch == "c" { "PROMPTING" } else { state };
                 orders.push(order(format!("P{i}|{branch}"), state));
             }
@@ -265,7 +265,7 @@ on_both! {
         let begin = if kind == Kind::Sqlite { "BEGIN IMMEDIATE" } else { "BEGIN" };
 
         let reached = AtomicUsize::new(0);
-        // Takes every order once, from the first to the last.
+        // Takes each order once, from first to last.
         let executor = async |first: usize| {
             for i in (first..ROOTS).step_by(2) {
                 reached.store(i, Ordering::Relaxed);
@@ -301,7 +301,7 @@ on_both! {
         let executors = async {
             tokio::join!(executor(0), executor(1));
         };
-        // Cancels orders around the one that the executors have come to.
+        // Cancels orders near those that the executors have reached.
         let started = AtomicBool::new(true);
         let canceller = async |deep: bool| {
             while started.load(Ordering::Relaxed) {
@@ -355,7 +355,7 @@ on_both! {
                     fresh += 1;
                 }
                 ("WAITING", "CANCELLED") => {
-                    // Running ones are never ended by a call, so these were at rest before.
+                    // No request ends a running order, so these were not running before.
                     assert_eq!(children, ["FINISHED", "FINISHED"], "{id} cut off");
                     waiting += 1;
                 }

@@ -1,4 +1,4 @@
-//! Which databases are refused, and how an upgrade gets on with those who use the database.
+//! Which databases are rejected, and how upgrades coexist with other users of the database.
 
 use std::fs::Permissions;
 use std::net::{TcpListener, TcpStream};
@@ -32,7 +32,7 @@ const COMMANDS: &[&[&str]] = &[
     &["audit", "verify"],
 ];
 
-/// Expects every command to refuse a database by these words.
+/// Expects every command to reject a database with these words.
 async fn all_refuse(url: &str, words: &[&str]) {
     let folder = tempfile::tempdir().unwrap();
     let other = format!("sqlite:{}", folder.path().join("other.db").display());
@@ -49,14 +49,14 @@ async fn all_refuse(url: &str, words: &[&str]) {
     }
 }
 
-/// Makes a database of the cluster, and gives its URL.
+/// Creates a database in the cluster, and returns its URL.
 async fn create_database(db: &Database, name: &str, with: &str) -> String {
     db.execute(&format!("CREATE DATABASE {name} {with} TEMPLATE template0")).await.unwrap();
     let (server, _) = db.url.rsplit_once('/').unwrap();
     format!("{server}/{name}")
 }
 
-/// The one value of a query on a database of the cluster.
+/// The single value of a query on a database of the cluster.
 async fn one<T>(url: &str, sql: &'static str) -> T
 where
     (T,): for<'r> sqlx::FromRow<'r, PgRow> + Send + Unpin,
@@ -79,7 +79,7 @@ async fn databases_in_other_encodings_are_refused_by_name_and_left_alone() {
     }
 }
 
-/// What the service asks for at its start counts more than what is set for its role.
+/// The service's own settings override those of its role.
 #[tokio::test(flavor = "multi_thread")]
 async fn neither_a_client_encoding_nor_a_locale_matters() {
     let db = Database::create(Kind::Postgres).await;
@@ -113,7 +113,7 @@ async fn a_file_in_utf_16_is_refused_and_left_alone() {
     let before = std::fs::read(&file).unwrap();
     let url = format!("sqlite:{}", file.display());
     all_refuse(&url, &["wide.db", "UTF-16", "UTF-8"]).await;
-    // Its mode may have become WAL, which is at bytes 18 and 19, and that counts as a change.
+    // Its mode may have become WAL, in bytes 18 and 19, which counts as a change.
     let mut after = std::fs::read(&file).unwrap();
     assert_eq!(after.len(), before.len());
     for changing in [18..20, 24..28, 92..100] {
@@ -147,7 +147,7 @@ fn hold(kind: Kind) -> &'static str {
     }
 }
 
-/// Migrates in a task of its own.
+/// Migrates in a separate task.
 fn migrating(db: &Database, args: &[&str]) -> JoinHandle<Ran> {
     let mut command = program(&db.url);
     command.arg("migrate").args(args);
@@ -175,7 +175,7 @@ on_both! {
         migrating(&db, &[]).await.unwrap().ok();
         launch(&db.url, &["check", "--strict"], "").await.ok();
 
-        // And the way back.
+        // And back.
         let mut holder = db.lock(hold(kind)).await;
         let schema = store::schema(&db.url).await.unwrap();
         let down = ["--to", "3", "--lock-timeout", "1", "--wait", "1"];
@@ -194,7 +194,7 @@ on_both! {
         let db = older(kind).await;
         let mut holder = db.lock(hold(kind)).await;
         let migrating = migrating(&db, &["--lock-timeout", "1", "--wait", "600"]);
-        // It waits, pauses, and waits again, and those who queue behind it get through.
+        // It waits, pauses and waits again, and those who queue behind it get through.
         let (mut waits, mut waited) = (0, false);
         let begun = Instant::now();
         until("it waits once more", async || {
@@ -216,12 +216,12 @@ on_both! {
     }
 }
 
-/// How many wait for `orders`.
+/// How many sessions wait for `orders`.
 const WAITING: &str = "SELECT count(*) FROM pg_locks WHERE NOT granted
     AND relation = 'orders'::regclass AND database = (SELECT oid FROM pg_database
         WHERE datname = current_database())";
 
-/// Somebody else migrates, or keeps the lock of those who do for no reason.
+/// Somebody else migrates, or holds the migration lock for no reason.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_lock_of_those_who_migrate_is_not_awaited_for_ever() {
     let db = older(Kind::Postgres).await;
@@ -233,7 +233,7 @@ async fn the_lock_of_those_who_migrate_is_not_awaited_for_ever() {
     for said in ["the migration lock", "of role postgres (joc-orders)"] {
         assert!(ran.stderr.contains(said), "{said}: {ran:?}");
     }
-    // Who has nothing to migrate needs no lock.
+    // Without pending migrations no lock is needed.
     holder.execute("COMMIT").await;
     first.await.unwrap().ok();
     let mut lock = db.lock("SELECT pg_advisory_lock(1)").await;
@@ -241,7 +241,7 @@ async fn the_lock_of_those_who_migrate_is_not_awaited_for_ever() {
     migrating(&db, &["--lock-timeout", "1", "--wait", "1"]).await.unwrap().ok();
 }
 
-/// It drops triggers, for which it must be alone. So it asks for that before it has done anything.
+/// Dropping triggers needs an exclusive lock, so it takes that before anything else.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_way_back_takes_the_lock_that_it_needs_at_its_beginning() {
     let db = Database::create(Kind::Postgres).await;
@@ -264,7 +264,7 @@ async fn the_way_back_takes_the_lock_that_it_needs_at_its_beginning() {
     assert_eq!(version(&db).await, 5);
 }
 
-/// PgBouncer before a database, which ends with this.
+/// PgBouncer in front of a database; stops when dropped.
 struct Pooler {
     url: String,
     process: Child,
@@ -272,7 +272,7 @@ struct Pooler {
 }
 
 impl Pooler {
-    /// Starts it with its default settings and these.
+    /// Starts it with its default settings plus these.
     async fn start(db: &Database, settings: &str) -> Self {
         let options: PgConnectOptions = db.url.parse().unwrap();
         let (host, port) = (options.get_host(), options.get_port());
@@ -280,7 +280,7 @@ impl Pooler {
         std::fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
         let file = |name: &str| folder.path().join(name);
         std::fs::write(file("users"), "\"postgres\" \"\"\n").unwrap();
-        // A free port; another process may take it first.
+        // Another process may take the free port first.
         for _ in 0..5 {
             let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
             let ini = format!(
@@ -290,7 +290,7 @@ impl Pooler {
                 file("users").display()
             );
             std::fs::write(file("pgbouncer.ini"), ini).unwrap();
-            // It refuses to be root; this user is there, since the cluster's server runs as it.
+            // It refuses to run as root; this user exists, since the cluster's server runs as it.
             let is_root = std::fs::metadata("/proc/self").unwrap().uid() == 0;
             let mut command = Command::new("pgbouncer");
             command.env("PATH", format!("{}:/usr/sbin", std::env::var("PATH").unwrap()));
@@ -350,7 +350,7 @@ async fn a_pooler_of_transactions_is_refused() {
     assert_eq!(version(&db).await, 3);
 }
 
-/// The steps by which an operator gets around the long lock of migration 4 lead to the same schema.
+/// The steps that avoid migration 4's long lock lead to the same schema.
 #[tokio::test(flavor = "multi_thread")]
 async fn migration_4_in_steps_is_migration_4() {
     let db = older(Kind::Postgres).await;

@@ -7,7 +7,7 @@ use crate::harness::{App, CONTROLLER, Kind, Order, ROOT, quote, with_controller}
 
 const VIEW: &str = "sos:products:controller:workflows:view";
 
-/// Makes a version of a workflow known since an instant.
+/// Inserts a version of a workflow with its time of creation.
 async fn deploy(app: &App, path: &str, version: &str, created: &str) {
     let sql = format!(
         "INSERT INTO workflows (controller_id, path, version_id, created) \
@@ -18,15 +18,15 @@ async fn deploy(app: &App, path: &str, version: &str, created: &str) {
     app.db.execute(&sql).await.unwrap();
 }
 
-/// An app with workflows: `/a/one` in three versions, of which the first has a living order
-/// and the second a finished one; `/a/b/two`, `/a_/two`, `/root`.
+/// An app with workflows: `/a/one` in three versions, the first with a living order and the second
+/// with a finished one; `/a/b/two`, `/a_/two`, `/root`.
 async fn app(kind: Kind) -> App {
     let app = App::start(kind, &[]).await;
     deploy(&app, "/a/one", "v1", "2026-01-01T00:00:00.000Z").await;
     deploy(&app, "/a/one", "v2", "2026-01-02T00:00:00.000Z").await;
     deploy(&app, "/a/one", "v3", "2026-01-03T00:00:00.000Z").await;
     deploy(&app, "/a/b/two", "v1", "2026-01-04T00:00:00.123Z").await;
-    // Known since the same instant: the later version's name decides.
+    // Created at the same instant: the later version's name decides.
     deploy(&app, "/a_/two", "v1", "2026-01-05T00:00:00.000Z").await;
     deploy(&app, "/a_/two", "v2", "2026-01-05T00:00:00.000Z").await;
     deploy(&app, "/root", "v1", "2026-01-06T00:00:00.000Z").await;

@@ -1,5 +1,5 @@
-//! Rows that no program writes: the database refuses them by name, and those that older releases
-//! let in hold up nothing and are named.
+//! Rows that no program writes: the database rejects them by name, and those that older releases
+//! accepted are reported and get in nobody's way.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -19,10 +19,10 @@ const WORLD: &str = "INSERT INTO controllers (controller_id) VALUES ('prod');
     INSERT INTO workflows (controller_id, path, version_id) VALUES ('prod', '/sos/eod', '1');
     INSERT INTO roles (role) VALUES ('r')";
 
-/// The migration that refuses wrong rows.
+/// The migration that rejects wrong rows.
 const CLOSED: i64 = 6;
 
-/// The name of what a statement breaks.
+/// The name of the violated rule.
 #[track_caller]
 fn broken(error: &sqlx::Error, kind: Kind) -> String {
     let error = error.as_database_error().unwrap_or_else(|| panic!("{error}"));
@@ -34,7 +34,7 @@ fn broken(error: &sqlx::Error, kind: Kind) -> String {
     name
 }
 
-/// A database of the release before, with what it took.
+/// A database of the previous release, with the rows that it accepted.
 async fn before(kind: Kind) -> Database {
     let db = Database::create(kind).await;
     store::migrate(&db.url, Some(CLOSED - 1)).await.unwrap();
@@ -105,13 +105,13 @@ on_both! {
             let Err(error) = db.execute(&sql).await else { panic!("was accepted: {sql}") };
             assert_eq!(broken(&error, kind), name, "{sql}: {error}");
         }
-        // As executors write it.
+        // What executors write.
         for change in ["state = state, started = started, reason = reason, order_id = order_id",
             &format!("state = 'RUNNING', reason = NULL, mark = NULL, suspended = FALSE,
                 started = coalesce(started, {now}), state_since = {now}, modified = {now}")] {
             db.execute(&format!("UPDATE orders SET {change}")).await.unwrap();
         }
-        // An executor's clock was set back since an order was made.
+        // An executor's clock was set back after an order was created.
         db.insert(&[Order { created: Some(chrono::Utc::now() + TimeDelta::hours(3)), ..Order::new("ahead") }]).await;
         let sql = format!("UPDATE orders SET state = 'RUNNING', started = {now}, state_since = {now},
             modified = {now} WHERE order_id = 'ahead'");
@@ -127,7 +127,7 @@ on_both! {
         assert_eq!(found.code, Some(8), "{found:?}");
         let found: Vec<&str> = found.stdout.lines().collect();
         for (name, table, _, wrong, _) in wrong_rows(kind) {
-            // Every other part is within quotes.
+            // Every other part is quoted.
             let words: Vec<&str> = wrong.split('\'').collect();
             let row = match table {
                 "orders" => format!("prod, order {}: ", words[3]),
@@ -155,7 +155,7 @@ on_both! {
         assert!(error.contains("\n  "), "{error}");
         assert_eq!(target.count("SELECT count(*) FROM controllers").await, 0);
 
-        // One alone is named too.
+        // A single one is reported too.
         let one = Database::create(kind).await;
         store::migrate(&one.url, Some(CLOSED - 1)).await.unwrap();
         one.insert(&[Order::new("a"), Order { state: "FINISHED", reason: Some("FORKED"), ..Order::new("b") }]).await;
@@ -190,7 +190,7 @@ on_both! {
         assert!(old >= 2, "{old}");
         launch(&db.url, &["role", "limit", "r", "--add", "/sos"], "").await.ok();
         assert_eq!(db.count(count).await, old + 1);
-        // One that is there already, in another way.
+        // The folder is already there, with the other `recursive`.
         launch(&db.url, &["role", "limit", "r", "--add-only", "/sos"], "").await.ok();
         let only = format!("{count} AND folder = '/sos' AND NOT recursive");
         assert_eq!((db.count(count).await, db.count(&only).await), (old + 1, 1));
@@ -255,7 +255,7 @@ on_both! {
         let line = json!({"controllerId": "prod", "workflow": {"path": "/sos/eod", "versionId": "2"}});
         launch(&app.db.url, &["import"], line.to_string()).await.ok();
         app.login("root", crate::harness::ROOT.1).await;
-        // What a change left is no worse than it was.
+        // A change leaves the row no worse than it was.
         let passwd = launch(&app.db.url, &["account", "disable", "a0"], "").await;
         passwd.ok();
     }
@@ -296,7 +296,7 @@ on_both! {
         assert_eq!(db.state("fresh").await, "FRESH");
         assert_eq!(db.state("failed").await, "FAILED");
         assert_eq!(db.state("suspended").await, "FRESH+RESUMING~");
-        // What runs is not made fresh.
+        // A running order does not become fresh.
         let again = line("prod", "running", "/a", text("SCHEDULED"), none()) + &line("prod", "fresh", "/a", text("FAILED"), none());
         let ran = launch(&db.url, &["import", "--replace"], again).await;
         assert_eq!(ran.ok(), "imported: 0 new, 1 replaced, 1 skipped\n");
@@ -309,7 +309,7 @@ on_both! {
     }
 }
 
-/// Its releases before 3.43 take 2027-02-31 for an instant that is as it should be.
+/// The shell's releases before 3.43 accept 2027-02-31 as a valid instant.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_sqlite3_shell_takes_no_day_that_is_none() {
     let db = Database::create(Kind::Sqlite).await;

@@ -1,4 +1,4 @@
-//! Which time zone database local times are read with.
+//! Which time zone database is used for local times.
 
 use std::path::Path;
 
@@ -9,8 +9,8 @@ use crate::harness::{
     App, CONTROLLER, Database, Order, ROOT, Served, launch_command, program, with_controller,
 };
 
-/// Zones whose rules changed in 2026, the instant of ten o'clock on 26 November 2026, and the
-/// beginning of the 23rd.
+/// Zones whose rules changed in 2026, the instant of ten o'clock on 26 November 2026, and the start
+/// of the 23rd.
 #[rustfmt::skip] // One line for each.
 const CHANGED: [(&str, &str, &str); 14] = [
     ("America/Vancouver", "2026-11-26T17:00:00.000Z", "2026-11-23T07:00:00.000Z"),
@@ -23,14 +23,14 @@ const CHANGED: [(&str, &str, &str); 14] = [
     ("Africa/El_Aaiun", "2026-11-26T10:00:00.000Z", "2026-11-23T00:00:00.000Z"),
     ("America/Havana", "2026-11-26T14:00:00.000Z", "2026-11-23T04:00:00.000Z"),
     ("Cuba", "2026-11-26T14:00:00.000Z", "2026-11-23T04:00:00.000Z"),
-    // And some that did not.
+    // And some whose rules did not.
     ("Europe/Berlin", "2026-11-26T09:00:00.000Z", "2026-11-22T23:00:00.000Z"),
     ("America/Los_Angeles", "2026-11-26T18:00:00.000Z", "2026-11-23T08:00:00.000Z"),
     ("US/Mountain", "2026-11-26T17:00:00.000Z", "2026-11-23T07:00:00.000Z"),
     ("UTC", "2026-11-26T10:00:00.000Z", "2026-11-23T00:00:00.000Z"),
 ];
 
-/// A database of this version, in which it is as late in Berlin as in Tokyo.
+/// A database of this version, in which Berlin has Tokyo's time.
 fn database(version: &str) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let text = format!("# version {version}\nL Europe/Berlin Europe/Rome\n");
@@ -41,8 +41,7 @@ fn database(version: &str) -> TempDir {
     folder
 }
 
-/// The program with this `TZDIR`, and what it says of it in `--version`, in the log, and to a
-/// client.
+/// The program with this `TZDIR`, and what it reports in `--version`, in the log, and to a client.
 struct Told {
     version: String,
     log: String,
@@ -90,7 +89,7 @@ on_both! {
             let body = with_controller(json!({"orders": [order]}));
             let added = app.post("/orders/add", &body).await.ok();
             let id = added["orderIds"][0].as_str().unwrap();
-            // A list takes it in a window of one second of that zone.
+            // Lists the order within a window of one second in that zone.
             let listed = with_controller(json!({"orderIds": [id], "timeZone": zone,
                 "dateFrom": "2026-11-26T10:00:00", "dateTo": "2026-11-26T10:00:01"}));
             let listed = app.post("/orders", &listed).await.ok();
@@ -134,7 +133,7 @@ on_both! {
             ("Europe/Berlin", "2026-11-26T01:00:00.000Z"),
             // A link without a file of its own.
             ("Europe/Rome", "2026-11-26T01:00:00.000Z"),
-            // What is missing there is as it is embedded.
+            // What is missing there comes from the embedded database.
             ("America/Vancouver", "2026-11-26T17:00:00.000Z"),
         ] {
             let body = json!({"controllerId": CONTROLLER, "timeZone": zone,

@@ -16,7 +16,7 @@ on_both! {
         let own = "CREATE TABLE own (id TEXT PRIMARY KEY); CREATE INDEX own_orders ON orders (modified);
             CREATE VIEW own_view AS SELECT order_id FROM orders; ALTER TABLE orders ADD COLUMN own TEXT;";
         app.db.execute(own).await.unwrap();
-        // What somebody adds is no fault.
+        // Additions are not faults.
         assert_eq!(check(&app.db, &["--strict"]).await, [""; 0]);
         let cases: &[(&str, &[&str])] = match kind {
             Kind::Sqlite => &[
@@ -70,7 +70,7 @@ on_both! {
             expected.extend(*problems);
             expected.sort_unstable();
             let mut found = check(&app.db, &[]).await;
-            // What names a column that has another name now is another one, too.
+            // Whatever refers to the renamed column is reported, too.
             found.retain(|line| !sql.contains("RENAME") || expected.contains(&&**line));
             assert_eq!(found, expected, "{sql}");
         }
@@ -120,7 +120,7 @@ on_both! {
     }
 }
 
-/// A dump tells the schema in the database's own words.
+/// A dump writes the schema in the database's own words.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_schema_that_was_restored_from_a_dump_is_the_same() {
     let db = Database::create(Kind::Postgres).await;

@@ -1,5 +1,5 @@
-//! What the client asks of a service, and what it makes of the answers: a server that only
-//! records requests answers it.
+//! What the client sends to a service, and how it handles the responses of a server that only
+//! records requests.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -10,11 +10,11 @@ use serde_json::{Value, json};
 
 use crate::harness::{CONTROLLER, Ran, client, launch_command, start, words};
 
-/// What a server was asked: the call and the body.
+/// What a server received: endpoint and body.
 type Asked = Arc<Mutex<Vec<(String, Value)>>>;
 
-/// A server that gives the answers, by call, with a status, or 0 for none at all; any other call
-/// gets `{}`.
+/// A server that sends these responses, by endpoint, with a status, or 0 for none; any other
+/// endpoint gets `{}`.
 fn recorder(answers: Vec<(&'static str, u16, String)>) -> (String, Asked) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/joc/api", listener.local_addr().unwrap());
@@ -62,7 +62,7 @@ fn request(stream: &TcpStream) -> (String, Value) {
     (call, serde_json::from_slice(&body).unwrap())
 }
 
-/// What the program asks between login and logout.
+/// What the program sends between login and logout.
 async fn asks(
     answers: Vec<(&'static str, u16, String)>,
     args: &[&str],
@@ -159,7 +159,7 @@ async fn suspend_and_resume() {
 
     let (ran, asked) = asks(answers(), &words("orders resume --order-id x --yes")).await;
     assert_eq!(ran.ok(), "resumed: 2 orders, audit log id 42\n");
-    // Who is not asked has seen no number that must not be passed.
+    // Without a prompt there is no number to hold the change to.
     let body = json!({"controllerId": CONTROLLER, "orderIds": ["x"]});
     assert_eq!(asked[1], ("/orders/resume".into(), body));
 
@@ -168,7 +168,7 @@ async fn suspend_and_resume() {
     ran.exits(3);
     assert_eq!(asked.len(), 1);
 
-    // What others did between preview and call.
+    // Other clients' changes between preview and cancel.
     let refusal =
         |message: &str| json!({"error": {"code": "JOC-400", "message": message}}).to_string();
     for (message, code) in [("No resumable orders found.", 3), ("maxOrders: 3 orders", 4)] {
@@ -282,7 +282,7 @@ async fn audit() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_that_has_had_enough() {
-    // Neither does a message that nobody reads.
+    // A message that nobody reads does not matter either.
     let mut command = client("http://127.0.0.1:1", &["orders", "list"]);
     let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
     drop(child.stderr.take());

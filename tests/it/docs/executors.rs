@@ -12,7 +12,7 @@ use crate::harness::{App, CONTROLLER, Database, Kind, Order};
 
 const EXECUTORS: &str = include_str!("../../../docs/executors.md");
 
-/// The rows that a block of docs/executors.md returns, each in one text.
+/// The rows that a block of docs/executors.md returns, each as one text.
 async fn execute(db: &Database, section: &str) -> Vec<String> {
     returned(db, &block(EXECUTORS, db.kind(), section)).await
 }
@@ -235,11 +235,11 @@ on_both! {
         assert!(first.starts_with("failedINPROGRESS-[2,then,0]{a:b}1"), "{first}");
         assert_eq!(modify("resume", json!({"orderIds": ["asleep"]})).await, 1);
         assert_eq!(ids().await.last().unwrap(), "asleep");
-        // Those that were fresh are taken as ever.
+        // Fresh ones are taken as usual.
         let taken = execute(db, "1 Take due orders").await;
         assert!(taken.len() == 1 && taken[0].starts_with("fresh "), "{taken:?}");
 
-        // Marks to suspend are settled, or taken back.
+        // Marks to suspend are settled, or withdrawn.
         assert_eq!(modify("suspend", json!({"orderIds": ["asked", "failed", "running"]})).await, 3);
         let marks = execute(db, "3 Marks and kill requests").await;
         assert_eq!(marks, ["asked INPROGRESS SUSPENDING - - SETTLE",

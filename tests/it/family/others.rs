@@ -1,4 +1,4 @@
-//! What confirming, continuing and changing do, and removal from sight; what all refuse.
+//! What confirm, continue, change and hiding do, and what all of them reject.
 
 use serde_json::{Value, json};
 
@@ -47,7 +47,7 @@ on_both! {
         assert_eq!(app.db.count(sql).await, 0);
         assert_eq!(audited(&app).await[0], "asleep: WAITING > INPROGRESS");
         assert_eq!(call(&app, "continue", everything()).await.refused(), "No orders found.");
-        // Suspended while it slept, it sleeps on.
+        // Suspended while it slept, it keeps sleeping.
         assert_eq!(call(&app, "resume", everything()).await.affected(), 1);
         assert_eq!(call(&app, "continue", everything()).await.affected(), 1);
     }
@@ -109,7 +109,7 @@ on_both! {
         assert_eq!(app.db.count(left).await, 0);
         assert_eq!(call(&app, "remove_when_terminated", everything()).await.refused(),
             "No orders found.");
-        // What was done to it before stays in the audit trail, and a living one lives on.
+        // The audit trail keeps what was done to it, and a living one lives on.
         assert_eq!(app.cancel(json!({"orderIds": ["living"]})).await.affected(), 1);
         let sql = "SELECT count(*) FROM audit_log_details WHERE order_id = 'living'";
         assert_eq!(app.db.count(sql).await, 2);
@@ -124,7 +124,7 @@ on_both! {
             Order::new("twice").suspended().mark("RESUMING"),
         ])
         .await;
-        // Seconds after the start, `-` where there is nothing.
+        // Seconds after the start, or `-` for none.
         let since = async || -> String {
             let rows = app.db.rows("SELECT CAST(state_since AS text) FROM orders ORDER BY order_id");
             let second = |value: Option<String>| value.map_or("-".into(), |v| v[17..19].to_owned());
@@ -200,7 +200,7 @@ on_both! {
         let missing = call(&app, "change", json!({"orderIds": ["a"]})).await.refused();
         assert!(missing.starts_with("priority: "), "{missing}");
         assert_eq!(app.db.count("SELECT count(*) FROM audit_logs").await, 0);
-        // They mean nothing elsewhere.
+        // Other endpoints do not have them.
         let fields = json!({"controllerId": CONTROLLER, "orderIds": ["a"], "reset": "x", "force": 1,
             "fromCurrentBlock": "x", "position": 1, "variables": 1, "cycleEndTime": "x", "orders": 1,
             "priority": 5});

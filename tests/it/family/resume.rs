@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{audited, call, column, everything, states};
 use crate::harness::{App, Order, with_controller};
 
-/// Every order, with more fields.
+/// Selects every order, with more fields.
 fn with(fields: serde_json::Value) -> serde_json::Value {
     let mut body = everything();
     for (name, value) in fields.as_object().unwrap() {
@@ -83,7 +83,7 @@ on_both! {
         for id in ["a", "c"] {
             assert_eq!(column(&app, id, "position").await, json!([2, "then", 0]), "{id}");
         }
-        // Null is nothing, as in JOC, whose shell client says `arguments`.
+        // Null means absent, as in JOC, whose shell client says `arguments`.
         let fields = json!({"orderIds": ["b"], "position": null, "arguments": {"old": null}});
         assert_eq!(call(&app, "resume", fields).await.affected(), 1);
         assert_eq!(column(&app, "b", "position").await, json!([1]));
@@ -113,7 +113,7 @@ on_both! {
             assert_eq!(column(&app, id, "position").await, position, "{id}");
         }
         assert_eq!(app.db.state("parent").await, "WAITING~");
-        // A parent keeps its place with other arguments.
+        // A parent keeps its position and takes new arguments.
         let variables = with(json!({"variables": {"a": 1}}));
         assert_eq!(call(&app, "resume", variables.clone()).await.affected(), 1);
         assert_eq!(app.db.state("parent").await, "WAITING");
@@ -171,7 +171,7 @@ on_both! {
         assert_eq!(answer.affected(), 3);
         assert_eq!(audited(&app).await, ["failed/y: FAILED > INPROGRESS",
             "suspended, failed/x: SUSPENDED > FAILED", "suspended/x: SUSPENDED > SCHEDULED"]);
-        // It failed, and is not among those any more that this account may resume.
+        // It has failed, so this account may no longer resume it.
         assert_eq!(app.post_as(&both, "/orders/resume", body.clone()).await.refused(),
             "No resumable orders found.");
         assert_eq!(app.post_as(&suspended, "/orders/resume", body.clone()).await.affected(), 2);

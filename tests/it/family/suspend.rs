@@ -89,7 +89,7 @@ on_both! {
             "waiting: WAITING > SUSPENDED",
         ]);
         assert_eq!(call(&app, "suspend", fields).await.refused(), "No suspendible orders found.");
-        // A cancel comes after a suspension, and a kill that is requested stays so.
+        // A cancel follows a suspension, and a kill request stays.
         assert_eq!(app.cancel(json!({"orderIds": ["running"]})).await.affected(), 1);
         assert_eq!(app.db.state("running").await, "RUNNING+CANCELLING!");
     }
@@ -114,7 +114,7 @@ on_both! {
             ["p|a: RUNNING > RUNNING SUSPENDING", "p|b|c: SCHEDULED > SUSPENDED"]);
         assert_eq!(states(&app).await, ["p: WAITING~", "p2: FRESH", "p|a: RUNNING+SUSPENDING",
             "p|b: WAITING~", "p|b|c: FRESH~", "p|d: FINISHED", "p|e: FAILED"]);
-        // The other calls know no `deep`.
+        // The other endpoints have no `deep`.
         let deep = json!({"orderIds": ["p"], "deep": true});
         assert_eq!(call(&app, "resume", deep).await.affected(), 1);
         assert_eq!(app.db.state("p|b|c").await, "FRESH~");

@@ -1,4 +1,4 @@
-//! The clock of the machine was wrong and is set back while the service runs.
+//! The machine's clock was wrong and is set back while the service runs.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::shim::Faults;
 use super::{agrees, cancel, works};
 use crate::harness::{Database, Order, with_controller};
 
-/// By how much the clock was ahead, in seconds.
+/// How far the clock was ahead, in seconds.
 const AHEAD: i64 = 3 * 3600;
 
 on_both! {
@@ -47,7 +47,7 @@ on_both! {
         all_sealed().await;
 
         faults.set_clock(0);
-        // Windows and states go by the time that it is now.
+        // Windows and states follow the corrected time.
         assert_eq!(states("BLOCKED").await, 0);
         assert_eq!(states("SCHEDULED").await, 3);
         let window = with_controller(json!({"dateFrom": "30m", "dateTo": "90m"}));
@@ -56,7 +56,7 @@ on_both! {
         let from: DateTime<Utc> = preview["dateFrom"].as_str().unwrap().parse().unwrap();
         assert!((from - Utc::now() - TimeDelta::minutes(30)).abs() < TimeDelta::minutes(1), "{from}");
 
-        // Who is logged in stays so, but no longer than it is promised.
+        // Sessions survive, but no longer than promised.
         let second = cancel(&served, &busy, "back", &["b".into()], None).await;
         assert_eq!(second.answer.affected(), 1);
         served.login().await;
@@ -70,7 +70,7 @@ on_both! {
         }
         served.post(&idle, "/touch", &json!({})).await.ok();
 
-        // The trail keeps its order by id, and is sealed on.
+        // The trail stays in the order of ids, and sealing continues.
         let id = |answer: &crate::harness::Answer| {
             answer.headers["x-audit-log-id"].to_str().unwrap().parse::<i64>().unwrap()
         };

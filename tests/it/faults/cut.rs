@@ -1,4 +1,4 @@
-//! The connection to PostgreSQL is cut in the middle of calls.
+//! The connection to PostgreSQL breaks in the middle of requests.
 
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ async fn a_cancel_is_done_or_not_as_the_client_is_told() {
     let token = session(&served).await;
     let mut told = Vec::new();
 
-    // The second time the statement is prepared already.
+    // The second time the statement is already prepared.
     for (id, when, request_id) in [
         (0, When::Before, "before-1"),
         (0, When::Before, "before-2"),
@@ -36,8 +36,8 @@ async fn a_cancel_is_done_or_not_as_the_client_is_told() {
         told.push(call);
     }
 
-    // Nothing comes or goes any more, and the server works on: it waits for an order. By then
-    // the client has been told that it is not done, and so it must not be.
+    // No data passes any more, while the server waits for an order. By then the client has been
+    // told that nothing changed, so nothing must.
     let mut order = db.lock("BEGIN; SELECT 1 FROM orders WHERE order_id = 'c' FOR UPDATE").await;
     proxy.arm(When::During, b"during");
     let call = cancel(&served, &token, "during", &ids[2..3], None).await;
@@ -45,8 +45,8 @@ async fn a_cancel_is_done_or_not_as_the_client_is_told() {
     order.execute("COMMIT").await;
     told.push(call);
 
-    // It has begun to write, and goes on once it can, unless the server notices first that nobody
-    // waits for it. The client is told what came of it.
+    // It has started to write, and continues when it can, unless the server first notices that its
+    // client is gone. The client learns the outcome.
     db.execute(
         "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS
              'BEGIN PERFORM pg_advisory_xact_lock(42); RETURN NULL; END';
@@ -66,7 +66,7 @@ async fn a_cancel_is_done_or_not_as_the_client_is_told() {
         });
         told.push(call);
     }
-    // A trigger that is not of the migrations would be found.
+    // `check` would report a trigger that is not from the migrations.
     db.execute("DROP TRIGGER waits ON audit_log_details").await.unwrap();
     until_idle(&db).await;
     assert_eq!(lost(&told), [""; 0]);
@@ -141,7 +141,7 @@ async fn connections_break_all_the_time() {
     assert_eq!(outcomes.unsettled, 0, "{:?}", lost(&told));
 }
 
-/// Waits until the service's connections do nothing any more.
+/// Waits until the service's connections are idle.
 async fn until_idle(db: &Database) {
     let busy = "SELECT count(*) FROM pg_stat_activity WHERE state <> 'idle'
                 AND datname = current_database() AND pid <> pg_backend_pid()";

@@ -1,4 +1,4 @@
-//! PostgreSQL ends and comes back in the middle of calls.
+//! PostgreSQL stops and comes back in the middle of requests.
 
 use std::time::{Duration, Instant};
 
@@ -7,15 +7,15 @@ use serde_json::json;
 use super::{Clients, becomes_ready, cancel, compare, works};
 use crate::harness::{Cluster, Database, Order, Served, until};
 
-/// Whether a call of the service takes long.
+/// Whether a statement of the service takes long.
 const LARGE: &str = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'joc-orders'
                      AND state = 'active' AND now() - query_start > interval '80 milliseconds'";
 
-/// Longer than it takes to notice that the server is away, and then to wait for it.
+/// Longer than the service needs to notice that the server is gone, and then waits for it.
 const LONG: Duration = Duration::from_secs(17);
 
-/// Lets clients cancel, one of them many orders at once, while the server ends by a signal and is
-/// away for a while.
+/// Clients cancel, one of them many orders at once, while the server is stopped by a signal and
+/// stays away for a while.
 async fn outage(signal: &str, away: Duration) {
     let mut cluster = tokio::task::spawn_blocking(Cluster::start).await.unwrap();
     let db = Database::of(&cluster).await;
@@ -59,10 +59,10 @@ async fn outage(signal: &str, away: Duration) {
     eprintln!("{signal}: {outcomes:?}");
     assert!(outcomes.done > 10, "{outcomes:?}");
     if away > LONG {
-        // At least what came when it was away already.
+        // At least the requests that arrived while it was away.
         assert!(outcomes.refused > 0, "{outcomes:?}");
     } else {
-        // It is back before the service gives up to ask what became of the calls.
+        // It is back before the service stops trying to find out what became of the changes.
         assert_eq!(outcomes.unsettled, 0);
     }
 }

@@ -1,5 +1,5 @@
-//! Connections to PostgreSQL are lost without an end, as where a firewall has forgotten them or a
-//! cable is out, and a replica stops without its connections.
+//! Connections to PostgreSQL are lost silently, as when a firewall drops them or a cable is pulled,
+//! and a replica stops with its connections open.
 
 use std::time::{Duration, Instant};
 
@@ -12,12 +12,12 @@ use super::{
 };
 use crate::harness::{Answer, CONTROLLER, Database, Kind, Order, Served, until, with_controller};
 
-/// How long a change takes at the most whose connection is lost: 5 seconds until the service looks
-/// after it, 10 in which it finds no way to the server, 10 in which it does not learn what became of
-/// it. And a bit, since other tests run at the same time.
+/// The longest that a change with a lost connection takes: 5 seconds until the service looks, 10 in
+/// which it cannot reach the server, 10 in which it cannot learn the outcome, and a bit for other
+/// tests.
 const LONGEST: Duration = Duration::from_secs(25 + 35);
 
-/// What it takes of time.
+/// How long it takes.
 async fn timed<T>(work: impl Future<Output = T>) -> (T, Duration) {
     let started = Instant::now();
     (work.await, started.elapsed())
@@ -29,12 +29,12 @@ async fn add(served: &Served, token: &str) -> Answer {
     served.post(token, "/orders/add", &with_controller(json!({"orders": [order]}))).await
 }
 
-/// Waits until a query counts so many.
+/// Waits until a query counts this many.
 async fn until_counted(db: &Database, sql: &str, expected: i64) {
     until(sql, async || db.count(sql).await == expected).await;
 }
 
-/// How many transactions of the service hold locks and do nothing.
+/// How many of the service's transactions hold locks and are idle.
 const IDLE: &str = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'joc-orders'
     AND datname = current_database() AND state LIKE 'idle in transaction%'";
 
@@ -92,7 +92,7 @@ async fn a_network_that_loses_everything_comes_back() {
         let lists = (0..3).map(|_| served.post(&token, "/orders", &all));
         futures_util::future::join_all(lists).await;
     }
-    // One change waits for an order, and another one comes to an end unheard.
+    // One change waits for an order, and another finishes without the service hearing of it.
     let mut order =
         db.lock("BEGIN; SELECT 1 FROM orders WHERE order_id = 'order 0' FOR UPDATE").await;
     let call = |i: usize| {
@@ -116,7 +116,7 @@ async fn a_network_that_loses_everything_comes_back() {
         };
         let (meanwhile, ()) = tokio::join!(meanwhile, async {
             tokio::time::sleep(Duration::from_secs(6)).await;
-            // It is done by the server, and nobody hears of it.
+            // The server commits it, and nobody hears of it.
             order.execute("COMMIT").await;
         });
         (ready, meanwhile)
@@ -145,7 +145,7 @@ async fn a_network_that_loses_everything_comes_back() {
     served.login().await;
     served.post(&token, "/orders", &all).await.ok();
     until_counted(&db, IDLE, 0).await;
-    // Connections that are lost again, when the network itself is well, are no more than a pause.
+    // If the network is fine, losing connections again is only a pause.
     proxy.lose(true);
     proxy.lose(false);
     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -176,7 +176,7 @@ async fn a_replica_that_stops_holds_up_the_others_for_seconds() {
     let token = session(&served).await;
     session(&paused).await;
 
-    // The replica is stopped after it has locked the row of its controller.
+    // The replica is stopped while it holds the lock on its controller's row.
     let mut workflow = db.lock("BEGIN; SELECT 1 FROM workflows FOR UPDATE").await;
     let stopped = add(&paused, &token);
     let others = async {

@@ -1,5 +1,5 @@
-//! The service under faults of what it stands on. After each: what clients were told is what the
-//! tables hold, orders and audit trail agree, and the next call works without a restart.
+//! The service while what it depends on fails. After each fault: what clients were told matches the
+//! tables, orders and audit trail agree, and the next request works without a restart.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -21,19 +21,19 @@ mod refused;
 mod service;
 mod shim;
 
-/// How many orders a call of [`Clients`] cancels.
+/// How many orders each request of [`Clients`] cancels.
 const ORDERS: usize = 2;
-/// What the message has where it is not known whether the change has happened.
+/// Part of the message when it is unknown whether the change took effect.
 const UNSETTLED: &str = "applied fully or not at all";
 
-/// A call, and what its client heard.
+/// A request, and what its client was told.
 struct Told {
     request_id: String,
     order_ids: Vec<String>,
     answer: Answer,
 }
 
-/// Cancels these orders, or what the fields say that selects them.
+/// Cancels these orders, or selects them by the fields.
 async fn cancel(
     served: &Served,
     token: &str,
@@ -48,7 +48,7 @@ async fn cancel(
     Told { request_id: request_id.into(), order_ids: order_ids.into(), answer }
 }
 
-/// Clients that cancel one bunch of orders after the other.
+/// Clients that cancel one batch of orders after another.
 struct Clients {
     orders: Vec<String>,
     next: AtomicUsize,
@@ -56,14 +56,14 @@ struct Clients {
 }
 
 impl Clients {
-    /// With so many orders, which are put into the database.
+    /// Inserts this many orders for them.
     async fn with(db: &Database, orders: usize) -> Self {
         let orders: Vec<String> = (0..orders).map(|i| format!("order {i:05}")).collect();
         db.insert(&orders.iter().map(|id| Order::new(id)).collect::<Vec<_>>()).await;
         Self { orders, next: AtomicUsize::new(0), stopped: AtomicBool::new(false) }
     }
 
-    /// What so many clients hear until they are stopped.
+    /// Runs this many clients until they are stopped, and returns what they were told.
     async fn cancel(&self, served: &Served, token: &str, clients: usize) -> Vec<Told> {
         let client = async || {
             let mut told = Vec::new();
@@ -80,7 +80,7 @@ impl Clients {
         clients.into_iter().flatten().collect()
     }
 
-    /// Waits until they have begun so many calls more.
+    /// Waits until they have sent this many more requests.
     async fn call(&self, calls: usize) {
         let until = self.next.load(Ordering::Relaxed) + calls * ORDERS;
         let calling = async {
@@ -96,12 +96,12 @@ impl Clients {
     }
 }
 
-/// How calls ended.
+/// How requests ended.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Outcomes {
     done: usize,
     refused: usize,
-    /// Their clients were told that it is not known.
+    /// Their clients were told that the outcome is unknown.
     unsettled: usize,
 }
 
@@ -133,7 +133,7 @@ async fn compare(db: &Database, told: &[Told]) -> Outcomes {
     for Told { request_id, order_ids, answer } in told {
         let entry = entries.get(request_id);
         if let Some(rows) = entry {
-            // It is there as a whole, once.
+            // The entry is complete, and there once.
             let ids: Vec<&str> = rows.iter().map(|row| row[3].as_str()).collect();
             assert_eq!(ids, *order_ids, "{request_id}");
             let affected = order_ids.len().to_string();
@@ -160,7 +160,7 @@ async fn compare(db: &Database, told: &[Told]) -> Outcomes {
     outcomes
 }
 
-/// The message of an answer that tells to come back.
+/// The message of a response that says to come back later.
 #[track_caller]
 fn unavailable(answer: &Answer) -> String {
     assert_eq!(answer.status, 503, "{}", answer.text);
@@ -170,7 +170,7 @@ fn unavailable(answer: &Answer) -> String {
     body["error"]["message"].as_str().unwrap().into()
 }
 
-/// Waits until `/ready` answers so.
+/// Waits until `/ready` responds with this status.
 async fn becomes_ready(served: &Served, status: u16, patience: Duration) {
     let started = Instant::now();
     loop {
@@ -186,7 +186,7 @@ async fn becomes_ready(served: &Served, status: u16, patience: Duration) {
     }
 }
 
-/// A service that reaches its database by a way that can be cut.
+/// A service whose connection to its database can be cut.
 async fn behind_proxy(db: &Database, args: &[&str]) -> (Proxy, Served) {
     let proxy = Proxy::to(&db.url).await;
     let mut command = program(&proxy.url);
@@ -195,8 +195,8 @@ async fn behind_proxy(db: &Database, args: &[&str]) -> (Proxy, Served) {
     (proxy, served)
 }
 
-/// A session that the service remembers for the next seconds, so that a call asks for nothing
-/// else but what it is to do.
+/// A session that the service keeps cached for the next seconds, so that a request does only its
+/// own work.
 async fn session(served: &Served) -> String {
     let token = served.login().await;
     served.post(&token, "/orders", &with_controller(json!({"limit": 1}))).await.ok();
@@ -209,7 +209,7 @@ async fn agrees(db: &Database) {
     launch(&db.url, &["audit", "verify"], "").await.ok();
 }
 
-/// A call that must work now, and did nothing wrong to whoever is logged in.
+/// A request that must work now, without harm to existing sessions.
 async fn works(served: &mut Served, db: &Database, token: &str, order_id: &str) -> Told {
     db.insert(&[Order::new(order_id)]).await;
     let told = cancel(served, token, order_id, &[order_id.to_owned()], None).await;

@@ -17,11 +17,11 @@ fn ip(args: &str) -> bool {
     run.is_ok_and(|output| output.status.success())
 }
 
-/// A namespace with two links to it, which go with it. Its names and networks are those of this
-/// process.
+/// A namespace with two links to it; all removed when dropped. Names and networks are unique to
+/// this process.
 struct Namespace {
     name: String,
-    /// The link to the database, and that to the API.
+    /// The link to the database, and the one to the API.
     links: [Link; 2],
 }
 
@@ -33,7 +33,7 @@ struct Link {
 }
 
 impl Namespace {
-    /// `None` where the system lets nobody make one.
+    /// `None` where the system does not allow one.
     fn create() -> Option<Self> {
         let id = std::process::id();
         let link = |kind: u32| {
@@ -62,7 +62,7 @@ impl Namespace {
 
 impl Drop for Namespace {
     fn drop(&mut self) {
-        // The namespace itself goes only some time after the last process in it.
+        // The namespace itself goes some time after its last process.
         for link in &self.links {
             ip(&format!("link delete {}", link.name));
         }
@@ -116,7 +116,7 @@ async fn a_network_that_loses_every_packet() {
     let (told, lost) = tokio::join!(call, network);
     unavailable(&told.answer);
     let answered = lost.elapsed();
-    // The server ends what nobody can hear of any more, and with it the locks.
+    // The server ends transactions whose client is unreachable, and releases their locks.
     let working = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'joc-orders'
                    AND state <> 'idle' AND datname = current_database()";
     until("the server ends it", async || db.count(working).await == 0).await;

@@ -1,5 +1,5 @@
-//! The way between the service and PostgreSQL, which can be cut, lose what it carries, and lead
-//! elsewhere.
+//! A proxy between the service and PostgreSQL, which can cut connections, lose what they carry, and
+//! redirect new ones.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -8,36 +8,36 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{broadcast, watch};
 
-/// When a connection is cut, seen from what the service sends.
+/// When a connection is cut, relative to what the service sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum When {
-    /// It does not arrive.
+    /// The message does not arrive.
     Before,
-    /// It arrives, and nothing more comes or goes.
+    /// It arrives, and nothing passes any more.
     During,
-    /// It arrives, and its answer does not.
+    /// It arrives, but the response does not.
     After,
-    /// It does not arrive, and neither side hears of it, nor of anything after it.
+    /// It does not arrive, nothing passes any more, and neither side is told.
     LostBefore,
-    /// It arrives, and neither side hears anything after it.
+    /// It arrives, nothing passes any more, and neither side is told.
     LostAfter,
 }
 
-/// The end of an answer, outside of transactions.
+/// The end of a response, outside of transactions.
 const READY: &[u8] = b"Z\0\0\0\x05I";
 
-/// What cuts: the next bytes from the service that contain these.
+/// The trigger: the next bytes from the service that contain these.
 type Armed = Arc<Mutex<Option<(When, Vec<u8>)>>>;
 
-/// Whether new connections get through, and how often none got through any more: then those
-/// that there were are lost for good, as where a firewall has forgotten them.
+/// Whether new connections get through, and how many times they stopped doing so: existing
+/// connections are then lost for good, as when a firewall drops them.
 #[derive(Debug, Clone, Copy, Default)]
 struct Losses {
     now: bool,
     times: u32,
 }
 
-/// A proxy on a port of its own, which ends with this.
+/// A proxy on a port of its own; stops when dropped.
 pub struct Proxy {
     pub url: String,
     server: Arc<Mutex<SocketAddr>>,
@@ -47,13 +47,13 @@ pub struct Proxy {
     task: tokio::task::JoinHandle<()>,
 }
 
-/// The part of a URL that says where the server is.
+/// The server's part of a URL.
 fn server(url: &str) -> &str {
     url.split(['@', '/']).find(|part| part.contains("127.0.0.1:")).unwrap()
 }
 
 impl Proxy {
-    /// A way to the server of this URL.
+    /// Starts a proxy to the server of this URL.
     pub async fn to(url: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -65,12 +65,12 @@ impl Proxy {
         Self { url, server: to, armed, cut, losses, task: tokio::spawn(serving) }
     }
 
-    /// Leads new connections to the server of this URL.
+    /// Redirects new connections to the server of this URL.
     pub fn lead_to(&self, url: &str) {
         *self.server.lock().unwrap() = server(url).parse().unwrap();
     }
 
-    /// Loses every connection without an end, and new ones until it is told otherwise.
+    /// Silently loses every connection, and new ones until told otherwise.
     pub fn lose(&self, now: bool) {
         self.losses.send_modify(|losses| {
             losses.now = now;
@@ -83,7 +83,7 @@ impl Proxy {
         *self.armed.lock().unwrap() = Some((when, bytes.into()));
     }
 
-    /// Whether it has cut what it was armed for.
+    /// Whether the armed cut has happened.
     pub fn has_cut(&self) -> bool {
         self.armed.lock().unwrap().is_none()
     }
@@ -123,25 +123,25 @@ async fn serve(
                     _ => return,
                 }
             }
-            // Both connections stay, and nobody reads or writes.
+            // Both connections stay open, and nobody reads or writes.
             let _ = cut.recv().await;
         });
     }
 }
 
-/// Both connections of a way.
+/// The two connections that the proxy joins.
 struct Ends {
     service: TcpStream,
     server: Option<TcpStream>,
 }
 
-/// How a way ends.
+/// How a pair of connections ends.
 enum Relayed {
     Ended,
     Lost,
 }
 
-/// Passes on what either side says.
+/// Passes on what either side sends.
 async fn relay(ends: &mut Ends, server: SocketAddr, armed: Armed) -> std::io::Result<Relayed> {
     let Ends { service, server: connected } = ends;
     let server = connected.insert(TcpStream::connect(server).await?);
@@ -179,7 +179,7 @@ async fn relay(ends: &mut Ends, server: SocketAddr, armed: Armed) -> std::io::Re
     }
 }
 
-/// Whether the connection is to be cut for these bytes, which happens once.
+/// Whether these bytes trigger the cut, which happens once.
 fn hit(armed: &Armed, bytes: &[u8]) -> Option<When> {
     let mut armed = armed.lock().unwrap();
     let (_, awaited) = armed.as_ref()?;

@@ -1,4 +1,4 @@
-//! The database stops taking changes, and takes them again.
+//! The database stops accepting changes, and accepts them again.
 
 use std::time::Duration;
 
@@ -10,14 +10,14 @@ use crate::harness::{
     Cluster, Database, Kind, Order, ROOT, Served, program, until, with_controller,
 };
 
-/// Longer than `/ready` remembers a call that could not write.
+/// Longer than `/ready` remembers a request that could not write.
 const SOON: Duration = Duration::from_secs(25);
 
-/// What the message has.
+/// Part of the message.
 const READ_ONLY: &str = "read-only";
 
-/// Clients of a database that takes no changes: one who is known, and one who has logged in and
-/// not called yet.
+/// Clients of a database that accepts no changes: one whose session is cached, and one that has
+/// logged in and sent nothing yet.
 struct Tokens([String; 2]);
 
 impl Tokens {
@@ -25,7 +25,7 @@ impl Tokens {
         Self([session(served).await, served.login().await])
     }
 
-    /// Nothing that must write works, and clients are told to come back.
+    /// Expects everything that writes to fail, and clients to be told to come back.
     async fn are_refused(&self, served: &Served, round: &str, touches: bool) -> super::Told {
         let Self([known, new]) = self;
         let told = cancel(served, known, round, &["a".into()], None).await;
@@ -85,7 +85,7 @@ async fn the_server_is_told_so() {
 #[tokio::test(flavor = "multi_thread")]
 async fn new_sessions_are_told_so() {
     let db = filled(Database::create(Kind::Postgres).await).await;
-    // A role of the service's own, so that the test itself can write.
+    // The service has a role of its own, so that the test itself can write.
     let role = format!("service_of_{}", db.url.rsplit_once('/').unwrap().1);
     db.execute(&format!("CREATE ROLE {role} LOGIN SUPERUSER")).await.unwrap();
     let mut command = program(&db.url.replace("postgres@", &format!("{role}@")));
@@ -100,7 +100,7 @@ async fn new_sessions_are_told_so() {
     db.rows(&end).await.unwrap();
     becomes_ready(&served, 503, SOON).await;
     let told = tokens.are_refused(&served, "new-sessions", true).await;
-    // The sessions that there are by now stay as they are.
+    // Existing sessions stay as they are.
     alter("RESET default_transaction_read_only").await;
     recovers(served, &db, vec![told]).await;
 }
@@ -116,7 +116,7 @@ async fn the_way_leads_to_a_standby_for_a_while() {
     proxy.cut();
     becomes_ready(&served, 503, SOON).await;
     let told = tokens.are_refused(&served, "standby", false).await;
-    // Connections to the standby go on.
+    // Connections to the standby stay open.
     proxy.lead_to(&db.url);
     recovers(served, &db, vec![told]).await;
 }
@@ -128,7 +128,7 @@ async fn a_disk_turns_read_only() {
     let tokens = Tokens::of(&served).await;
     let mut told = Vec::new();
     faults.forbid_writing(true);
-    // The first finds a file that was open for writing, the later ones one that cannot be.
+    // The first finds a file opened for writing, the later ones one that cannot be.
     for round in ["once", "twice", "thrice"] {
         told.push(tokens.are_refused(&served, round, false).await);
         let list = served.post(&tokens.0[0], "/orders", &with_controller(json!({}))).await.ok();

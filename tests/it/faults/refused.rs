@@ -1,5 +1,5 @@
-//! The database is there and does not let the service do its work: no connection is free, the
-//! file is locked, the disk is full.
+//! The database is there but does not let the service work: no free connection, a locked file, a
+//! full disk.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use super::shim::Faults;
 use super::{Clients, agrees, becomes_ready, cancel, compare, unavailable, works};
 use crate::harness::{Database, Kind, Order, Served, launch, with_controller};
 
-/// How long a call may wait for the database, and a bit.
+/// How long a request may wait for the database, and a bit.
 const PATIENCE: Duration = Duration::from_secs(13);
 
 /// Every order.
@@ -19,7 +19,7 @@ fn all() -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_connection_is_free() {
-    // Two for changes, one for all else.
+    // Two for changes, one for everything else.
     const CONNECTIONS: usize = 3;
     const CHANGES: usize = 2;
     let db = Database::create(Kind::Postgres).await;
@@ -82,7 +82,7 @@ async fn no_connection_is_free() {
     assert_eq!(served.page("/ready").await.status, 200);
 }
 
-/// Another process holds the file's write lock for longer than a call waits.
+/// Another process holds the file's write lock longer than a request waits.
 async fn locked(begin: &str) {
     let db = Database::create(Kind::Sqlite).await;
     let ids: Vec<String> = (0..4).map(|i| format!("order {i}")).collect();
@@ -93,7 +93,7 @@ async fn locked(begin: &str) {
     let mut lock = db.lock(begin).await;
     let started = Instant::now();
     let calls = ids.iter().enumerate().map(async |(i, id)| {
-        // One after the other, so that they do not wait as one.
+        // One after another, so that they do not wait as one.
         tokio::time::sleep(Duration::from_millis(300 * i as u64)).await;
         cancel(&served, &token, &format!("call-{i}"), std::slice::from_ref(id), None).await
     });

@@ -1,4 +1,4 @@
-//! The service is killed under load, again and again, while executors work on the same orders.
+//! The service is killed repeatedly under load, while executors work on the same orders.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -11,17 +11,17 @@ use crate::harness::{CONTROLLER, Database, Order, Served, until, with_controller
 
 const CLIENTS: usize = 64;
 const KILLS: usize = 5;
-/// How many calls are answered between two kills.
+/// How many requests get a response between two kills.
 const CALLS: usize = 100;
 const ORDERS: usize = 20_000;
-/// Every how manyth order an executor takes before a client names it.
+/// An executor takes every order with this step, before a client names it.
 const TAKEN: usize = 10;
 
-/// How a call ended for its client.
+/// How a request ended for its client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Heard {
     Status(u16),
-    /// The connection ended, and nobody knows.
+    /// The connection ended, and the outcome is unknown.
     Nothing,
 }
 
@@ -63,7 +63,7 @@ on_both! {
         let executor = async || {
             let mut taken = 0;
             while !stopped.load(Ordering::Relaxed) {
-                // Just ahead of the clients, who so meet it in the act.
+                // Just ahead of the clients, so that they compete.
                 let ahead = next.load(Ordering::Relaxed) + 2 * CLIENTS;
                 taken = (taken + TAKEN).max(ahead.next_multiple_of(TAKEN));
                 let Some(id) = ids.get(taken) else { break };
@@ -123,7 +123,7 @@ on_both! {
                 Heard::Nothing => unknown += 1,
             }
         }
-        // Of running orders a client's cancel left a mark, which no executor has seen yet.
+        // Cancelling a running order leaves a mark, which no executor has seen yet.
         let cancelled = db.count("SELECT count(*) FROM orders WHERE state = 'CANCELLED'").await;
         let audited = audited.values().filter(|state| *state == "CANCELLED").count();
         assert_eq!(usize::try_from(cancelled).unwrap(), audited);

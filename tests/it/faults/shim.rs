@@ -1,4 +1,4 @@
-//! Faults that the program cannot have without help: `shim.c`, preloaded into it.
+//! Faults that need help from outside: `shim.c`, preloaded into the program.
 
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
@@ -24,11 +24,11 @@ fn shim() -> PathBuf {
     folder.path().join("shim.so")
 }
 
-/// What is wrong at the moment: the shim reads the file.
+/// The current fault, in a file that the shim reads.
 pub struct Faults(NamedTempFile);
 
 impl Faults {
-    /// Starts the service with a faulty machine under it.
+    /// Starts the service on a faulty machine.
     pub fn under(db: &Database, args: &[&str], ahead: i64) -> (Self, Served) {
         let faults = Self(NamedTempFile::new().unwrap());
         faults.set_clock(ahead);
@@ -40,7 +40,7 @@ impl Faults {
         (faults, Served::start(command))
     }
 
-    /// Sets the clock so many seconds ahead of the machine's.
+    /// Sets the clock this many seconds ahead of the machine's.
     pub fn set_clock(&self, ahead: i64) {
         self.0.as_file().write_all_at(&ahead.to_ne_bytes(), 0).unwrap();
     }

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::harness::{Database, Kind, Served, launch, launch_command, program};
 
-/// What the demo shows: lines for a shell, each with what it prints.
+/// The demo's output: lines for a shell, each with what it prints.
 struct Tour {
     lines: Vec<(String, String)>,
 }
@@ -39,7 +39,7 @@ impl Tour {
     }
 }
 
-/// Without the only value that is another one each time.
+/// Replaces the only value that varies.
 fn normalised(output: &str) -> String {
     match output.split_once("\"created\":\"") {
         Some((before, rest)) => {
@@ -88,7 +88,7 @@ async fn what_the_demo_shows_is_what_its_lines_print() {
         (joc, file)
     };
 
-    // Your turn: these two, and how to log in, on the demo itself.
+    // Your turn: these two, with the login, against the demo itself.
     let turn: Vec<_> = [0, 1, tour.len() - 2, tour.len() - 1].map(|i| tour[i].0.clone()).into();
     let printed = Tour::printed(turn).await;
     let total: Value =
@@ -100,7 +100,7 @@ async fn what_the_demo_shows_is_what_its_lines_print() {
     let page = output.split(' ').find(|word| word.ends_with("/docs")).unwrap();
     assert_eq!(reqwest::get(page).await.unwrap().status(), 200);
 
-    // A closed terminal ends it, and nothing stays.
+    // Closing the terminal ends it, and it leaves no file.
     let id = demo.id().to_string();
     assert!(Command::new("kill").args(["-HUP", &id]).status().unwrap().success());
     let ended = tokio::task::spawn_blocking(|| demo.wait_with_output().unwrap()).await.unwrap();
@@ -108,7 +108,7 @@ async fn what_the_demo_shows_is_what_its_lines_print() {
     assert_eq!(String::from_utf8(ended.stderr).unwrap(), "");
     assert!(!Path::new(&file).exists());
 
-    // The whole tour, on another service in the state in which it began.
+    // The whole tour, on another service in the demo's initial state.
     let db = Database::create(Kind::Sqlite).await;
     let orders = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/orders.json");
     launch(&db.url, &["import", "--controller-id", "demo", orders], "").await.ok();

@@ -6,7 +6,7 @@ use super::{names_in, program_in, run_in};
 
 const EXAMPLE: &str = include_str!("../../../.env.example");
 
-/// The settings of `.env.example`, each with its value there.
+/// The settings in `.env.example`, each with its value.
 fn example() -> Vec<(&'static str, &'static str)> {
     let settings: Vec<_> = EXAMPLE
         .lines()
@@ -29,7 +29,7 @@ async fn every_line_of_the_example_can_be_uncommented_as_it_stands() {
             std::fs::write(folder.path().join(".env"), file).unwrap();
         }
         if environment {
-            // As a file for Docker with Windows' ends of lines gives them.
+            // As Docker passes a file with Windows line endings.
             command.envs(example().iter().map(|(name, value)| (name, format!("{value}\r"))));
         }
         let served = Served::start(command);
@@ -37,7 +37,7 @@ async fn every_line_of_the_example_can_be_uncommented_as_it_stands() {
         let output = served.stop();
         assert!(output.starts_with("created the account root with the password "), "{output}");
         assert!(names_in(folder.path()).contains(&"joc-orders.db".into()));
-        // The client has no account then, and says so.
+        // The client has no account then, and reports it.
         let mut client = program_in(folder.path());
         client.args(["orders", "list", "--controller-id", "prod"]);
         let ran = launch_command(client, "").await;

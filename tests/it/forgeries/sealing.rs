@@ -9,7 +9,7 @@ use crate::harness::{CONTROLLER, Database, Kind, Order, Served, launch, until};
 
 use super::{cancel, chosen, detail, entry, found, refused, today, unlocked, verify};
 
-/// An instant so many hours ago, as SQL.
+/// An instant this many hours ago, as SQL.
 fn ago(kind: Kind, hours: i64) -> String {
     match kind {
         Kind::Sqlite => format!("strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '{} hours')", -hours),
@@ -31,7 +31,7 @@ on_both! {
                  previous_hash, hash, created, digests)
              VALUES ('prod', {number}, {first}, {first}, 1, 1, '{previous}', '{ones}', '{created}', {digests})");
         let now = "2026-11-23T12:34:56.789Z";
-        // One that follows is taken.
+        // One that follows is accepted.
         app.db.execute(&format!("BEGIN; {}; ROLLBACK", seal(2, 2, &hash, now))).await.unwrap();
         for sql in [
             seal(3, 2, &hash, now), seal(2, 2, &zeros, now), seal(2, 1, &hash, now), seal(2, 0, &hash, now),
@@ -99,7 +99,7 @@ on_both! {
         cancel(&app, "b").await;
         app.store.seal(Utc::now()).await.unwrap();
         assert_eq!(found(&app.db, &["--unsealed", "0"]).await, [""; 0]);
-        // The tail of a chain, once an entry an hour newer is there.
+        // The tail of a chain, once there is an entry an hour newer.
         let tail = "DELETE FROM audit_seals WHERE controller_id = 'prod' AND number = 2;";
         app.db.execute(&unlocked(kind, tail)).await.unwrap();
         assert_eq!(found(&app.db, &[]).await, [""; 0]);
@@ -108,7 +108,7 @@ on_both! {
         app.db.execute(&newer).await.unwrap();
         let lines = found(&app.db, &[]).await;
         assert!(lines.len() == 1 && lines[0].starts_with("prod, audit log 3: 1 entry from here on, "), "{lines:?}");
-        // All seals of all, and entries that are older than an hour.
+        // All seals of all controllers, with entries older than an hour.
         let sql = format!("DELETE FROM audit_seals; UPDATE audit_logs SET created = {};", ago(kind, 2));
         app.db.execute(&sql).await.unwrap();
         let lines = found(&app.db, &[]).await;
@@ -135,7 +135,7 @@ on_both! {
         cancel("a").await;
         until_told(&served, "sealing\":\"ok", |page| gauge(page, "unsealed_entries") == Some(0.0) && gauge(page, "last_seal").is_some()).await;
 
-        // Somebody who may insert and does not end, or whose trigger is in the way.
+        // An insert that never commits, or a trigger that blocks sealing.
         let stopped = match kind {
             Kind::Sqlite => {
                 db.execute("CREATE TRIGGER stop BEFORE INSERT ON audit_seals
@@ -151,7 +151,7 @@ on_both! {
             }
         };
         cancel("b").await;
-        // The log tells at the next interval what the pages tell at once.
+        // The log reports at the next interval what the pages show at once.
         let errors = || served.log().lines().filter(|line| line.contains("\"ERROR\"")
             && line.contains("not been sealed for 3 intervals")).count();
         until_told(&served, "sealing\":\"overdue", |page| gauge(page, "unsealed_entries") == Some(1.0)
@@ -166,13 +166,13 @@ on_both! {
     }
 }
 
-/// A gauge of the sealing, whose name has this in it.
+/// The value of a sealing gauge whose name contains this.
 fn gauge(page: &str, part: &str) -> Option<f64> {
     let is_it = |line: &&str| line.starts_with("joc_orders_audit_") && line.contains(part);
     page.lines().find(is_it).map(|line| line.rsplit_once(' ').unwrap().1.parse().unwrap())
 }
 
-/// Waits until `/ready`, which stays 200, has this, and `/metrics` is so.
+/// Waits until `/ready`, which stays 200, contains this and `/metrics` satisfies the condition.
 async fn until_told(served: &Served, ready: &str, is_so: impl Fn(&str) -> bool) {
     until(ready, async || {
         let answer = served.page("/ready").await;
@@ -182,7 +182,7 @@ async fn until_told(served: &Served, ready: &str, is_so: impl Fn(&str) -> bool) 
     .await;
 }
 
-/// A role without any right could hold the lock that sealers took, and so stop them.
+/// A role without any rights could hold the lock that sealers once took, and so stop them.
 #[tokio::test(flavor = "multi_thread")]
 async fn nobodys_lock_stops_sealing() {
     let app = today(Kind::Postgres, &["a"]).await;

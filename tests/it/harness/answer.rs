@@ -1,9 +1,9 @@
-//! What a client gets.
+//! The responses that clients get.
 
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 
-/// An answer.
+/// A response to a request.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,

@@ -37,14 +37,14 @@ impl App {
         Self::over(Database::create(kind).await, flags).await
     }
 
-    /// Starts the app with the orders and no special settings.
+    /// Starts the app with these orders and default settings.
     pub async fn with(kind: Kind, orders: &[Order]) -> Self {
         let app = Self::start(kind, &[]).await;
         app.db.insert(orders).await;
         app
     }
 
-    /// Starts the app over a database.
+    /// Starts the app on this database.
     pub async fn over(db: Database, flags: &[&str]) -> Self {
         let time = Arc::new(AtomicI64::new(start_time().timestamp_millis()));
         let clock = Clock::new({
@@ -54,7 +54,7 @@ impl App {
         Self::at(db, flags, clock, time).await
     }
 
-    /// Starts the app with the machine's clock, which is the database's.
+    /// Starts the app with the system clock, which the database uses.
     pub async fn today(kind: Kind, flags: &[&str]) -> Self {
         let db = Database::create(kind).await;
         Self::at(db, flags, Clock::system(), Arc::default()).await
@@ -80,7 +80,7 @@ impl App {
         app
     }
 
-    /// Starts another app over the same database: a replica, or this one after a restart.
+    /// Starts another app on the same database: a replica, or this one after a restart.
     pub async fn replica(&self, flags: &[&str]) -> Self {
         Self::over(self.db.share(), flags).await
     }
@@ -90,12 +90,12 @@ impl App {
         self.url.split('/').nth(2).unwrap()
     }
 
-    /// Lets time pass for the app.
+    /// Advances the app's clock.
     pub fn pass(&self, time: TimeDelta) {
         self.time.fetch_add(time.num_milliseconds(), Ordering::Relaxed);
     }
 
-    /// Logs in and gives the access token.
+    /// Logs in and returns the access token.
     pub async fn login(&self, account: &str, password: &str) -> String {
         let answer = self.try_login(account, password).await;
         assert_eq!(answer.status, 200, "{}", answer.text);
@@ -107,7 +107,7 @@ impl App {
         Answer::of(request.basic_auth(account, Some(password))).await
     }
 
-    /// Adds an account with a role of its own and logs it in.
+    /// Adds an account with a role of its own, and logs it in.
     pub async fn account(&self, name: &str, permission: &str, folders: &[(&str, bool)]) -> String {
         self.store.add_role(name).await.unwrap();
         self.store.grant(name, permission, "*").await.unwrap();
@@ -124,7 +124,7 @@ impl App {
         self.login(name, "a-password").await
     }
 
-    /// Posts a body of any kind, as `token`.
+    /// Posts any body with this access token.
     pub async fn post_as(&self, token: &str, call: &str, body: impl Into<reqwest::Body>) -> Answer {
         let request = self.client.post(format!("{}{call}", self.url));
         Answer::of(request.header("X-Access-Token", token).body(body)).await
@@ -135,12 +135,12 @@ impl App {
         self.post_as(&self.token, call, body.to_string()).await
     }
 
-    /// `/orders/cancel` with these fields beside the controller's id.
+    /// Sends `/orders/cancel` with these fields and the controller's id.
     pub async fn cancel(&self, fields: Value) -> Answer {
         self.post("/orders/cancel", &with_controller(fields)).await
     }
 
-    /// `/orders/cancel/preview`, which must succeed.
+    /// Sends `/orders/cancel/preview`, which must succeed.
     pub async fn preview(&self, fields: Value) -> Value {
         self.post("/orders/cancel/preview", &with_controller(fields)).await.ok()
     }

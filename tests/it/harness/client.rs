@@ -17,7 +17,7 @@ pub async fn start(url: &str, args: &[&str]) -> Ran {
 }
 
 impl Ran {
-    /// The complaint of a failure with this exit code.
+    /// The message of a failure with this exit code.
     #[track_caller]
     pub fn exits(&self, code: i32) -> &str {
         assert_eq!((self.code, self.stdout.as_str()), (Some(code), ""), "{self:?}");
@@ -25,13 +25,13 @@ impl Ran {
     }
 }
 
-/// The command with a terminal, which `script` makes of a pipe. It replaces the shell that `script`
+/// Runs the command on a terminal that `script` provides. It replaces the shell that `script`
 /// starts, which an interrupt would end before it.
 pub fn on_terminal(command: &Command) -> Command {
     in_script("", command)
 }
 
-/// As [`on_terminal`], with a terminal of this width.
+/// Like [`on_terminal`], with a terminal of this width.
 pub fn on_terminal_of(columns: u32, command: &Command) -> Command {
     in_script(&format!("stty cols {columns} rows 50; "), command)
 }

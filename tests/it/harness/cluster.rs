@@ -1,10 +1,10 @@
-//! A PostgreSQL cluster, which lives as long as what holds it.
+//! A PostgreSQL cluster of the tests' own.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::OnceLock;
 
-/// A PostgreSQL cluster that ends with this.
+/// A PostgreSQL cluster; stops when dropped.
 pub struct Cluster {
     pub url: String,
     process: Child,
@@ -16,7 +16,7 @@ impl Cluster {
         Self::start_with("")
     }
 
-    /// With more options for the server.
+    /// Starts it with more options for the server.
     pub fn start_with(options: &str) -> Self {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/postgres");
         let mut command = Command::new(script);
@@ -29,13 +29,13 @@ impl Cluster {
         cluster
     }
 
-    /// Ends the server by the signal of this name, or starts it again: `start`.
+    /// Stops the server with the signal of this name, or starts it again: `start`.
     pub fn tell(&mut self, command: &str) {
         writeln!(self.process.stdin.as_mut().expect("piped"), "{command}").unwrap();
         assert_eq!(self.line(), command);
     }
 
-    /// Starts a hot standby, which ends with the server, and gives its URL.
+    /// Starts a hot standby, which stops with the server, and returns its URL.
     pub fn standby(&mut self) -> String {
         writeln!(self.process.stdin.as_mut().expect("piped"), "standby").unwrap();
         self.line()
@@ -56,7 +56,7 @@ impl Drop for Cluster {
     }
 }
 
-/// The URL of the cluster that the tests share, which ends with this process.
+/// The URL of the cluster that the tests share, which stops with this process.
 pub fn cluster() -> &'static str {
     static CLUSTER: OnceLock<Cluster> = OnceLock::new();
     &CLUSTER.get_or_init(Cluster::start).url

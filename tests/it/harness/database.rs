@@ -1,4 +1,4 @@
-//! A database of its own for each test: a temporary SQLite file, or one in the shared cluster.
+//! A new database for each test: a temporary SQLite file, or a database in the shared cluster.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -13,14 +13,13 @@ use tokio::sync::OnceCell;
 use super::cluster::{Cluster, cluster};
 use super::program::cryptography;
 
-/// Which database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Sqlite,
     Postgres,
 }
 
-/// A database of its own, which is gone with this.
+/// A new database; removed when dropped.
 pub struct Database {
     pub url: String,
     pool: Pool,
@@ -32,7 +31,7 @@ enum Pool {
     Postgres(PgPool),
 }
 
-/// One connection, for statements that belong together.
+/// A single connection, for statements that belong together.
 pub enum Connection {
     Sqlite(PoolConnection<Sqlite>),
     Postgres(PoolConnection<Postgres>),
@@ -104,7 +103,7 @@ impl Database {
         }
     }
 
-    /// The one database of a cluster, which must be empty.
+    /// The only database of a cluster, which must be empty.
     pub async fn of(cluster: &Cluster) -> Self {
         cryptography();
         store::migrate(&cluster.url, None).await.unwrap();
@@ -112,7 +111,7 @@ impl Database {
         Self { url: cluster.url.clone(), pool, _folder: None }
     }
 
-    /// The same database once more; it is gone with the first.
+    /// Another handle to the same database, which goes with the first.
     pub fn share(&self) -> Self {
         let pool = match &self.pool {
             Pool::Sqlite(pool) => Pool::Sqlite(pool.clone()),
@@ -121,7 +120,6 @@ impl Database {
         Self { url: self.url.clone(), pool, _folder: None }
     }
 
-    /// Which database it is.
     pub fn kind(&self) -> Kind {
         match self.pool {
             Pool::Sqlite(_) => Kind::Sqlite,
@@ -129,7 +127,7 @@ impl Database {
         }
     }
 
-    /// The present instant, as SQL.
+    /// The current instant, as SQL.
     pub fn now(&self) -> &'static str {
         match self.kind() {
             Kind::Sqlite => "(SELECT now FROM clock)",
@@ -146,7 +144,7 @@ impl Database {
         })
     }
 
-    /// A connection on which this has been said.
+    /// A connection that has run this statement.
     pub async fn lock(&self, begin: &str) -> Connection {
         let mut connection = match &self.pool {
             Pool::Sqlite(pool) => Connection::Sqlite(pool.acquire().await.unwrap()),
@@ -156,7 +154,7 @@ impl Database {
         connection
     }
 
-    /// The rows of a query, every value as the database writes it.
+    /// The rows of a query, each value in the database's own text.
     pub async fn rows(&self, sql: &str) -> sqlx::Result<Vec<Vec<Option<String>>>> {
         let sql = AssertSqlSafe(sql.to_owned());
         Ok(match &self.pool {
@@ -176,7 +174,7 @@ impl Database {
         })
     }
 
-    /// The names of a query's columns; it must give a row.
+    /// The names of a query's columns; it must return a row.
     pub async fn columns(&self, sql: &str) -> sqlx::Result<Vec<String>> {
         let sql = AssertSqlSafe(sql.to_owned());
         Ok(match &self.pool {
@@ -191,7 +189,7 @@ impl Database {
         })
     }
 
-    /// The one value of a query that gives a number.
+    /// The value of a query that returns one number.
     pub async fn count(&self, sql: &str) -> i64 {
         let rows = self.rows(sql).await.unwrap();
         rows[0][0].as_deref().unwrap().parse().unwrap()

@@ -17,7 +17,7 @@ pub struct Order {
     pub scheduled_for: Option<DateTime<Utc>>,
     pub reason: Option<&'static str>,
     pub remove_when_terminated: bool,
-    /// When it was made; `None`: the database says.
+    /// When it was created; `None` leaves that to the database.
     pub created: Option<DateTime<Utc>>,
 }
 
@@ -64,7 +64,7 @@ impl Order {
         self
     }
 
-    /// `WAITING` for a reason.
+    /// `WAITING` for this reason.
     pub fn waits(mut self, reason: &'static str) -> Self {
         self.reason = Some(reason);
         self.state("WAITING")
@@ -85,7 +85,7 @@ impl Order {
         self
     }
 
-    /// The row of the insert; `controller` and `now` are SQL.
+    /// Its row for the insert; `controller` and `now` are SQL.
     fn values(&self, controller: &str, now: &str) -> String {
         let instant = |at: &DateTime<Utc>| quote(&iso(at));
         let null = || String::from("NULL");
@@ -150,7 +150,7 @@ impl Database {
         rows.first().unwrap_or_else(|| panic!("no order {order_id}"))[0].clone().unwrap()
     }
 
-    /// The ids of the orders in a state, in their order.
+    /// The ids of the orders in a state, sorted.
     pub async fn ids_in(&self, state: &str) -> Vec<String> {
         let sql = format!("SELECT order_id FROM orders WHERE state = '{state}' ORDER BY order_id");
         let rows = self.rows(&sql).await.unwrap();

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-/// How a run of the real program ended.
+/// How a run of a program ended.
 #[derive(Debug)]
 pub struct Ran {
     pub success: bool,
@@ -20,7 +20,7 @@ impl Ran {
         &self.stdout
     }
 
-    /// The complaint of a failure, which nothing else was written beside.
+    /// The message of a failure that wrote nothing to standard output.
     #[track_caller]
     pub fn failed(&self) -> &str {
         assert!(!self.success && self.stdout.is_empty(), "{self:?}");
@@ -28,7 +28,7 @@ impl Ran {
     }
 }
 
-/// The real program, with no settings but the database, in a folder without `.env`.
+/// The program, with no settings except the database, in a folder without `.env`.
 pub fn program(url: &str) -> Command {
     cryptography();
     let mut command = Command::new(env!("CARGO_BIN_EXE_joc-orders"));
@@ -41,7 +41,7 @@ pub fn program(url: &str) -> Command {
     command
 }
 
-/// Runs the real program.
+/// Runs the program.
 pub async fn launch(url: &str, args: &[&str], stdin: impl Into<Vec<u8>>) -> Ran {
     let mut command = program(url);
     command.args(args);
@@ -53,7 +53,7 @@ pub async fn launch_command(mut command: Command, stdin: impl Into<Vec<u8>>) -> 
     let ran = tokio::task::spawn_blocking(move || {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
-        // It may end without having read it.
+        // It may end without reading all of it.
         let _ = child.stdin.take().unwrap().write_all(&stdin);
         child.wait_with_output().unwrap()
     });
@@ -66,7 +66,7 @@ pub async fn launch_command(mut command: Command, stdin: impl Into<Vec<u8>>) -> 
     }
 }
 
-/// Lets reqwest make clients, which it does not without this, not even for plain HTTP.
+/// Installs the provider without which reqwest makes no clients, not even for plain HTTP.
 pub fn cryptography() {
     let _ = rustls::crypto::ring::default_provider().install_default();
 }

@@ -1,4 +1,4 @@
-//! `joc-orders serve`, the real program, as an operator runs it.
+//! `joc-orders serve`, as an operator runs it.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{Answer, Database, ROOT, program};
 
-/// A running service, which is killed with this.
+/// A running service; killed when dropped.
 pub struct Served {
     pub url: String,
     process: Child,
@@ -17,7 +17,7 @@ pub struct Served {
 }
 
 impl Served {
-    /// Starts it over a database, where the account [`ROOT`] is made if it is not there.
+    /// Starts it on a database, where it creates the account [`ROOT`] if necessary.
     pub fn over(db: &Database, args: &[&str]) -> Self {
         let mut command = program(&db.url);
         command.args(args).env("JOC_ORDERS_ROOT_PASSWORD", ROOT.1);
@@ -29,7 +29,7 @@ impl Served {
         Self::launch(command).unwrap_or_else(|log| panic!("serve has ended: {log}"))
     }
 
-    /// As [`Served::start`]; if it ends instead, what it wrote.
+    /// Like [`Served::start`], but returns the log if the program ends instead.
     pub fn launch(command: Command) -> Result<Self, String> {
         let mut serve = Command::new(command.get_program());
         serve.arg("serve").args(command.get_args());
@@ -55,7 +55,7 @@ impl Served {
                 return Err(log.lock().unwrap().clone());
             }
             log.lock().unwrap().push_str(&line);
-            // In a log for people or for machines.
+            // In either log format.
             if line.contains("listening")
                 && let Some((_, rest)) = line.split_once("address").filter(|_| line.contains("tls"))
             {
@@ -67,7 +67,7 @@ impl Served {
                 break format!("{}://{address}/joc/api", if secure { "https" } else { "http" });
             }
         };
-        // Nobody may leave it with a full pipe.
+        // Keeps the pipe from filling up.
         let rest = log.clone();
         std::thread::spawn(move || {
             for line in lines.lines().map_while(Result::ok) {
@@ -79,7 +79,7 @@ impl Served {
         Ok(Self { url, process, log })
     }
 
-    /// What it has written to its log so far.
+    /// The log so far.
     pub fn log(&self) -> String {
         self.log.lock().unwrap().clone()
     }
@@ -89,7 +89,7 @@ impl Served {
         self.url.split('/').nth(2).unwrap()
     }
 
-    /// A page outside the API.
+    /// Requests a page outside the API.
     pub async fn page(&self, path: &str) -> Answer {
         let url = format!("http://{}{path}", self.address());
         Answer::of(reqwest::Client::new().get(url)).await
@@ -99,12 +99,12 @@ impl Served {
         self.answer_to_login(ROOT.0, password).await.status
     }
 
-    /// Logs [`ROOT`] in and gives the access token.
+    /// Logs [`ROOT`] in and returns the access token.
     pub async fn login(&self) -> String {
         self.login_as(ROOT.0, ROOT.1).await
     }
 
-    /// Logs an account in and gives the access token.
+    /// Logs an account in and returns the access token.
     pub async fn login_as(&self, account: &str, password: &str) -> String {
         let answer = self.answer_to_login(account, password).await;
         answer.ok()["accessToken"].as_str().unwrap().into()
@@ -127,7 +127,7 @@ impl Served {
         assert!(Command::new("kill").args([name, &id]).status().unwrap().success());
     }
 
-    /// How many megabytes of memory it holds, by Linux's count.
+    /// Its resident memory in megabytes.
     pub fn memory(&self) -> u64 {
         let status = format!("/proc/{}/status", self.process.id());
         let status = std::fs::read_to_string(status).unwrap();
@@ -135,12 +135,12 @@ impl Served {
         held.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
     }
 
-    /// Whether it is there still.
+    /// Whether it is still running.
     pub fn runs(&mut self) -> bool {
         self.process.try_wait().unwrap().is_none()
     }
 
-    /// Waits for its end.
+    /// Waits until it has ended.
     pub fn wait(&mut self, patience: Duration) -> ExitStatus {
         let started = Instant::now();
         loop {
@@ -152,7 +152,7 @@ impl Served {
         }
     }
 
-    /// Ends it as an operator does, and gives what it has written to standard output.
+    /// Stops it as an operator does, and returns its standard output.
     pub fn stop(mut self) -> String {
         self.signal("-TERM");
         let mut output = String::new();

@@ -1,4 +1,4 @@
-//! A connection without a library.
+//! HTTP without a client library.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::App;
 /// How long a test waits for what must come.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A connection without a library.
+/// A connection without a client library.
 pub struct Wire {
     stream: TcpStream,
     received: Vec<u8>,
@@ -23,7 +23,7 @@ impl Wire {
         Self { stream, received: Vec::new() }
     }
 
-    /// Connects to an app of this process.
+    /// Connects to an app in this process.
     pub async fn to(app: &App) -> Self {
         Self::connect(app.address()).await
     }
@@ -54,14 +54,14 @@ impl Wire {
         String::from_utf8(self.received.drain(..length).collect()).unwrap()
     }
 
-    /// All until the connection is closed, or the error that ends it.
+    /// Everything until the connection is closed, or the error that ends it.
     pub async fn rest(&mut self) -> std::io::Result<String> {
         let mut rest = std::mem::take(&mut self.received);
         timeout(PATIENCE, self.stream.read_to_end(&mut rest)).await.expect("no end")?;
         Ok(String::from_utf8(rest).unwrap())
     }
 
-    /// Whether it is closed within this time; nothing else may come.
+    /// Whether it closes within this time; nothing else may arrive.
     pub async fn closes_within(&mut self, time: Duration) -> bool {
         match timeout(time, self.stream.read(&mut [0])).await {
             Ok(read) => {

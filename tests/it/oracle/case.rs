@@ -22,28 +22,28 @@ pub const ACCOUNTS: &[&[(&str, bool)]] = &[
 /// The account that is limited to very many folders.
 const MANY: usize = 5;
 
-/// Whose folders count for an account where it resumes failed orders; `None`: it may not.
+/// The account whose folders apply when an account resumes failed orders; `None` if it may not.
 pub const FAILED_AS: &[Option<usize>] = &[Some(0), None, Some(3), Some(4), Some(0), Some(2)];
 
-/// A controller and what is asked of it, one after another.
+/// A controller and the requests sent to it in turn.
 #[derive(Clone)]
 pub struct Case {
-    /// By id.
+    /// Sorted by id.
     pub orders: Vec<Order>,
     pub requests: Vec<Request>,
 }
 
-/// A request; an empty list is not sent, or sent as an empty list.
+/// A request; an empty list is left out, or sent empty.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// The last part of the call's path.
+    /// The last part of the endpoint's path.
     pub call: &'static str,
     pub reset: bool,
-    /// Sent where it does not count too.
+    /// Sent also where it is ignored.
     pub priority: i32,
     pub position: Option<Value>,
     pub variables: Option<Map<String, Value>>,
-    /// How much time passes before it.
+    /// The time that passes before it.
     pub pass: TimeDelta,
     /// Index into [`ACCOUNTS`].
     pub account: usize,
@@ -57,7 +57,7 @@ pub struct Request {
     pub kill: bool,
     pub deep: bool,
     pub order_type: Option<&'static str>,
-    /// Whether what does not count is sent all the same, and `version` for `versionId`.
+    /// Whether ignored fields are sent all the same, and `version` for `versionId`.
     pub verbose: bool,
 }
 
@@ -73,7 +73,7 @@ pub fn padded(folders: &[(&str, bool)], account: usize) -> Vec<(String, bool)> {
 }
 
 impl Request {
-    /// The body that is sent.
+    /// The request body.
     pub fn body(&self, controller: &str) -> Value {
         let version = if self.verbose { "version" } else { "versionId" };
         let workflows = self.workflow_ids.iter().map(|(path, version_id)| match version_id {

@@ -1,5 +1,5 @@
-//! Random controllers and requests, from pools that are small enough to meet one another and
-//! nasty enough to matter: ids and folders that begin alike, instants on every edge.
+//! Random controllers and requests, from pools small enough to overlap and nasty enough to matter:
+//! ids and folders with common prefixes, instants on every boundary.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use super::case::{ACCOUNTS, Case, Request};
 use crate::harness::{Order, start_time};
 
-/// The calls; the last part of their paths.
+/// The endpoints, by the last part of their paths; repeated ones are more likely.
 const CALLS: &[&str] = &[
     "cancel",
     "cancel",
@@ -100,7 +100,7 @@ const EFFECTIVE: &[&str] = &[
 
 const TERMINAL: &[&str] = &["FINISHED", "CANCELLED"];
 
-/// Instants on the edges of the windows below, and a millisecond before and after.
+/// Instants on the boundaries of the windows below.
 const EDGES: &[&str] = &[
     "2026-11-23T12:34:56.789Z",
     "2026-11-23T13:34:56.789Z",
@@ -108,7 +108,7 @@ const EDGES: &[&str] = &[
     "2026-11-22T00:00:00.000Z",
     "2026-11-23T00:00:00.000Z",
     "2026-11-24T00:00:00.000Z",
-    // Midnights of Berlin.
+    // Midnights in Berlin.
     "2026-11-22T23:00:00.000Z",
     "2026-11-23T23:00:00.000Z",
 ];
@@ -207,7 +207,7 @@ fn order() -> impl Strategy<Value = Order> {
     )
 }
 
-/// Arguments whose names meet one another and need quotes.
+/// Arguments whose names collide and need quoting.
 fn variables() -> impl Strategy<Value = Map<String, Value>> {
     let name = select(&["a", "a", "b", "ß", "q\"u\\o", "a.b", "$", "0"][..]);
     let value = prop_oneof![
@@ -223,7 +223,7 @@ fn variables() -> impl Strategy<Value = Map<String, Value>> {
     })
 }
 
-/// A list that is there with this probability.
+/// A list that is present with this probability.
 fn list<T: Strategy>(probability: f64, item: T) -> impl Strategy<Value = Vec<T::Value>>
 where
     T::Value: Clone,
@@ -269,14 +269,14 @@ fn request() -> impl Strategy<Value = (Request, Vec<Index>)> {
                 (kill, deep, order_type),
                 ((call, reset), priority, position, variables),
             )| {
-                // Other calls refuse them, which is soon seen.
+                // Other endpoints reject terminal states, so few requests need them.
                 if call == "remove_when_terminated" || account == 1 {
                     states.extend(terminal);
                 }
                 let (order_ids, existing, workflow_ids, mut folders) = subject;
                 let (date_from, date_to, time_zone) = dates;
                 let pass = TimeDelta::milliseconds(pass);
-                // Most requests without any selector would only be refused.
+                // Most requests without any selector would only be rejected.
                 let lists = order_ids.len() + workflow_ids.len() + folders.len() + states.len();
                 if lists == 0 && date_from.is_none() && date_to.is_none() && verbose {
                     folders.push(("/".into(), None));

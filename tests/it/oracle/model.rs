@@ -1,5 +1,5 @@
-//! What the calls should do, said as plainly as possible: loops over all orders, no ranges of
-//! text, no shared code but the resolution of dates, which has tests of its own.
+//! What requests should do, as plainly as possible: loops over all orders, no ranges of text, no
+//! shared code except the resolution of dates, which has tests of its own.
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
@@ -14,7 +14,7 @@ use super::case::Request;
 use super::selection::{effective, folder_of, in_reach, is_below, is_living, matches};
 use crate::harness::Order;
 
-/// An order, with what only calls set.
+/// An order, with what only requests set.
 #[derive(Debug, Clone)]
 pub struct Row {
     pub order: Order,
@@ -40,19 +40,19 @@ impl Deref for Row {
     }
 }
 
-/// What a request should come to.
+/// The expected outcome of a request.
 pub enum Expected {
-    /// It is no valid request.
+    /// It is not valid.
     Refused,
-    /// It does this, in the order of the ids.
+    /// It does this, sorted by id.
     Touches { touches: Vec<Touch>, window: Window },
 }
 
 /// What should happen to an order.
 pub struct Touch {
-    /// As it was.
+    /// Before.
     pub order: Order,
-    /// As it becomes.
+    /// After.
     pub after: Row,
     effective: &'static str,
     effective_after: &'static str,
@@ -60,7 +60,7 @@ pub struct Touch {
     via_parent: Option<String>,
 }
 
-/// What a client reads when there is nothing to do.
+/// The message when there is nothing to do.
 pub fn nothing_found(request: &Request) -> &'static str {
     match request.call {
         "suspend" => "No suspendible orders found.",
@@ -107,7 +107,7 @@ pub fn expected(orders: &[Row], request: &Request, now: DateTime<Utc>) -> Expect
         }
     }
 
-    // Descendants have longer ids: what becomes of them is known before their ancestors' turn.
+    // Descendants have longer ids, so their fate is known before their ancestors' turn.
     let mut longest_first = chosen;
     longest_first.sort_by_key(|(order, _)| std::cmp::Reverse(order.order_id.len()));
     let mut touches: Vec<Touch> = Vec::new();
@@ -268,7 +268,7 @@ impl Touch {
     }
 }
 
-/// The preview of the touches, without the dates of the answer.
+/// The preview of the touches, without the response's dates.
 pub fn preview(touches: &[Touch], window: &Window, request: &Request) -> Value {
     let with = |effects: &[&str]| touches.iter().filter(|t| effects.contains(&t.effect)).count();
     let counts: &[(&str, &[&str])] = match request.call {

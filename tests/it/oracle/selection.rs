@@ -1,4 +1,4 @@
-//! Which orders a request means.
+//! Which orders a request selects.
 
 use chrono::{DateTime, Utc};
 use joc_orders::model::window::Window;
@@ -30,7 +30,7 @@ pub fn effective(order: &Order, now: DateTime<Utc>) -> &'static str {
     }
 }
 
-/// Whether the call could touch the order at all, named or as a descendant.
+/// Whether the request could affect the order at all, named or as a descendant.
 pub fn in_reach(order: &Order, request: &Request, now: DateTime<Utc>) -> bool {
     let failed = request.call == "resume" && effective(order, now) == "FAILED";
     let account = if failed { FAILED_AS[request.account] } else { Some(request.account) };
@@ -47,7 +47,7 @@ pub fn in_reach(order: &Order, request: &Request, now: DateTime<Utc>) -> bool {
     within && visible && !(fresh_only && started)
 }
 
-/// Whether the request's fields mean the order.
+/// Whether the request's fields select the order.
 pub fn matches(order: &Order, request: &Request, window: &Window, now: DateTime<Utc>) -> bool {
     let by_id = !request.order_ids.is_empty();
     let named = if by_id {

@@ -1,4 +1,4 @@
-//! What the commands for accounts and roles say.
+//! What the commands for accounts and roles print.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ async fn tried(db: &Database, command: &str) -> Ran {
     launch(&db.url, &words(command), format!("{PASSWORD}\n")).await
 }
 
-/// What a command that changes something says.
+/// What a successful change prints.
 async fn said(db: &Database, command: &str) -> String {
     let ran = tried(db, command).await;
     assert_eq!(ran.stderr, "", "{command}");
@@ -75,7 +75,7 @@ on_both! {
             assert_eq!((ran.failed(), ran.code), (&*expected, Some(2)));
         }
         assert_eq!(said(&db, "role list --output csv").await, before);
-        // What only JOC uses comes along with its roles.
+        // Permissions that only JOC uses can be granted too.
         for permission in ["sos:products:joc:dailyplan:manage", "sos:products:controller:agents"] {
             said(&db, &format!("role grant r {permission}")).await;
         }
@@ -91,7 +91,8 @@ on_both! {
         let ran = tried(&db, "role limit r --folder /nonexist --folder /sos").await;
         assert_eq!(ran.ok(), "limited role r to /nonexist, /sos (before: every folder)\n");
         assert_eq!(ran.stderr, "warning: no workflow is in /nonexist yet\n");
-        // A folder that was there before is no news; one without workflows of its own is.
+        // A folder that was already in the list gets no warning; one without workflows of its own
+        // does.
         let ran = tried(&db, "role limit r --add-only /sos").await;
         ran.ok();
         assert_eq!(ran.stderr, "warning: no workflow is in /sos yet\n");
@@ -237,7 +238,7 @@ on_both! {
         }
         let ran = tried(&db, "account remove one").await;
         assert_eq!((ran.ok(), &*ran.stderr), ("removed account one and ended its sessions\n", warning));
-        // There is none to lose any more.
+        // No such account is left to lose.
         said(&db, "role remove all").await;
     }
 }

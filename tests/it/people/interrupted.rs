@@ -1,4 +1,4 @@
-//! What an import or a copy says when it is interrupted.
+//! What an import or a copy prints when it is interrupted.
 
 use std::io::Write;
 use std::process::{Child, Command, Stdio};
@@ -15,7 +15,7 @@ on_both! {
             let mut command = program(&db.url);
             let mut child = piped(command.arg("import"));
             let mut stdin = child.stdin.take().unwrap();
-            // More than two batches, of which the first are in the transaction by then.
+            // More than two batches, so that the first are already in the transaction.
             for i in 0..16_000 {
                 stdin.write_all(line(i).as_bytes()).unwrap();
             }
@@ -30,7 +30,7 @@ on_both! {
                 assert_eq!(db.count(&format!("SELECT count(*) FROM {table}")).await, 0);
             }
         }
-        // Nothing is left locked.
+        // No lock is left.
         let ran = launch(&db.url, &["import"], line(1)).await;
         assert_eq!(ran.ok(), "imported: 1 new, 0 replaced, 0 skipped\n");
     }
@@ -62,7 +62,7 @@ on_both! {
         let source = Database::create(Kind::Sqlite).await;
         let orders: Vec<Order> = (0..20_000).map(|i| Order::new(&format!("o{i:05}"))).collect();
         source.insert(&orders).await;
-        // While somebody else has the target, and at whatever moment.
+        // While somebody else has locked the target, and at various moments.
         for (locked, delay) in [(true, 800), (false, 150), (false, 300), (false, 600), (false, 1000)] {
             let target = Database::create(kind).await;
             let begin = if kind == Kind::Sqlite { "BEGIN IMMEDIATE" } else { "BEGIN" };

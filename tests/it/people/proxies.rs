@@ -36,7 +36,7 @@ on_both! {
         }
         assert_eq!(*seen.lock().unwrap(), [""; 0]);
 
-        // What is elsewhere is, unless NO_PROXY says otherwise.
+        // Requests to other machines do, unless NO_PROXY says otherwise.
         let elsewhere = "http://joc.example.invalid:4446";
         let ran = behind(client(elsewhere, &["orders", "list"])).await;
         assert_eq!(ran.code, Some(7), "{ran:?}");
@@ -50,7 +50,7 @@ on_both! {
     }
 }
 
-/// A proxy that refuses everything, and the first lines of what reached it.
+/// A proxy that rejects everything, and the first line of each request that it received.
 fn proxy() -> (String, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());

@@ -1,4 +1,4 @@
-//! Which changes of rows the schema refuses.
+//! Which changes of rows the schema rejects.
 
 use crate::harness::{Database, Kind, Order};
 
@@ -31,7 +31,7 @@ on_both! {
                 assert_eq!(db.execute(&sql).await.unwrap(), 1, "{sql}");
             }
         }
-        // One among others is enough.
+        // One terminal order among others is enough.
         db.execute("UPDATE orders SET state = 'FAILED'").await.unwrap_err();
         assert_eq!(db.state("other").await, "FRESH");
     }

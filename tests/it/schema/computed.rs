@@ -107,7 +107,7 @@ on_both! {
             *counts.entry(state).or_default() += 1;
         }
 
-        // The service sees the same, but for those that nothing can be done to.
+        // The service shows the same, for the orders that it can affect.
         let preview = app.preview(json!({"folders": [{"folder": "/"}]})).await;
         counts.retain(|state, _| state != "FINISHED" && state != "CANCELLED");
         assert_eq!(preview["byState"], json!(counts));

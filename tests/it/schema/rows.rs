@@ -1,4 +1,4 @@
-//! Which rows the schema refuses.
+//! Which rows the schema rejects.
 
 use joc_orders::model::permission::known;
 
@@ -6,7 +6,7 @@ use crate::harness::{Database, HASH, Kind, quote};
 
 use super::WORLD;
 
-/// Pairs of a wrong statement and its right neighbour.
+/// Pairs of an invalid statement and a similar valid one.
 #[derive(Default)]
 struct Pairs(Vec<(String, String)>);
 
@@ -15,7 +15,7 @@ impl Pairs {
         self.0.push((wrong.into(), right.into()));
     }
 
-    /// Orders with these columns and values.
+    /// Adds orders with these columns and values.
     fn order(&mut self, columns: &str, wrong: &str, right: &str) {
         let id = self.0.len();
         let sql = |values: &str| {
@@ -27,7 +27,7 @@ impl Pairs {
         self.add(sql(wrong), sql(right));
     }
 
-    /// Orders with these ids, which are SQL.
+    /// Adds orders with these ids, which are SQL.
     fn order_id(&mut self, wrong: &str, right: &str) {
         let sql = |id: &str| {
             format!(
@@ -38,7 +38,7 @@ impl Pairs {
         self.add(sql(wrong), sql(right));
     }
 
-    /// Rows of a table with these values.
+    /// Adds rows of a table with these values.
     fn row(&mut self, table: &str, wrong: &str, right: &str) {
         let sql = |values: &str| format!("INSERT INTO {table} VALUES ({values})");
         self.add(sql(wrong), sql(right));
@@ -54,7 +54,7 @@ impl Pairs {
     }
 }
 
-/// Every control character that a text in SQL can have, as SQL, and NUL.
+/// Every control character that a text can have, and NUL, as SQL.
 fn control_characters(kind: Kind) -> Vec<String> {
     let function = if kind == Kind::Sqlite { "char" } else { "chr" };
     (0..32).chain([127]).map(|code| format!("{function}({code})")).collect()
@@ -192,7 +192,7 @@ on_both! {
             instant(column, "''", "NULL");
         }
 
-        // What calls and executors say of an order.
+        // What requests and executors write.
         pairs.order("priority", "2147483648", "2147483647");
         pairs.order("priority", "-2147483649", "-2147483648");
         pairs.order("priority", "NULL", "0");
@@ -216,7 +216,7 @@ on_both! {
         pairs.order("remove_when_terminated", "2", "TRUE");
         pairs.order("remove_when_terminated", "NULL", "FALSE");
 
-        // What they refer to.
+        // References.
         let order = |controller: &str, path: &str, version: &str| format!(
             "INSERT INTO orders (controller_id, order_id, workflow_path, workflow_version_id) \
              VALUES ('{controller}', 'w{path}{version}', '{path}', '{version}')");
@@ -227,12 +227,12 @@ on_both! {
         pairs.add("DELETE FROM controllers WHERE controller_id = 'prod'",
             "DELETE FROM controllers WHERE controller_id = 'unused'");
 
-        // What the database computes.
+        // Computed columns.
         for (column, value) in [("folder", "'/sos'"), ("parent_id", "NULL")] {
             pairs.order(column, value, "DEFAULT");
         }
         if kind == Kind::Sqlite {
-            pairs.0.truncate(pairs.0.len() - 2); // There is no DEFAULT as a value.
+            pairs.0.truncate(pairs.0.len() - 2); // SQLite has no DEFAULT as a value.
             pairs.order("folder, state", "'/sos', 'FRESH'", "'/sos', 'FRESH'");
             pairs.0.pop();
         }
@@ -292,7 +292,7 @@ on_both! {
         pairs.row(sessions, &format!("'{upper}', 'op', {at}"), &format!("'{zeros}', 'op', {at}"));
         pairs.check(&db).await;
 
-        // What belongs to a role or an account goes with it.
+        // Deleting a role or an account deletes what belongs to it.
         db.execute("DELETE FROM roles WHERE role = 'r'").await.unwrap();
         db.execute("DELETE FROM accounts WHERE account = 'op'").await.unwrap();
         for table in ["role_folders", "account_roles", "sessions"] {

@@ -1,4 +1,4 @@
-//! The schema in the hands of the sqlite3 shell, and the texts of its instants.
+//! The schema as used by the sqlite3 shell, and its text form of instants.
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions};
@@ -7,7 +7,7 @@ use crate::harness::{Database, Kind};
 
 use super::{WORLD, files};
 
-/// A connection as the sqlite3 shell has it.
+/// A connection with the sqlite3 shell's settings.
 async fn shell(db: &Database) -> SqliteConnection {
     let options: SqliteConnectOptions = db.url.parse().unwrap();
     options.foreign_keys(false).connect().await.unwrap()

@@ -30,7 +30,7 @@ on_both! {
         }
         assert_eq!(app.db.count("SELECT count(*) FROM audit_logs").await, 2);
         assert_eq!(app.db.count("SELECT count(*) FROM audit_log_details").await, 0);
-        // On the other controller it may, and finds nothing.
+        // On the other controller it is permitted, and finds nothing.
         let other = json!({"controllerId": "other", "folders": [{"folder": "/"}]});
         assert_eq!(cancel_as(&app, &viewer, other).await.refused(), "No orders found.");
     }
@@ -59,7 +59,7 @@ on_both! {
             let answer = cancel_as(&app, &token, with_controller(fields)).await;
             assert_eq!(answer.refused(), "No orders found.");
         }
-        // The child outside goes on, so its parent waits for it.
+        // The child outside keeps running, so its parent waits for it.
         let deep = with_controller(json!({"orderIds": ["in"], "deep": true}));
         assert_eq!(cancel_as(&app, &token, deep).await.affected(), 2);
         assert_eq!(app.db.state("in").await, "WAITING+CANCELLING");

@@ -2,8 +2,8 @@
 
 use crate::harness::{HASH, Kind, quote};
 
-/// A wrong row: the name of what it breaks, its table, and the columns and values of the wrong one
-/// and of its right neighbour.
+/// A wrong row: the name of the rule that it violates, its table, and the columns with the values
+/// of the wrong row and of a similar valid one.
 pub type Wrong = (&'static str, &'static str, &'static str, String, String);
 
 pub fn wrong_rows(kind: Kind) -> Vec<Wrong> {
@@ -117,7 +117,7 @@ pub fn wrong_rows(kind: Kind) -> Vec<Wrong> {
         "'r', 'sos:products:controller:orders:cancel'",
     );
     if kind == Kind::Postgres {
-        // SQLite always refused those.
+        // SQLite has always rejected those.
         row(
             "role_folders_are_paths",
             "role_folders",
@@ -146,7 +146,7 @@ pub fn wrong_rows(kind: Kind) -> Vec<Wrong> {
     );
 
     if kind == Kind::Postgres {
-        // SQLite's checks always refused the like, but for 2027-02-31: see below.
+        // SQLite has always rejected these, except 2027-02-31, which has a test of its own.
         let at = "'9999-12-31T23:59:59.999Z'";
         for wrong in [
             "'infinity'",
