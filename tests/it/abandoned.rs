@@ -75,7 +75,7 @@ async fn idle(app: &App) {
 }
 
 on_both! {
-    async fn what_a_client_that_hangs_up_has_asked_for_ends(kind: Kind) {
+    async fn a_disconnect_ends_the_statement(kind: Kind) {
         let app = App::with(kind, &[Order::new("a")]).await;
         let _lock = never_ending(&app).await;
         let app = app.replica(&[]).await;
@@ -90,7 +90,7 @@ on_both! {
         assert_eq!(answer.ok()["folders"][0]["path"], "/");
     }
 
-    async fn a_denied_attempt_is_audited_though_its_client_hangs_up(kind: Kind) {
+    async fn a_denied_attempt_is_audited_despite_a_disconnect(kind: Kind) {
         let app = App::with(kind, &[Order::new("a")]).await;
         let token = app.account("nobody", "sos:products:joc", &[]).await;
         for _ in 0..5 {
@@ -100,7 +100,7 @@ on_both! {
         until("entries are missing", async || app.db.count(denied).await == 5).await;
     }
 
-    async fn what_a_call_has_asked_for_ends_with_its_time(kind: Kind) {
+    async fn a_timeout_ends_the_statement(kind: Kind) {
         let app = App::with(kind, &[Order::new("a")]).await;
         let _lock = never_ending(&app).await;
         let app = app.replica(&["--request-timeout=1"]).await;
@@ -139,7 +139,7 @@ on_both! {
         assert!(first.text.contains("the database cannot be reached"), "{}", first.text);
     }
 
-    async fn very_many_folders_and_workflows_take_no_time(kind: Kind) {
+    async fn requests_with_many_folders_and_workflows_are_fast(kind: Kind) {
         const WORKFLOWS: usize = 5000;
         const NAMED: usize = 50_000;
         let app = App::start(kind, &["--request-timeout=30"]).await;
@@ -171,7 +171,7 @@ on_both! {
         assert_eq!(entries["auditLog"][0]["affected"], all, "{entries}");
     }
 
-    async fn many_folders_find_what_is_told_of_workflows_that_are_gone(kind: Kind) {
+    async fn finds_entries_of_deleted_workflows_by_many_folders(kind: Kind) {
         let gone = Order::new("gone").workflow("/gone/below/eod", "1");
         let app = App::with(kind, &[gone, Order::new("here").workflow("/here/eod", "1")]).await;
         assert_eq!(app.cancel(json!({"orderIds": ["gone"]})).await.affected(), 1);

@@ -29,7 +29,7 @@ async fn app(kind: crate::harness::Kind) -> App {
 }
 
 on_both! {
-    async fn orders_are_added_as_joc_adds_them(kind: Kind) {
+    async fn adds_orders_as_joc_does(kind: Kind) {
         let app = app(kind).await;
         let answer = add(&app, json!([
             {"workflowPath": "/sos/eod", "orderName": "daily", "scheduledFor": "now + 01:00",
@@ -83,7 +83,7 @@ on_both! {
         assert_eq!(app.db.count(log).await, 1);
     }
 
-    async fn ids_are_unique_however_many_are_added_at_once(kind: Kind) {
+    async fn concurrent_requests_get_unique_ids(kind: Kind) {
         let app = app(kind).await;
         let other = app.replica(&[]).await;
         // Somebody has inserted an id that is about to be generated.
@@ -104,7 +104,7 @@ on_both! {
         assert_eq!(app.db.count("SELECT count(*) FROM orders").await, 2004);
     }
 
-    async fn one_bad_order_and_none_is_added(kind: Kind) {
+    async fn one_invalid_order_rejects_the_request(kind: Kind) {
         let app = app(kind).await;
         let good = json!({"workflowPath": "one", "orderName": "x"});
         for (order, field) in [
@@ -148,7 +148,7 @@ on_both! {
         assert_eq!(app.db.count("SELECT count(*) FROM audit_logs").await, 0);
     }
 
-    async fn what_is_empty_is_absent(kind: Kind) {
+    async fn an_empty_field_counts_as_absent(kind: Kind) {
         let app = app(kind).await;
         let order = json!({"workflowPath": "one", "orderName": "", "timeZone": "",
             "scheduledFor": "2026-11-24 08:00"});
@@ -176,7 +176,7 @@ on_both! {
         assert_eq!(app.db.count("SELECT count(*) FROM audit_logs").await, 0);
     }
 
-    async fn only_workflows_that_an_account_can_see_take_orders(kind: Kind) {
+    async fn adds_orders_only_to_visible_workflows(kind: Kind) {
         let app = app(kind).await;
         let create = "sos:products:controller:orders:create";
         let limited = app.account("limited", create, &[("/sos/billing", true)]).await;

@@ -38,7 +38,7 @@ async fn alter(app: &App, change: &str, account: &str) {
 }
 
 on_both! {
-    async fn a_call_is_named_by_its_route_however_its_path_is_written(kind: Kind) {
+    async fn a_request_is_logged_by_its_route_however_its_path_is_encoded(kind: Kind) {
         let db = Database::create(kind).await;
         let forms = [
             "/joc/api/orders/%63ancel",
@@ -86,7 +86,7 @@ on_both! {
         }
     }
 
-    async fn secrets_in_parameters_are_masked(kind: Kind) {
+    async fn masks_secrets_in_parameters(kind: Kind) {
         let app = App::with(kind, &[Order::new("a")]).await;
         let sent = json!({
             "orderIds": ["a"],
@@ -110,7 +110,7 @@ on_both! {
         assert_eq!(parameters(&app).await, kept);
     }
 
-    async fn what_changes_nothing_leaves_little_in_the_trail(kind: Kind) {
+    async fn requests_without_effect_leave_short_entries(kind: Kind) {
         let app = App::with(kind, &[Order::new("a")]).await;
         let nobody = app.account("nobody", "sos:products:joc:auditlog:view", &[]).await;
         let mut ids: Vec<String> = (0..20_000).map(|i| format!("order {i:0>40}")).collect();
@@ -152,7 +152,7 @@ on_both! {
         assert_eq!(parameters(&app).await, sent);
     }
 
-    async fn a_body_that_is_ignored_is_short(kind: Kind) {
+    async fn an_ignored_body_has_a_small_limit(kind: Kind) {
         let app = App::start(kind, &[]).await;
         let description = app.description().await;
         let ignoring = calls(&description).into_iter().filter(|(_, call)| {
@@ -187,7 +187,7 @@ on_both! {
         assert_eq!(app.post("/orders/cancel", &long).await.status, 420);
     }
 
-    async fn a_login_looks_for_credentials_before_its_body(kind: Kind) {
+    async fn a_login_checks_credentials_before_reading_the_body(kind: Kind) {
         let app = App::start(kind, &[]).await;
         for authorization in ["", "X-Access-Token: x\r\n"] {
             let mut wire = Wire::to(&app).await;
@@ -201,7 +201,7 @@ on_both! {
         }
     }
 
-    async fn a_session_needs_the_password_that_was_verified(kind: Kind) {
+    async fn a_session_opens_only_with_the_verified_password(kind: Kind) {
         let app = App::start(kind, &[]).await;
         let now = start_time();
         let open = async |account: &str, hash: &str, token: &str| {
@@ -266,7 +266,7 @@ on_both! {
         }
     }
 
-    async fn logins_that_are_too_many_are_turned_away_and_sessions_go_on(kind: Kind) {
+    async fn excess_logins_are_rejected_and_sessions_go_on(kind: Kind) {
         let flags = ["--failed-logins-by-account=1000", "--failed-logins-by-address=1000"];
         let app = App::start(kind, &flags).await;
         let url = format!("{}/authentication/login", app.url);
@@ -302,7 +302,7 @@ on_both! {
         app.login(ROOT.0, ROOT.1).await;
     }
 
-    async fn a_login_counts_also_if_its_client_hangs_up(kind: Kind) {
+    async fn a_failed_login_counts_despite_a_disconnect(kind: Kind) {
         let app = App::start(kind, &["--failed-logins-by-account=3"]).await;
         let audited = "SELECT count(*) FROM audit_logs WHERE account = 'absent'";
         let wrong = basic(b"absent:wrong");
@@ -322,7 +322,7 @@ on_both! {
         assert_eq!(app.db.count(audited).await, 3);
     }
 
-    async fn the_wait_for_the_next_login_is_true(kind: Kind) {
+    async fn retry_after_tells_when_the_next_login_is_possible(kind: Kind) {
         let app = App::start(kind, &["--failed-logins-by-account=2"]).await;
         let before = Instant::now();
         assert_eq!(app.try_login("absent", "wrong").await.status, 401);
@@ -346,7 +346,7 @@ on_both! {
         assert!(wire.head().await.starts_with("http/1.1 429"));
     }
 
-    async fn an_account_that_is_denied_adds_few_entries(kind: Kind) {
+    async fn denied_requests_add_a_limited_number_of_entries(kind: Kind) {
         let app = App::start(kind, &[]).await;
         let nobody = app.account("nobody", "sos:products:joc:auditlog:view", &[]).await;
         let other = app.account("other", "sos:products:joc:auditlog:view", &[]).await;

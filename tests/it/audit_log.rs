@@ -120,7 +120,7 @@ on_both! {
         assert_eq!(other["auditLogDetails"], json!([]));
     }
 
-    async fn filters_narrow_and_wildcards_widen(kind: Kind) {
+    async fn filters_and_wildcards_select_entries(kind: Kind) {
         let app = App::with(kind, &[
             Order::new("#2026-11-23#P1-a"),
             Order::new("#2026-11-23#P2-b").workflow("/sos/x/load_[1]%", "1"),
@@ -195,7 +195,7 @@ on_both! {
         assert_eq!(read(&app, json!({"folders": with_one})).await, ["three"]);
     }
 
-    async fn without_a_controller_everything_within_reach_is_meant(kind: Kind) {
+    async fn without_a_controller_lists_every_permitted_one(kind: Kind) {
         let app = App::with(kind, &[]).await;
         for controller in ["east", "west", "north"] {
             app.db.insert_into(controller, &[Order::new(controller)]).await;
@@ -238,7 +238,7 @@ on_both! {
         assert_eq!(seen, ["none", "-", "north", "west", "east"]);
     }
 
-    async fn who_is_limited_to_folders_sees_what_happened_in_them(kind: Kind) {
+    async fn a_folder_limit_hides_details_outside(kind: Kind) {
         let app = App::with(kind, &[
             Order::new("mine").workflow("/mine/deep/a", "1"),
             Order::new("mine too").workflow("/mine/b", "1"),
@@ -281,7 +281,7 @@ on_both! {
         }
     }
 
-    async fn who_may_not_read_it_is_refused(kind: Kind) {
+    async fn requires_the_permission_to_read(kind: Kind) {
         let app = App::with(kind, &[]).await;
         let token = app.account("canceller", "sos:products:controller:orders:cancel", &[]).await;
         for (call, body) in [
@@ -299,7 +299,7 @@ on_both! {
         assert_eq!(app.db.count(&format!("{denied} '{CONTROLLER}'")).await, 2);
     }
 
-    async fn bad_fields_are_named(kind: Kind) {
+    async fn rejects_invalid_fields_by_name(kind: Kind) {
         let app = App::with(kind, &[]).await;
         for (body, field) in [
             (json!({"controllerId": "nowhere"}), "controllerId: there is no controller"),

@@ -21,7 +21,7 @@ fn with(fields: Value) -> Value {
 }
 
 on_both! {
-    async fn misspelt_fields_are_refused_by_name(kind: Kind) {
+    async fn rejects_a_misspelt_field_by_name(kind: Kind) {
         let app = App::with(kind, &[Order::new("a")]).await;
         let ids = json!(["a"]);
         refused(&app, &[
@@ -41,7 +41,7 @@ on_both! {
         .await;
     }
 
-    async fn what_joc_clients_send_along_is_ignored(kind: Kind) {
+    async fn ignores_extra_fields_of_joc_clients(kind: Kind) {
         let app = App::with(kind, &[Order::new("a"), Order::new("b")]).await;
         let fields = json!({
             "orderIds": ["a"], "orders": [{"orderId": "b"}], "reset": true, "force": 1,
@@ -52,7 +52,7 @@ on_both! {
         assert_eq!(app.db.ids_in("FRESH").await, ["b"]);
     }
 
-    async fn mistyped_and_malformed_fields_are_refused_by_name(kind: Kind) {
+    async fn rejects_a_mistyped_or_malformed_field_by_name(kind: Kind) {
         let app = App::with(kind, &[Order::new("a")]).await;
         let long = "x".repeat(256);
         let ids = |ids: Value| with(json!({"orderIds": ids}));
@@ -125,7 +125,7 @@ on_both! {
         refused(&app, &[(inverted, "dateTo")]).await;
     }
 
-    async fn messages_say_which_field_and_no_column(kind: Kind) {
+    async fn messages_name_the_field_but_no_column(kind: Kind) {
         let app = App::with(kind, &[Order::new("a")]).await;
         let selected = "unknown variant `NONE`, expected one of ";
         for (call, fields, message) in [
@@ -160,14 +160,14 @@ on_both! {
         assert!(broken.ends_with(" at line 1 column 7"), "{broken}");
     }
 
-    async fn limit_is_for_previews(kind: Kind) {
+    async fn rejects_limit_outside_previews(kind: Kind) {
         let app = App::with(kind, &[Order::new("a")]).await;
         let message = app.cancel(json!({"orderIds": ["a"], "limit": 1})).await.refused();
         assert!(message.starts_with("limit: "), "{message}");
         assert_eq!(app.db.ids_in("FRESH").await, ["a"]);
     }
 
-    async fn bodies_that_are_no_object(kind: Kind) {
+    async fn rejects_bodies_that_are_not_objects(kind: Kind) {
         let app = App::with(kind, &[Order::new("a")]).await;
         let deep = format!("{{\"variables\":{}1{}}}", "[".repeat(100_000), "]".repeat(100_000));
         let deep_ids = format!("{{\"orderIds\":{}1{}}}", "[".repeat(100_000), "]".repeat(100_000));
@@ -190,7 +190,7 @@ on_both! {
         assert_eq!(app.db.ids_in("FRESH").await, ["a"]);
     }
 
-    async fn a_body_a_byte_over_the_limit(kind: Kind) {
+    async fn rejects_a_body_one_byte_over_the_limit(kind: Kind) {
         let app = App::start(kind, &["--body-limit=1000"]).await;
         app.db.insert(&[Order::new("a")]).await;
         let body = with(json!({"orderIds": ["a"]})).to_string();

@@ -83,7 +83,7 @@ async fn tables(db: &Database) -> Vec<Vec<Option<String>>> {
 }
 
 on_both! {
-    async fn a_call_does_what_its_preview_says(kind: Kind) {
+    async fn a_change_does_what_its_preview_says(kind: Kind) {
         for call in CALLS {
             let app = call.app(kind, &[]).await;
             let fields = call.body(json!({
@@ -131,7 +131,7 @@ on_both! {
         }
     }
 
-    async fn nothing_to_do_is_said_in_the_words_of_the_call(kind: Kind) {
+    async fn each_endpoint_has_its_own_message_when_nothing_is_found(kind: Kind) {
         for call in CALLS {
             let app = App::with(kind, &[Order::new("a").state("FINISHED").remove_when_terminated()])
                 .await;
@@ -145,7 +145,7 @@ on_both! {
         }
     }
 
-    async fn what_is_refused_changes_nothing(kind: Kind) {
+    async fn a_rejected_request_changes_nothing(kind: Kind) {
         for call in CALLS {
             let app = call.app(kind, &["--comment-required=true"]).await;
             let before = tables(&app.db).await;
@@ -196,7 +196,7 @@ on_both! {
         }
     }
 
-    async fn permissions_and_folders_hold(kind: Kind) {
+    async fn permissions_and_folder_limits_apply(kind: Kind) {
         for call in CALLS {
             let app = call.app(kind, &[]).await;
             let others = ["view", "cancel", "create", "suspend_resume", "confirm", "modify"];
@@ -235,7 +235,7 @@ on_both! {
         }
     }
 
-    async fn previews_list_a_bounded_number_of_orders(kind: Kind) {
+    async fn previews_list_a_limited_number_of_orders(kind: Kind) {
         let orders: Vec<Order> = (0..10_001).map(|i| Order::new(&format!("o{i}"))).collect();
         let app = App::with(kind, &orders).await;
         let body = |limit: u32| with_controller(json!({"folders": [{"folder": "/"}], "limit": limit}));
@@ -254,7 +254,7 @@ on_both! {
         }
     }
 
-    async fn calls_that_meet_leave_orders_and_audit_agreeing(kind: Kind) {
+    async fn concurrent_changes_keep_orders_and_audit_consistent(kind: Kind) {
         const ORDERS: usize = 60;
         let states = ["FRESH", "RUNNING", "WAITING", "PROMPTING", "FAILED", "INPROGRESS"];
         let orders: Vec<Order> = (0..ORDERS)
@@ -318,7 +318,7 @@ on_both! {
         assert!(app.db.rows(twice).await.unwrap().is_empty());
     }
 
-    async fn an_order_leaves_sight_once(kind: Kind) {
+    async fn an_order_is_hidden_once(kind: Kind) {
         const ORDERS: usize = 200;
         let orders: Vec<Order> =
             (0..ORDERS).map(|i| Order::new(&format!("o{i}")).state("FINISHED")).collect();
@@ -340,7 +340,7 @@ on_both! {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_order_that_begins_to_wait_for_something_else_does_not_continue() {
+async fn continue_skips_an_order_whose_reason_to_wait_has_changed() {
     let app = App::with(Kind::Postgres, &[Order::new("a").waits("SLEEPING")]).await;
     let executor = app.db.execute(
         "BEGIN; UPDATE orders SET reason = 'WAITING_FOR_LOCK'; SELECT pg_sleep(1); COMMIT",

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::harness::{App, Kind, Order};
 
 on_both! {
-    async fn what_cancelling_does_to_an_order(kind: Kind) {
+    async fn cancels_or_marks_by_state(kind: Kind) {
         let app = App::with(kind, &[
             Order::new("pending").never(),
             Order::new("scheduled"),
@@ -44,7 +44,7 @@ on_both! {
 }
 
 on_both! {
-    async fn the_answer_has_exactly_the_documented_fields(kind: Kind) {
+    async fn the_response_has_exactly_the_documented_fields(kind: Kind) {
         let app = App::with(kind, &[Order::new("a"), Order::new("b")]).await;
         let answer = app.cancel(json!({"orderIds": ["a"]})).await;
         let body = answer.ok();
@@ -57,7 +57,7 @@ on_both! {
         assert_eq!(rows, [[Some(id.into()), Some("1".into()), Some("DONE".into())]]);
     }
 
-    async fn waiting_orders_are_held_by_children_that_go_on(kind: Kind) {
+    async fn a_running_child_holds_its_waiting_parent(kind: Kind) {
         let app = App::with(kind, &[
             Order::new("p").state("WAITING"),
             Order::new("p|east").state("FAILED"),
@@ -78,7 +78,7 @@ on_both! {
         assert_eq!(app.db.state("r2").await, "RUNNING");
     }
 
-    async fn deep_takes_every_descendant_along(kind: Kind) {
+    async fn deep_includes_every_descendant(kind: Kind) {
         let app = App::with(kind, &[
             Order::new("p").state("WAITING"),
             Order::new("p|east").state("WAITING").workflow("/other/east", "7"),
@@ -116,7 +116,7 @@ on_both! {
         );
     }
 
-    async fn deep_reaches_the_children_of_an_order_that_is_marked_already(kind: Kind) {
+    async fn deep_includes_the_children_of_an_already_marked_order(kind: Kind) {
         let app = App::with(kind, &[
             Order::new("p").state("WAITING"),
             Order::new("p|east").state("RUNNING"),
@@ -128,7 +128,7 @@ on_both! {
         assert_eq!(app.db.state("p|east").await, "RUNNING+CANCELLING!");
     }
 
-    async fn a_child_without_a_parent_is_an_order_like_any(kind: Kind) {
+    async fn a_child_without_a_parent_is_an_ordinary_order(kind: Kind) {
         let app = App::with(kind, &[Order::new("gone|east"), Order::new("gone2")]).await;
         let parent = app.cancel(json!({"orderIds": ["gone"], "deep": true})).await;
         assert_eq!(parent.refused(), "No orders found.");
@@ -136,7 +136,7 @@ on_both! {
         assert_eq!(app.db.ids_in("FRESH").await, ["gone2"]);
     }
 
-    async fn fresh_only_leaves_started_orders_alone(kind: Kind) {
+    async fn fresh_only_skips_started_orders(kind: Kind) {
         let app = App::with(kind, &[
             Order::new("fresh"),
             Order::new("fresh, suspended").suspended(),
@@ -153,7 +153,7 @@ on_both! {
         assert!(refused.refused().starts_with("orderType: "), "{}", refused.text);
     }
 
-    async fn a_kill_request_says_when_to_kill(kind: Kind) {
+    async fn a_kill_request_sets_the_time_of_sigkill(kind: Kind) {
         let app = App::start(kind, &["--sigkill-after=20"]).await;
         app.db.insert(&[Order::new("r").state("RUNNING"), Order::new("w").state("WAITING")]).await;
         let fields = json!({"orderIds": ["r", "w"], "kill": true});
@@ -171,7 +171,7 @@ on_both! {
         assert_eq!(app.db.count("SELECT count(*) FROM audit_log_details WHERE kill").await, 1);
     }
 
-    async fn more_orders_than_max_orders_are_not_touched(kind: Kind) {
+    async fn max_orders_rejects_a_larger_selection(kind: Kind) {
         let app = App::with(kind, &[Order::new("a"), Order::new("b"), Order::new("c")]).await;
         let all = |max: u64| json!({"folders": [{"folder": "/"}], "maxOrders": max});
         let refused = app.cancel(all(2)).await.refused();
@@ -182,7 +182,7 @@ on_both! {
         assert_eq!(app.cancel(all(3)).await.affected(), 3);
     }
 
-    async fn the_audit_trail_says_who_and_why(kind: Kind) {
+    async fn audits_who_cancelled_and_why(kind: Kind) {
         let app = App::with(kind, &[Order::new("a").workflow("/sos/billing/eod", "2")]).await;
         let fields = json!({"orderIds": ["a"], "variables": {"password": "hush"}, "auditLog": {
             "comment": "it's \"quoted\" – 50%", "timeSpent": 5, "ticketLink": "OPS-4711"}});
@@ -207,7 +207,7 @@ on_both! {
         assert_eq!(values, ["a", "/sos/billing/eod", "2", "/sos/billing", "SCHEDULED", "CANCELLED"]);
     }
 
-    async fn nothing_found_is_audited_too(kind: Kind) {
+    async fn audits_that_nothing_was_found(kind: Kind) {
         let app = App::with(kind, &[]).await;
         assert_eq!(app.cancel(json!({"orderIds": ["a"]})).await.refused(), "No orders found.");
         let sql = "SELECT count(*) FROM audit_logs WHERE outcome = 'NO_ORDERS' AND affected = 0";
@@ -217,7 +217,7 @@ on_both! {
         assert_eq!(app.db.count("SELECT count(*) FROM audit_logs").await, 1);
     }
 
-    async fn a_preview_lists_as_many_orders_as_asked_for(kind: Kind) {
+    async fn a_preview_lists_up_to_limit_orders(kind: Kind) {
         let orders: Vec<Order> = (0..1200).map(|i| Order::new(&format!("o{i:04}"))).collect();
         let app = App::with(kind, &orders).await;
         let all = json!({"dateFrom": "0", "dateTo": "2h"});

@@ -52,7 +52,7 @@ async fn unlock(db: &Database) {
 }
 
 on_both! {
-    async fn nothing_is_found_after_what_calls_and_executors_do(kind: Kind) {
+    async fn reports_nothing_after_requests_and_executors(kind: Kind) {
         let app = App::today(kind, &[]).await;
         let mut orders: Vec<Order> = (0..12).map(|i| order(&format!("f{i:02}"))).collect();
         orders.extend([
@@ -103,7 +103,7 @@ on_both! {
         assert_eq!(check(&app.db, &["--strict"]).await, [""; 0]);
     }
 
-    async fn imports_and_scripts_are_no_fault_unless_strict(kind: Kind) {
+    async fn only_strict_reports_imports_and_scripts(kind: Kind) {
         let app = App::today(kind, &[]).await;
         let line = |id: &str, state: &str, mark: Value| json!({"controllerId": "prod", "order": {
             "orderId": id, "workflowId": {"path": "/sos/eod", "versionId": "1"},
@@ -131,7 +131,7 @@ on_both! {
         ]);
     }
 
-    async fn planted_faults_are_named(kind: Kind) {
+    async fn reports_planted_faults(kind: Kind) {
         let app = App::today(kind, &[]).await;
         app.db.insert(&["a", "b", "c", "d", "e", "f", "g", "h", "i"].map(order)).await;
         app.db.insert(&[order("r").state("RUNNING"), order("t").state("RUNNING")]).await;
@@ -206,7 +206,7 @@ on_both! {
             "problem": "the order was CANCELLED then, and is FRESH"}).to_string()), "{lines:?}");
     }
 
-    async fn what_is_no_instant_is_named_by_its_row(kind: Kind) {
+    async fn reports_the_row_of_an_invalid_instant(kind: Kind) {
         let app = App::today(kind, &[]).await;
         app.db.insert(&["a", "b", "c"].map(order)).await;
         post(&app, "/orders/cancel", json!({"orderIds": ["c"]})).await;
@@ -254,7 +254,7 @@ on_both! {
         ]);
     }
 
-    async fn changes_by_sql_are_named_if_strict(kind: Kind) {
+    async fn strict_reports_changes_by_sql(kind: Kind) {
         let app = App::today(kind, &[]).await;
         app.db.insert(&["a", "b", "c", "d", "e", "f"].map(order)).await;
         app.db.insert(&["r", "s", "t"].map(|id| order(id).state("RUNNING"))).await;

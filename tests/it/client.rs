@@ -40,7 +40,7 @@ async fn chosen(app: &App, flags: &[&str]) -> Vec<String> {
 }
 
 on_both! {
-    async fn cancel(kind: Kind) {
+    async fn cancels_after_confirmation(kind: Kind) {
         let app = App::with(kind, &[
             Order::new("a").workflow("/sos/eod", "1"),
             Order::new("b").workflow("/sos/billing/eod", "1"),
@@ -108,7 +108,7 @@ on_both! {
         assert_eq!(sessions(&app).await, before, "every login was followed by a logout");
     }
 
-    async fn a_person_is_asked(kind: Kind) {
+    async fn asks_for_confirmation_on_a_terminal(kind: Kind) {
         let app = App::with(kind, &[Order::new("a"), Order::new("b")]).await;
         let before = sessions(&app).await;
         let cancel = client(&app.url, &["orders", "cancel", "--workflow", "/sos/eod"]);
@@ -127,7 +127,7 @@ on_both! {
         assert_eq!(parameters["maxOrders"], 2);
     }
 
-    async fn selectors(kind: Kind) {
+    async fn options_select_orders(kind: Kind) {
         let app = App::with(kind, &[
             Order::new("a").workflow("/sos/eod", "1").at("2026-11-23T09:34:56.789Z"),
             Order::new("b").workflow("/sos/eod", "2"),
@@ -162,7 +162,7 @@ on_both! {
         assert!(ran.ok().contains("\nscheduled before 2026-11-23T10:34:56.789Z\n"), "{ran:?}");
     }
 
-    async fn refusals(kind: Kind) {
+    async fn failures_have_exit_codes_and_messages(kind: Kind) {
         let app = App::start(kind, &["--comment-required", "true"]).await;
         app.db.insert(&[Order::new("a")]).await;
         app.account("viewer", "sos:products:controller:orders:view", &[]).await;
@@ -227,7 +227,7 @@ on_both! {
         assert_eq!(sessions(&app).await, before);
     }
 
-    async fn an_order_id_does_nothing_to_a_terminal(kind: Kind) {
+    async fn escapes_control_characters_in_order_ids(kind: Kind) {
         let app = App::with(kind, &[Order::new("=\u{202e}x")]).await;
         let dry = ["orders", "cancel", "--dry-run", "--folder", "/", "--output"];
         let ran = start(&app.url, &[&dry[..], &["table"]].concat()).await;
@@ -241,7 +241,7 @@ on_both! {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn completions() {
+async fn prints_completions_for_every_shell() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let ran = launch_command(client("", &["completions", shell]), "").await;
         for word in
@@ -254,7 +254,7 @@ async fn completions() {
 
 /// What bash completes.
 #[tokio::test(flavor = "multi_thread")]
-async fn bash_completes() {
+async fn bash_completes_commands_and_options() {
     let ran = launch_command(client("", &["completions", "bash"]), "").await;
     let script = ran.ok().to_owned()
         + r#"
@@ -281,7 +281,7 @@ END
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn help_tells_the_exit_codes() {
+async fn help_lists_the_exit_codes() {
     for command in [
         "orders",
         "orders list",
@@ -297,7 +297,7 @@ async fn help_tells_the_exit_codes() {
 }
 
 on_both! {
-    async fn an_order_from_its_beginning_to_its_end(kind: Kind) {
+    async fn follows_an_order_from_add_to_cancel(kind: Kind) {
         let app = App::today(kind, &[]).await;
         app.db.insert(&[Order::new("other").workflow("/sos/billing/eod", "1").never()]).await;
         let run = async |line: &str, more: &[&str]| {

@@ -26,7 +26,7 @@ async fn account(app: &App, name: &str, permissions: &[(&str, &str)]) -> String 
 }
 
 on_both! {
-    async fn controllers_are_those_with_any_grant(kind: Kind) {
+    async fn lists_controllers_with_any_permission(kind: Kind) {
         let app = app(kind).await;
         let all = app.post_as(&app.token, "/controllers", "").await.ok();
         let ids: Vec<&str> = all["controllers"].as_array().unwrap().iter()
@@ -61,7 +61,7 @@ on_both! {
         assert_eq!((&ids["controllerIds"], &ids["selected"]), (&json!([]), &json!("")));
     }
 
-    async fn versions_are_those_of_the_api(kind: Kind) {
+    async fn shows_the_versions_of_the_api(kind: Kind) {
         let app = app(kind).await;
         let all = app.post_as(&app.token, "/joc/versions", "").await.ok();
         assert_eq!(all["jocVersion"], "2.7.3");
@@ -77,7 +77,7 @@ on_both! {
         assert_eq!(all["controllerVersions"].as_array().unwrap().len(), 1);
     }
 
-    async fn touch_prolongs_the_session(kind: Kind) {
+    async fn touch_extends_the_session(kind: Kind) {
         let app = App::start(kind, &[]).await;
         for body in ["", "{}", "{}", " "] {
             app.pass(TimeDelta::minutes(29));
@@ -95,7 +95,7 @@ on_both! {
         }
     }
 
-    async fn permissions_are_a_tree_of_booleans(kind: Kind) {
+    async fn shows_permissions_as_a_tree_of_booleans(kind: Kind) {
         let app = app(kind).await;
         let call = "/authentication/joc_cockpit_permissions";
         let root = app.post_as(&app.token, call, "").await.ok();

@@ -20,7 +20,7 @@ async fn ok(db: &Database, command: &str) -> String {
 }
 
 on_both! {
-    async fn an_account_with_a_role(kind: Kind) {
+    async fn manages_an_account_with_a_role(kind: Kind) {
         let app = App::with(kind, &[
             Order::new("eod").workflow("/sos/billing/eod", "1"),
             Order::new("below").workflow("/sos/billing/a/b", "1"),
@@ -88,7 +88,7 @@ on_both! {
         assert!(ok(db, "account list").await.contains("\nop       enabled\n"));
     }
 
-    async fn what_account_and_role_refuse(kind: Kind) {
+    async fn account_and_role_reject_invalid_input(kind: Kind) {
         let db = Database::create(kind).await;
         ok(&db, "role add r").await;
         ok(&db, "account add op --role r").await;
@@ -140,7 +140,7 @@ on_both! {
         assert_eq!(ok(&db, "account list").await + &ok(&db, "role list").await, lists);
     }
 
-    async fn migrate(kind: Kind) {
+    async fn migrate_goes_down_and_up(kind: Kind) {
         let db = Database::create(kind).await;
         let listed = |applied: usize| -> String {
             ["0001 orders    ", "0002 audit     ", "0003 accounts  ", "0004 family    ",
@@ -160,7 +160,7 @@ on_both! {
         assert_eq!(ok(&db, "migrate --status").await, listed(versions().len()));
     }
 
-    async fn serve(kind: Kind) {
+    async fn serve_creates_root_and_seals_on_shutdown(kind: Kind) {
         let db = Database::create(kind).await;
         let first = Served::start(program(&db.url));
         assert_eq!(first.try_login("wrong").await, 401);
@@ -223,7 +223,7 @@ on_both! {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_new_database() {
+async fn migrate_creates_a_new_database() {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}", folder.path().join("new.db").display());
     assert!(launch(&url, &["migrate"], "").await.ok().contains("0001 orders     applied"));
@@ -231,7 +231,7 @@ async fn a_new_database() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn how_surely_sqlite_writes() {
+async fn accepts_sqlites_synchronous_modes() {
     let db = Database::create(Kind::Sqlite).await;
     for synchronous in ["normal", "full", "extra"] {
         let url = format!("{}?synchronous={synchronous}&mode=rwc", db.url);

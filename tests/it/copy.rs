@@ -133,7 +133,7 @@ async fn contents(db: &Database) -> Vec<String> {
 }
 
 on_both! {
-    async fn everything_arrives_and_goes_on(kind: Kind) {
+    async fn copies_everything_and_the_copy_takes_over(kind: Kind) {
         let app = full(kind).await;
         let before = contents(&app.db).await;
         for to in [Kind::Sqlite, Kind::Postgres] {
@@ -169,7 +169,7 @@ on_both! {
         assert_eq!(contents(&app.db).await, before);
     }
 
-    async fn all_or_nothing(kind: Kind) {
+    async fn copies_everything_or_nothing(kind: Kind) {
         let source = Database::create(Kind::Sqlite).await;
         source.insert(&[Order::new("a")]).await;
         // Rows that violate foreign keys.

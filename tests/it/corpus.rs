@@ -17,7 +17,7 @@ fn corpus(target: &str) -> Vec<PathBuf> {
 }
 
 on_both! {
-    async fn bodies_are_taken_or_refused_for_a_reason(kind: Kind) {
+    async fn bodies_are_accepted_or_rejected_with_a_reason(kind: Kind) {
         let app = App::with(kind, &[Order::new("a").workflow("/sos/billing/eod", "1")]).await;
         for file in corpus("bodies") {
             let text = fs::read(&file).unwrap();
@@ -29,7 +29,7 @@ on_both! {
         }
     }
 
-    async fn imports_are_taken_or_refused_by_the_reader(kind: Kind) {
+    async fn imports_are_accepted_or_rejected_by_the_reader(kind: Kind) {
         let app = App::start(kind, &[]).await;
         for file in corpus("import") {
             for replace in [false, true] {

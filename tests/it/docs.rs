@@ -86,7 +86,7 @@ async fn set(db: &Database, id: &str, change: &str) {
 }
 
 on_both! {
-    async fn queries_of_the_audit_trail(kind: Kind) {
+    async fn audit_queries_return_the_documented_rows(kind: Kind) {
         let app = App::today(kind, &[]).await;
         app.db
             .insert(&[

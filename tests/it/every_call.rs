@@ -113,7 +113,7 @@ async fn guarded(app: &App) -> Vec<(String, Value, String)> {
 }
 
 on_both! {
-    async fn the_description_says_what_is_needed(kind: Kind) {
+    async fn the_description_states_each_requirement(kind: Kind) {
         let app = app(kind).await;
         for (path, call) in calls(&app.description().await) {
             let described = &call["x-permissions"];
@@ -128,7 +128,7 @@ on_both! {
         }
     }
 
-    async fn without_a_session(kind: Kind) {
+    async fn rejects_requests_without_a_session(kind: Kind) {
         let app = app(kind).await;
         let before = tables(&app).await;
         let ended = app.login(crate::harness::ROOT.0, crate::harness::ROOT.1).await;
@@ -150,7 +150,7 @@ on_both! {
         assert_eq!(app.db.count("SELECT count(*) FROM audit_logs").await, 0);
     }
 
-    async fn without_the_permission(kind: Kind) {
+    async fn rejects_requests_without_the_permission(kind: Kind) {
         let app = app(kind).await;
         let before = tables(&app).await;
         let all = guarded(&app).await;
@@ -186,7 +186,7 @@ on_both! {
         assert_eq!(tables(&app).await, before);
     }
 
-    async fn limited_to_another_folder(kind: Kind) {
+    async fn hides_orders_from_an_account_limited_to_another_folder(kind: Kind) {
         let app = app(kind).await;
         // Gives the audit log an entry.
         let priority = json!({"controllerId": CONTROLLER, "orderIds": ["fresh"], "priority": 1});

@@ -40,7 +40,7 @@ fn names_in(folder: &Path) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_short_password_makes_no_root() {
+async fn rejects_a_short_password_for_root() {
     for password in ["short", "1234567\r\n", "\u{feff}1234567"] {
         let folder = tempfile::tempdir().unwrap();
         let mut command = program_in(folder.path());
@@ -60,7 +60,7 @@ async fn a_short_password_makes_no_root() {
 }
 
 on_both! {
-    async fn ends_of_lines_and_a_byte_order_mark_are_no_part_of_a_password(kind: Kind) {
+    async fn strips_line_endings_and_a_byte_order_mark_from_passwords(kind: Kind) {
         let db = Database::create(kind).await;
         let mut command = program(&db.url);
         command.env("JOC_ORDERS_ROOT_PASSWORD", format!("\u{feff}{}\r\n", ROOT.1));
@@ -75,7 +75,7 @@ on_both! {
         assert_eq!(ran.code, Some(2));
     }
 
-    async fn no_account_is_made_whose_password_nobody_saw(kind: Kind) {
+    async fn creates_no_account_if_its_password_cannot_be_shown(kind: Kind) {
         let db = Database::create(kind).await;
         // The disk is full, or the output is discarded.
         for output in ["/dev/full", "/dev/null"] {
@@ -106,7 +106,7 @@ on_both! {
         assert_eq!(db.count("SELECT count(*) FROM accounts").await, 1);
     }
 
-    async fn replicas_that_start_at_once_show_one_password(kind: Kind) {
+    async fn replicas_started_together_show_one_password(kind: Kind) {
         let db = Database::create(kind).await;
         joc_orders::store::migrate(&db.url, Some(0)).await.unwrap();
         db.execute("DROP TABLE _sqlx_migrations").await.unwrap();
@@ -120,7 +120,7 @@ on_both! {
         assert_eq!(shown.matches("created the account root").count(), 1, "{shown}");
     }
 
-    async fn what_serve_says_at_its_start(kind: Kind) {
+    async fn serve_logs_what_it_starts_with(kind: Kind) {
         let db = Database::create(kind).await;
         joc_orders::store::migrate(&db.url, Some(0)).await.unwrap();
         joc_orders::store::migrate(&db.url, Some(3)).await.unwrap();
@@ -161,7 +161,7 @@ on_both! {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_port_that_is_taken_leaves_nothing_behind() {
+async fn a_taken_port_leaves_no_file() {
     let folder = tempfile::tempdir().unwrap();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
@@ -172,7 +172,7 @@ async fn a_port_that_is_taken_leaves_nothing_behind() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_url_that_names_no_database() {
+async fn rejects_a_database_url_without_a_database() {
     let folder = tempfile::tempdir().unwrap();
     for (url, told) in [
         ("", "is empty"),
@@ -211,7 +211,7 @@ async fn a_database_url_that_names_no_database() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_that_cannot_be_opened_is_named_without_its_password() {
+async fn names_an_unusable_database_without_its_password() {
     let folder = tempfile::tempdir().unwrap();
     let (file, socket) = (folder.path().join("x.db"), folder.path().display());
     std::fs::write(&file, "no database").unwrap();
@@ -242,7 +242,7 @@ async fn a_database_that_cannot_be_opened_is_named_without_its_password() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_to_listen() {
+async fn accepts_host_names_and_rejects_incomplete_addresses() {
     let db = Database::create(Kind::Sqlite).await;
     let mut command = program(&db.url);
     command.args(["--listen", "localhost:0"]);
@@ -270,7 +270,7 @@ async fn where_to_listen() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hangup_does_not_end_the_service() {
+async fn sighup_does_not_stop_the_service() {
     let db = Database::create(Kind::Sqlite).await;
     let mut served = Served::over(&db, &[]);
     served.signal("-HUP");
@@ -303,7 +303,7 @@ async fn a_hangup_does_not_end_the_service() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn options_of_the_command_come_before_those_of_all() {
+async fn help_lists_the_commands_own_options_first() {
     for (command, heads) in [
         ("serve", &["--root-password", "Database:", "Global options:", "Examples:"][..]),
         ("demo", &["--once", "Global options:", "Examples:"]),

@@ -97,7 +97,7 @@ fn unlocked(kind: Kind, sql: &str) -> String {
 }
 
 on_both! {
-    async fn the_trail_refuses_rows_that_no_call_writes(kind: Kind) {
+    async fn rejects_rows_that_no_request_writes(kind: Kind) {
         let db = Database::create(kind).await;
         db.execute(&together(&[entry("root", "root"), detail("'o'", "'o'")])).await.unwrap();
         for (from, to) in [
@@ -133,7 +133,7 @@ on_both! {
         }
     }
 
-    async fn details_come_with_their_entry(kind: Kind) {
+    async fn rejects_details_without_their_entry(kind: Kind) {
         let db = Database::create(kind).await;
         let refused = async |sql: &str| {
             let error = db.execute(sql).await.expect_err(sql).to_string();
@@ -173,7 +173,7 @@ on_both! {
         assert_eq!(found(&db, &[]).await, [""; 0]);
     }
 
-    async fn an_id_is_drawn_and_not_chosen(kind: Kind) {
+    async fn rejects_entries_with_a_chosen_id(kind: Kind) {
         let app = today(kind, &["a", "b"]).await;
         cancel(&app, "a").await;
         for id in [i64::MIN, -1, 0, 1, 3, 7, 1 << 53, i64::MAX] {
@@ -185,7 +185,7 @@ on_both! {
         assert_eq!(app.db.count("SELECT max(id) FROM audit_logs").await, 2);
     }
 
-    async fn a_copy_takes_the_trail_as_it_is(kind: Kind) {
+    async fn a_copy_keeps_the_trail_unchanged(kind: Kind) {
         let app = today(kind, &["a", "b"]).await;
         cancel(&app, "a").await;
         cancel(&app, "b").await;
@@ -216,7 +216,7 @@ on_both! {
 
 /// The service's role, as documented, has no right to the sequence, so it cannot choose an id.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_role_that_may_insert_chooses_no_id() {
+async fn a_role_that_may_insert_cannot_choose_an_id() {
     let app = today(Kind::Postgres, &["a", "b"]).await;
     cancel(&app, "a").await;
     let role = format!("forger_{}", app.db.url.rsplit_once('/').unwrap().1);
@@ -284,7 +284,7 @@ async fn a_role_that_may_insert_chooses_no_id() {
 /// An older release sealed a forged entry with an undrawn id, and then found nothing more to seal.
 /// The genuine entries since then must not be reported.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_forged_entry_with_the_highest_id_is_named_and_no_genuine_one() {
+async fn reports_a_forged_entry_with_the_highest_id_and_no_genuine_one() {
     let app = today(Kind::Postgres, &["a", "b", "c", "d"]).await;
     cancel(&app, "a").await;
     let high = chosen(Kind::Postgres, 9_007_199_254_740_000, CONTROLLER);
@@ -311,7 +311,7 @@ async fn a_forged_entry_with_the_highest_id_is_named_and_no_genuine_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_further_foreign_key_is_in_nobodys_way() {
+async fn tolerates_an_additional_foreign_key() {
     let app = today(Kind::Postgres, &["a"]).await;
     let key =
         "ALTER TABLE audit_log_details ADD FOREIGN KEY (controller_id) REFERENCES controllers";
@@ -330,7 +330,7 @@ async fn with_an_old_id(id: i64) -> App {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_old_id_that_is_too_high_on_sqlite_stops_nothing() {
+async fn a_too_high_id_on_sqlite_blocks_nothing() {
     let app = with_an_old_id(1 << 53).await;
     cancel(&app, "a").await;
     assert_eq!(app.store.seal(Utc::now()).await.unwrap(), 1);
@@ -348,7 +348,7 @@ async fn an_old_id_that_is_too_high_on_sqlite_stops_nothing() {
 
 /// SQLite then draws no more ids until the procedure in docs/audit.md is followed.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_old_id_after_which_there_is_none_on_sqlite_can_be_taken_away() {
+async fn the_documented_recipe_removes_an_exhausting_id_on_sqlite() {
     let app = with_an_old_id(i64::MAX).await;
     let answer = app.cancel(json!({"orderIds": ["a"]})).await;
     assert_eq!(answer.status, 503, "{}", answer.text);

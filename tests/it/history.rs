@@ -42,7 +42,7 @@ async fn app(kind: crate::harness::Kind) -> App {
 }
 
 on_both! {
-    async fn terminal_orders_are_listed_the_latest_first(kind: Kind) {
+    async fn lists_terminal_orders_newest_first(kind: Kind) {
         let app = app(kind).await;
         assert_eq!(ids(&app, json!({})).await, ["c", "b", "a", "f"]);
         let answer = app.post("/orders/history", &with_controller(json!({"orderId": "f"}))).await.ok();
@@ -69,7 +69,7 @@ on_both! {
         assert_eq!(item["orderState"], json!({"_text": "CANCELLED", "severity": 2}));
     }
 
-    async fn every_filter_filters(kind: Kind) {
+    async fn each_filter_narrows_the_history(kind: Kind) {
         let app = app(kind).await;
         for (fields, expected) in [
             (json!({"historyStates": ["SUCCESSFUL"]}), &["f"][..]),
@@ -129,7 +129,7 @@ on_both! {
         }
     }
 
-    async fn the_history_of_an_order_has_its_children_and_states(kind: Kind) {
+    async fn shows_an_orders_children_and_states(kind: Kind) {
         let app = app(kind).await;
         let history = app.post("/order/history", &with_controller(json!({"orderId": "b"}))).await.ok();
         assert_eq!((&history["hasOrders"], &history["hasTasks"]), (&json!(true), &json!(false)));
@@ -160,7 +160,7 @@ on_both! {
         }
     }
 
-    async fn the_history_outlives_removal_and_keeps_to_folders(kind: Kind) {
+    async fn keeps_hidden_orders_and_respects_folder_limits(kind: Kind) {
         let app = app(kind).await;
         let remove = with_controller(json!({"orderIds": ["a"]}));
         app.post("/orders/remove_when_terminated", &remove).await.ok();

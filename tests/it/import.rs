@@ -75,7 +75,7 @@ fn line(id: &str, path: &str, state: &str) -> String {
 }
 
 on_both! {
-    async fn an_answer_of_joc(kind: Kind) {
+    async fn imports_a_response_of_joc(kind: Kind) {
         let db = Database::create(kind).await;
         let import = ["import", FIXTURE_FILE, "--controller-id", CONTROLLER];
         let ran = launch(&db.url, &import, "").await;
@@ -136,7 +136,7 @@ on_both! {
         }
     }
 
-    async fn json_lines(kind: Kind) {
+    async fn imports_json_lines(kind: Kind) {
         let db = Database::create(kind).await;
         let mut text = json!({"controllerId": "other", "workflow":
             {"path": "/a/b", "versionId": "7", "title": "x"}, "more": [1]}).to_string();
@@ -163,7 +163,7 @@ on_both! {
         assert_eq!(ran.ok(), "imported: 0 new, 0 replaced, 7 skipped\n");
     }
 
-    async fn what_an_order_carries(kind: Kind) {
+    async fn imports_every_field_of_an_order(kind: Kind) {
         let app = App::start(kind, &[]).await;
         let text = |id: &str, state: Value, more: Value| {
             let workflow = json!({"path": "/sos/eod", "versionId": "1"});
@@ -225,7 +225,7 @@ on_both! {
         assert!(ended > "2026", "{ended}");
     }
 
-    async fn the_current_version_is_what_the_file_says(kind: Kind) {
+    async fn the_file_decides_the_current_version(kind: Kind) {
         let app = App::start(kind, &[]).await;
         let line = |path: &str, version: &str, date: Option<&str>| {
             let workflow = json!({"path": path, "versionId": version, "versionDate": date});
@@ -273,7 +273,7 @@ on_both! {
         assert_eq!(current("/many").await, ["v00000", "v00000"]);
     }
 
-    async fn an_order_that_comes_twice(kind: Kind) {
+    async fn skips_or_replaces_a_repeated_order(kind: Kind) {
         let db = Database::create(kind).await;
         let text = line("a", "/x", "FAILED") + &line("a", "/y", "WAITING");
         let ran = launch(&db.url, &["import"], text.clone()).await;
@@ -283,7 +283,7 @@ on_both! {
         assert_eq!(stored(&db).await["a"][..2], ["WAITING", "/y 1"]);
     }
 
-    async fn bad_lines(kind: Kind) {
+    async fn rejects_invalid_lines_by_number(kind: Kind) {
         let db = Database::create(kind).await;
         let long = "x".repeat(256);
         let text = [
@@ -332,7 +332,7 @@ on_both! {
         }
     }
 
-    async fn many_lines(kind: Kind) {
+    async fn imports_many_lines(kind: Kind) {
         let db = Database::create(kind).await;
         db.insert(&[Order::new("#7").state("FINISHED"), Order::new("#19999").state("RUNNING")]).await;
         let mut text = String::new();

@@ -5,7 +5,7 @@ use std::process::Command;
 use crate::harness::{App, CONTROLLER, Order, ROOT, launch_command};
 
 on_both! {
-    async fn a_shell_script_that_was_written_for_joc(kind: Kind) {
+    async fn runs_a_shell_script_written_for_joc(kind: Kind) {
         let app = App::today(kind, &[]).await;
         app.db.insert(&[Order::new("other").workflow("/sos/billing/nightly", "1").never()]).await;
         let url = app.url.strip_suffix("/joc/api").unwrap();
@@ -27,7 +27,7 @@ on_both! {
         assert_eq!(app.db.state("other").await, "FRESH");
     }
 
-    async fn slashes_too_many_do_no_harm(kind: Kind) {
+    async fn accepts_repeated_slashes(kind: Kind) {
         let app = App::with(kind, &[Order::new("a")]).await;
         let body = format!("{{\"controllerId\": \"{CONTROLLER}\"}}");
         for call in ["/orders/", "//orders", "/orders//overview/snapshot/"] {

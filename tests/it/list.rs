@@ -16,7 +16,7 @@ async fn ids(app: &App, fields: Value) -> Vec<String> {
 }
 
 on_both! {
-    async fn an_order_shows_what_joc_shows(kind: Kind) {
+    async fn shows_an_order_as_joc_does(kind: Kind) {
         let app = App::with(kind, &[
             Order::new("#2026-11-23#T1-daily").workflow("/sos/billing/eod", "7"),
             Order::new("#2026-11-23#T1-daily|east"),
@@ -70,7 +70,7 @@ on_both! {
         assert_eq!(one, daily);
     }
 
-    async fn states_and_what_can_be_done_in_them(kind: Kind) {
+    async fn shows_states_and_possible_actions(kind: Kind) {
         let app = App::with(kind, &[
             Order::new("blocked").at("2026-11-23T12:34:56.788Z"),
             Order::new("failed").state("FAILED"),
@@ -130,7 +130,7 @@ on_both! {
         assert_eq!(snapshot["orders"]["pending"], 1);
     }
 
-    async fn a_list_selects_as_a_cancel_does(kind: Kind) {
+    async fn selects_as_a_cancel_does(kind: Kind) {
         let app = App::with(kind, &[
             Order::new("a1").workflow("/sos/eod", "1"),
             Order::new("a2").workflow("/sos/eod", "2").state("FAILED"),
@@ -160,7 +160,7 @@ on_both! {
         assert_eq!(ids(&app, nested).await, ["c"]);
     }
 
-    async fn orders_are_found_by_since_when_they_have_their_state(kind: Kind) {
+    async fn filters_by_the_time_of_the_state(kind: Kind) {
         let app = App::today(kind, &[]).await;
         app.db.insert(&[Order::new("old"), Order { created: None, ..Order::new("new") }]).await;
         let old = "UPDATE orders SET created = '2020-01-01T00:00:00.000Z' WHERE order_id = 'old'";
@@ -176,7 +176,7 @@ on_both! {
         assert_eq!(app.db.count(since).await, 1);
     }
 
-    async fn a_long_list_is_cut_and_can_be_asked_for_whole(kind: Kind) {
+    async fn truncates_a_long_list_unless_asked_for_all(kind: Kind) {
         let orders: Vec<Order> = (0..12_000).map(|i| Order::new(&format!("o{i:05}"))).collect();
         let app = App::with(kind, &orders).await;
         assert_eq!(ids(&app, json!({})).await.len(), 10_000);
@@ -187,7 +187,7 @@ on_both! {
         assert_eq!(ids(&app, json!({"regex": "9$", "limit": -1})).await.len(), 1_200);
     }
 
-    async fn bad_filters_are_refused_by_name(kind: Kind) {
+    async fn rejects_invalid_filters_by_name(kind: Kind) {
         let app = App::with(kind, &[Order::new("a")]).await;
         for (fields, field) in [
             (json!({"limit": 0}), "limit"),
@@ -219,7 +219,7 @@ on_both! {
         }
     }
 
-    async fn only_what_an_account_can_see_is_shown(kind: Kind) {
+    async fn shows_only_visible_orders(kind: Kind) {
         let app = App::with(kind, &[
             Order::new("seen").workflow("/sos/billing/eod", "1"),
             Order::new("hidden").workflow("/sos/hr/eod", "1"),
@@ -246,7 +246,7 @@ on_both! {
         assert_eq!(app.db.count(denied).await, 3);
     }
 
-    async fn removed_orders_are_out_of_sight(kind: Kind) {
+    async fn leaves_out_hidden_orders(kind: Kind) {
         let app = App::with(kind, &[Order::new("a"), Order::new("b")]).await;
         app.cancel(json!({"orderIds": ["a", "b"]})).await.ok();
         let terminal = json!({"states": ["CANCELLED"]});

@@ -33,7 +33,7 @@ fn sql(kind: Kind, versions: std::ops::RangeInclusive<i64>) -> String {
 }
 
 on_both! {
-    async fn a_step_down_names_what_is_lost_and_asks(kind: Kind) {
+    async fn undoing_names_what_is_lost_and_asks(kind: Kind) {
         let app = App::today(kind, &[]).await;
         let db = &app.db;
         db.insert(&["a", "b", "c"].map(Order::new)).await;
@@ -83,7 +83,7 @@ on_both! {
         assert_eq!(version(db).await, 2);
     }
 
-    async fn only_what_the_schema_proves_is_recorded(kind: Kind) {
+    async fn records_only_migrations_that_the_schema_shows(kind: Kind) {
         let db = Database::create(kind).await;
         store::migrate(&db.url, Some(0)).await.unwrap();
         db.execute("DROP TABLE _sqlx_migrations").await.unwrap();
@@ -130,7 +130,7 @@ async fn on_a_terminal(url: &str, args: &str, typed: &str) -> Ran {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn on_a_terminal_it_asks() {
+async fn asks_for_confirmation_on_a_terminal() {
     let db = Database::create(Kind::Sqlite).await;
     db.insert(&["a", "b"].map(Order::new)).await;
     let last = latest();

@@ -68,7 +68,7 @@ async fn say(app: &App, args: &[&str], stdin: &str) -> Ran {
 }
 
 on_both! {
-    async fn added_numbers_stay_as_they_were_written(kind: Kind) {
+    async fn add_keeps_every_digit(kind: Kind) {
         let app = App::with(kind, &[Order::new("a")]).await;
         let added = add(&app, ARGUMENTS).await.ok();
         let id = added["orderIds"][0].as_str().unwrap();
@@ -89,7 +89,7 @@ on_both! {
         assert_exact(&preview.text, None);
     }
 
-    async fn numbers_that_are_merged_stay_as_they_were_written(kind: Kind) {
+    async fn merging_keeps_every_digit(kind: Kind) {
         let app = App::with(kind, &[Order::new("a")]).await;
         let id = add(&app, ARGUMENTS).await.ok()["orderIds"][0].clone();
         let order_ids = json!({"controllerId": CONTROLLER, "orderIds": [id]});
@@ -107,7 +107,7 @@ on_both! {
         assert!(kept.contains(r#""f":0.98765432109876543210"#), "{kept}");
     }
 
-    async fn imported_and_copied_numbers_stay_as_they_were_written(kind: Kind) {
+    async fn import_and_copy_keep_every_digit(kind: Kind) {
         let db = Database::create(kind).await;
         let order = |id: &str| format!(
             r#"{{"orderId": "{id}", "workflowId": {{"path": "/sos/eod", "versionId": "1"}},
@@ -131,7 +131,7 @@ on_both! {
         }
     }
 
-    async fn the_command_line_keeps_numbers_as_they_were_written(kind: Kind) {
+    async fn the_command_line_keeps_every_digit(kind: Kind) {
         let app = App::with(kind, &[Order::new("a")]).await;
         let ran = say(&app, &["orders", "add", "--workflow", "/sos/eod", "--order-name", "flags",
             "--argument", "acct=12345678901234567890123", "--argument", "t=1e-400",
@@ -149,7 +149,7 @@ on_both! {
         assert_exact(ran.ok(), Some(kind));
     }
 
-    async fn numbers_that_are_too_long_are_refused(kind: Kind) {
+    async fn rejects_numbers_that_are_too_long(kind: Kind) {
         let app = App::with(kind, &[Order::new("a")]).await;
         let db = &app.db;
         let fits = format!(r#"{{"a": 1e999, "b": 1e-999, "c": -{}}}"#, "9".repeat(1000));
@@ -187,7 +187,7 @@ on_both! {
         assert_eq!(db.state("a").await, "FRESH");
     }
 
-    async fn no_object_is_taken_for_a_number(kind: Kind) {
+    async fn never_takes_an_object_for_a_number(kind: Kind) {
         let app = App::with(kind, &[Order::new("a")]).await;
         let refused = add(&app, &format!(r#"{{"x": {PRIVATE}}}"#)).await.refused();
         assert_eq!(refused, "orders[0].arguments.x: a text, a number or a flag is expected");

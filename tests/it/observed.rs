@@ -35,7 +35,7 @@ fn sum(page: &str, prefix: &str) -> f64 {
 }
 
 on_both! {
-    async fn it_is_ready_only_with_its_own_migrations(kind: Kind) {
+    async fn is_ready_only_with_its_own_migrations(kind: Kind) {
         let db = Database::create(kind).await;
         let served = Served::over(&db, &[]);
         wait_until_ready(&served, 200).await;
@@ -59,7 +59,7 @@ on_both! {
         assert!(refused.contains("9999") && refused.contains("newer release"), "{refused}");
     }
 
-    async fn metrics_tell_what_happened(kind: Kind) {
+    async fn metrics_count_what_happened(kind: Kind) {
         let db = Database::create(kind).await;
         let ids: Vec<String> = (0..7).map(|i| format!("o{i}")).collect();
         db.insert(&ids.iter().map(|id| Order::new(id)).collect::<Vec<_>>()).await;
@@ -115,7 +115,7 @@ on_both! {
         assert!(!page.contains("secret-path"), "{page}");
     }
 
-    async fn no_secret_is_logged_and_every_line_of_a_request_has_its_id(kind: Kind) {
+    async fn logs_no_secret_and_the_id_with_every_line_of_a_request(kind: Kind) {
         let db = Database::create(kind).await;
         db.insert(&["a", "b"].map(Order::new)).await;
         // A cluster with trust authentication accepts any password.
@@ -166,7 +166,7 @@ on_both! {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_secret_of_a_database_url_is_shown() {
+async fn shows_no_secret_of_a_database_url() {
     for url in [
         "postgres://op:url-secret@127.0.0.1:1/orders",
         "postgres://op:url-secret@no-such-host.invalid/orders",
@@ -206,7 +206,7 @@ fn check_ids(log: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_transaction_that_is_tried_again_is_counted() {
+async fn counts_retried_transactions() {
     let db = Database::create(Kind::Postgres).await;
     db.insert(&["a", "b"].map(Order::new)).await;
     let served = Served::over(&db, &[]);
@@ -229,7 +229,7 @@ async fn a_transaction_that_is_tried_again_is_counted() {
 
 /// A PostgreSQL that rejects everybody, and then accepts them again.
 #[tokio::test(flavor = "multi_thread")]
-async fn it_is_not_ready_without_its_database() {
+async fn is_not_ready_without_its_database() {
     let db = Database::create(Kind::Postgres).await;
     let served = Served::over(&db, &[]);
     wait_until_ready(&served, 200).await;
@@ -254,7 +254,7 @@ fn holds(haystack: &[u8], needle: &[u8]) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn traces_go_to_a_collector() {
+async fn sends_traces_to_a_collector() {
     let (sender, received) = std::sync::mpsc::channel();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let collector = format!("http://{}/v1/traces", listener.local_addr().unwrap());

@@ -72,7 +72,7 @@ fn examples<'a>(value: &'a Value, found: &mut Vec<(&'a Value, &'a Value)>) {
 }
 
 on_both! {
-    async fn every_call_is_described_and_there(kind: Kind) {
+    async fn every_described_endpoint_exists(kind: Kind) {
         let app = App::start(kind, &[]).await;
         let description = app.description().await;
         assert_eq!(description["openapi"], "3.1.0");
@@ -96,7 +96,7 @@ on_both! {
         }
     }
 
-    async fn answers_are_as_described(kind: Kind) {
+    async fn responses_match_the_description(kind: Kind) {
         let app = App::with(kind, &[
             Order::new("#2026-11-23#P1-eod").workflow("/sos/billing/eod", "1"),
             Order::new("waits").waits("SLEEPING").workflow("/sos/billing/eod", "1"),
@@ -141,7 +141,7 @@ on_both! {
         assert!(unanswered.is_subset(&allowed), "{unanswered:?}");
     }
 
-    async fn failures_are_as_described(kind: Kind) {
+    async fn failures_match_the_description(kind: Kind) {
         let app = App::start(kind, &["--failed-logins-by-account=1", "--body-limit=1000"]).await;
         let viewer = app.account("viewer", "sos:products:joc", &[]).await;
         let description = app.description().await;
@@ -173,7 +173,7 @@ on_both! {
         }
     }
 
-    async fn a_whole_number_may_have_a_point(kind: Kind) {
+    async fn accepts_whole_numbers_with_a_decimal_point(kind: Kind) {
         let app = App::with(kind, &[Order::new("a"), Order::new("b")]).await;
         for (call, body) in [
             ("/orders/cancel/preview", r#""orderIds": ["a"], "limit": 1.0, "maxOrders": 2e0"#),
@@ -199,7 +199,7 @@ on_both! {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn examples_fit_their_schemas() {
+async fn examples_match_their_schemas() {
     let app = App::start(crate::harness::Kind::Sqlite, &[]).await;
     let description = app.description().await;
     let calls = calls(&description);
@@ -242,7 +242,7 @@ async fn examples_fit_their_schemas() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_page_comes_with_all_that_it_needs() {
+async fn the_page_needs_no_other_server() {
     let app = App::start(crate::harness::Kind::Sqlite, &[]).await;
     let page = app.get("/docs").await;
     assert_eq!((page.status, app.get("/docs/").await.status), (200, 200));

@@ -27,7 +27,7 @@ mod selection;
 type Rows = Vec<Vec<Option<String>>>;
 
 on_both! {
-    async fn selection_and_effect_are_those_of_the_model(kind: Kind) {
+    async fn selection_and_effect_match_the_model(kind: Kind) {
         let app = App::start(kind, &[]).await;
         let mut tokens = vec![app.token.clone()];
         for (i, folders) in ACCOUNTS.iter().enumerate().skip(1) {

@@ -11,7 +11,7 @@ mod interrupted;
 mod proxies;
 
 on_both! {
-    async fn a_dry_run_says_that_nothing_changed(kind: Kind) {
+    async fn a_dry_run_reports_that_nothing_changed(kind: Kind) {
         let mut orders: Vec<Order> = (0..20).map(|i| Order::new(&format!("o{i:02}"))).collect();
         orders.push(Order::new("r1").state("RUNNING"));
         orders.push(Order::new("s1").suspended());
@@ -39,7 +39,7 @@ on_both! {
         assert_eq!(app.db.count("SELECT count(*) FROM audit_logs WHERE outcome = 'DONE'").await, 0);
     }
 
-    async fn tables_fit_a_terminal_and_only_that(kind: Kind) {
+    async fn tables_shrink_only_to_fit_a_terminal(kind: Kind) {
         let version = "c86308a3-90f1-4b50-a4d2-7d60f5e45c1f";
         let deep = format!("/sos{}/eod", "/folder-of-folders".repeat(8));
         let app = App::with(kind, &[
@@ -79,7 +79,7 @@ on_both! {
         }
     }
 
-    async fn columns_that_do_not_fit_are_left_out_from_the_right(kind: Kind) {
+    async fn drops_columns_that_do_not_fit_from_the_right(kind: Kind) {
         let app = App::with(kind, &[Order::new("a")]).await;
         let why = json!({"comment": "billing is down again", "ticketLink": "OPS-4711"});
         app.cancel(json!({"orderIds": ["a"], "auditLog": why})).await.ok();
@@ -101,7 +101,7 @@ on_both! {
         }
     }
 
-    async fn csv_has_no_formulas_behind_blanks(kind: Kind) {
+    async fn csv_quotes_formulas_after_blanks(kind: Kind) {
         let ids = ["\u{a0}=1+1", " =1+1", "\u{200b}+1", "\u{feff}@a", "\u{ad}-1", "=1", "a=1"];
         let app = App::with(kind, &ids.map(Order::new)).await;
         let ran = start(&app.url, &words("orders list --output csv")).await;
@@ -131,7 +131,7 @@ on_both! {
         }
     }
 
-    async fn a_whole_response_of_joc_is_recognised(kind: Kind) {
+    async fn import_recognises_a_whole_response_of_joc(kind: Kind) {
         let db = Database::create(kind).await;
         let response = include_str!("../fixtures/orders.json");
         let pretty = format!("{:#}", serde_json::from_str::<Value>(response).unwrap());
@@ -157,7 +157,7 @@ on_both! {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_missing_is_said_before_any_request() {
+async fn reports_missing_options_before_any_request() {
     // Nobody listens there: a request would exit with 7.
     let nowhere = "http://127.0.0.1:1";
     for (command, expected) in [
@@ -178,7 +178,7 @@ async fn what_is_missing_is_said_before_any_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn help_begins_with_what_is_the_commands_own() {
+async fn help_starts_with_the_commands_own_options() {
     for command in [
         "import",
         "copy",

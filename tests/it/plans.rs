@@ -137,7 +137,7 @@ async fn check(app: &App, when: &str, strictly: bool) {
 }
 
 on_both! {
-    async fn every_selection_uses_an_index_that_fits(kind: Kind) {
+    async fn every_selection_uses_a_suitable_index(kind: Kind) {
         let app = App::start(kind, &[]).await;
         fill(&app).await;
         check(&app, "right after a bulk load", false).await;

@@ -103,7 +103,7 @@ async fn bound(url: &str, args: &[&str]) -> Ran {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_is_not_there_is_named_and_not_made() {
+async fn does_not_create_a_missing_file() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("typo.db");
     let url = format!("sqlite:{}", file.display());
@@ -137,7 +137,7 @@ async fn a_file_that_is_not_there_is_named_and_not_made() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_empty_file_has_no_migration_and_stays_empty() {
+async fn leaves_an_empty_file_empty() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("empty.db");
     fs::write(&file, "").unwrap();
@@ -153,7 +153,7 @@ async fn an_empty_file_has_no_migration_and_stays_empty() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_input_that_cannot_be_read_is_a_usage_error() {
+async fn unreadable_input_is_a_usage_error() {
     let db = Database::create(Kind::Sqlite).await;
     let folder = tempfile::tempdir().unwrap();
     let (missing, directory) = (folder.path().join("typo.json"), folder.path());
@@ -169,7 +169,7 @@ async fn an_input_that_cannot_be_read_is_a_usage_error() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_backup_keeps_its_bytes() {
+async fn leaves_a_backup_unchanged() {
     let app = used(Kind::Sqlite).await;
     for wal in [false, true] {
         let (folder, file, url) = backup(&app, wal).await;
@@ -188,7 +188,7 @@ async fn a_backup_keeps_its_bytes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_cannot_be_written_can_be_read() {
+async fn reads_a_read_only_file() {
     use std::os::unix::fs::PermissionsExt;
     let app = used(Kind::Sqlite).await;
     for wal in [false, true] {
@@ -212,7 +212,7 @@ async fn a_file_that_cannot_be_written_can_be_read() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_in_use_can_be_read() {
+async fn reads_a_file_in_use() {
     let app = used(Kind::Sqlite).await;
     all_read(&app.db.url).await;
     // The file is still in use.
@@ -221,7 +221,7 @@ async fn a_file_in_use_can_be_read() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_role_that_may_only_read_is_enough_to_read() {
+async fn reading_needs_only_a_role_that_may_read() {
     let app = used(Kind::Postgres).await;
     let url = role(&app.db, "SELECT").await;
     all_read(&url).await;
@@ -239,7 +239,7 @@ async fn a_role_that_may_only_read_is_enough_to_read() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_standby_can_be_read() {
+async fn reads_a_standby() {
     let mut cluster = Cluster::start();
     let db = Database::of(&cluster).await;
     db.insert(&["a", "b"].map(Order::new)).await;
@@ -256,7 +256,7 @@ async fn a_standby_can_be_read() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_role_without_rights_on_the_schema_is_enough_to_write() {
+async fn writing_needs_no_rights_on_the_schema() {
     let db = Database::create(Kind::Postgres).await;
     db.insert(&["a"].map(Order::new)).await;
     let url = role(&db, "SELECT, INSERT, UPDATE, DELETE").await;
@@ -298,7 +298,7 @@ async fn a_role_without_rights_on_the_schema_is_enough_to_write() {
 }
 
 on_both! {
-    async fn they_say_what_they_have_looked_at(kind: Kind) {
+    async fn reports_how_much_was_checked(kind: Kind) {
         let app = used(kind).await;
         for (args, expected) in [
             (&["check"][..], "ok: 3 orders, 2 entries, 2 seals\n"),
@@ -321,7 +321,7 @@ on_both! {
         assert!(ran.success && ran.stderr.ends_with("ok: 0 orders, 0 entries, 0 seals\n"), "{ran:?}");
     }
 
-    async fn an_older_schema_is_named_and_left_alone(kind: Kind) {
+    async fn reports_an_older_schema_and_leaves_it_alone(kind: Kind) {
         let db = Database::create(kind).await;
         store::migrate(&db.url, Some(3)).await.unwrap();
         let old = store::schema(&db.url).await.unwrap();

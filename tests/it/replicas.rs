@@ -38,7 +38,7 @@ impl Pair {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_services_are_one() {
+async fn two_services_act_as_one() {
     const CLIENTS: usize = 6;
     const CALLS: usize = 25;
     let db = Database::create(Kind::Postgres).await;
@@ -91,7 +91,7 @@ async fn two_services_are_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sessions_and_permissions_are_the_same() {
+async fn services_share_sessions_and_permissions() {
     let db = Database::create(Kind::Postgres).await;
     db.insert(&[Order::new("a")]).await;
     let pair = Pair::over(&db);
@@ -129,7 +129,7 @@ async fn sessions_and_permissions_are_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn migrations_started_at_once_are_applied_once() {
+async fn concurrent_starts_apply_migrations_once() {
     for _ in 0..3 {
         let db = Database::create(Kind::Postgres).await;
         store::migrate(&db.url, Some(0)).await.unwrap();

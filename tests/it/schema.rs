@@ -32,7 +32,7 @@ on_both! {
         assert_eq!(db.count("SELECT count(*) FROM orders").await, 1);
     }
 
-    async fn a_newer_schema_is_refused(kind: Kind) {
+    async fn rejects_a_newer_schema(kind: Kind) {
         let db = Database::create(kind).await;
         let blob = if kind == Kind::Sqlite { "x'00'" } else { "'\\x00'::bytea" };
         db.execute(&format!("INSERT INTO _sqlx_migrations (version, description, success, checksum,
@@ -45,7 +45,7 @@ on_both! {
         }
     }
 
-    async fn the_files_run_by_themselves(kind: Kind) {
+    async fn the_migration_files_run_by_themselves(kind: Kind) {
         let db = Database::create(kind).await;
         store::migrate(&db.url, Some(0)).await.unwrap();
         for down in [false, true] {

@@ -92,7 +92,7 @@ const COLUMNS: &str = "controller_id, account, request, parameters, category, co
     ticket_link, outcome, affected, request_id, client_address, created";
 
 on_both! {
-    async fn what_nobody_changed_is_intact(kind: Kind) {
+    async fn an_unchanged_trail_is_intact(kind: Kind) {
         let app = sealed(kind).await;
         cancel_none(&app).await;
         let ran = verify(&app.db).await;
@@ -109,7 +109,7 @@ on_both! {
         assert!(lines.is_empty(), "{lines:?}");
     }
 
-    async fn a_changed_row_is_named(kind: Kind) {
+    async fn reports_a_changed_row(kind: Kind) {
         let app = sealed(kind).await;
         let lines = tamper_with(&app, "
             UPDATE audit_logs SET comment = NULL WHERE id = 1;
@@ -134,7 +134,7 @@ on_both! {
         }
     }
 
-    async fn a_removed_row_is_named(kind: Kind) {
+    async fn reports_a_removed_row(kind: Kind) {
         let lines = tamper(kind, "DELETE FROM audit_log_details WHERE order_id = 'a3';
             DELETE FROM audit_log_details WHERE audit_log_id = 2;
             DELETE FROM audit_logs WHERE id = 2; DELETE FROM audit_logs WHERE id = 4;").await;
@@ -146,7 +146,7 @@ on_both! {
         ]);
     }
 
-    async fn an_inserted_row_is_named(kind: Kind) {
+    async fn reports_an_inserted_row(kind: Kind) {
         // Number 2 is free for another controller, but would change that chain.
         let overriding = if kind == Kind::Sqlite { "" } else { "OVERRIDING SYSTEM VALUE" };
         let sql = copy_detail("a3", "a33") + &copy_detail("c2", "a") + &format!(
@@ -178,7 +178,7 @@ on_both! {
         ]);
     }
 
-    async fn swapped_rows_are_named(kind: Kind) {
+    async fn reports_swapped_rows(kind: Kind) {
         let lines = tamper(kind, "
             UPDATE audit_log_details SET order_id = CASE order_id WHEN 'a2' THEN 'x' WHEN 'a4' THEN 'y' END
                 WHERE order_id IN ('a2', 'a4');
@@ -201,7 +201,7 @@ on_both! {
         ]);
     }
 
-    async fn a_changed_seal_is_named(kind: Kind) {
+    async fn reports_a_changed_seal(kind: Kind) {
         let zeros = "0".repeat(64);
         for change in [
             format!("hash = '{zeros}'"), format!("previous_hash = '{zeros}'"), "entries = 2".into(),
@@ -224,7 +224,7 @@ on_both! {
             && lines.iter().any(|line| line.contains("seal 2")), "{lines:?}");
     }
 
-    async fn kept_seals_show_what_the_chain_cannot(kind: Kind) {
+    async fn exported_seals_reveal_what_the_chain_cannot(kind: Kind) {
         let app = sealed(kind).await;
         let kept = launch(&app.db.url, &["audit", "seals"], "").await.ok().to_owned();
         let lines: Vec<serde_json::Value> =
@@ -267,7 +267,7 @@ on_both! {
         assert!(ran.failed().contains("there is no seal in it"), "{ran:?}");
     }
 
-    async fn two_sealers_at_once_make_one_chain(kind: Kind) {
+    async fn concurrent_sealers_make_one_chain(kind: Kind) {
         let ids: Vec<String> = (0..40).map(|i| format!("o{i:02}")).collect();
         let app = App::with(kind, &ids.iter().map(|id| Order::new(id)).collect::<Vec<_>>()).await;
         let other = joc_orders::store::open(&app.db.url, 2, joc_orders::store::Access::Write).await.unwrap();
@@ -297,7 +297,7 @@ on_both! {
         assert_eq!(app.db.count("SELECT sum(entries) FROM audit_seals").await, 40);
     }
 
-    async fn many_entries_go_into_several_seals(kind: Kind) {
+    async fn many_entries_get_several_seals(kind: Kind) {
         let db = Database::create(kind).await;
         let entries: Vec<String> = (0..2345)
             .map(|i| format!("('c{}', 'root', './x', '{{\"i\": {i}}}', 'NO_ORDERS', 'r')", i % 2))
@@ -312,7 +312,7 @@ on_both! {
         assert!(ran.stderr.contains("c1: 2 seals over 1172 entries"), "{ran:?}");
     }
 
-    async fn seals_refuse_changes(kind: Kind) {
+    async fn seals_cannot_be_changed(kind: Kind) {
         let app = sealed(kind).await;
         for sql in ["UPDATE audit_seals SET entries = 1", "DELETE FROM audit_seals",
             "UPDATE audit_seals SET number = 7 WHERE number = 1"] {
@@ -328,7 +328,7 @@ async fn cancel_none(app: &App) {
 
 /// A transaction that draws its id early and commits after later ones.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_entry_that_commits_late_is_sealed_in_its_place() {
+async fn seals_an_entry_that_commits_late_in_its_place() {
     let app = App::with(Kind::Postgres, &["a", "b"].map(Order::new)).await;
     let pool = sqlx::PgPool::connect(&app.db.url).await.unwrap();
     let mut late = pool.begin().await.unwrap();

@@ -55,7 +55,7 @@ fn raw(address: &str, request: &[u8]) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tls_follows_its_files() {
+async fn tls_reloads_changed_files() {
     let db = Database::create(Kind::Sqlite).await;
     let folder = tempfile::tempdir().unwrap();
     let (first, second) = (certificate(), certificate());
@@ -93,7 +93,7 @@ async fn tls_follows_its_files() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_serve_does_not_start_with() {
+async fn serve_rejects_invalid_and_unsafe_settings() {
     let db = Database::create(Kind::Sqlite).await;
     let folder = tempfile::tempdir().unwrap();
     install(folder.path(), &certificate());
@@ -132,7 +132,7 @@ async fn what_serve_does_not_start_with() {
 }
 
 on_both! {
-    async fn a_call_that_takes_too_long_is_given_up_unless_it_changes_something(kind: Kind) {
+    async fn a_slow_request_times_out_unless_it_changes_something(kind: Kind) {
         let app = App::start(kind, &["--request-timeout=1"]).await;
         app.db.insert(&["a", "b"].map(Order::new)).await;
         let body = with_controller(json!({"orderIds": ["a"]}));
@@ -163,7 +163,7 @@ on_both! {
         assert_eq!(app.db.state("a").await, "CANCELLED");
     }
 
-    async fn header_fields_have_a_limit(kind: Kind) {
+    async fn headers_have_a_limit(kind: Kind) {
         let app = App::start(kind, &["--header-limit=2000"]).await;
         let ask = async |query: &str, value: &str| {
             let url = format!("{}/touch?{query}", app.url);
@@ -179,7 +179,7 @@ on_both! {
         }
     }
 
-    async fn what_browsers_are_told(kind: Kind) {
+    async fn sends_security_headers_to_browsers(kind: Kind) {
         let app = App::start(kind, &[]).await;
         let origin = app.url.strip_suffix("/joc/api").unwrap();
         let page = |path: &str| Answer::of(app.client.get(format!("{origin}{path}")));
@@ -204,7 +204,7 @@ on_both! {
 
 /// A change that PostgreSQL cancels is rolled back, and may be retried.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_statement_that_the_database_gives_up_has_changed_nothing() {
+async fn a_statement_that_the_database_cancels_changes_nothing() {
     let db = Database::create(Kind::Postgres).await;
     let (_, name) = db.url.rsplit_once('/').unwrap();
     db.insert(&[Order::new("a"), Order::new("b")]).await;
@@ -245,7 +245,7 @@ async fn clients_over_the_limit_wait() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_head_that_does_not_end_is_not_waited_for() {
+async fn an_unfinished_head_times_out() {
     let db = Database::create(Kind::Sqlite).await;
     let served = Served::over(&db, &[]);
     let started = Instant::now();
@@ -255,7 +255,7 @@ async fn a_head_that_does_not_end_is_not_waited_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_container_asks_the_program_how_it_is() {
+async fn health_checks_a_container() {
     let db = Database::create(Kind::Sqlite).await;
     let folder = tempfile::tempdir().unwrap();
     install(folder.path(), &generate_simple_self_signed(vec!["joc.example.com".into()]).unwrap());

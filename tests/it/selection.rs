@@ -37,7 +37,7 @@ on_both! {
         assert_eq!(selected(&app, both).await, ["2", "3"]);
     }
 
-    async fn thousands_of_folders_are_a_request_like_any(kind: Kind) {
+    async fn accepts_thousands_of_folders(kind: Kind) {
         let app = App::with(kind, &[
             Order::new("1").workflow("/sos/eod", "1"),
             Order::new("2").workflow("/sos/a/b/eod", "1"),
@@ -53,7 +53,7 @@ on_both! {
         assert_eq!(selected(&app, json!({"folders": folders})).await, ["1", "2", "3"]);
     }
 
-    async fn workflows_by_path_name_and_version(kind: Kind) {
+    async fn selects_workflows_by_path_name_and_version(kind: Kind) {
         let app = App::with(kind, &[
             Order::new("1").workflow("/sos/eod", "1"),
             Order::new("2").workflow("/sos/eod", "2"),
@@ -79,7 +79,7 @@ on_both! {
         assert_eq!(none.refused(), "No orders found.");
     }
 
-    async fn ids_come_first_but_the_window_counts(kind: Kind) {
+    async fn ids_override_other_selectors_except_the_window(kind: Kind) {
         let app = App::with(kind, &[
             Order::new("1").workflow("/a/x", "1"),
             Order::new("2").workflow("/b/x", "1").at("2026-11-25T00:00:00Z"),
@@ -96,7 +96,7 @@ on_both! {
         assert_eq!(selected(&app, in_window).await, ["1"]);
     }
 
-    async fn a_window_takes_its_first_instant_and_not_its_last(kind: Kind) {
+    async fn a_window_includes_its_start_and_excludes_its_end(kind: Kind) {
         let app = App::with(kind, &[
             Order::new("1").at("2026-11-23T22:59:59.999Z"),
             Order::new("2").at("2026-11-23T23:00:00Z"),
@@ -116,7 +116,7 @@ on_both! {
         assert_eq!(selected(&app, finer).await, ["1", "2"]);
     }
 
-    async fn a_day_of_a_zone_ends_an_hour_later_in_autumn(kind: Kind) {
+    async fn a_zones_day_ends_an_hour_later_in_autumn(kind: Kind) {
         let app = App::with(kind, &[
             Order::new("1").at("2027-10-30T21:59:59.999Z"),
             Order::new("2").at("2027-10-30T22:00:00Z"),
@@ -151,7 +151,7 @@ on_both! {
         assert_eq!(selected(&app, state("BLOCKED")).await, ["1", "2"]);
     }
 
-    async fn fifty_thousand_ids(kind: Kind) {
+    async fn accepts_fifty_thousand_ids(kind: Kind) {
         let orders: Vec<Order> =
             (0..50_000).map(|i| Order::new(&format!("#2026-11-23#P{i:010}-x"))).collect();
         let app = App::with(kind, &orders).await;
@@ -163,7 +163,7 @@ on_both! {
         assert_eq!(app.db.count("SELECT count(*) FROM audit_log_details").await, 50_000);
     }
 
-    async fn no_selector_is_refused_unless_the_setting_allows_it(kind: Kind) {
+    async fn requires_a_selector_unless_the_setting_allows_none(kind: Kind) {
         let app = App::with(kind, &[Order::new("1")]).await;
         for nothing in [
             json!({}),

@@ -75,7 +75,7 @@ async fn audit(app: &App, columns: &str) -> Vec<Vec<String>> {
 }
 
 on_both! {
-    async fn what_login_and_logout_answer(kind: Kind) {
+    async fn login_and_logout_respond_as_joc_does(kind: Kind) {
         let app = App::start(kind, &[]).await;
         let login = app.try_login(ROOT.0, ROOT.1).await;
         let token = login.headers["x-access-token"].to_str().unwrap().to_owned();
@@ -108,7 +108,7 @@ on_both! {
         refusal(&app.post_as(&token, "/authentication/logout", "").await, 440, false);
     }
 
-    async fn what_refused_logins_answer(kind: Kind) {
+    async fn rejects_failed_logins_and_audits_them(kind: Kind) {
         let app = App::start(kind, &[]).await;
         assert_eq!(refusal(&app.try_login("root", "wrong").await, 401, false), "root");
         assert_eq!(refusal(&app.try_login("nobody", ROOT.1).await, 401, false), "nobody");
@@ -132,7 +132,7 @@ on_both! {
         assert_eq!(rows, accounts.map(entry));
     }
 
-    async fn a_session_is_needed_and_ends(kind: Kind) {
+    async fn requests_need_a_session_until_it_ends(kind: Kind) {
         let app = App::start(kind, &[]).await;
         let url = format!("{}/orders/cancel/preview", app.url);
         let body = with_controller(json!({"orderIds": ["none"]})).to_string();
@@ -158,7 +158,7 @@ on_both! {
         refusal(&call(&app, &token).await, 440, false);
     }
 
-    async fn a_session_ends_after_the_time_that_is_set(kind: Kind) {
+    async fn a_session_ends_after_the_idle_timeout(kind: Kind) {
         let app = App::start(kind, &["--session-timeout=2"]).await;
         assert_eq!(app.try_login(ROOT.0, ROOT.1).await.ok()["sessionTimeout"], 2000);
         app.pass(TimeDelta::milliseconds(1999));
@@ -169,7 +169,7 @@ on_both! {
         refusal(&call(&app, &app.token).await, 440, false);
     }
 
-    async fn sessions_hold_everywhere_and_so_does_a_logout(kind: Kind) {
+    async fn sessions_and_logouts_apply_to_every_replica(kind: Kind) {
         let app = App::start(kind, &[]).await;
         let other = app.replica(&[]).await;
         call(&other, &app.token).await.ok();
@@ -189,7 +189,7 @@ on_both! {
         refusal(&call(&app, hashes[0][0].as_deref().unwrap()).await, 440, false);
     }
 
-    async fn an_account_that_changes_loses_its_sessions(kind: Kind) {
+    async fn changing_an_account_ends_its_sessions(kind: Kind) {
         let app = App::start(kind, &[]).await;
         let everything = "sos:products";
         let locked = app.account("locked", everything, &[]).await;
@@ -240,7 +240,7 @@ on_both! {
         assert!(app.db.count(audited).await >= 3);
     }
 
-    async fn logins_come_between_changes_that_keep_coming(kind: Kind) {
+    async fn logins_get_through_between_constant_changes(kind: Kind) {
         let ids: Vec<String> = (0..5000).map(|i| format!("order {i}")).collect();
         let app = App::with(kind, &ids.iter().map(|id| Order::new(id)).collect::<Vec<_>>()).await;
         let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
@@ -285,7 +285,7 @@ on_both! {
         assert!(uuid::Uuid::parse_str(refused.headers["x-request-id"].to_str().unwrap()).is_ok());
     }
 
-    async fn other_paths_methods_and_reasons(kind: Kind) {
+    async fn rejects_unknown_paths_and_methods(kind: Kind) {
         let app = App::start(kind, &[]).await;
         for path in ["/orders/cancle", "/orders/cancel/all", ""] {
             let answer = app.post_as(&app.token, path, "{}").await;

@@ -90,7 +90,7 @@ async fn clients_that_never_read_lose_their_slots() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn clients_that_never_read_by_tls_lose_their_slots() {
+async fn tls_clients_that_never_read_lose_their_slots() {
     let db = Database::create(Kind::Sqlite).await;
     let folder = tempfile::tempdir().unwrap();
     let certificate = certificate();
@@ -124,7 +124,7 @@ async fn clients_that_never_read_by_tls_lose_their_slots() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_reads_a_few_bytes_now_and_then_loses_its_connection() {
+async fn a_client_that_reads_a_few_bytes_now_and_then_is_disconnected() {
     let app = App::start(Kind::Sqlite, &["--write-timeout=2"]).await;
     let mut stream = connect(app.address());
     let reading = tokio::task::spawn_blocking(move || {
@@ -187,7 +187,7 @@ fn drip(mut stream: TcpStream, within: Duration) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_head_of_a_later_request_is_not_waited_for_without_end() {
+async fn the_unfinished_head_of_a_later_request_times_out() {
     let app = App::start(Kind::Sqlite, &[]).await;
     let mut stream = connect(app.address());
     let dripping = tokio::task::spawn_blocking(move || {
@@ -202,7 +202,7 @@ async fn the_head_of_a_later_request_is_not_waited_for_without_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_that_takes_long_does_not_end_what_follows_it() {
+async fn a_slow_request_does_not_abort_the_next() {
     let app = App::start(Kind::Sqlite, &["--keep-alive=2"]).await;
     let mut stream = connect(app.address());
     let token = app.token.clone();
@@ -225,7 +225,7 @@ async fn a_request_that_takes_long_does_not_end_what_follows_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_that_nobody_reads_keeps_no_slot() {
+async fn an_unread_body_keeps_no_slot() {
     let app = App::start(Kind::Sqlite, &["--keep-alive=1"]).await;
     let mut clients = JoinSet::new();
     for (is_silent, body) in BODIES.map(|body| [(true, body), (false, body)]).concat() {
@@ -262,7 +262,7 @@ async fn hundreds_of_idle_connections_are_no_burden() {
 }
 
 on_both! {
-    async fn a_body_that_drips_is_given_up(kind: Kind) {
+    async fn a_dripping_body_times_out(kind: Kind) {
         let app = App::start(kind, &["--request-timeout=2"]).await;
         for body in BODIES {
             let mut stream = connect(app.address());
@@ -280,7 +280,7 @@ on_both! {
         }
     }
 
-    async fn a_client_that_keeps_the_pace_gets_a_long_answer_whole(kind: Kind) {
+    async fn a_client_that_keeps_the_pace_gets_a_long_response_complete(kind: Kind) {
         let app = App::start(kind, &["--write-timeout=6"]).await;
         insert_long_entries(&app.db).await;
         let mut stream = connect(app.address());
@@ -310,7 +310,7 @@ on_both! {
         assert!(reading.await.unwrap() > 60_000_000);
     }
 
-    async fn clients_that_never_read_do_not_delay_the_end(kind: Kind) {
+    async fn clients_that_never_read_do_not_delay_the_shutdown(kind: Kind) {
         let db = Database::create(kind).await;
         db.insert(&[]).await;
         insert_long_entries(&db).await;

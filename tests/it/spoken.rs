@@ -42,7 +42,7 @@ async fn refused(app: &App) -> Vec<String> {
 }
 
 on_both! {
-    async fn umlauts_log_in_as_utf_8_and_as_iso_8859_1(kind: Kind) {
+    async fn accepts_umlauts_in_utf_8_and_iso_8859_1(kind: Kind) {
         let app = App::start(kind, &[]).await;
         let credentials = "jörg:größe-ÄÖÜ";
         let hash = password::hash("größe-ÄÖÜ").unwrap();
@@ -96,7 +96,7 @@ on_both! {
         assert_eq!(refused(&app).await.len(), 7);
     }
 
-    async fn malformed_credentials_count_for_the_account_that_they_name(kind: Kind) {
+    async fn malformed_credentials_count_against_the_account_they_name(kind: Kind) {
         let app = App::start(kind, &["--failed-logins-by-account=2"]).await;
         let named = basic(b"a\x01b:password");
         for status in [401, 401, 429] {
@@ -106,7 +106,7 @@ on_both! {
         app.login(ROOT.0, ROOT.1).await;
     }
 
-    async fn only_the_login_challenges(kind: Kind) {
+    async fn only_the_login_sends_a_challenge(kind: Kind) {
         let app = App::start(kind, &[]).await;
         let login = app.client.post(format!("{}/authentication/login", app.url));
         for answer in [Answer::of(login).await, app.try_login(ROOT.0, "wrong").await] {
@@ -122,7 +122,7 @@ on_both! {
         }
     }
 
-    async fn an_example_sent_as_it_stands_changes_nothing(kind: Kind) {
+    async fn sending_an_unmodified_example_changes_nothing(kind: Kind) {
         let app = App::with(kind, &[
             Order::new("#2026-11-23#P1-eod").workflow("/sos/billing/eod", "1"),
             Order::new("asks").state("PROMPTING").workflow("/sos/billing/eod", "1"),
@@ -172,7 +172,7 @@ on_both! {
         }
     }
 
-    async fn a_body_announced_as_too_large_is_refused_before_it_is_sent(kind: Kind) {
+    async fn rejects_an_announced_body_that_is_too_large_before_it_is_sent(kind: Kind) {
         let app = App::start(kind, &["--body-limit=1000"]).await;
         let head = |more: &str| format!(
             "POST /joc/api/touch HTTP/1.1\r\nHost: a\r\nX-Access-Token: {}\r\n{more}\r\n", app.token
@@ -213,7 +213,7 @@ on_both! {
         assert!(wire.head().await.starts_with("http/1.1 401"));
     }
 
-    async fn ipv4_clients_of_an_ipv6_socket_have_their_own_address(kind: Kind) {
+    async fn an_ipv6_socket_reports_ipv4_clients_by_their_ipv4_address(kind: Kind) {
         let db = Database::create(kind).await;
         let mut command = program(&db.url);
         command.args(["--listen", "[::]:0", "--allow-plain-http", "true"]);
@@ -293,7 +293,7 @@ async fn head_is_get_without_the_body() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_idle_connection_stays_for_as_long_as_is_set() {
+async fn an_idle_connection_closes_after_the_keep_alive_time() {
     let ask = async |app: &App| {
         let mut wire = Wire::to(app).await;
         wire.send("GET /health HTTP/1.1\r\nHost: a\r\n\r\n").await;
@@ -320,7 +320,7 @@ async fn an_idle_connection_stays_for_as_long_as_is_set() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_counter_is_there_before_its_first_event() {
+async fn every_counter_starts_at_zero() {
     let db = Database::create(Kind::Sqlite).await;
     let served = Served::over(&db, &[]);
     let page = served.page("/metrics").await.text;

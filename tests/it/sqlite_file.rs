@@ -210,7 +210,7 @@ async fn expect_lost(served: &mut Served, token: &str, reason: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_deleted_file_is_noticed_and_not_made_anew() {
+async fn notices_a_deleted_file_and_does_not_recreate_it() {
     for by_link in [false, true] {
         let mut place = Place::with(&["a", "b"]).await;
         if by_link {
@@ -236,7 +236,7 @@ async fn a_deleted_file_is_noticed_and_not_made_anew() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_moved_over_it_is_left_as_it_is() {
+async fn leaves_a_replacement_file_unchanged() {
     let place = Place::with(&["a", "b"]).await;
     let backup = backup(&place).await;
     let before = hash(&backup);
@@ -255,7 +255,7 @@ async fn a_file_moved_over_it_is_left_as_it_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn files_moved_aside_keep_what_was_promised() {
+async fn files_moved_aside_keep_acknowledged_changes() {
     for all in [true, false] {
         let place = Place::with(&["a", "b"]).await;
         let backup = backup(&place).await;
@@ -279,7 +279,7 @@ async fn files_moved_aside_keep_what_was_promised() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_deleted_log_is_noticed_and_nothing_lost() {
+async fn notices_a_deleted_log_and_loses_nothing() {
     for name in ["orders.db-wal", "orders.db-shm"] {
         let place = Place::with(&["a", "b"]).await;
         let (mut served, token) = changed(&place).await;
@@ -291,7 +291,7 @@ async fn a_deleted_log_is_noticed_and_nothing_lost() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_emptied_index_is_left_alone() {
+async fn leaves_an_emptied_index_alone() {
     let place = Place::with(&["a", "b"]).await;
     let (mut served, _) = changed(&place).await;
     // It is mapped into memory, and a process that touches that would be killed.
@@ -305,7 +305,7 @@ async fn an_emptied_index_is_left_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn six_first_starts_at_once_all_serve() {
+async fn six_concurrent_first_starts_all_serve() {
     for round in 0..3 {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("orders.db");

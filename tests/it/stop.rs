@@ -59,7 +59,7 @@ async fn metric(served: &Served, name: &str) -> Option<f64> {
 }
 
 on_both! {
-    async fn calls_under_way_end_and_new_ones_are_refused(kind: Kind) {
+    async fn requests_in_flight_finish_and_new_ones_are_rejected(kind: Kind) {
         for signal in ["-TERM", "-INT"] {
             let db = Database::create(kind).await;
             db.insert(&["slow", "other"].map(Order::new)).await;
@@ -94,7 +94,7 @@ on_both! {
         }
     }
 
-    async fn idle_connections_do_not_delay_the_end(kind: Kind) {
+    async fn idle_connections_do_not_delay_the_shutdown(kind: Kind) {
         let db = Database::create(kind).await;
         let mut served = Served::over(&db, &[]);
         let client = reqwest::Client::new();
@@ -107,7 +107,7 @@ on_both! {
         assert!(served.wait(Duration::from_secs(4)).success());
     }
 
-    async fn what_takes_too_long_is_broken_off_without_effect(kind: Kind) {
+    async fn aborts_slow_requests_without_effect(kind: Kind) {
         let db = Database::create(kind).await;
         db.insert(&[Order::new("slow")]).await;
         for (timeout, signals) in [("1", 1), ("60", 2)] {
@@ -125,7 +125,7 @@ on_both! {
         }
     }
 
-    async fn a_start_migrates_what_an_older_program_has_left(kind: Kind) {
+    async fn migrates_an_older_schema_on_start(kind: Kind) {
         let db = Database::create(kind).await;
         for older in store::migrations(&db.url).await.unwrap() {
             store::migrate(&db.url, Some(0)).await.unwrap();
@@ -163,7 +163,7 @@ on_both! {
         }
     }
 
-    async fn a_restart_under_load_loses_no_call(kind: Kind) {
+    async fn a_restart_under_load_loses_no_request(kind: Kind) {
         const CLIENTS: usize = 6;
         const RESTARTS: usize = 3;
         /// How many requests succeed between two steps of the operator.

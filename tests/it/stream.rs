@@ -92,7 +92,7 @@ fn readers_at_once(kind: Kind) -> usize {
 }
 
 on_both! {
-    async fn slow_readers_keep_nobody_out(kind: Kind) {
+    async fn slow_readers_block_nobody(kind: Kind) {
         let app = App::with(kind, &[Order::new("a")]).await;
         insert_long_entries(&app.db).await;
         let other = app.account("other", "sos:products", &[]).await;
@@ -126,7 +126,7 @@ on_both! {
         assert_eq!(comments(&app, json!({"comment": "long", "limit": 1})).await, ["long"]);
     }
 
-    async fn readers_that_are_too_slow_lose_their_connections(kind: Kind) {
+    async fn disconnects_slow_readers(kind: Kind) {
         let app = App::start(kind, &["--write-timeout=10"]).await;
         insert_long_entries(&app.db).await;
         let address: SocketAddr = app.address().parse().unwrap();
@@ -176,7 +176,7 @@ on_both! {
         assert!(answer.len() > 60_000_000 && answer.ends_with(b"}]}"), "{}", answer.len());
     }
 
-    async fn long_trails_are_sent_whole(kind: Kind) {
+    async fn sends_long_trails_completely(kind: Kind) {
         let app = App::with(kind, &[]).await;
         insert_entries(&app, 12_345).await;
         assert_eq!(comments(&app, json!({})).await.len(), 10_000);
@@ -187,7 +187,7 @@ on_both! {
         assert_eq!(comments(&app, json!({"dateFrom": "59m", "limit": 1_000_000})).await.len(), 60);
     }
 
-    async fn readers_that_leave_give_their_connections_back(kind: Kind) {
+    async fn readers_that_leave_free_their_connections(kind: Kind) {
         let app = App::with(kind, &[]).await;
         insert_entries(&app, 20_000).await;
         // More than there are connections; none reads to the end.
@@ -200,7 +200,7 @@ on_both! {
         assert_eq!(comments(&app, json!({"limit": 3})).await, ["e19999", "e19998", "e19997"]);
     }
 
-    async fn a_failure_in_the_middle_breaks_the_answer_off(kind: Kind) {
+    async fn a_failure_in_the_middle_aborts_the_response(kind: Kind) {
         let app = App::with(kind, &[]).await;
         insert_trail_that_breaks(&app, kind).await;
         let request = app.client.post(format!("{}/audit_log", app.url));

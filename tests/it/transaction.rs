@@ -80,7 +80,7 @@ async fn wait_for_backends(db: &Database) {
 }
 
 on_both! {
-    async fn a_killed_service_leaves_all_or_nothing_of_a_call(kind: Kind) {
+    async fn a_kill_leaves_all_or_nothing_of_a_request(kind: Kind) {
         const ORDERS: u32 = 3000;
         const ROUNDS: u32 = 10;
         let db = Database::create(kind).await;
@@ -144,7 +144,7 @@ on_both! {
         assert!(done < ROUNDS, "no call was undone");
     }
 
-    async fn a_client_that_hangs_up_leaves_all_or_nothing(kind: Kind) {
+    async fn a_disconnect_leaves_all_or_nothing(kind: Kind) {
         const ORDERS: u32 = 2000;
         let app = App::start(kind, &[]).await;
         make_orders(&app.db, "measured", ORDERS).await;
@@ -178,7 +178,7 @@ on_both! {
         assert!(hung_up > 0, "no client hung up");
     }
 
-    async fn calls_that_meet_on_the_same_orders_do_each_thing_once(kind: Kind) {
+    async fn concurrent_requests_for_the_same_orders_act_once(kind: Kind) {
         const GROUPS: usize = 80;
         let mut orders = Vec::new();
         for i in 0..GROUPS {
@@ -258,7 +258,7 @@ on_both! {
              WHERE p.state = 'CANCELLED' AND c.state <> 'CANCELLED'").await;
     }
 
-    async fn an_executor_that_forks_orders_is_never_cut_off_from_the_children(kind: Kind) {
+    async fn a_forking_executor_never_loses_its_children(kind: Kind) {
         const ROOTS: usize = 120;
         let orders: Vec<Order> = (0..ROOTS).map(|i| Order::new(&format!("R{i}"))).collect();
         let app = App::with(kind, &orders).await;
@@ -373,7 +373,7 @@ on_both! {
         assert!(fresh > 0 && waiting + marked > 0, "there was no race");
     }
 
-    async fn one_order_more_than_max_orders_changes_nothing(kind: Kind) {
+    async fn one_order_over_max_orders_changes_nothing(kind: Kind) {
         let app = App::with(kind, &["a", "b", "c"].map(Order::new)).await;
         let fields = |max: u64| json!({"folders": [{"folder": "/"}], "maxOrders": max});
         let message = app.cancel(fields(2)).await.refused();

@@ -67,7 +67,7 @@ where
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn databases_in_other_encodings_are_refused_by_name_and_left_alone() {
+async fn rejects_other_encodings_by_name_and_leaves_them_alone() {
     let db = Database::create(Kind::Postgres).await;
     for encoding in ["LATIN1", "SQL_ASCII"] {
         let name = format!("in_{}", encoding.to_lowercase());
@@ -81,7 +81,7 @@ async fn databases_in_other_encodings_are_refused_by_name_and_left_alone() {
 
 /// The service's own settings override those of its role.
 #[tokio::test(flavor = "multi_thread")]
-async fn neither_a_client_encoding_nor_a_locale_matters() {
+async fn client_encoding_and_locale_do_not_matter() {
     let db = Database::create(Kind::Postgres).await;
     let icu = "ENCODING 'UTF8' LOCALE_PROVIDER icu ICU_LOCALE 'de-u-kn' LOCALE 'C'";
     let url = create_database(&db, "german", icu).await;
@@ -102,7 +102,7 @@ async fn neither_a_client_encoding_nor_a_locale_matters() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_in_utf_16_is_refused_and_left_alone() {
+async fn rejects_a_file_in_utf_16_and_leaves_it_alone() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("wide.db");
     let made = Command::new("sqlite3")
@@ -155,7 +155,7 @@ fn migrating(db: &Database, args: &[&str]) -> JoinHandle<Ran> {
 }
 
 on_both! {
-    async fn an_upgrade_that_gets_no_lock_ends_and_leaves_everything_as_it_was(kind: Kind) {
+    async fn an_upgrade_without_a_lock_ends_and_changes_nothing(kind: Kind) {
         let db = older(kind).await;
         let mut holder = db.lock(hold(kind)).await;
         let schema = store::schema(&db.url).await.unwrap();
@@ -190,7 +190,7 @@ on_both! {
         assert_eq!(version(&db).await, 3);
     }
 
-    async fn an_upgrade_lets_others_through_and_goes_on_once_nobody_is_in_the_way(kind: Kind) {
+    async fn an_upgrade_lets_others_through_and_continues_when_it_can(kind: Kind) {
         let db = older(kind).await;
         let mut holder = db.lock(hold(kind)).await;
         let migrating = migrating(&db, &["--lock-timeout", "1", "--wait", "600"]);
@@ -223,7 +223,7 @@ const WAITING: &str = "SELECT count(*) FROM pg_locks WHERE NOT granted
 
 /// Somebody else migrates, or holds the migration lock for no reason.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_lock_of_those_who_migrate_is_not_awaited_for_ever() {
+async fn the_wait_for_the_migration_lock_is_limited() {
     let db = older(Kind::Postgres).await;
     let mut holder = db.lock(hold(Kind::Postgres)).await;
     let first = migrating(&db, &["--wait", "600"]);
@@ -243,7 +243,7 @@ async fn the_lock_of_those_who_migrate_is_not_awaited_for_ever() {
 
 /// Dropping triggers needs an exclusive lock, so it takes that before anything else.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_way_back_takes_the_lock_that_it_needs_at_its_beginning() {
+async fn undoing_takes_its_lock_first() {
     let db = Database::create(Kind::Postgres).await;
     let mut holder = db.lock("BEGIN; SELECT count(*) FROM sessions").await;
     let migrating = migrating(&db, &["--to", "5", "--wait", "600"]);
@@ -317,7 +317,7 @@ impl Drop for Pooler {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pooler_with_its_default_settings_will_do() {
+async fn accepts_a_pooler_with_default_settings() {
     let db = older(Kind::Postgres).await;
     let pooler = Pooler::start(&db, "").await;
     launch(&pooler.url, &["migrate"], "").await.ok();
@@ -334,7 +334,7 @@ async fn a_pooler_with_its_default_settings_will_do() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pooler_of_transactions_is_refused() {
+async fn rejects_a_transaction_pooler() {
     let db = older(Kind::Postgres).await;
     let word = "pool_mode = session";
     let pooler = Pooler::start(&db, "pool_mode = transaction");
@@ -352,7 +352,7 @@ async fn a_pooler_of_transactions_is_refused() {
 
 /// The steps that avoid migration 4's long lock lead to the same schema.
 #[tokio::test(flavor = "multi_thread")]
-async fn migration_4_in_steps_is_migration_4() {
+async fn migration_4_in_steps_has_the_same_result() {
     let db = older(Kind::Postgres).await;
     db.execute(
         "INSERT INTO orders (controller_id, order_id, workflow_path, workflow_version_id, state,

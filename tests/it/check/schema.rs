@@ -10,7 +10,7 @@ use crate::harness::{App, Database, Kind, latest, launch};
 use super::{check, order};
 
 on_both! {
-    async fn a_schema_that_was_changed_is_named(kind: Kind) {
+    async fn reports_a_changed_schema(kind: Kind) {
         let app = App::today(kind, &[]).await;
         app.db.insert(&[order("a")]).await;
         let own = "CREATE TABLE own (id TEXT PRIMARY KEY); CREATE INDEX own_orders ON orders (modified);
@@ -79,7 +79,7 @@ on_both! {
         assert!(lines.contains(&line), "{lines:?}");
     }
 
-    async fn what_is_missing_is_named_though_the_rest_cannot_be_looked_at(kind: Kind) {
+    async fn reports_missing_parts_when_the_rest_cannot_be_checked(kind: Kind) {
         let app = App::today(kind, &[]).await;
         app.store.close().await;
         app.db.execute("DROP VIEW orders_effective; DROP TABLE audit_seals").await.unwrap();
@@ -92,7 +92,7 @@ on_both! {
         assert!(ran.stderr.contains("the rest was not checked"), "{ran:?}");
     }
 
-    async fn others_triggers_on_its_tables_are_named_if_strict(kind: Kind) {
+    async fn strict_reports_foreign_triggers(kind: Kind) {
         let app = App::today(kind, &[]).await;
         let (sql, expected): (_, &[&str]) = match kind {
             Kind::Sqlite => (
@@ -110,7 +110,7 @@ on_both! {
         assert_eq!(check(&app.db, &["--strict"]).await, expected);
     }
 
-    async fn a_schema_that_went_back_and_forth_is_the_same(kind: Kind) {
+    async fn accepts_a_schema_migrated_back_and_forth(kind: Kind) {
         let db = Database::create(kind).await;
         let last = latest();
         for target in [0, last, 3, last, 5, last, 4, last, 1, last] {
@@ -122,7 +122,7 @@ on_both! {
 
 /// A dump writes the schema in the database's own words.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_schema_that_was_restored_from_a_dump_is_the_same() {
+async fn accepts_a_schema_restored_from_a_dump() {
     let db = Database::create(Kind::Postgres).await;
     db.insert(&[order("a")]).await;
     let (server, _) = db.url.rsplit_once('/').unwrap();

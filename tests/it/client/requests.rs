@@ -78,7 +78,7 @@ async fn asks(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn list() {
+async fn list_sends_its_options() {
     let answer = json!({"deliveryDate": "x", "orders": [
         {"orderId": "#1", "workflowId": {"path": "/a", "versionId": "1"}, "state": {"_text": "WAITING", "_reason": "FORKED"},
          "marked": {"_text": "SUSPENDING"}, "scheduledFor": 1000, "priority": -5, "arguments": {"n": 1}},
@@ -122,7 +122,7 @@ async fn list() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn suspend_and_resume() {
+async fn suspend_and_resume_send_their_options() {
     let preview = |total: u32| {
         json!({"total": total, "byState": {"RUNNING": total}, "suspended": 1, "marked": 1, "killed": 0,
                "resumed": total, "orders": []})
@@ -159,7 +159,7 @@ async fn suspend_and_resume() {
 
     let (ran, asked) = asks(answers(), &words("orders resume --order-id x --yes")).await;
     assert_eq!(ran.ok(), "resumed: 2 orders, audit log id 42\n");
-    // Without a prompt there is no number to hold the change to.
+    // With --yes nobody was shown a number of orders that could limit the change.
     let body = json!({"controllerId": CONTROLLER, "orderIds": ["x"]});
     assert_eq!(asked[1], ("/orders/resume".into(), body));
 
@@ -180,7 +180,7 @@ async fn suspend_and_resume() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn add() {
+async fn add_sends_its_options() {
     let answers = || vec![("/orders/add", 200, r##"{"orderIds": ["#a", "#b"]}"##.to_owned())];
     let args = [
         "orders",
@@ -252,7 +252,7 @@ async fn add() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn audit() {
+async fn audit_sends_its_options() {
     let entries = json!({"auditLog": [{"id": 7, "created": "2026-11-23T12:34:56.789Z", "controllerId": "prod",
         "account": "root", "request": "./orders/cancel", "outcome": "DONE", "affected": 2, "comment": "a\nb"}]});
     let args = "audit --account root --folder /a --folder-only /b --object-name x --category controller \
@@ -281,7 +281,7 @@ async fn audit() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reader_that_has_had_enough() {
+async fn a_closed_pipe_is_not_an_error() {
     // A message that nobody reads does not matter either.
     let mut command = client("http://127.0.0.1:1", &["orders", "list"]);
     let mut child = command.stderr(Stdio::piped()).spawn().unwrap();

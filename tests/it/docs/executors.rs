@@ -26,7 +26,7 @@ async fn returned(db: &Database, block: &Block) -> Vec<String> {
 }
 
 on_both! {
-    async fn the_executors_page_from_top_to_bottom(kind: Kind) {
+    async fn the_executors_page_works_from_top_to_bottom(kind: Kind) {
         let db = Database::create(kind).await;
         db.insert(&[invoices()]).await;
         set(&db, INVOICES, "priority = 9, arguments = '{\"a\": 1}'").await;
@@ -153,7 +153,7 @@ on_both! {
         assert_eq!(db.state(INVOICES).await, "CANCELLED");
     }
 
-    async fn what_is_urgent_is_taken_first(kind: Kind) {
+    async fn takes_urgent_orders_first(kind: Kind) {
         let db = Database::create(kind).await;
         let due = |i: usize| Order { order_id: format!("due {i:02}"), ..invoices() };
         db.insert(&(0..12).map(due).collect::<Vec<_>>()).await;
@@ -163,7 +163,7 @@ on_both! {
         assert_eq!(db.ids_in("FRESH").await, ["due 00", "due 10"]);
     }
 
-    async fn reason_and_state_since_tell_of_the_state(kind: Kind) {
+    async fn reason_and_state_since_describe_the_state(kind: Kind) {
         let db = Database::create(kind).await;
         db.insert(&[invoices().state("RUNNING")]).await;
         let long_ago = "2026-01-01T00:00:00.000Z";
@@ -200,7 +200,7 @@ on_both! {
         assert_eq!(db.rows(sql).await.unwrap()[0][0].as_deref(), Some("- before"));
     }
 
-    async fn orders_that_calls_let_go_on_are_found(kind: Kind) {
+    async fn finds_resumed_orders(kind: Kind) {
         let app = App::today(kind, &[]).await;
         let db = &app.db;
         let of = |id: &str| Order { order_id: id.into(), ..invoices() };
@@ -278,7 +278,7 @@ on_both! {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_listener_is_woken_by_marks_and_by_orders_that_go_on() {
+async fn marks_and_resumed_orders_notify_a_listener() {
     let app = App::with(
         Kind::Postgres,
         &[

@@ -6,7 +6,7 @@ use super::{audited, call, column, everything, states};
 use crate::harness::{App, CONTROLLER, Order};
 
 on_both! {
-    async fn confirmed_orders_go_on(kind: Kind) {
+    async fn confirmed_orders_continue(kind: Kind) {
         let app = App::with(kind, &[
             Order::new("asked").state("PROMPTING"),
             Order::new("asked, cancelling").state("PROMPTING").mark("CANCELLING"),
@@ -29,7 +29,7 @@ on_both! {
             "No prompting orders found.");
     }
 
-    async fn what_waits_for_time_alone_continues(kind: Kind) {
+    async fn continues_orders_that_wait_for_time_only(kind: Kind) {
         let app = App::with(kind, &[
             Order::new("asleep").waits("SLEEPING"),
             Order::new("asleep, suspended").waits("SLEEPING").suspended(),
@@ -52,7 +52,7 @@ on_both! {
         assert_eq!(call(&app, "continue", everything()).await.affected(), 1);
     }
 
-    async fn the_priority_of_any_living_order_changes(kind: Kind) {
+    async fn changes_the_priority_of_any_living_order(kind: Kind) {
         let app = App::with(kind, &[
             Order::new("cancelling").state("RUNNING").mark("CANCELLING"),
             Order::new("failed").state("FAILED"),
@@ -81,7 +81,7 @@ on_both! {
         assert_eq!(call(&app, "change", none).await.refused(), "No orders found.");
     }
 
-    async fn orders_leave_sight_when_they_are_terminal(kind: Kind) {
+    async fn terminal_orders_are_hidden(kind: Kind) {
         let app = App::with(kind, &[
             Order::new("cancelled").state("CANCELLED"),
             Order::new("finished").state("FINISHED"),
@@ -115,7 +115,7 @@ on_both! {
         assert_eq!(app.db.count(sql).await, 2);
     }
 
-    async fn since_when_an_order_has_its_state(kind: Kind) {
+    async fn records_when_an_order_entered_its_state(kind: Kind) {
         let app = App::with(kind, &[
             Order::new("asked").state("PROMPTING"),
             Order::new("failed").state("FAILED"),
@@ -153,7 +153,7 @@ on_both! {
         assert_eq!(since().await, "59 58 57 - 59");
     }
 
-    async fn fields_of_their_own_are_refused_by_name(kind: Kind) {
+    async fn rejects_invalid_specific_fields_by_name(kind: Kind) {
         let app = App::with(kind, &[Order::new("a").suspended()]).await;
         let deep: Vec<Value> =
             (0..101).map(|i| if i % 2 == 0 { json!(0) } else { json!("then") }).collect();

@@ -15,7 +15,7 @@ fn with(fields: serde_json::Value) -> serde_json::Value {
 }
 
 on_both! {
-    async fn what_resuming_does_to_an_order(kind: Kind) {
+    async fn resumes_by_state_and_mark(kind: Kind) {
         let app = App::with(kind, &[
             Order::new("blocked").at("2026-11-23T12:34:56.788Z").suspended(),
             Order::new("cancelling").state("RUNNING").mark("CANCELLING"),
@@ -65,7 +65,7 @@ on_both! {
             "No resumable orders found.");
     }
 
-    async fn orders_are_resumed_elsewhere_and_with_other_variables(kind: Kind) {
+    async fn resumes_at_another_position_with_other_variables(kind: Kind) {
         let app = App::with(kind, &["a", "b", "c"].map(|id| Order::new(id).suspended())).await;
         app.db.execute("UPDATE orders SET arguments = '{\"old\": 1, \"q\\\"\\\\\": 1}', position = '[1]' \
                         WHERE order_id <> 'c'").await.unwrap();
@@ -90,7 +90,7 @@ on_both! {
         assert_eq!(column(&app, "b", "arguments").await, json!({"old": 1, "q\"\\": 1}));
     }
 
-    async fn what_runs_and_what_children_hold_stays_where_it_is(kind: Kind) {
+    async fn running_and_held_orders_keep_their_position(kind: Kind) {
         let app = App::with(kind, &[
             Order::new("failed").state("FAILED"),
             Order::new("parent").waits("FORKED").suspended(),
@@ -129,7 +129,7 @@ on_both! {
         assert_eq!(refused, "variables, arguments: one of them is expected, not both");
     }
 
-    async fn who_may_resume_failed_orders_and_who_others(kind: Kind) {
+    async fn failed_orders_need_their_own_permission(kind: Kind) {
         let order = |id: &str, folder: &str| Order::new(id).workflow(&format!("{folder}/w"), "1");
         let app = App::with(kind, &[
             order("failed/x", "/x").state("FAILED"),

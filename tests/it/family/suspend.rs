@@ -6,7 +6,7 @@ use super::{audited, call, column, everything, states};
 use crate::harness::{App, Order};
 
 on_both! {
-    async fn what_suspending_does_to_an_order(kind: Kind) {
+    async fn suspends_or_marks_by_state(kind: Kind) {
         let app = App::with(kind, &[
             Order::new("blocked").at("2026-11-23T12:34:56.788Z"),
             Order::new("cancelling").state("RUNNING").mark("CANCELLING"),
@@ -54,7 +54,7 @@ on_both! {
         assert_eq!(again.refused(), "No suspendible orders found.");
     }
 
-    async fn a_suspension_may_kill(kind: Kind) {
+    async fn suspends_with_a_kill_request(kind: Kind) {
         let app = App::with(kind, &[
             Order::new("asked").state("RUNNING").mark("SUSPENDING"),
             Order::new("cancelling").state("RUNNING").mark("CANCELLING"),
@@ -94,7 +94,7 @@ on_both! {
         assert_eq!(app.db.state("running").await, "RUNNING+CANCELLING!");
     }
 
-    async fn a_deep_suspension_takes_living_descendants_along(kind: Kind) {
+    async fn deep_includes_living_descendants(kind: Kind) {
         let app = App::with(kind, &[
             Order::new("p").state("WAITING"),
             Order::new("p2"),
@@ -120,7 +120,7 @@ on_both! {
         assert_eq!(app.db.state("p|b|c").await, "FRESH~");
     }
 
-    async fn what_is_reset_begins_anew(kind: Kind) {
+    async fn reset_restarts_the_instruction(kind: Kind) {
         let app = App::with(kind, &[
             Order::new("asked").state("PROMPTING"),
             Order::new("fork").waits("FORKED"),

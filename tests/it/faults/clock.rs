@@ -13,7 +13,7 @@ use crate::harness::{Database, Order, with_controller};
 const AHEAD: i64 = 3 * 3600;
 
 on_both! {
-    async fn set_back(kind: Kind) {
+    async fn survives_a_clock_that_is_set_back(kind: Kind) {
         let db = Database::create(kind).await;
         let due = Utc::now() + TimeDelta::hours(1);
         db.insert(&["a", "b", "c"].map(|id| Order { scheduled_for: Some(due), ..Order::new(id) })).await;

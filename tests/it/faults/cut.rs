@@ -11,7 +11,7 @@ use super::{
 use crate::harness::{CONTROLLER, Database, Kind, Order, until, with_controller};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cancel_is_done_or_not_as_the_client_is_told() {
+async fn a_cancel_matches_what_its_client_is_told() {
     let db = Database::create(Kind::Postgres).await;
     let ids: Vec<String> = ["a", "b", "c", "d", "e"].map(Into::into).into();
     db.insert(&ids.iter().map(|id| Order::new(id)).collect::<Vec<_>>()).await;
@@ -109,7 +109,7 @@ async fn added_orders_are_added_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn connections_break_all_the_time() {
+async fn connections_that_keep_breaking_lose_nothing() {
     let db = Database::create(Kind::Postgres).await;
     let clients = Clients::with(&db, 10_000).await;
     let (proxy, mut served) = behind_proxy(&db, &["--database-connections", "6"]).await;

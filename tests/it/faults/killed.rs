@@ -68,11 +68,11 @@ async fn outage(signal: &str, away: Duration) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn for_longer_than_the_service_waits() {
+async fn survives_a_long_outage_of_postgresql() {
     outage("QUIT", LONG + Duration::from_secs(1)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn for_a_moment() {
+async fn survives_a_short_outage_of_postgresql() {
     outage("KILL", Duration::from_secs(4)).await;
 }

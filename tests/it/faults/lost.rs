@@ -39,7 +39,7 @@ const IDLE: &str = "SELECT count(*) FROM pg_stat_activity WHERE application_name
     AND datname = current_database() AND state LIKE 'idle in transaction%'";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn changes_under_way_are_done_or_not_as_their_clients_are_told() {
+async fn changes_in_flight_match_what_their_clients_are_told() {
     let db = Database::create(Kind::Postgres).await;
     let ids: Vec<String> = ["a", "b", "c"].map(Into::into).into();
     db.insert(&ids.iter().map(|id| Order::new(id)).collect::<Vec<_>>()).await;
@@ -79,7 +79,7 @@ async fn changes_under_way_are_done_or_not_as_their_clients_are_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_network_that_loses_everything_comes_back() {
+async fn recovers_from_a_network_that_loses_everything() {
     let db = Database::create(Kind::Postgres).await;
     let ids: Vec<String> = (0..6).map(|i| format!("order {i}")).collect();
     db.insert(&ids.iter().map(|id| Order::new(id)).collect::<Vec<_>>()).await;
@@ -167,7 +167,7 @@ async fn a_network_that_loses_everything_comes_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_replica_that_stops_holds_up_the_others_for_seconds() {
+async fn a_stopped_replica_blocks_others_only_for_seconds() {
     let db = Database::create(Kind::Postgres).await;
     let ids: Vec<String> = (0..4).map(|i| format!("order {i}")).collect();
     db.insert(&ids.iter().map(|id| Order::new(id)).collect::<Vec<_>>()).await;

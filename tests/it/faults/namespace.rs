@@ -71,7 +71,7 @@ impl Drop for Namespace {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_network_that_loses_every_packet() {
+async fn recovers_when_the_network_loses_every_packet() {
     let Some(namespace) = Namespace::create() else {
         eprintln!(
             "SKIPPED: this system lets nobody make network namespaces, which root may on Linux"

@@ -63,7 +63,7 @@ async fn recovers(mut served: Served, db: &Database, mut told: Vec<super::Told>)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_server_is_told_so() {
+async fn recovers_when_postgresql_is_set_read_only() {
     let cluster = tokio::task::spawn_blocking(Cluster::start).await.unwrap();
     let db = filled(Database::of(&cluster).await).await;
     let served = Served::over(&db, &[]);
@@ -83,7 +83,7 @@ async fn the_server_is_told_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn new_sessions_are_told_so() {
+async fn recovers_when_new_database_sessions_are_read_only() {
     let db = filled(Database::create(Kind::Postgres).await).await;
     // The service has a role of its own, so that the test itself can write.
     let role = format!("service_of_{}", db.url.rsplit_once('/').unwrap().1);
@@ -106,7 +106,7 @@ async fn new_sessions_are_told_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_way_leads_to_a_standby_for_a_while() {
+async fn recovers_after_a_detour_to_a_standby() {
     let mut cluster = tokio::task::spawn_blocking(Cluster::start).await.unwrap();
     let db = filled(Database::of(&cluster).await).await;
     let (proxy, served) = behind_proxy(&db, &[]).await;
@@ -122,7 +122,7 @@ async fn the_way_leads_to_a_standby_for_a_while() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_disk_turns_read_only() {
+async fn recovers_from_a_read_only_disk() {
     let db = filled(Database::create(Kind::Sqlite).await).await;
     let (faults, served) = tokio::task::block_in_place(|| Faults::under(&db, &[], 0));
     let tokens = Tokens::of(&served).await;
@@ -138,9 +138,9 @@ async fn a_disk_turns_read_only() {
     recovers(served, &db, told).await;
 }
 
-/// On SQLite: `refused::the_disk_is_full`.
+/// On SQLite: `refused::recovers_from_a_full_disk`.
 #[tokio::test(flavor = "multi_thread")]
-async fn postgresql_has_no_room_left() {
+async fn recovers_when_postgresql_has_no_space_left() {
     let db = filled(Database::create(Kind::Postgres).await).await;
     let mut served = Served::over(&db, &[]);
     let token = session(&served).await;

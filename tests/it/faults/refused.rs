@@ -18,7 +18,7 @@ fn all() -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_connection_is_free() {
+async fn recovers_when_no_connection_is_free() {
     // Two for changes, one for everything else.
     const CONNECTIONS: usize = 3;
     const CHANGES: usize = 2;
@@ -119,17 +119,17 @@ async fn locked(begin: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_process_writes() {
+async fn recovers_from_a_locked_file() {
     locked("BEGIN IMMEDIATE").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_process_wants_the_file_for_itself() {
+async fn recovers_from_an_exclusively_locked_file() {
     locked("BEGIN EXCLUSIVE").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_disk_is_full() {
+async fn recovers_from_a_full_disk() {
     let db = Database::create(Kind::Sqlite).await;
     let clients = Clients::with(&db, 4000).await;
     let big: Vec<String> = (0..5000).map(|i| format!("big {i:05}")).collect();

@@ -26,7 +26,7 @@ enum Heard {
 }
 
 on_both! {
-    async fn no_acknowledged_change_is_lost_or_doubled_by_kills(kind: Kind) {
+    async fn kills_neither_lose_nor_repeat_acknowledged_changes(kind: Kind) {
         let db = Database::create(kind).await;
         let ids: Vec<String> = (0..ORDERS).map(|i| format!("order {i:05}")).collect();
         db.insert(&ids.iter().map(|id| Order::new(id)).collect::<Vec<_>>()).await;

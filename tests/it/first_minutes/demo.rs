@@ -51,7 +51,7 @@ fn normalised(output: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_demo_shows_is_what_its_lines_print() {
+async fn the_demos_lines_print_what_it_shows() {
     let mut demo = program("postgres://not.used.invalid/x");
     demo.arg("demo").stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut demo = demo.spawn().unwrap();
@@ -125,7 +125,7 @@ async fn what_the_demo_shows_is_what_its_lines_print() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_demo_ends_after_its_tour_if_told_so() {
+async fn demo_once_ends_after_the_tour() {
     let ran = launch("", &["demo", "--once"], "").await;
     assert!(ran.ok().contains("# Who cancelled ") && !ran.stdout.contains("Your turn"), "{ran:?}");
     assert_eq!(ran.stderr, "");
@@ -134,7 +134,7 @@ async fn the_demo_ends_after_its_tour_if_told_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_demo_that_nobody_reads_ends_quietly() {
+async fn a_demo_without_a_reader_ends_quietly() {
     let mut demo = program("");
     demo.arg("demo").stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut demo = demo.spawn().unwrap();

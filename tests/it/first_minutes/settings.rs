@@ -18,7 +18,7 @@ fn example() -> Vec<(&'static str, &'static str)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_line_of_the_example_can_be_uncommented_as_it_stands() {
+async fn every_line_of_the_example_env_file_works_uncommented() {
     let lines: Vec<_> = example().iter().map(|(name, value)| format!("{name}={value}")).collect();
     let unix = lines.join("\n");
     let windows = format!("\u{feff}{}\r\n", lines.join("\r\n"));
@@ -46,7 +46,7 @@ async fn every_line_of_the_example_can_be_uncommented_as_it_stands() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_settings_of_other_folders_do_not_count() {
+async fn ignores_settings_in_other_folders() {
     let folder = tempfile::tempdir().unwrap();
     let below = folder.path().join("project/below");
     std::fs::create_dir_all(&below).unwrap();
@@ -60,7 +60,7 @@ async fn the_settings_of_other_folders_do_not_count() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_of_settings_that_cannot_be_read_is_told_of_without_its_values() {
+async fn reports_a_malformed_env_file_without_its_values() {
     let folder = tempfile::tempdir().unwrap();
     for (file, complaint) in [
         ("JOC_ORDERS_ROOT_PASSWORD=se cret=pass\n", ".env: at the beginning"),

@@ -18,7 +18,7 @@ fn ago(kind: Kind, hours: i64) -> String {
 }
 
 on_both! {
-    async fn seals_follow_one_another(kind: Kind) {
+    async fn rejects_a_seal_that_does_not_follow_the_last(kind: Kind) {
         let app = today(kind, &["a", "b"]).await;
         cancel(&app, "a").await;
         app.store.seal(Utc::now()).await.unwrap();
@@ -45,7 +45,7 @@ on_both! {
         assert_eq!(found(&app.db, &[]).await, [""; 0]);
     }
 
-    async fn a_seal_over_what_is_to_come_is_refused(kind: Kind) {
+    async fn rejects_a_seal_over_future_entries(kind: Kind) {
         let app = today(kind, &["a", "b"]).await;
         cancel(&app, "a").await;
         app.store.seal(Utc::now()).await.unwrap();
@@ -63,7 +63,7 @@ on_both! {
         assert_eq!(found(&app.db, &[]).await, [""; 0]);
     }
 
-    async fn what_nobody_sealed_is_named(kind: Kind) {
+    async fn reports_forged_unsealed_rows(kind: Kind) {
         let app = today(kind, &["a", "b", "c"]).await;
         cancel(&app, "a").await;
         app.store.seal(Utc::now()).await.unwrap();
@@ -88,7 +88,7 @@ on_both! {
         }
     }
 
-    async fn entries_without_seals_are_no_success(kind: Kind) {
+    async fn verify_fails_on_old_unsealed_entries(kind: Kind) {
         let app = today(kind, &["a", "b"]).await;
         cancel(&app, "a").await;
         app.try_login("nobody", "wrong").await;
@@ -123,7 +123,7 @@ on_both! {
         }
     }
 
-    async fn sealing_that_has_stopped_is_told(kind: Kind) {
+    async fn reports_that_sealing_has_stopped(kind: Kind) {
         let db = Database::create(kind).await;
         db.insert(&["a", "b"].map(Order::new)).await;
         let served = Served::over(&db, &["--seal-every", "1"]);
@@ -184,7 +184,7 @@ async fn until_told(served: &Served, ready: &str, is_so: impl Fn(&str) -> bool) 
 
 /// A role without any rights could hold the lock that sealers once took, and so stop them.
 #[tokio::test(flavor = "multi_thread")]
-async fn nobodys_lock_stops_sealing() {
+async fn an_advisory_lock_cannot_block_sealing() {
     let app = today(Kind::Postgres, &["a"]).await;
     let connection = PgConnection::connect(&app.db.url).await.unwrap();
     let lock = PgAdvisoryLock::new("joc-orders: sealer");
@@ -195,7 +195,7 @@ async fn nobodys_lock_stops_sealing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_entry_before_all_time_is_overdue() {
+async fn an_entry_at_minus_infinity_is_overdue() {
     let app = today(Kind::Postgres, &["a"]).await;
     cancel(&app, "a").await;
     app.store.seal(Utc::now()).await.unwrap();

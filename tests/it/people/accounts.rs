@@ -23,7 +23,7 @@ async fn said(db: &Database, command: &str) -> String {
 }
 
 on_both! {
-    async fn every_change_says_what_it_did(kind: Kind) {
+    async fn every_change_reports_what_it_did(kind: Kind) {
         let db = Database::create(kind).await;
         let eod = Order::new("a").workflow("/sos/billing/eod", "1");
         db.insert(&[eod, Order::new("b").workflow("/mft/in", "1")]).await;
@@ -59,7 +59,7 @@ on_both! {
         }
     }
 
-    async fn misspelt_permissions_are_refused(kind: Kind) {
+    async fn rejects_misspelt_permissions(kind: Kind) {
         let db = Database::create(kind).await;
         said(&db, "role add r").await;
         let before = said(&db, "role list --output csv").await;
@@ -81,7 +81,7 @@ on_both! {
         }
     }
 
-    async fn what_is_not_there_yet_is_warned_of(kind: Kind) {
+    async fn warns_of_controllers_and_folders_without_workflows(kind: Kind) {
         let db = Database::create(kind).await;
         db.insert(&[Order::new("a").workflow("/sos/billing/eod", "1")]).await;
         said(&db, "role add r").await;
@@ -101,7 +101,7 @@ on_both! {
              r,{CANCEL},nosuch,\"/nonexist, /sos only\"\n"));
     }
 
-    async fn refusals_say_what_is_wrong(kind: Kind) {
+    async fn failures_state_the_cause(kind: Kind) {
         let db = Database::create(kind).await;
         said(&db, "role add r").await;
         said(&db, "account add op --role r").await;
@@ -153,7 +153,7 @@ on_both! {
         assert_eq!(lists().await, before);
     }
 
-    async fn lists_come_in_every_format(kind: Kind) {
+    async fn prints_lists_in_every_format(kind: Kind) {
         let db = Database::create(kind).await;
         said(&db, "role add empty").await;
         said(&db, "account add otto --role empty --role all").await;
@@ -194,7 +194,7 @@ on_both! {
         ]));
     }
 
-    async fn a_removed_account_is_gone_and_its_audit_entries_stay(kind: Kind) {
+    async fn removing_an_account_keeps_its_audit_entries(kind: Kind) {
         let app = App::with(kind, &[Order::new("a"), Order::new("b")]).await;
         let token = app.account("op", CANCEL, &[]).await;
         let cancel = |id: &str| json!({"controllerId": CONTROLLER, "orderIds": [id]}).to_string();
@@ -218,7 +218,7 @@ on_both! {
         assert_eq!(app.db.count(kept).await, 1);
     }
 
-    async fn the_last_account_with_every_permission_is_warned_of(kind: Kind) {
+    async fn warns_when_the_last_account_with_every_permission_goes(kind: Kind) {
         let db = Database::create(kind).await;
         db.insert(&[Order::new("a").workflow("/sos/a", "1")]).await;
         let warning = "warning: no enabled account has every permission any more\n";

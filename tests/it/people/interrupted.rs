@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::harness::{CONTROLLER, Database, Kind, Order, launch, program};
 
 on_both! {
-    async fn an_interrupted_import_says_that_nothing_was_imported(kind: Kind) {
+    async fn an_interrupted_import_reports_that_nothing_was_imported(kind: Kind) {
         let db = Database::create(kind).await;
         for signal in ["INT", "TERM"] {
             let mut command = program(&db.url);
@@ -35,7 +35,7 @@ on_both! {
         assert_eq!(ran.ok(), "imported: 1 new, 0 replaced, 0 skipped\n");
     }
 
-    async fn an_interrupted_import_tells_the_truth(kind: Kind) {
+    async fn an_interrupted_import_reports_what_happened(kind: Kind) {
         let input: String = (0..30_000).map(line).collect();
         for delay in [0, 20, 60, 120, 200, 300, 450, 600, 800, 1200] {
             let db = Database::create(kind).await;
@@ -58,7 +58,7 @@ on_both! {
         }
     }
 
-    async fn an_interrupted_copy_says_that_nothing_was_copied(kind: Kind) {
+    async fn an_interrupted_copy_reports_that_nothing_was_copied(kind: Kind) {
         let source = Database::create(Kind::Sqlite).await;
         let orders: Vec<Order> = (0..20_000).map(|i| Order::new(&format!("o{i:05}"))).collect();
         source.insert(&orders).await;

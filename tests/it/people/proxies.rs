@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use crate::harness::{Database, Kind, Order, Served, client, launch_command, program};
 
 on_both! {
-    async fn a_service_on_this_machine_is_never_behind_a_proxy(kind: Kind) {
+    async fn requests_to_this_machine_use_no_proxy(kind: Kind) {
         let (proxy, seen) = proxy();
         let db = Database::create(kind).await;
         db.insert(&[Order::new("a")]).await;
@@ -71,7 +71,7 @@ fn proxy() -> (String, Arc<Mutex<Vec<String>>>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn traces_for_this_machine_go_through_no_proxy() {
+async fn traces_to_this_machine_use_no_proxy() {
     let (collector, traces) = proxy();
     let (proxy, seen) = proxy();
     let db = Database::create(Kind::Sqlite).await;

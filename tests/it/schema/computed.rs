@@ -11,7 +11,7 @@ use crate::harness::{App, Database, Kind, Order, quote, start_time};
 use super::WORLD;
 
 on_both! {
-    async fn defaults_of_an_order(kind: Kind) {
+    async fn an_order_has_defaults(kind: Kind) {
         let db = Database::create(kind).await;
         db.execute(WORLD).await.unwrap();
         db.execute("INSERT INTO orders (controller_id, order_id, workflow_path, workflow_version_id)
@@ -29,7 +29,7 @@ on_both! {
         assert!((0..60).contains(&db.count(age).await));
     }
 
-    async fn folders_names_and_parents(kind: Kind) {
+    async fn folders_names_and_parents_are_computed(kind: Kind) {
         let db = Database::create(kind).await;
         db.execute(WORLD).await.unwrap();
         for (path, folder, name) in [
@@ -68,7 +68,7 @@ on_both! {
         }
     }
 
-    async fn the_effective_state(kind: Kind) {
+    async fn the_effective_state_follows_from_state_and_time(kind: Kind) {
         let app = App::today(kind, &[]).await;
         let now = Utc::now();
         let mut orders = Vec::new();
@@ -120,7 +120,7 @@ on_both! {
         }
     }
 
-    async fn an_order_that_is_due_now_is_scheduled(kind: Kind) {
+    async fn an_order_due_now_is_scheduled(kind: Kind) {
         let now = iso(&start_time());
         let app = App::with(kind, &[
             Order::new("now").at(&now),

@@ -61,7 +61,7 @@ fn control_characters(kind: Kind) -> Vec<String> {
 }
 
 on_both! {
-    async fn names_and_ids(kind: Kind) {
+    async fn rejects_invalid_names_and_ids(kind: Kind) {
         let db = Database::create(kind).await;
         db.execute(WORLD).await.unwrap();
         let mut pairs = Pairs::default();
@@ -123,7 +123,7 @@ on_both! {
         pairs.check(&db).await;
     }
 
-    async fn orders(kind: Kind) {
+    async fn rejects_invalid_orders(kind: Kind) {
         let db = Database::create(kind).await;
         db.execute(WORLD).await.unwrap();
         let mut pairs = Pairs::default();
@@ -253,7 +253,7 @@ on_both! {
         }
     }
 
-    async fn accounts_and_roles(kind: Kind) {
+    async fn rejects_invalid_accounts_and_roles(kind: Kind) {
         let db = Database::create(kind).await;
         let mut pairs = Pairs::default();
         let accounts = "accounts (account, password_hash)";

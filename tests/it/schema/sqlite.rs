@@ -14,7 +14,7 @@ async fn shell(db: &Database) -> SqliteConnection {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_foreign_keys_an_insert_is_checked_nevertheless() {
+async fn inserts_are_checked_even_without_foreign_keys() {
     let db = Database::create(Kind::Sqlite).await;
     db.execute(WORLD).await.unwrap();
     let mut shell = shell(&db).await;
@@ -41,7 +41,7 @@ async fn without_foreign_keys_an_insert_is_checked_nevertheless() {
 
 /// The shell is often older than the library: in SQLite 3.40, `json_valid(NULL)` is 0.
 #[test]
-fn the_sqlite3_shell_makes_the_schema_and_writes_orders() {
+fn the_sqlite3_shell_creates_the_schema_and_writes_orders() {
     let mut sql: String = files(Kind::Sqlite, false)
         .iter()
         .map(|file| std::fs::read_to_string(file).unwrap() + "\n")
@@ -64,7 +64,7 @@ fn the_sqlite3_shell_makes_the_schema_and_writes_orders() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sqlite_takes_every_millisecond() {
+async fn sqlite_accepts_every_millisecond() {
     let db = Database::create(Kind::Sqlite).await;
     db.execute(WORLD).await.unwrap();
     for second in

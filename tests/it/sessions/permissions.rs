@@ -8,7 +8,7 @@ use crate::harness::{Answer, App, CONTROLLER, Order, with_controller};
 use super::{audit, cancel_as, everything, refusal};
 
 on_both! {
-    async fn without_the_permission_nothing_happens_but_an_entry(kind: Kind) {
+    async fn a_denied_request_only_adds_an_entry(kind: Kind) {
         let app = App::with(kind, &[Order::new("a")]).await;
         let viewer = app.account("viewer", "sos:products:controller:orders:view", &[]).await;
         app.store.grant("viewer", "sos:products:controller:orders:cancel", "other").await.unwrap();
@@ -35,7 +35,7 @@ on_both! {
         assert_eq!(cancel_as(&app, &viewer, other).await.refused(), "No orders found.");
     }
 
-    async fn an_account_limited_to_folders_sees_no_others(kind: Kind) {
+    async fn a_folder_limit_hides_other_folders(kind: Kind) {
         let app = App::with(kind, &[
             Order::new("in").state("WAITING"),
             Order::new("in|deep").workflow("/sos/a/b/w", "1"),
@@ -72,7 +72,7 @@ on_both! {
         assert_eq!(app.cancel(json!({"folders": [{"folder": "/"}]})).await.affected(), 2);
     }
 
-    async fn checks_come_in_their_order(kind: Kind) {
+    async fn checks_run_in_order(kind: Kind) {
         let app = App::start(kind, &["--comment-required=true"]).await;
         app.db.insert(&[Order::new("a")]).await;
         let viewer = app.account("viewer", "sos:products:controller:orders:view", &[]).await;
