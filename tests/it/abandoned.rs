@@ -9,7 +9,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use crate::harness::{Answer, App, CONTROLLER, Connection, Kind, Order, until, with_controller};
+use crate::harness::{App, CONTROLLER, Connection, Kind, Order, Response, until, with_controller};
 use crate::openapi::calls;
 
 /// Makes every read of order states run forever until the returned value is dropped; on SQLite
@@ -121,7 +121,7 @@ on_both! {
         for (call, body) in looking().take(30) {
             let request = app.client.post(format!("{}{call}", app.url));
             let request = request.header("X-Access-Token", &greedy).body(body.to_string());
-            calls.spawn(Answer::of(request));
+            calls.spawn(Response::of(request));
         }
         until("nothing works", async || working(&app) >= 3).await;
 
@@ -129,7 +129,7 @@ on_both! {
         let answer = app.post_as(&token, "/tree", with_controller(json!({})).to_string()).await;
         assert_eq!(answer.ok()["folders"][0]["path"], "/");
         let server = app.url.trim_end_matches("/joc/api");
-        let ready = Answer::of(app.client.get(format!("{server}/ready"))).await;
+        let ready = Response::of(app.client.get(format!("{server}/ready"))).await;
         assert_eq!(ready.status, 200, "{}", ready.text);
 
         // Its own requests wait, as they would for a connection.
@@ -286,7 +286,7 @@ async fn an_account_leaves_a_connection_for_changes_to_others() {
         let request = app.client.post(format!("{}/orders/cancel", app.url));
         let body = with_controller(json!({"orderIds": ["a"]})).to_string();
         let request = request.header("X-Access-Token", &greedy).body(body);
-        calls.spawn(Answer::of(request));
+        calls.spawn(Response::of(request));
     }
     let working = || {
         let pools = app.store.pools();

@@ -5,9 +5,9 @@ use std::collections::HashSet;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, App, Order, ROOT, start_time, with_controller};
+use crate::harness::{App, Order, ROOT, Response, start_time, with_controller};
 
-async fn add(app: &App, orders: Value) -> Answer {
+async fn add(app: &App, orders: Value) -> Response {
     app.post("/orders/add", &with_controller(json!({"orders": orders}))).await
 }
 

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::harness::{
-    Answer, App, Database, Kind, Order, ROOT, Served, Wire, quote, start_time, with_controller,
+    App, Database, Kind, Order, ROOT, Response, Served, Wire, quote, start_time, with_controller,
 };
 use crate::openapi::calls;
 use crate::spoken::basic;
@@ -55,18 +55,18 @@ on_both! {
         let client = reqwest::Client::new();
         let post = async |path: &str, ids: &[String]| {
             let request = client.post(format!("{base}{path}")).header("X-Access-Token", &token);
-            Answer::of(request.json(&with_controller(json!({"orderIds": ids})))).await
+            Response::of(request.json(&with_controller(json!({"orderIds": ids})))).await
         };
         for (form, id) in forms.iter().zip(&ids) {
             assert_eq!(post(form, std::slice::from_ref(id)).await.affected(), 1, "{form}");
         }
         let login = client.post(format!("{base}/joc/api/authentication/%6Cogin"));
-        assert_eq!(Answer::of(login.basic_auth("root", Some("wrong"))).await.status, 401);
+        assert_eq!(Response::of(login.basic_auth("root", Some("wrong"))).await.status, 401);
         // An escaped slash does not separate segments.
         for path in ["/joc/api/orders%2Fcancel", "/joc/api/orders/cancel%2f", "/joc/api/orders/cancel%20"] {
             assert_eq!(post(path, &ids).await.status, 404, "{path}");
         }
-        assert_eq!(Answer::of(client.get(format!("{base}{}", forms[0]))).await.status, 405);
+        assert_eq!(Response::of(client.get(format!("{base}{}", forms[0]))).await.status, 405);
 
         let named = "SELECT DISTINCT request FROM audit_logs ORDER BY request";
         let named: Vec<_> = db.rows(named).await.unwrap().into_iter().flatten().flatten().collect();
@@ -275,7 +275,7 @@ on_both! {
             let address = Ipv4Addr::from([127, 0, 0, 2 + u8::try_from(i % 5).unwrap()]);
             let client = reqwest::Client::builder().local_address(IpAddr::V4(address));
             let login = client.build().unwrap().post(&url);
-            Answer::of(login.basic_auth(format!("nobody {i}"), Some("wrong")))
+            Response::of(login.basic_auth(format!("nobody {i}"), Some("wrong")))
         });
         let over = AtomicBool::new(false);
         let logins = async {

@@ -5,7 +5,7 @@ use joc_orders::http::password;
 use joc_orders::model::selection::Folder;
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, App, CONTROLLER, Order, with_controller};
+use crate::harness::{App, CONTROLLER, Order, Response, with_controller};
 
 const VIEW: &str = "sos:products:joc:auditlog:view";
 
@@ -17,7 +17,7 @@ fn items<'a>(answer: &'a Value, name: &str) -> &'a Vec<Value> {
 
 /// The comments of entries, by which the tests identify them.
 #[track_caller]
-fn comments(answer: &Answer) -> Vec<String> {
+fn comments(answer: &Response) -> Vec<String> {
     let text = |entry: &Value| entry["comment"].as_str().unwrap_or("-").to_owned();
     items(&answer.ok(), "auditLog").iter().map(text).collect()
 }
@@ -26,7 +26,7 @@ async fn read(app: &App, filter: Value) -> Vec<String> {
     comments(&app.post("/audit_log", &filter).await)
 }
 
-async fn read_as(app: &App, token: &str, filter: Value) -> Answer {
+async fn read_as(app: &App, token: &str, filter: Value) -> Response {
     app.post_as(token, "/audit_log", filter.to_string()).await
 }
 
@@ -58,7 +58,7 @@ on_both! {
         let body = with_controller(body);
         let request = app.client.post(format!("{}/orders/cancel", app.url));
         let request = request.header("X-Access-Token", &app.token).header("X-Request-Id", "r-1");
-        let id = Answer::of(request.body(body.to_string())).await;
+        let id = Response::of(request.body(body.to_string())).await;
         let id: i64 = id.headers["x-audit-log-id"].to_str().unwrap().parse().unwrap();
 
         let answer = app.post("/audit_log", &with_controller(json!({}))).await;

@@ -8,13 +8,13 @@ use serde_json::{Value, json};
 use crate::harness::{App, CONTROLLER, Database, Kind, Order, with_controller};
 
 /// A changing endpoint, its permission and its message when there is nothing to do.
-struct Call {
+struct Endpoint {
     name: &'static str,
     permission: &'static str,
     nothing: &'static str,
 }
 
-const CALLS: &[Call] = &[
+const CALLS: &[Endpoint] = &[
     call("suspend", "suspend_resume", "No suspendible orders found."),
     call("resume", "suspend_resume", "No resumable orders found."),
     call("confirm", "confirm", "No prompting orders found."),
@@ -23,11 +23,11 @@ const CALLS: &[Call] = &[
     call("remove_when_terminated", "modify", "No orders found."),
 ];
 
-const fn call(name: &'static str, permission: &'static str, nothing: &'static str) -> Call {
-    Call { name, permission, nothing }
+const fn call(name: &'static str, permission: &'static str, nothing: &'static str) -> Endpoint {
+    Endpoint { name, permission, nothing }
 }
 
-impl Call {
+impl Endpoint {
     fn path(&self) -> String {
         format!("/orders/{}", self.name)
     }
@@ -243,7 +243,7 @@ on_both! {
         assert_eq!(preview["orders"].as_array().unwrap().len(), 10_000);
         assert_eq!((&preview["total"], &preview["cancelled"]), (&json!(10_001), &json!(10_001)));
         assert_eq!(app.post("/orders/cancel/preview", &body(0)).await.ok()["orders"], json!([]));
-        let previews = CALLS.iter().map(Call::preview).chain(["/orders/cancel/preview".into()]);
+        let previews = CALLS.iter().map(Endpoint::preview).chain(["/orders/cancel/preview".into()]);
         for path in previews {
             for limit in [10_001, u32::MAX] {
                 let mut body = body(limit);

@@ -3,13 +3,13 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, App, with_controller};
+use crate::harness::{App, Response, with_controller};
 
 mod others;
 mod resume;
 mod suspend;
 
-async fn call(app: &App, call: &str, fields: Value) -> Answer {
+async fn call(app: &App, call: &str, fields: Value) -> Response {
     app.post(&format!("/orders/{call}"), &with_controller(fields)).await
 }
 

@@ -5,23 +5,23 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-pub use answer::Answer;
 pub use app::App;
 pub use client::{client, on_terminal, on_terminal_of, start, words};
 pub use cluster::Cluster;
 pub use database::{Connection, Database, Kind, latest, quote, versions};
 pub use orders::Order;
 pub use program::{Ran, launch, launch_command, program};
+pub use response::Response;
 pub use served::Served;
 pub use wire::Wire;
 
-mod answer;
 mod app;
 mod client;
 mod cluster;
 mod database;
 mod orders;
 mod program;
+mod response;
 mod served;
 mod wire;
 

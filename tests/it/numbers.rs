@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::harness::{
-    Answer, App, CONTROLLER, Database, Kind, Order, Ran, client, launch, launch_command,
+    App, CONTROLLER, Database, Kind, Order, Ran, Response, client, launch, launch_command,
 };
 
 /// Arguments with numbers that a double cannot represent.
@@ -55,7 +55,7 @@ fn body(fields: &str) -> String {
     format!(r#"{{"controllerId": "{CONTROLLER}", {fields}}}"#)
 }
 
-async fn add(app: &App, arguments: &str) -> Answer {
+async fn add(app: &App, arguments: &str) -> Response {
     let order = format!(
         r#"{{"workflowPath": "/sos/eod", "orderName": "n", "scheduledFor": "never", "arguments": {arguments}}}"#
     );

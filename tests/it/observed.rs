@@ -12,11 +12,11 @@ use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgPool;
 
 use crate::harness::{
-    Answer, Database, Kind, Order, ROOT, Served, launch, launch_command, program, with_controller,
+    Database, Kind, Order, ROOT, Response, Served, launch, launch_command, program, with_controller,
 };
 
 /// Waits until `/ready` responds with this status.
-async fn wait_until_ready(served: &Served, status: u16) -> Answer {
+async fn wait_until_ready(served: &Served, status: u16) -> Response {
     let started = Instant::now();
     loop {
         let answer = served.page("/ready").await;
@@ -133,21 +133,21 @@ on_both! {
             let cancel = format!("{}/orders/cancel", served.url);
             let everything = with_controller(json!({"folders": [{"folder": "/"}]}));
             let by_query = client.post(format!("{cancel}/preview?accessToken={token}"));
-            Answer::of(by_query.json(&everything)).await.ok();
+            Response::of(by_query.json(&everything)).await.ok();
             for path in ["/orders/cancel?accessToken=query-secret", "/none?accessToken=query-secret"] {
-                Answer::of(client.post(format!("{}{path}", served.url)).json(&everything)).await;
+                Response::of(client.post(format!("{}{path}", served.url)).json(&everything)).await;
             }
             for authorization in ["Bearer bearer-secret", "Basic basic-secret", "odd-secret"] {
                 let login = client.post(format!("{}/authentication/login", served.url));
-                Answer::of(login.header("Authorization", authorization)).await;
+                Response::of(login.header("Authorization", authorization)).await;
             }
             let header = client.post(&cancel).header("X-Access-Token", "header-secret");
-            Answer::of(header.header("Cookie", "session=cookie-secret").json(&everything)).await;
+            Response::of(header.header("Cookie", "session=cookie-secret").json(&everything)).await;
             let add = json!({"orders": [{"workflowPath": "eod", "orderName": "n",
                 "arguments": {"password": "argument-secret"}}]});
             served.post(&token, "/orders/add", &with_controller(add)).await.ok();
             let id = client.post(&cancel).header("X-Access-Token", &token).json(&everything);
-            Answer::of(id.header("X-Request-Id", "an-id")).await.ok();
+            Response::of(id.header("X-Request-Id", "an-id")).await.ok();
             served.post(&token, "/orders", &everything).await.ok();
             let misspelt = with_controller(json!({"password": "body-secret"}));
             assert_eq!(served.post(&token, "/orders/cancel", &misspelt).await.status, 420);
@@ -281,7 +281,7 @@ async fn sends_traces_to_a_collector() {
     let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
     let touch = reqwest::Client::new().post(format!("{}/touch?accessToken={token}", served.url));
     let touch = touch.header("traceparent", format!("00-{trace}-00f067aa0ba902b7-01"));
-    Answer::of(touch.header("X-Request-Id", "traced-call").body("{}")).await.ok();
+    Response::of(touch.header("X-Request-Id", "traced-call").body("{}")).await.ok();
     // Pending traces are sent on shutdown.
     tokio::task::block_in_place(|| served.stop());
     let sent: Vec<_> = received.try_iter().collect();

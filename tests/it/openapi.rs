@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, App, CONTROLLER, Order, with_controller};
+use crate::harness::{App, CONTROLLER, Order, Response, with_controller};
 
 impl App {
     /// Requests a path outside the API.
-    async fn get(&self, path: &str) -> Answer {
+    async fn get(&self, path: &str) -> Response {
         let server = self.url.trim_end_matches("/joc/api");
-        Answer::of(self.client.get(format!("{server}{path}"))).await
+        Response::of(self.client.get(format!("{server}{path}"))).await
     }
 
     /// The description.
@@ -83,7 +83,7 @@ on_both! {
             let method = method.to_uppercase();
             for other in [Method::GET, Method::POST, Method::PUT, Method::DELETE, Method::PATCH] {
                 let request = app.client.request(other.clone(), format!("{server}{path}"));
-                let answer = Answer::of(request).await;
+                let answer = Response::of(request).await;
                 assert_ne!(answer.status, 404, "{path}");
                 if other.as_str() == method {
                     assert_ne!(answer.status, 405, "{path}");

@@ -16,7 +16,7 @@ use tokio::runtime::Handle;
 
 use crate::harness::{App, Kind, quote, start_time};
 use case::{ACCOUNTS, Case, Request};
-use model::{Expected, Row};
+use model::{Expected, ModelOrder};
 
 mod case;
 mod generate;
@@ -97,7 +97,7 @@ async fn check(app: &App, tokens: &[String], case: &Case, tally: &Tally) -> Test
     let number = tally.controllers.fetch_add(1, Ordering::Relaxed);
     let controller = format!("c{number}");
     app.db.insert_into(&controller, &case.orders).await;
-    let mut orders: Vec<Row> = case.orders.iter().map(Row::new).collect();
+    let mut orders: Vec<ModelOrder> = case.orders.iter().map(ModelOrder::new).collect();
     let mut entries = Rows::new();
     let mut passed = TimeDelta::zero();
     let mut result = Ok(());
@@ -134,7 +134,7 @@ async fn compare(
     controller: &str,
     request: &Request,
     expected: &Expected,
-    orders: &mut [Row],
+    orders: &mut [ModelOrder],
     entries: &mut Rows,
 ) -> Result<(), String> {
     let token = &tokens[request.account];

@@ -9,7 +9,7 @@ use rcgen::{CertifiedKey, KeyPair, generate_simple_self_signed};
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Answer, App, Database, Kind, Order, ROOT, Served, launch, program, with_controller,
+    App, Database, Kind, Order, ROOT, Response, Served, launch, program, with_controller,
 };
 
 /// A self-signed certificate for 127.0.0.1, with its key.
@@ -168,7 +168,7 @@ on_both! {
         let ask = async |query: &str, value: &str| {
             let url = format!("{}/touch?{query}", app.url);
             let request = app.client.post(url).header("X-Access-Token", &app.token);
-            Answer::of(request.header("X-More", value).body("{}")).await
+            Response::of(request.header("X-More", value).body("{}")).await
         };
         ask("", &"x".repeat(1500)).await.ok();
         let long = "x".repeat(2000);
@@ -182,7 +182,7 @@ on_both! {
     async fn sends_security_headers_to_browsers(kind: Kind) {
         let app = App::start(kind, &[]).await;
         let origin = app.url.strip_suffix("/joc/api").unwrap();
-        let page = |path: &str| Answer::of(app.client.get(format!("{origin}{path}")));
+        let page = |path: &str| Response::of(app.client.get(format!("{origin}{path}")));
         for answer in [
             app.post("/touch", &json!({})).await,
             app.post_as("unknown", "/touch", "{}").await,

@@ -8,12 +8,12 @@ use chrono::TimeDelta;
 use joc_orders::http::password;
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, App, Order, ROOT, with_controller};
+use crate::harness::{App, Order, ROOT, Response, with_controller};
 
 mod permissions;
 
 /// A request that needs a session and nothing else.
-async fn call(app: &App, token: &str) -> Answer {
+async fn call(app: &App, token: &str) -> Response {
     let body = with_controller(json!({"orderIds": ["none"]}));
     app.post_as(token, "/orders/cancel/preview", body.to_string()).await
 }
@@ -23,13 +23,13 @@ fn everything() -> Value {
     with_controller(json!({"folders": [{"folder": "/"}]}))
 }
 
-async fn cancel_as(app: &App, token: &str, body: Value) -> Answer {
+async fn cancel_as(app: &App, token: &str, body: Value) -> Response {
     app.post_as(token, "/orders/cancel", body.to_string()).await
 }
 
 /// Checks a rejection's body except its message, and returns its account.
 #[track_caller]
-fn refusal(answer: &Answer, status: u16, known: bool) -> Value {
+fn refusal(answer: &Response, status: u16, known: bool) -> Value {
     assert_eq!(answer.status, status, "{}", answer.text);
     let mut body = answer.json();
     let message = body.as_object_mut().unwrap().remove("message").unwrap();
@@ -98,7 +98,7 @@ on_both! {
         });
         assert_eq!(login.ok(), state);
         let with_body = app.client.post(format!("{}/authentication/login", app.url)).body("{}");
-        Answer::of(with_body.basic_auth(ROOT.0, Some(ROOT.1))).await.ok();
+        Response::of(with_body.basic_auth(ROOT.0, Some(ROOT.1))).await.ok();
 
         let logout = app.post_as(&token, "/authentication/logout", "{}").await.ok();
         assert_eq!(logout["isAuthenticated"], false);
@@ -121,7 +121,7 @@ on_both! {
             if let Some(header) = header {
                 request = request.header("Authorization", header);
             }
-            refusal(&Answer::of(request).await, 401, false);
+            refusal(&Response::of(request).await, 401, false);
         }
         let rows = audit(&app, "outcome, request, category, controller_id, account, client_address, \
                                 affected, parameters").await;
@@ -136,12 +136,12 @@ on_both! {
         let app = App::start(kind, &[]).await;
         let url = format!("{}/orders/cancel/preview", app.url);
         let body = with_controller(json!({"orderIds": ["none"]})).to_string();
-        let none = Answer::of(app.client.post(&url).body(body.clone())).await;
+        let none = Response::of(app.client.post(&url).body(body.clone())).await;
         refusal(&none, 401, false);
         refusal(&call(&app, "unknown").await, 440, false);
         let query = |token: &str| app.client.post(format!("{url}?accessToken={token}")).body(body.clone());
-        Answer::of(query(&app.token)).await.ok();
-        refusal(&Answer::of(query("unknown")).await, 440, false);
+        Response::of(query(&app.token)).await.ok();
+        refusal(&Response::of(query("unknown")).await, 440, false);
 
         // Every request extends it.
         for _ in 0..4 {
@@ -265,7 +265,7 @@ on_both! {
         let send = async |call: &str, id: &str| {
             let request = app.client.post(format!("{}{call}", app.url));
             let request = request.header("X-Access-Token", &app.token).header("X-Request-Id", id);
-            let answer = Answer::of(request.body(everything().to_string())).await;
+            let answer = Response::of(request.body(everything().to_string())).await;
             answer.headers["x-request-id"].to_str().unwrap().to_owned()
         };
         let longest = "x".repeat(128);
@@ -294,7 +294,7 @@ on_both! {
             assert!(message.contains(&format!("/joc/api{path}")), "{message}");
         }
         for call in ["/orders/cancel", "/orders/cancel/preview", "/authentication/login"] {
-            let answer = Answer::of(app.client.get(format!("{}{call}", app.url))).await;
+            let answer = Response::of(app.client.get(format!("{}{call}", app.url))).await;
             assert_eq!(answer.status, 405, "{}", answer.text);
             assert_eq!(answer.headers["allow"], "POST");
             assert!(answer.json()["error"]["message"].as_str().unwrap().contains(call));

@@ -12,7 +12,7 @@ use serde_json::json;
 use socket2::{Domain, SockRef, Socket, Type};
 use tokio::task::JoinSet;
 
-use crate::harness::{Answer, App, Database, Kind, PATIENCE, Served, program};
+use crate::harness::{App, Database, Kind, PATIENCE, Response, Served, program};
 use crate::secured::{certificate, install, trusts, wait_for};
 use crate::stream::insert_long_entries;
 
@@ -54,13 +54,13 @@ fn is_reset(stream: &mut TcpStream) -> bool {
 }
 
 /// Requests a page repeatedly until there is a response.
-async fn wait_for_answer(url: &str) -> Answer {
+async fn wait_for_answer(url: &str) -> Response {
     let begun = Instant::now();
     loop {
         // A new client each time, since a client keeps its connections.
         let request = reqwest::Client::new().get(url).timeout(Duration::from_secs(2));
         if request.send().await.is_ok() {
-            return Answer::of(reqwest::Client::new().get(url)).await;
+            return Response::of(reqwest::Client::new().get(url)).await;
         }
         assert!(begun.elapsed() < PATIENCE, "no slot is free");
     }

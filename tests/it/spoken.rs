@@ -8,7 +8,7 @@ use joc_orders::http::password;
 use serde_json::json;
 
 use crate::harness::{
-    Answer, App, Database, Kind, Order, ROOT, Served, Wire, program, with_controller,
+    App, Database, Kind, Order, ROOT, Response, Served, Wire, program, with_controller,
 };
 use crate::openapi::calls;
 
@@ -18,9 +18,9 @@ fn field<'a>(head: &'a str, name: &str) -> Option<&'a str> {
 }
 
 /// A login with any `Authorization` header.
-async fn log_in(app: &App, authorization: &str) -> Answer {
+async fn log_in(app: &App, authorization: &str) -> Response {
     let request = app.client.post(format!("{}/authentication/login", app.url));
-    Answer::of(request.header("Authorization", authorization)).await
+    Response::of(request.header("Authorization", authorization)).await
 }
 
 /// Credentials in the form of the `Authorization` header.
@@ -84,7 +84,7 @@ on_both! {
         // Without credentials the client gets the challenge, any number of times.
         for _ in 0..10 {
             let login = app.client.post(format!("{}/authentication/login", app.url));
-            assert_eq!(Answer::of(login).await.status, 401);
+            assert_eq!(Response::of(login).await.status, 401);
         }
         assert_eq!(refused(&app).await.len(), malformed.len());
         assert_eq!(log_in(&app, "Basic %%").await.status, 401);
@@ -109,7 +109,7 @@ on_both! {
     async fn only_the_login_sends_a_challenge(kind: Kind) {
         let app = App::start(kind, &[]).await;
         let login = app.client.post(format!("{}/authentication/login", app.url));
-        for answer in [Answer::of(login).await, app.try_login(ROOT.0, "wrong").await] {
+        for answer in [Response::of(login).await, app.try_login(ROOT.0, "wrong").await] {
             assert_eq!(answer.status, 401);
             assert_eq!(answer.headers["www-authenticate"], r#"Basic realm="JOC", charset="UTF-8""#);
         }
@@ -224,7 +224,7 @@ on_both! {
         let client = reqwest::Client::new();
         let try_login = async |password: &str| {
             let login = client.post(format!("{}/authentication/login", served.url));
-            Answer::of(login.basic_auth(ROOT.0, Some(password))).await
+            Response::of(login.basic_auth(ROOT.0, Some(password))).await
         };
         assert_eq!(try_login(ROOT.1).await.ok()["callerIpAddress"], "127.0.0.1");
         let refused = try_login("wrong").await;

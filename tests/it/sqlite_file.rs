@@ -17,7 +17,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, SqliteConnection};
 use tempfile::TempDir;
 
 use crate::harness::{
-    Answer, CONTROLLER, Database, Kind, Order, ROOT, Served, program, until, with_controller,
+    CONTROLLER, Database, Kind, Order, ROOT, Response, Served, program, until, with_controller,
 };
 use crate::readers::{hash, names};
 use crate::slow_clients::connect;
@@ -188,7 +188,7 @@ async fn expect_lost(served: &mut Served, token: &str, reason: &str) {
         let body = with_controller(json!({"orderIds": ["b"]})).to_string();
         ["/orders/cancel", "/orders", "/orders/overview/snapshot", "/audit_log"].map(|call| {
             let request = client.post(format!("{}{call}", served.url));
-            Answer::of(request.header("X-Access-Token", token).body(body.clone()))
+            Response::of(request.header("X-Access-Token", token).body(body.clone()))
         })
     });
     for answer in join_all(calls).await {

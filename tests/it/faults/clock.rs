@@ -71,7 +71,7 @@ on_both! {
         served.post(&idle, "/touch", &json!({})).await.ok();
 
         // The trail stays in the order of ids, and sealing continues.
-        let id = |answer: &crate::harness::Answer| {
+        let id = |answer: &crate::harness::Response| {
             answer.headers["x-audit-log-id"].to_str().unwrap().parse::<i64>().unwrap()
         };
         assert!(id(&first.answer) < id(&second.answer));

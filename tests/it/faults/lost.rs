@@ -10,7 +10,7 @@ use super::{
     Told, UNSETTLED, agrees, becomes_ready, behind_proxy, cancel, compare, session, unavailable,
     works,
 };
-use crate::harness::{Answer, CONTROLLER, Database, Kind, Order, Served, until, with_controller};
+use crate::harness::{CONTROLLER, Database, Kind, Order, Response, Served, until, with_controller};
 
 /// The longest that a change with a lost connection takes: 5 seconds until the service looks, 10 in
 /// which it cannot reach the server, 10 in which it cannot learn the outcome, and a bit for other
@@ -24,7 +24,7 @@ async fn timed<T>(work: impl Future<Output = T>) -> (T, Duration) {
 }
 
 /// Adds an order.
-async fn add(served: &Served, token: &str) -> Answer {
+async fn add(served: &Served, token: &str) -> Response {
     let order = json!({"workflowPath": "/sos/eod", "orderName": "n"});
     served.post(token, "/orders/add", &with_controller(json!({"orders": [order]}))).await
 }
@@ -207,7 +207,7 @@ async fn a_stopped_replica_blocks_others_only_for_seconds() {
         paused.signal("-CONT");
         told
     };
-    let (stopped, told): (Answer, Vec<Told>) = tokio::join!(stopped, others);
+    let (stopped, told): (Response, Vec<Told>) = tokio::join!(stopped, others);
     assert!(!unavailable(&stopped).contains(UNSETTLED));
     let outcomes = compare(&db, &told).await;
     assert_eq!(outcomes.done, ids.len());

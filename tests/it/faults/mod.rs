@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use self::proxy::Proxy;
-use crate::harness::{Answer, Database, Order, ROOT, Served, launch, program, with_controller};
+use crate::harness::{Database, Order, ROOT, Response, Served, launch, program, with_controller};
 
 mod clock;
 mod cut;
@@ -30,7 +30,7 @@ const UNSETTLED: &str = "applied fully or not at all";
 struct Told {
     request_id: String,
     order_ids: Vec<String>,
-    answer: Answer,
+    answer: Response,
 }
 
 /// Cancels these orders, or selects them by the fields.
@@ -44,7 +44,7 @@ async fn cancel(
     let fields = fields.unwrap_or_else(|| json!({"orderIds": order_ids}));
     let request = reqwest::Client::new().post(format!("{}/orders/cancel", served.url));
     let request = request.header("X-Access-Token", token).header("X-Request-Id", request_id);
-    let answer = Answer::of(request.json(&with_controller(fields))).await;
+    let answer = Response::of(request.json(&with_controller(fields))).await;
     Told { request_id: request_id.into(), order_ids: order_ids.into(), answer }
 }
 
@@ -162,7 +162,7 @@ async fn compare(db: &Database, told: &[Told]) -> Outcomes {
 
 /// The message of a response that says to come back later.
 #[track_caller]
-fn unavailable(answer: &Answer) -> String {
+fn unavailable(answer: &Response) -> String {
     assert_eq!(answer.status, 503, "{}", answer.text);
     assert_eq!(answer.headers["retry-after"], "5");
     let body = answer.json();

@@ -12,7 +12,7 @@ use joc_orders::http::{self, Service, password};
 use joc_orders::store::{self, Store};
 use serde_json::Value;
 
-use super::{Answer, Database, Kind, Order, ROOT, start_time, with_controller};
+use super::{Database, Kind, Order, ROOT, Response, start_time, with_controller};
 
 /// A running app.
 pub struct App {
@@ -102,9 +102,9 @@ impl App {
         answer.json()["accessToken"].as_str().unwrap().into()
     }
 
-    pub async fn try_login(&self, account: &str, password: &str) -> Answer {
+    pub async fn try_login(&self, account: &str, password: &str) -> Response {
         let request = self.client.post(format!("{}/authentication/login", self.url));
-        Answer::of(request.basic_auth(account, Some(password))).await
+        Response::of(request.basic_auth(account, Some(password))).await
     }
 
     /// Adds an account with a role of its own, and logs it in.
@@ -125,18 +125,23 @@ impl App {
     }
 
     /// Posts any body with this access token.
-    pub async fn post_as(&self, token: &str, call: &str, body: impl Into<reqwest::Body>) -> Answer {
+    pub async fn post_as(
+        &self,
+        token: &str,
+        call: &str,
+        body: impl Into<reqwest::Body>,
+    ) -> Response {
         let request = self.client.post(format!("{}{call}", self.url));
-        Answer::of(request.header("X-Access-Token", token).body(body)).await
+        Response::of(request.header("X-Access-Token", token).body(body)).await
     }
 
     /// Posts a JSON body as root.
-    pub async fn post(&self, call: &str, body: &Value) -> Answer {
+    pub async fn post(&self, call: &str, body: &Value) -> Response {
         self.post_as(&self.token, call, body.to_string()).await
     }
 
     /// Sends `/orders/cancel` with these fields and the controller's id.
-    pub async fn cancel(&self, fields: Value) -> Answer {
+    pub async fn cancel(&self, fields: Value) -> Response {
         self.post("/orders/cancel", &with_controller(fields)).await
     }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::{Answer, Database, ROOT, program};
+use super::{Database, ROOT, Response, program};
 
 /// A running service; killed when dropped.
 pub struct Served {
@@ -90,9 +90,9 @@ impl Served {
     }
 
     /// Requests a page outside the API.
-    pub async fn page(&self, path: &str) -> Answer {
+    pub async fn page(&self, path: &str) -> Response {
         let url = format!("http://{}{path}", self.address());
-        Answer::of(reqwest::Client::new().get(url)).await
+        Response::of(reqwest::Client::new().get(url)).await
     }
 
     pub async fn try_login(&self, password: &str) -> u16 {
@@ -110,15 +110,15 @@ impl Served {
         answer.ok()["accessToken"].as_str().unwrap().into()
     }
 
-    async fn answer_to_login(&self, account: &str, password: &str) -> Answer {
+    async fn answer_to_login(&self, account: &str, password: &str) -> Response {
         let request = reqwest::Client::new().post(format!("{}/authentication/login", self.url));
-        Answer::of(request.basic_auth(account, Some(password))).await
+        Response::of(request.basic_auth(account, Some(password))).await
     }
 
     /// Posts a body.
-    pub async fn post(&self, token: &str, call: &str, body: &Value) -> Answer {
+    pub async fn post(&self, token: &str, call: &str, body: &Value) -> Response {
         let request = reqwest::Client::new().post(format!("{}{call}", self.url));
-        Answer::of(request.header("X-Access-Token", token).json(body)).await
+        Response::of(request.header("X-Access-Token", token).json(body)).await
     }
 
     /// Sends it a signal.

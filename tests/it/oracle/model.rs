@@ -16,7 +16,7 @@ use crate::harness::Order;
 
 /// An order, with what only requests set.
 #[derive(Debug, Clone)]
-pub struct Row {
+pub struct ModelOrder {
     pub order: Order,
     pub priority: i32,
     pub arguments: Map<String, Value>,
@@ -24,7 +24,7 @@ pub struct Row {
     pub state_since: Option<DateTime<Utc>>,
 }
 
-impl Row {
+impl ModelOrder {
     /// As it was inserted.
     pub fn new(order: &Order) -> Self {
         let (order, arguments) = (order.clone(), Map::new());
@@ -32,7 +32,7 @@ impl Row {
     }
 }
 
-impl Deref for Row {
+impl Deref for ModelOrder {
     type Target = Order;
 
     fn deref(&self) -> &Order {
@@ -45,15 +45,15 @@ pub enum Expected {
     /// It is not valid.
     Refused,
     /// It does this, sorted by id.
-    Touches { touches: Vec<Touch>, window: Window },
+    Touches { touches: Vec<ModelTouch>, window: Window },
 }
 
 /// What should happen to an order.
-pub struct Touch {
+pub struct ModelTouch {
     /// Before.
     pub order: Order,
     /// After.
-    pub after: Row,
+    pub after: ModelOrder,
     effective: &'static str,
     effective_after: &'static str,
     effect: &'static str,
@@ -70,7 +70,7 @@ pub fn nothing_found(request: &Request) -> &'static str {
     }
 }
 
-pub fn expected(orders: &[Row], request: &Request, now: DateTime<Utc>) -> Expected {
+pub fn expected(orders: &[ModelOrder], request: &Request, now: DateTime<Utc>) -> Expected {
     let [from, to, zone] =
         [&request.date_from, &request.date_to, &request.time_zone].map(Option::as_deref);
     let Ok(window) = Window::resolve(from, to, zone, now) else {
@@ -88,14 +88,14 @@ pub fn expected(orders: &[Row], request: &Request, now: DateTime<Utc>) -> Expect
         return Expected::Refused;
     }
 
-    let mut matched: Vec<&Row> = Vec::new();
+    let mut matched: Vec<&ModelOrder> = Vec::new();
     for order in orders {
         if in_reach(order, request, now) && matches(order, request, &window, now) {
             matched.push(order);
         }
     }
     let deep = request.deep && matches!(request.call, "cancel" | "suspend");
-    let mut chosen: Vec<(&Row, Option<String>)> = Vec::new();
+    let mut chosen: Vec<(&ModelOrder, Option<String>)> = Vec::new();
     for order in orders {
         if matched.iter().any(|m| m.order_id == order.order_id) {
             chosen.push((order, None));
@@ -110,10 +110,10 @@ pub fn expected(orders: &[Row], request: &Request, now: DateTime<Utc>) -> Expect
     // Descendants have longer ids, so their fate is known before their ancestors' turn.
     let mut longest_first = chosen;
     longest_first.sort_by_key(|(order, _)| std::cmp::Reverse(order.order_id.len()));
-    let mut touches: Vec<Touch> = Vec::new();
+    let mut touches: Vec<ModelTouch> = Vec::new();
     for (order, via_parent) in longest_first {
         let held = orders.iter().any(|child| {
-            let cancelled = |touch: &Touch| {
+            let cancelled = |touch: &ModelTouch| {
                 touch.order.order_id == child.order_id && touch.effect == "CANCELLED"
             };
             is_below(&child.order_id, &order.order_id)
@@ -126,7 +126,7 @@ pub fn expected(orders: &[Row], request: &Request, now: DateTime<Utc>) -> Expect
         assert_eq!(is_affected(order, effective, request), unless_held.is_some(), "{order:?}");
         if let Some(effect) = effect {
             let after = changed(order, effect, request, now);
-            touches.push(Touch {
+            touches.push(ModelTouch {
                 order: order.order.clone(),
                 effective,
                 effective_after: self::effective(&after, now),
@@ -213,7 +213,7 @@ fn mark(effect: &str, request: &Request) -> Option<&'static str> {
 }
 
 /// The order after the effect.
-fn changed(row: &Row, effect: &str, request: &Request, now: DateTime<Utc>) -> Row {
+fn changed(row: &ModelOrder, effect: &str, request: &Request, now: DateTime<Utc>) -> ModelOrder {
     let mut row = row.clone();
     let order = &mut row.order;
     let before = (order.state, order.suspended);
@@ -251,7 +251,7 @@ fn changed(row: &Row, effect: &str, request: &Request, now: DateTime<Utc>) -> Ro
     row
 }
 
-impl Touch {
+impl ModelTouch {
     /// The order's row in `audit_log_details`.
     pub fn detail(&self, request: &Request) -> Vec<Option<String>> {
         vec![
@@ -269,7 +269,7 @@ impl Touch {
 }
 
 /// The preview of the touches, without the response's dates.
-pub fn preview(touches: &[Touch], window: &Window, request: &Request) -> Value {
+pub fn preview(touches: &[ModelTouch], window: &Window, request: &Request) -> Value {
     let with = |effects: &[&str]| touches.iter().filter(|t| effects.contains(&t.effect)).count();
     let counts: &[(&str, &[&str])] = match request.call {
         "cancel" => {

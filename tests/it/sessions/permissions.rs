@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, App, CONTROLLER, Order, with_controller};
+use crate::harness::{App, CONTROLLER, Order, Response, with_controller};
 
 use super::{audit, cancel_as, everything, refusal};
 
@@ -78,7 +78,7 @@ on_both! {
         let viewer = app.account("viewer", "sos:products:controller:orders:view", &[]).await;
 
         let url = format!("{}/orders/cancel", app.url);
-        refusal(&Answer::of(app.client.post(&url).body("nonsense")).await, 401, false);
+        refusal(&Response::of(app.client.post(&url).body("nonsense")).await, 401, false);
         refusal(&app.post_as("unknown", "/orders/cancel", "nonsense").await, 440, false);
         let mut misspelt = everything();
         misspelt["workflowIDs"] = json!([]);
