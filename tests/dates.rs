@@ -1,4 +1,4 @@
-//! The date rules, held to their examples, to a naive reading of them and to hostile input.
+//! Checks the date rules against examples, a naive implementation and hostile input.
 
 #![allow(
     clippy::unwrap_used,
@@ -73,7 +73,7 @@ mod examples {
     }
 
     #[test]
-    fn every_single_value() {
+    fn values_match_the_examples() {
         let rows: Vec<ValueRow> =
             serde_json::from_str(include_str!("data/date-values.json")).unwrap();
         assert_eq!(rows.len(), 2240);
@@ -95,7 +95,7 @@ mod examples {
     }
 
     #[test]
-    fn every_window() {
+    fn windows_match_the_examples() {
         let rows: Vec<WindowRow> =
             serde_json::from_str(include_str!("data/date-windows.json")).unwrap();
         assert_eq!(rows.len(), 170);
@@ -128,14 +128,14 @@ fn combined_units_apply_from_the_largest_to_the_smallest() {
         ("1M1w", "2026-12-07T00:00:00Z", "2027-01-11T00:00:00Z"),
         ("0M0d", "2026-11-01T00:00:00Z", "2026-12-01T00:00:00Z"),
         ("6h1d", "2026-11-24T06:00:00Z", "2026-11-25T06:00:00Z"),
-        // Of a unit given twice the first counts, with its sign, whatever the others say.
+        // When a unit is repeated, its first number counts, with its sign.
         ("1d-7d", "2026-11-24T00:00:00Z", "2026-11-25T00:00:00Z"),
         ("01d", "2026-11-24T00:00:00Z", "2026-11-25T00:00:00Z"),
     ] {
         assert_eq!(from(value, None, now), Ok(utc(first)), "from {value}");
         assert_eq!(to(value, None, now), Ok(utc(end)), "to {value}");
     }
-    // From the end of January a month on is February, not March.
+    // One month after the end of January is February, not March.
     let now = "2027-01-31T12:00:00Z";
     assert_eq!(from("1M", None, now), Ok(utc("2027-02-01T00:00:00Z")));
     assert_eq!(to("1M", None, now), Ok(utc("2027-03-01T00:00:00Z")));
@@ -143,21 +143,21 @@ fn combined_units_apply_from_the_largest_to_the_smallest() {
 
 #[test]
 #[rustfmt::skip] // One line for each example.
-fn days_without_a_midnight_begin_when_the_clock_shows_them_first() {
+fn days_without_a_midnight_start_when_the_clock_first_shows_them() {
     for (zone, now, instant) in [
         // 00:00 to 01:00.
         ("America/Sao_Paulo", "2018-11-04T15:00:00Z", "2018-11-04T03:00:00Z"),
         ("Asia/Beirut", "2022-03-27T15:00:00Z", "2022-03-26T22:00:00Z"),
-        // 23:30 to 00:30: the day begins with the clock at 00:30, not at 01:00.
+        // 23:30 to 00:30: the day starts with the clock at 00:30, not at 01:00.
         ("America/Toronto", "1919-03-31T15:00:00Z", "1919-03-31T04:30:00Z"),
         // No gap, but an offset with odd seconds: 44 minutes and 30 behind UTC.
         ("Africa/Monrovia", "1971-01-01T15:00:00Z", "1971-01-01T00:44:30Z"),
-        // 01:00 back to 00:00: midnight twice, the first counts.
+        // 01:00 back to 00:00: of two midnights the first counts.
         ("America/Havana", "2026-11-01T15:00:00Z", "2026-11-01T04:00:00Z"),
     ] {
         assert_eq!(from("0d", Some(zone), now), Ok(utc(instant)), "{zone}");
     }
-    // 30 December 2011 never was: its two ends fall on one instant, the beginning of the 31st.
+    // 30 December 2011 was skipped: both its ends are the start of the 31st.
     let (zone, now) = (Some("Pacific/Apia"), "2011-12-29T20:00:00Z");
     let skip = utc("2011-12-30T10:00:00Z");
     assert_eq!(from("1d", zone, now), Ok(skip));
@@ -168,7 +168,7 @@ fn days_without_a_midnight_begin_when_the_clock_shows_them_first() {
 
 #[test]
 #[rustfmt::skip] // One line for each example.
-fn local_times_in_gaps_and_overlaps() {
+fn resolves_local_times_in_gaps_and_overlaps() {
     let now = "2026-01-01T00:00:00Z";
     for (zone, value, instant) in [
         ("America/Sao_Paulo", "2018-11-04T00:30:00", "2018-11-04T03:30:00Z"),
@@ -182,7 +182,7 @@ fn local_times_in_gaps_and_overlaps() {
 
 #[test]
 #[rustfmt::skip] // One line for each example.
-fn the_last_rules_of_a_zone_hold_for_ever() {
+fn the_last_rules_of_a_zone_apply_forever() {
     let now = "2026-01-01T00:00:00Z";
     for (zone, value, instant) in [
         ("Europe/Berlin", "2037-07-01T12:00:00", "2037-07-01T10:00:00Z"),
@@ -197,7 +197,7 @@ fn the_last_rules_of_a_zone_hold_for_ever() {
         ("America/New_York", "9999-12-31T18:59:59", "9999-12-31T23:59:59Z"),
         ("Pacific/Auckland", "9999-01-01T00:00:00", "9998-12-31T11:00:00Z"),
         ("Europe/Berlin", "0001-01-02T00:00:00", "0001-01-01T23:06:32Z"),
-        // Summer time ends on 24 October at midnight, a local time that is a negative hour.
+        // Summer time ends on 24 October at midnight, in local time a negative hour.
         ("America/Nuuk", "2100-07-01T12:00:00", "2100-07-01T13:00:00Z"),
     ] {
         assert_eq!(from(value, Some(zone), now), Ok(utc(instant)), "{zone} {value}");
@@ -231,7 +231,7 @@ fn bounds_are_whole_milliseconds_rounded_up() {
 }
 
 #[test]
-fn unbounded_without_dates() {
+fn is_unbounded_without_dates() {
     let now = utc("2026-11-23T12:34:56Z");
     let window = Window::resolve(None, None, Some("Europe/Berlin"), now).unwrap();
     assert!(window.is_unbounded());
@@ -239,12 +239,12 @@ fn unbounded_without_dates() {
     assert!(!Window::resolve(None, Some("0"), None, now).unwrap().is_unbounded());
 }
 
-/// A request's dateFrom, dateTo and timeZone, and how it is refused.
-type Refused<'a> = (Option<&'a str>, Option<&'a str>, Option<&'a str>, &'a str);
+/// A request's dateFrom, dateTo and timeZone, and the message that rejects them.
+type Rejection<'a> = (Option<&'a str>, Option<&'a str>, Option<&'a str>, &'a str);
 
 #[test]
-fn refusals_name_the_field_and_the_reason() {
-    let cases: [Refused<'_>; 11] = [
+fn rejections_name_the_field_and_the_reason() {
+    let cases: [Rejection<'_>; 11] = [
         (Some("1q"), None, None, "dateFrom: '1q' is neither a date nor a period"),
         (None, Some(""), None, "dateTo: '' is neither a date nor a period"),
         (None, None, Some("Mars/Phobos"), "timeZone: 'Mars/Phobos' is not an IANA time zone"),
@@ -269,7 +269,7 @@ fn refusals_name_the_field_and_the_reason() {
             "dateTo: the window is empty: it ends at 2026-11-23T12:34:56.000Z, \
              which is not after dateFrom 2026-11-24T00:00:00.000Z",
         ),
-        // Empty either way; the message shows the reading the client wrote down.
+        // Empty in both directions; the message shows the bounds as the client wrote them.
         (
             Some("1h"),
             Some("1h"),
@@ -277,7 +277,7 @@ fn refusals_name_the_field_and_the_reason() {
             "dateTo: the window is empty: it ends at 2026-11-23T13:34:56.000Z, \
              which is not after dateFrom 2026-11-23T13:34:56.000Z",
         ),
-        // Empty forward, and so read back, where it leaves the years.
+        // Empty looking ahead, so read as looking back, where it leaves the years.
         (Some("5000y"), Some("0"), None, "dateFrom: '5000y' leaves the years 1 to 9999"),
         (
             Some("1d\0\n\u{1b}[31m'\u{202e}"),
@@ -316,7 +316,7 @@ fn long_texts_are_shortened() {
 
 #[test]
 #[rustfmt::skip] // The list is easier to take in as a block.
-fn neither_dates_nor_periods() {
+fn rejects_texts_that_are_neither_dates_nor_periods() {
     for value in [
         " ", "00", "+-1d", "--1d", "0Z", "0+02:00", "Z", "+02:00", "1", "1d6", "d", "1D", "1d ",
         " 1d", "1d+2", "1d+02:", "1d+02:0", "1d+020", "1d+02000", "1d+0 2", "1dz", "1d+99:99",
@@ -343,7 +343,7 @@ fn neither_dates_nor_periods() {
 
 #[test]
 #[rustfmt::skip] // The list is easier to take in as a block.
-fn the_years_end() {
+fn rejects_bounds_outside_the_years_1_to_9999() {
     let now = "2026-11-23T12:34:56Z";
     for value in [
         "0000-12-31T23:59:59Z", "0001-01-01T00:00:00+00:01", "9999-12-31T23:59:59-00:01",
@@ -363,7 +363,7 @@ fn the_years_end() {
     assert_eq!(from("7973y", None, now), Ok(utc("9999-01-01T00:00:00Z")));
     // The first instant after the year 9999 is not in it.
     assert!(to("7973y", None, now).is_err());
-    // Only the result counts, not the way to it.
+    // Only the result has to stay within the years.
     assert_eq!(
         from("8000y-96000M", None, now),
         Ok(utc("2026-01-01T00:00:00Z"))

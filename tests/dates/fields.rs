@@ -1,4 +1,4 @@
-//! Windows of calls that look back, and of fields with names of their own.
+//! Windows that look back, and fields with names of their own.
 
 use joc_orders::model::window::{Fields, Unsigned};
 
@@ -8,7 +8,7 @@ const NOW: &str = "2026-11-23T12:34:56Z";
 const STATE_DATES: Fields =
     Fields { from: "stateDateFrom", to: "stateDateTo", unsigned: Unsigned::ForwardThenBack };
 
-/// The bounds as texts without milliseconds, which nothing here has.
+/// The bounds as texts without milliseconds, which are all zero here.
 fn bounds(fields: Fields, from: Option<&str>, to: Option<&str>) -> Result<String, WindowError> {
     let window = fields.resolve(from, to, None, utc(NOW))?;
     let text = |bound: Option<_>| {
@@ -35,20 +35,20 @@ fn in_the_past_unsigned_numbers_point_back() {
 }
 
 #[test]
-fn in_the_past_unsigned_numbers_never_turn_around() {
+fn in_the_past_unsigned_numbers_never_look_ahead() {
     let refused = bounds(Fields::PAST_DATES, Some("1h"), Some("2h"));
     assert_eq!(
         refused.unwrap_err().to_string(),
         "dateTo: the window is empty: it ends at 2026-11-23T10:34:56.000Z, \
          which is not after dateFrom 2026-11-23T11:34:56.000Z"
     );
-    // The same dates of a call that may look ahead.
+    // The same dates in a window that may look ahead.
     let ahead = bounds(Fields::DATES, Some("1h"), Some("2h"));
     assert_eq!(ahead.as_deref(), Ok("2026-11-23T13:34:56 2026-11-23T14:34:56"));
 }
 
 #[test]
-fn refusals_name_the_field_that_was_sent() {
+fn rejections_name_the_field_that_was_sent() {
     for (state_from, state_to, message) in [
         (Some("1q"), None, "stateDateFrom: '1q' is neither a date nor a period"),
         (None, Some("9999y"), "stateDateTo: '9999y' leaves the years 1 to 9999"),
@@ -65,7 +65,7 @@ fn refusals_name_the_field_that_was_sent() {
 }
 
 #[test]
-fn other_names_change_no_meaning() {
+fn other_field_names_have_the_same_meaning() {
     let window = STATE_DATES.resolve(Some("1d6h"), None, Some("Europe/Berlin"), utc(NOW)).unwrap();
     assert_eq!(window.from, from("1d6h", Some("Europe/Berlin"), NOW).ok());
     let turned = bounds(STATE_DATES, Some("1d"), Some("0"));

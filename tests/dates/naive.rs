@@ -1,10 +1,10 @@
-//! A second, slow reading of rules 6 and 7, which only asks what a zone's clock shows.
+//! A second, slow implementation of rules 6 and 7, which only uses what a zone's clock shows.
 
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, TimeDelta, Utc};
 
 /// The clock of a zone.
 pub trait Clock: Copy {
-    /// What it shows.
+    /// The local time that it shows at this instant.
     fn shows(self, at: DateTime<Utc>) -> NaiveDateTime;
 }
 
@@ -19,7 +19,7 @@ pub fn first_instant(clock: impl Clock, day: NaiveDate) -> DateTime<Utc> {
     minutes(|shown, day| shown == day).or_else(|| minutes(|shown, day| shown > day)).unwrap()
 }
 
-/// Which day, ISO week, month or year a day is in; days of one period are adjacent.
+/// The day, ISO week, month or year that contains a day; the days of a period are adjacent.
 fn period(unit: char, day: NaiveDate) -> (i32, u32) {
     match unit {
         'd' => (day.year(), day.ordinal()),

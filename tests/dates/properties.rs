@@ -1,6 +1,6 @@
-//! What must hold of any value: no panic, no impossible window, and agreement with the naive
-//! reading around the clock changes of many zones. That reading asks chrono-tz, whose rules are
-//! those of the service's database until 2024 and may be older after.
+//! Properties of any value: no panic, no impossible window, and agreement with the naive
+//! implementation around the clock changes of many zones. That one uses chrono-tz, whose rules
+//! equal those of the service's database until 2024 and may be older after.
 
 use std::fmt::Write as _;
 
@@ -10,8 +10,8 @@ use proptest::prelude::*;
 
 use super::{Window, WindowError, naive, utc};
 
-/// Zones whose clocks do unusual things: gaps and overlaps at, before and after midnight, a
-/// skipped day, offsets with minutes and with seconds, half-hour daylight saving.
+/// Zones with unusual clocks: gaps and overlaps at, before and after midnight, a skipped day,
+/// offsets with minutes and with seconds, half-hour daylight saving.
 const ZONES: [Tz; 12] = [
     Tz::UTC,
     Tz::Europe__Berlin,
@@ -34,7 +34,7 @@ impl naive::Clock for Tz {
 }
 
 #[test]
-fn days_begin_where_a_clock_watcher_sees_them_begin() {
+fn days_start_where_somebody_watching_the_clock_sees_them_start() {
     let changes = [
         (Tz::Europe__Berlin, "2024-03-31"),
         (Tz::Europe__Berlin, "2024-10-27"),
@@ -86,7 +86,7 @@ fn zones() -> impl Strategy<Value = Tz> {
     proptest::sample::select(ZONES.as_slice())
 }
 
-/// Texts that look like values: mostly well-formed, often with a twist.
+/// Texts that look like values: mostly well-formed, often slightly wrong.
 const ALMOST: &str = "([+-]?[0-9]{1,22}[smhdwMyx]){0,4}(Z|[+-][0-9]{0,4}|[+-][0-9]{2}:[0-9]{2})?";
 const ALMOST_DATES: &str = "[0-9]{4}-[01][0-9]-[0-3][0-9][T ][0-2][0-9]:[0-6][0-9]:[0-6][0-9]\
      ([.,][0-9]{0,10})?(Z|[+-][0-9]{0,4}|[+-][0-9]{2}:[0-9]{2})?";
@@ -136,7 +136,7 @@ proptest! {
         ..ProptestConfig::default() })]
 
     #[test]
-    fn anything_is_answered(
+    fn any_input_yields_a_window_or_an_error(
         from in proptest::option::of(prop_oneof![any::<String>(), ALMOST, ALMOST_DATES]),
         to in proptest::option::of(prop_oneof![any::<String>(), ALMOST, ALMOST_DATES]),
         zone in proptest::option::of(prop_oneof![
@@ -151,14 +151,14 @@ proptest! {
     }
 
     #[test]
-    fn periods_make_real_windows(
+    fn periods_make_valid_windows(
         from in PERIODS, to in PERIODS, zone in zones(), now in instants(),
     ) {
         check(Window::resolve(Some(&from), Some(&to), Some(zone.name()), now))?;
     }
 
     #[test]
-    fn a_window_turns_back_only_if_it_is_empty_forward(
+    fn a_window_looks_back_only_if_it_is_empty_ahead(
         from in UNSIGNED, to in UNSIGNED, zone in zones(), now in instants(),
     ) {
         let name = Some(zone.name());
@@ -181,7 +181,7 @@ proptest! {
     }
 
     #[test]
-    fn one_bound_never_turns_back(value in UNSIGNED, zone in zones(), now in instants()) {
+    fn a_single_bound_never_looks_back(value in UNSIGNED, zone in zones(), now in instants()) {
         let signed = with_signs('+', &value);
         let name = Some(zone.name());
         prop_assert_eq!(
@@ -207,7 +207,7 @@ proptest! {
 }
 
 proptest! {
-    // Clock watching is slow.
+    // Walking through minutes is slow.
     #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None,
         ..ProptestConfig::default() })]
 
@@ -216,9 +216,9 @@ proptest! {
         unit in proptest::sample::select(vec!['d', 'w', 'M', 'y']),
         count in -15..15_i32,
         zone in zones(),
-        // From 1989 on: the naive reading goes by minutes, and 15 years before, the last of these
-        // zones had given up its offset with odd seconds. Until 2008, since 16 years later ends
-        // what chrono-tz surely knows.
+        // From 1989: the naive implementation steps by minutes, and 15 years earlier the last of
+        // these zones gave up its offset with odd seconds. Until 2008: 16 years later ends the
+        // range in which chrono-tz is reliable.
         seconds in 600_000_000_i64..1_200_000_000,
     ) {
         let now = DateTime::from_timestamp(seconds, 0).unwrap();
@@ -234,7 +234,7 @@ proptest! {
     }
 
     #[test]
-    fn dates_mean_the_first_instant_that_shows_them(
+    fn a_date_is_the_first_instant_that_shows_it(
         zone in zones(), days in 1300..20_000_u64, minute in 0..1440_i64,
     ) {
         let day = NaiveDate::from_ymd_opt(1970, 1, 1).unwrap() + Days::new(days);

