@@ -18,7 +18,8 @@ use crate::cli::import::{self, Format};
 use crate::cli::stop::{self, Signals};
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::http::{self, BASE, Service, password};
+use crate::http::password;
+use crate::http::{self, BASE, Service};
 use crate::model::window::iso;
 use crate::store::{self, Access, DEFAULT_CONNECTIONS, Store};
 

@@ -14,8 +14,9 @@ use crate::cli::sealer::Sealer;
 use crate::cli::stop::{self, Signals};
 use crate::clock::Clock;
 use crate::config::{self, Database, Listen, Settings};
+use crate::http::password;
 use crate::http::tls::{self, Reload};
-use crate::http::{self, Service, password};
+use crate::http::{self, Service};
 use crate::model::window::time_zone_database;
 use crate::store::{self, Deadlines, Migration, Store};
 

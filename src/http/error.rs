@@ -9,7 +9,7 @@ use chrono::Utc;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::http::answer::Instant;
+use crate::http::context::response::Instant;
 use crate::model::selection::Invalid;
 use crate::store;
 
@@ -26,7 +26,7 @@ fn in_seconds(wait: Duration) -> u64 {
 
 /// A failure of a call. Nothing has changed, but for [`ApiError::Unsettled`].
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ApiError {
+pub enum ApiError {
     /// `JOC-400`: the request is not what the call takes, or there is nothing to act on.
     #[error("{0}")]
     BadRequest(String),
@@ -85,7 +85,7 @@ pub(super) enum ApiError {
 
 /// Why a caller is not let through, as JOC's clients know it.
 #[derive(Debug, Clone)]
-pub(super) struct Refusal {
+pub struct Refusal {
     /// What is missing.
     pub reason: Reason,
     /// The account, if it is known.
@@ -98,7 +98,7 @@ pub(super) struct Refusal {
 
 /// What is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reason {
+pub enum Reason {
     /// 401 with a challenge: right credentials.
     Credentials,
     /// 401: an access token. There is no challenge, since a browser would ask a person for a
@@ -117,7 +117,7 @@ pub(super) enum Reason {
 /// A failure; nothing has changed.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Failure {
+pub struct Failure {
     /// When the answer was made.
     delivery_date: Instant,
     error: Problem,
@@ -141,7 +141,7 @@ const UNFORESEEN: &str = "JOC-500";
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "Refusal")]
-pub(super) struct RefusalBody<'a> {
+pub struct RefusalBody<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     account: Option<&'a str>,
     caller_ip_address: Option<&'a str>,

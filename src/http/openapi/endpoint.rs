@@ -5,12 +5,13 @@ use actix_web::middleware::from_fn;
 use schemars::Schema;
 use serde_json::{Map, Value, json};
 
-use crate::http::{BASE, limits};
+use crate::http::transport::limits;
+use crate::http::transport::request::BASE;
 use crate::model::permission::Permission;
 
 /// A call of the service. Its route and its description are made together, so that neither is
 /// without the other.
-pub(in crate::http) struct Endpoint {
+pub struct Endpoint {
     /// `post`, the only method that it takes, or `get`, beside which it takes HEAD.
     pub method: &'static str,
     pub path: String,
@@ -19,7 +20,7 @@ pub(in crate::http) struct Endpoint {
 }
 
 /// What a call below the base does to orders, by its path.
-pub(in crate::http) fn action(path: &str) -> Option<&str> {
+pub fn action(path: &str) -> Option<&str> {
     path.strip_prefix("/orders/")
 }
 
@@ -34,7 +35,7 @@ impl Endpoint {
     }
 
     /// A call that needs a session.
-    pub(in crate::http) fn call(tag: &str, path: &str, route: Route, summary: &str) -> Self {
+    pub fn call(tag: &str, path: &str, route: Route, summary: &str) -> Self {
         let mut call = Self::new("post", format!("{BASE}{path}"), route, summary);
         call.operation["tags"] = json!([tag]);
         call.security(json!([{ "accessToken": [] }, { "accessTokenInQuery": [] }]))
@@ -47,7 +48,7 @@ impl Endpoint {
     }
 
     /// The call that opens a session.
-    pub(in crate::http) fn login(path: &str, route: Route, summary: &str) -> Self {
+    pub fn login(path: &str, route: Route, summary: &str) -> Self {
         let mut call = Self::new("post", format!("{BASE}{path}"), route, summary);
         call.operation["tags"] = json!(["Session"]);
         call.security(json!([{ "basic": [] }]))
@@ -60,47 +61,47 @@ impl Endpoint {
     }
 
     /// A document of the service, for anybody.
-    pub(in crate::http) fn document(tag: &str, path: &str, route: Route, summary: &str) -> Self {
+    pub fn document(tag: &str, path: &str, route: Route, summary: &str) -> Self {
         let mut document = Self::new("get", path.into(), route, summary);
         document.operation["tags"] = json!([tag]);
         document.security(json!([])).parameter("RequestId")
     }
 
     /// The statuses that its description has.
-    pub(in crate::http) fn statuses(&self) -> impl Iterator<Item = &str> {
+    pub fn statuses(&self) -> impl Iterator<Item = &str> {
         self.operation["responses"].as_object().into_iter().flat_map(Map::keys).map(String::as_str)
     }
 
     /// What it does to orders, as metrics name it, if it changes any.
-    pub(in crate::http) fn action(&self) -> Option<&str> {
+    pub fn action(&self) -> Option<&str> {
         let changes = self.operation.pointer("/responses/200/headers/X-Orders-Affected").is_some();
         action(self.path.strip_prefix(BASE)?).filter(|_| changes)
     }
 
     /// More than the summary says.
-    pub(in crate::http) fn describe(mut self, text: impl Into<String>) -> Self {
+    pub fn describe(mut self, text: impl Into<String>) -> Self {
         self.operation["description"] = text.into().into();
         self
     }
 
     /// Any of these permissions is needed.
-    pub(in crate::http) fn needs(mut self, permissions: &[Permission]) -> Self {
+    pub fn needs(mut self, permissions: &[Permission]) -> Self {
         self.operation["x-permissions"] = json!(permissions);
         self.fails("403", "Denied").fails("429", "Throttled")
     }
 
     /// The request has a body.
-    pub(in crate::http) fn takes(self, body: Schema, example: &Value) -> Self {
+    pub fn takes(self, body: Schema, example: &Value) -> Self {
         self.body(json!(body), example, true)
     }
 
     /// The request may have a body; without one it is as if it were `{}`.
-    pub(in crate::http) fn may_take(self, body: Schema, example: &Value) -> Self {
+    pub fn may_take(self, body: Schema, example: &Value) -> Self {
         self.body(json!(body), example, false)
     }
 
     /// Whatever body the request has says nothing, so it may not be long.
-    pub(in crate::http) fn ignores_its_body(mut self) -> Self {
+    pub fn ignores_its_body(mut self) -> Self {
         self.route = self.route.wrap(from_fn(limits::ignored_body));
         let description = format!("Ignored, and at most {} bytes", limits::IGNORED_BODY);
         self.body(json!({ "description": description }), &json!({}), false)
@@ -116,17 +117,17 @@ impl Endpoint {
     }
 
     /// A success.
-    pub(in crate::http) fn answers(self, schema: Schema) -> Self {
+    pub fn answers(self, schema: Schema) -> Self {
         self.answers_with(schema, &[])
     }
 
     /// A success with headers, of those that the description has by name.
-    pub(in crate::http) fn answers_with(self, schema: Schema, headers: &[&str]) -> Self {
+    pub fn answers_with(self, schema: Schema, headers: &[&str]) -> Self {
         self.response("200", response("Success", &schema, headers))
     }
 
     /// A success that is no JSON.
-    pub(in crate::http) fn answers_in_text(self) -> Self {
+    pub fn answers_in_text(self) -> Self {
         let mut success = response("Success", &Schema::from(true), &[]);
         success["content"] = json!({ "text/plain": { "schema": { "type": "string" } } });
         self.response("200", success)
@@ -144,7 +145,7 @@ impl Endpoint {
     }
 
     /// A failure, of those that the description has by name.
-    pub(in crate::http) fn fails(self, status: &str, response: &str) -> Self {
+    pub fn fails(self, status: &str, response: &str) -> Self {
         let response = json!({ "$ref": format!("#/components/responses/{response}") });
         self.response(status, response)
     }
@@ -156,7 +157,7 @@ impl Endpoint {
 }
 
 /// An answer with a body and headers, of those that the description has by name.
-pub(super) fn response(description: &str, body: &Schema, headers: &[&str]) -> Value {
+pub fn response(description: &str, body: &Schema, headers: &[&str]) -> Value {
     let headers = std::iter::once(&"X-Request-Id").chain(headers).map(|name| {
         ((*name).to_owned(), json!({ "$ref": format!("#/components/headers/{name}") }))
     });

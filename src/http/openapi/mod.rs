@@ -8,20 +8,20 @@ use actix_web::{HttpResponse, http::header::ContentType};
 use schemars::Schema;
 use serde_json::{Map, Value, json};
 
-use crate::http::calls;
 use crate::http::error::{Failure, RefusalBody};
+use crate::http::server;
 
 mod endpoint;
-pub(super) mod page;
+pub mod page;
 mod schemas;
 
 use self::endpoint::response;
-pub(super) use self::endpoint::{Endpoint, action};
-pub(super) use self::schemas::{Schemas, add_property};
+pub use self::endpoint::{Endpoint, action};
+pub use self::schemas::{Schemas, add_property};
 
 /// The controller of the examples: none has this name, so an example that is sent as it stands
 /// changes nothing.
-pub(super) const CONTROLLER: &str = "your-controller";
+pub const CONTROLLER: &str = "your-controller";
 /// Where the document is.
 const PATH: &str = "/openapi.json";
 const INTRODUCTION: &str = include_str!("introduction.md");
@@ -29,7 +29,7 @@ const INTRODUCTION: &str = include_str!("introduction.md");
 const EXAMPLES: &str = include_str!("examples.json");
 
 /// The document itself, as a call.
-pub(super) fn document_endpoint() -> Endpoint {
+pub fn document_endpoint() -> Endpoint {
     let anything = Schema::from(true);
     Endpoint::document("Description", PATH, web::get().to(document), "This description")
         .answers(anything)
@@ -44,7 +44,7 @@ async fn document() -> HttpResponse {
 fn describe() -> Value {
     let mut schemas = Schemas::new();
     let mut paths = Map::new();
-    for call in calls::all(&mut schemas) {
+    for call in server::all(&mut schemas) {
         paths.insert(call.path, json!({ call.method: call.operation }));
     }
     let failure = schemas.answer::<Failure>();
@@ -59,7 +59,7 @@ fn describe() -> Value {
             "license": { "name": env!("CARGO_PKG_LICENSE"), "identifier": env!("CARGO_PKG_LICENSE") },
         },
         "servers": [{ "url": "/" }],
-        "tags": calls::TAGS.map(|name| json!({ "name": name })),
+        "tags": server::TAGS.map(|name| json!({ "name": name })),
         "paths": paths,
         "components": {
             "schemas": schemas.named(),

@@ -16,7 +16,7 @@ const PAGE: &str = include_str!("page.html");
 const PAGE_NAME: &str = "index.html";
 
 /// Adds `/docs`. The page's own references are relative, hence the redirect.
-pub(in crate::http) fn routes(config: &mut ServiceConfig) {
+pub fn routes(config: &mut ServiceConfig) {
     // Whoever reads does not send by a slip: each call has its own switch.
     let settings = Config::from("../openapi.json").use_base_layout().try_it_out_enabled(false);
     config

@@ -6,16 +6,16 @@ use schemars::transform::{RecursiveTransform, Transform};
 use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value, json};
 
-use crate::http::answer::Dated;
+use crate::http::context::response::Dated;
 
 /// Makes schemas, and collects those that have names.
-pub(in crate::http) struct Schemas {
+pub struct Schemas {
     bodies: SchemaGenerator,
     answers: SchemaGenerator,
 }
 
 impl Schemas {
-    pub(in crate::http) fn new() -> Self {
+    pub fn new() -> Self {
         let settings = || {
             SchemaSettings::draft2020_12().with(|settings| {
                 settings.definitions_path = "/components/schemas".into();
@@ -34,12 +34,12 @@ impl Schemas {
     }
 
     /// A body in which unknown fields are ignored.
-    pub(in crate::http) fn body<T: JsonSchema>(&mut self) -> Schema {
+    pub fn body<T: JsonSchema>(&mut self) -> Schema {
         self.bodies.subschema_for::<T>()
     }
 
     /// A body in which unknown fields are refused.
-    pub(in crate::http) fn closed_body<T: JsonSchema>(&mut self) -> Schema {
+    pub fn closed_body<T: JsonSchema>(&mut self) -> Schema {
         let mut schema = T::json_schema(&mut self.bodies);
         RecursiveTransform(bound_integers).transform(&mut schema);
         RecursiveTransform(close).transform(&mut schema);
@@ -47,12 +47,12 @@ impl Schemas {
     }
 
     /// An answer.
-    pub(in crate::http) fn answer<T: JsonSchema>(&mut self) -> Schema {
+    pub fn answer<T: JsonSchema>(&mut self) -> Schema {
         self.answers.subschema_for::<T>()
     }
 
     /// An answer that is not the same for every call, to be completed.
-    pub(in crate::http) fn own_answer<T: JsonSchema>(&mut self) -> Schema {
+    pub fn own_answer<T: JsonSchema>(&mut self) -> Schema {
         let mut schema = T::json_schema(&mut self.answers);
         for transform in self.answers.transforms_mut() {
             transform.transform(&mut schema);
@@ -60,8 +60,8 @@ impl Schemas {
         schema
     }
 
-    /// What [`stream::list`](crate::http::stream::list) answers.
-    pub(in crate::http) fn list<T: JsonSchema>(&mut self, name: &str) -> Schema {
+    /// What [`stream::list`](crate::http::transport::stream::list) answers.
+    pub fn list<T: JsonSchema>(&mut self, name: &str) -> Schema {
         #[derive(JsonSchema)]
         struct Nothing {}
 
@@ -72,7 +72,7 @@ impl Schemas {
     }
 
     /// Every schema that has a name.
-    pub(super) fn named(mut self) -> Map<String, Value> {
+    pub fn named(mut self) -> Map<String, Value> {
         let mut named = self.bodies.take_definitions(true);
         named.append(&mut self.answers.take_definitions(true));
         named
@@ -80,12 +80,7 @@ impl Schemas {
 }
 
 /// Adds a property to an object's schema.
-pub(in crate::http) fn add_property(
-    schema: &mut Schema,
-    name: &str,
-    property: Value,
-    required: bool,
-) {
+pub fn add_property(schema: &mut Schema, name: &str, property: Value, required: bool) {
     let object = schema.ensure_object();
     object.entry("properties").or_insert_with(|| json!({}))[name] = property;
     if required
@@ -150,7 +145,7 @@ mod tests {
     #[test]
     fn a_name_means_one_schema() {
         let mut schemas = Schemas::new();
-        crate::http::calls::all(&mut schemas);
+        crate::http::server::all(&mut schemas);
         let bodies = schemas.bodies.take_definitions(true);
         let answers = schemas.answers.take_definitions(true);
         let both: Vec<&String> = bodies.keys().filter(|name| answers.contains_key(*name)).collect();

@@ -1,0 +1,162 @@
+//! What every call has to do with the audit trail: its `auditLog` field, its entry, and the
+//! attempt that is denied.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::http::context::body::Whole;
+use crate::http::context::call::Call;
+use crate::http::context::parameters;
+use crate::http::context::service::Service;
+use crate::http::error::{ApiError, Reason, Refusal};
+use crate::model::audit::{AuditEntry, Category, Outcome};
+use crate::model::permission::{Permission, Visible};
+use crate::model::selection::{Invalid, check_controller_id};
+use crate::model::window::displayable;
+
+/// The longest `auditLog.comment`, in characters.
+const MAX_COMMENT: usize = 2000;
+/// The longest `auditLog.ticketLink`, in characters.
+const MAX_TICKET_LINK: usize = 255;
+
+/// What the texts may consist of.
+const TEXT: &str = r"^[^<>\x00]*$";
+
+/// `auditLog`: why a call is made.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(inline)]
+pub struct AuditLog {
+    /// For whoever reads the audit log. A setting of the service can make it obligatory.
+    #[schemars(length(max = MAX_COMMENT), regex(pattern = TEXT), example = "billing is down")]
+    comment: Option<String>,
+    /// In minutes.
+    time_spent: Option<Whole<u32>>,
+    /// The ticket that asks for it.
+    #[schemars(length(max = MAX_TICKET_LINK), regex(pattern = TEXT), example = "OPS-4711")]
+    ticket_link: Option<String>,
+}
+
+impl AuditLog {
+    /// Refuses what is too long or could be markup.
+    pub fn check(&self) -> Result<(), Invalid> {
+        let texts = [
+            ("auditLog.comment", &self.comment, MAX_COMMENT),
+            ("auditLog.ticketLink", &self.ticket_link, MAX_TICKET_LINK),
+        ];
+        for (field, text, max) in texts {
+            let text = text.as_deref().unwrap_or_default();
+            if text.chars().nth(max).is_some() {
+                return Err(Invalid::new(field, format!("is longer than {max} characters")));
+            }
+            if let Some(c) = text.chars().find(|c| matches!(c, '<' | '>' | '\0')) {
+                return Err(Invalid::new(field, format!("{c:?} is not allowed in it")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses a call that changes something without a comment, where the settings want one.
+    pub fn check_comment(&self, service: &Service) -> Result<(), ApiError> {
+        if service.settings.comment_required && self.comment.as_deref().is_none_or(str::is_empty) {
+            return Err(ApiError::MissingComment);
+        }
+        Ok(())
+    }
+}
+
+impl Call {
+    /// The call's entry in the audit trail.
+    pub fn audit_entry(&self, controller_id: &str, why: &AuditLog) -> Result<AuditEntry, ApiError> {
+        Ok(AuditEntry {
+            controller_id: controller_id.into(),
+            account: self.principal.account.clone(),
+            request: self.name.clone(),
+            parameters: parameters::for_audit(&self.body)?,
+            category: Category::Controller,
+            comment: why.comment.clone(),
+            time_spent: why.time_spent.map(|Whole(minutes)| i64::from(minutes)),
+            ticket_link: why.ticket_link.clone(),
+            request_id: self.request_id.clone(),
+            client_address: self.client_address.clone(),
+            created: self.now,
+        })
+    }
+
+    /// What the answer is without the permission; the attempt is audited, unless there were too
+    /// many: nothing removes their entries.
+    pub async fn deny(
+        &self,
+        service: &Service,
+        permission: Permission,
+        controller_id: &str,
+        why: &AuditLog,
+    ) -> Result<ApiError, ApiError> {
+        let account = &self.principal.account;
+        let (reason, message) = match service.denials.count(account) {
+            Ok(()) => {
+                let entry = self.audit_entry(controller_id, why)?;
+                service.store.record(&entry, Outcome::Denied).await?;
+                let message = format!("Access denied: {permission} is missing for {controller_id}");
+                (Reason::Permission, message)
+            }
+            Err(wait) => {
+                let message = "Too many denied calls; Retry-After says how long to wait".into();
+                (Reason::TooManyDenied(wait), message)
+            }
+        };
+        Ok(ApiError::Refused(Refusal {
+            reason,
+            account: Some(account.clone()),
+            caller: self.client_address.clone(),
+            message,
+        }))
+    }
+
+    /// Settles that there is such a controller and that the account has the permission for it,
+    /// and in which folders.
+    pub async fn permit(
+        &self,
+        service: &Service,
+        permission: Permission,
+        controller_id: &str,
+        why: &AuditLog,
+    ) -> Result<Visible, ApiError> {
+        self.check_controller(service, controller_id).await?;
+        match self.principal.may(permission, controller_id) {
+            Some(visible) => {
+                self.progress.allowed();
+                Ok(visible)
+            }
+            None => Err(self.deny(service, permission, controller_id, why).await?),
+        }
+    }
+
+    /// As [`Call::permit`], for a call that only reads, which has no comment.
+    pub async fn permit_reading(
+        &self,
+        service: &Service,
+        permission: Permission,
+        controller_id: &str,
+    ) -> Result<Visible, ApiError> {
+        self.permit(service, permission, controller_id, &AuditLog::default()).await
+    }
+
+    /// Refuses a controller that is not known.
+    pub async fn check_controller(
+        &self,
+        service: &Service,
+        controller_id: &str,
+    ) -> Result<(), ApiError> {
+        check_controller_id(controller_id)?;
+        if service.controllers.contains_key(controller_id) {
+            return Ok(());
+        }
+        if service.store.knows_controller(controller_id).await? {
+            service.controllers.insert(controller_id.into(), ());
+            return Ok(());
+        }
+        let problem = format!("there is no controller '{}'", displayable(controller_id));
+        Err(Invalid::new("controllerId", problem).into())
+    }
+}

@@ -1,0 +1,14 @@
+//! What a handler is given: the service, the session, the request and its body.
+
+pub mod audit;
+pub mod body;
+pub mod call;
+pub mod lists;
+pub mod parameters;
+pub mod password;
+pub mod regex;
+pub mod response;
+pub mod sealing;
+pub mod service;
+pub mod session;
+pub mod throttle;

@@ -1,0 +1,53 @@
+//! The field `regex`: a regular expression that is looked for in names, here and not in the
+//! database, so that it means the same whichever that is. The time it takes grows with the name
+//! alone; look-around and back references, which would not allow that, are refused.
+
+use std::borrow::Cow;
+
+use regex::{Regex, RegexBuilder};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+
+use crate::model::selection::Invalid;
+use crate::model::window::displayable;
+
+/// The longest expression, in characters.
+const MAX_LENGTH: usize = 1000;
+/// How many bytes a compiled expression may take, which also limits the time that it takes.
+const MAX_SIZE: usize = 1 << 18;
+
+/// The schema of the field, which [`compile`] checks.
+pub struct Expression;
+
+impl JsonSchema for Expression {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Expression".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "format": "regex",
+            "maxLength": MAX_LENGTH,
+            "examples": ["^%eod"],
+        })
+    }
+}
+
+/// As JOC, looks for the expression anywhere in a name, whatever the case; `%` is any text.
+pub fn compile(expression: &str) -> Result<Regex, Invalid> {
+    if expression.chars().nth(MAX_LENGTH).is_some() {
+        return Err(Invalid::new("regex", format!("is longer than {MAX_LENGTH} characters")));
+    }
+    let regex = expression.replace('%', ".*");
+    RegexBuilder::new(&regex).case_insensitive(true).size_limit(MAX_SIZE).build().map_err(|error| {
+        let error = error.to_string();
+        // The library shows the place on several lines, and says what is wrong in the last.
+        let problem = error.lines().last().unwrap_or_default().trim_start_matches("error: ");
+        let expression = displayable(expression);
+        Invalid::new("regex", format!("'{expression}' is not a regular expression: {problem}"))
+    })
+}

@@ -1,0 +1,53 @@
+//! What all requests share.
+
+use std::sync::Arc;
+
+use moka::sync::Cache;
+
+use crate::clock::Clock;
+use crate::config::Settings;
+use crate::http::context::{sealing, session, throttle};
+use crate::http::resources::status;
+use crate::http::transport::drain::Drain;
+use crate::store::Store;
+
+/// How many controllers are remembered.
+const CONTROLLERS: u64 = 10_000;
+
+/// What the requests share.
+pub struct Service {
+    pub(in crate::http) store: Arc<dyn Store>,
+    pub(in crate::http) settings: Settings,
+    pub(in crate::http) clock: Clock,
+    pub(in crate::http) sessions: session::Sessions,
+    /// Controllers that are there: none ever goes away.
+    pub(in crate::http) controllers: Cache<String, ()>,
+    pub(in crate::http) throttle: throttle::Throttle,
+    pub(in crate::http) denials: throttle::Denials,
+    pub(in crate::http) drain: Arc<Drain>,
+    pub(in crate::http) readiness: status::Readiness,
+    pub(in crate::http) sealing: Arc<sealing::Sealing>,
+}
+
+impl Service {
+    /// A service over a store.
+    pub fn new(store: Arc<dyn Store>, settings: Settings, clock: Clock) -> Self {
+        Self {
+            sessions: session::Sessions::new(settings.session_timeout()),
+            controllers: Cache::new(CONTROLLERS),
+            throttle: throttle::Throttle::new(&settings),
+            denials: throttle::Denials::new(),
+            drain: Arc::default(),
+            readiness: status::Readiness::default(),
+            sealing: Arc::default(),
+            store,
+            settings,
+            clock,
+        }
+    }
+
+    /// What whoever watches the sealing tells the pages for operators.
+    pub fn sealing(&self) -> Arc<sealing::Sealing> {
+        self.sealing.clone()
+    }
+}

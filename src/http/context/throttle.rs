@@ -1,0 +1,238 @@
+//! How often one may fail to log in or be denied, how many logins run at once, and how many wait.
+
+use std::collections::VecDeque;
+use std::hash::Hash;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+use moka::sync::Cache;
+use tokio::sync::{Mutex, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
+
+use crate::config::Settings;
+use crate::http::transport::limits;
+
+/// How long a failure counts.
+const WINDOW: Duration = Duration::from_secs(60);
+/// How many calls of an account may be denied within the window, all of which are audited.
+const MAX_DENIED: usize = 60;
+/// How many accounts and addresses with failures are remembered.
+const CAPACITY: u64 = 100_000;
+/// How many logins may wait for those that run.
+const WAITING: usize = 64;
+/// How many of them may come from one address, so that none keeps all others out.
+const WAITING_BY_ADDRESS: usize = WAITING / 2;
+
+/// Failed logins of the last minute, by account and by address, and those under way.
+///
+/// Whoever holds the locks of an account and an address may try: attempts take turns, so that many
+/// at once do not slip by, and none is refused for another that may yet succeed.
+pub struct Throttle {
+    by_account: Cache<String, Arc<Mutex<Failures>>>,
+    by_address: Cache<Option<IpAddr>, Arc<Address>>,
+    max_by_account: usize,
+    max_by_address: usize,
+    /// Each takes a core and argon2's 19 MiB.
+    running: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
+}
+
+/// What is known of an address.
+struct Address {
+    failures: Arc<Mutex<Failures>>,
+    waiting: Arc<Semaphore>,
+}
+
+/// The instants of failures, the oldest first.
+#[derive(Debug, Default)]
+struct Failures(VecDeque<Instant>);
+
+/// Why an attempt is not let through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// Too many have failed; the next may be tried after this time.
+    Throttled(Duration),
+    /// Too many wait.
+    Busy,
+}
+
+/// Calls of the last minute that were denied, by account: each leaves an entry in the audit trail.
+pub struct Denials(Cache<String, Arc<std::sync::Mutex<Failures>>>);
+
+/// The turn of one attempt. Whoever has it drops it only once the attempt is over.
+pub struct Turn {
+    by_account: Option<OwnedMutexGuard<Failures>>,
+    by_address: OwnedMutexGuard<Failures>,
+    _runs: OwnedSemaphorePermit,
+}
+
+/// Whoever is not heard of for a while has no failure that counts.
+fn cache<K: Hash + Eq + Send + Sync + 'static, V: Clone + Send + Sync + 'static>() -> Cache<K, V> {
+    Cache::builder().max_capacity(CAPACITY).time_to_idle(2 * WINDOW).build()
+}
+
+impl Throttle {
+    pub fn new(settings: &Settings) -> Self {
+        let max = |limit: u32| usize::try_from(limit).unwrap_or(usize::MAX);
+        Self {
+            by_account: cache(),
+            by_address: cache(),
+            max_by_account: max(settings.failed_logins_by_account),
+            max_by_address: max(settings.failed_logins_by_address),
+            running: Arc::new(Semaphore::new(limits::workers())),
+            waiting: Arc::new(Semaphore::new(WAITING)),
+        }
+    }
+
+    /// Refuses an attempt of which it is known already that too many have failed before it.
+    pub fn check(&self, account: Option<&str>, address: Option<IpAddr>) -> Result<(), Refused> {
+        let now = Instant::now();
+        let wait = |failures: &Mutex<Failures>, max| failures.try_lock().ok()?.wait(max, now);
+        let of_address = self
+            .by_address
+            .get(&address.map(network))
+            .and_then(|known| wait(&known.failures, self.max_by_address));
+        let of_account = account
+            .and_then(|account| self.by_account.get(account))
+            .and_then(|failures| wait(&failures, self.max_by_account));
+        of_address.max(of_account).map_or(Ok(()), |wait| Err(Refused::Throttled(wait)))
+    }
+
+    /// Waits for the attempt's turn. One that names no account counts for its address alone.
+    pub async fn turn(
+        &self,
+        account: Option<&str>,
+        address: Option<IpAddr>,
+    ) -> Result<Turn, Refused> {
+        let known = self.by_address.get_with(address.map(network), || {
+            let waiting = Arc::new(Semaphore::new(WAITING_BY_ADDRESS));
+            Arc::new(Address { failures: Arc::default(), waiting })
+        });
+        let place =
+            |places: &Arc<Semaphore>| places.clone().try_acquire_owned().map_err(|_| Refused::Busy);
+        let _places = (place(&known.waiting)?, place(&self.waiting)?);
+        let mut by_address = known.failures.clone().lock_owned().await;
+        let mut by_account = match account {
+            Some(account) => {
+                Some(self.by_account.get_with(account.into(), Arc::default).lock_owned().await)
+            }
+            None => None,
+        };
+        let now = Instant::now();
+        let of_address = by_address.wait(self.max_by_address, now);
+        let of_account = by_account.as_mut().and_then(|known| known.wait(self.max_by_account, now));
+        if let Some(wait) = of_address.max(of_account) {
+            return Err(Refused::Throttled(wait));
+        }
+        let runs = self.running.clone().acquire_owned().await.map_err(|_| Refused::Busy)?;
+        Ok(Turn { by_account, by_address, _runs: runs })
+    }
+}
+
+impl Denials {
+    pub fn new() -> Self {
+        Self(cache())
+    }
+
+    /// Counts a call that is denied. If there were too many, it does not count, and is to be
+    /// refused for this time.
+    pub fn count(&self, account: &str) -> Result<(), Duration> {
+        let denied = self.0.get_with(account.into(), Arc::default);
+        let mut denied = denied.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        if let Some(wait) = denied.wait(MAX_DENIED, now) {
+            return Err(wait);
+        }
+        denied.0.push_back(now);
+        Ok(())
+    }
+}
+
+impl Turn {
+    /// The attempt was right, so those before it were slips.
+    pub fn succeeded(mut self) {
+        if let Some(failures) = self.by_account.as_deref_mut() {
+            failures.0.clear();
+        }
+    }
+
+    /// The attempt was wrong.
+    pub fn failed(&mut self) {
+        let now = Instant::now();
+        if let Some(failures) = self.by_account.as_deref_mut() {
+            failures.0.push_back(now);
+        }
+        self.by_address.0.push_back(now);
+    }
+}
+
+impl Failures {
+    /// For how long no attempt may follow if so many may fail within the window.
+    fn wait(&mut self, max: usize, now: Instant) -> Option<Duration> {
+        let counts = |at: &Instant| now.saturating_duration_since(*at) < WINDOW;
+        while self.0.front().is_some_and(|at| !counts(at)) {
+            self.0.pop_front();
+        }
+        let too_many = self.0.len().checked_sub(max)?;
+        // Once this one no longer counts, one may follow.
+        let last = self.0.get(too_many).copied().unwrap_or(now);
+        Some(WINDOW - now.saturating_duration_since(last))
+    }
+}
+
+/// Whom an address stands for. Of IPv6, whoever has one has the 2^64 beside it.
+fn network(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => {
+            IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_window_slides_and_the_wait_is_true() {
+        let (start, second) = (Instant::now(), Duration::from_secs(1));
+        let mut failures = Failures::default();
+        for at in [0, 10, 50] {
+            assert_eq!(failures.wait(3, start + at * second), None);
+            failures.0.push_back(start + at * second);
+        }
+        for (at, wait) in [(50, Some(10)), (59, Some(1)), (60, None)] {
+            let wait: Option<Duration> = wait.map(|wait| wait * second);
+            assert_eq!(failures.wait(3, start + at * second), wait, "{at}");
+        }
+        // The one that no longer counts makes room for one, not for three.
+        failures.0.push_back(start + 61 * second);
+        assert_eq!(failures.wait(3, start + 61 * second), Some(9 * second));
+        assert_eq!(failures.wait(3, start + 70 * second), None);
+        // With a lower limit, more have to be forgotten.
+        let mut failures = Failures([0, 10, 50].map(|at| start + at * second).into());
+        assert_eq!(failures.wait(1, start + 55 * second), Some(55 * second));
+        assert_eq!(Failures::default().wait(0, start), Some(WINDOW));
+    }
+
+    #[test]
+    fn denials_count_by_account() {
+        let denials = Denials::new();
+        for _ in 0..MAX_DENIED {
+            assert_eq!(denials.count("a"), Ok(()));
+        }
+        let wait = denials.count("a").unwrap_err();
+        assert!(Duration::ZERO < wait && wait <= WINDOW, "{wait:?}");
+        assert_eq!(denials.count("b"), Ok(()));
+    }
+
+    #[test]
+    fn addresses_of_ipv6_count_by_their_64() {
+        let network = |address: &str| network(address.parse().unwrap()).to_string();
+        assert_eq!(network("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
+        assert_eq!(network("2001:db8:1:2::"), network("2001:db8:1:2:ffff:ffff:ffff:ffff"));
+        assert_ne!(network("2001:db8:1:3::1"), network("2001:db8:1:2::1"));
+        assert_eq!(network("192.0.2.1"), "192.0.2.1");
+    }
+}

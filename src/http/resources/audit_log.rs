@@ -1,0 +1,303 @@
+//! `/audit_log` and `/audit_log/details`: who did what, when, why and to which orders.
+
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use chrono::{DateTime, Utc};
+use futures_util::{StreamExt, TryStreamExt};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::http::context::audit::AuditLog;
+use crate::http::context::body::{self, Limit, Object, Whole, check_limit, given, inner};
+use crate::http::context::call::Call;
+use crate::http::context::lists::{Names, Words};
+use crate::http::context::response::{Instant, WorkflowItem};
+use crate::http::context::service::Service;
+use crate::http::error::ApiError;
+use crate::http::transport::stream;
+use crate::model::audit::{AuditFilter, Category, NO_CONTROLLER, Outcome};
+use crate::model::folders::Folders;
+use crate::model::permission::{Extent, VIEW_AUDIT_LOG};
+use crate::model::selection::{Folder, Invalid, check_controller_id, check_name};
+use crate::model::texts::{self, OptionalControllerId};
+use crate::model::window::Fields;
+use crate::store::{Detail, Entry};
+
+/// How many entries are answered unless told otherwise, as in JOC.
+const LIMIT: u64 = 10_000;
+
+/// Which entries of the audit log: those that meet all that is given. Absent, `null` and empty
+/// are the same.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EntriesOf {
+    /// Entries of this controller; without it of every one that the account may see.
+    #[schemars(with = "Option<OptionalControllerId>")]
+    controller_id: Option<String>,
+    /// Who called.
+    #[schemars(with = "Option<texts::Wildcards>")]
+    account: Option<String>,
+    /// Why.
+    #[schemars(with = "Option<texts::Wildcards>")]
+    comment: Option<String>,
+    /// The ticket that asked for it.
+    #[schemars(with = "Option<texts::Wildcards>")]
+    ticket_link: Option<String>,
+    /// `CONTROLLER` are calls about orders, `IDENTITY` logins.
+    categories: Option<Words<Category>>,
+    /// Calls that touched an order of a workflow in one of these folders.
+    folders: Option<Names<Object<Folder>>>,
+    /// Calls that touched an order with this id, or one whose workflow has this path or name.
+    #[schemars(with = "Option<texts::Wildcards>")]
+    object_name: Option<String>,
+    /// `ORDER` leaves out calls that touched no order, other types find nothing.
+    object_types: Option<Words<ObjectType>>,
+    /// Called at this instant or later; a number without a sign points to the past.
+    #[schemars(with = "Option<texts::DateOrPeriod>")]
+    date_from: Option<String>,
+    /// Called before this instant.
+    #[schemars(with = "Option<texts::DateOrPeriod>")]
+    date_to: Option<String>,
+    /// The zone of the dates; it overrides their offsets. UTC without both.
+    #[schemars(with = "Option<texts::TimeZone>")]
+    time_zone: Option<String>,
+    /// At most so many entries, the newest; -1 for all.
+    #[schemars(with = "Option<Limit>", extend("default" = LIMIT))]
+    limit: Option<Whole<i64>>,
+}
+
+/// What JOC's audit trail may be about. Here it is about orders.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+enum ObjectType {
+    Folder,
+    Workflow,
+    Job,
+    JobClass,
+    JobResource,
+    JobTemplate,
+    Lock,
+    FileOrderSource,
+    NoticeBoard,
+    WorkingDaysCalendar,
+    NonWorkingDaysCalendar,
+    Schedule,
+    Script,
+    IncludeScript,
+    Documentation,
+    Report,
+    Order,
+}
+
+/// Which entry.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DetailsOf {
+    /// As `X-Audit-Log-Id` told it, and the `id` of an entry.
+    #[schemars(range(min = 0), example = 42)]
+    audit_log_id: Whole<i64>,
+    #[schemars(with = "Option<OptionalControllerId>")]
+    controller_id: Option<String>,
+}
+
+/// `POST /audit_log`
+pub async fn entries(
+    request: HttpRequest,
+    payload: Payload,
+    service: Data<Service>,
+) -> Result<HttpResponse, ApiError> {
+    let call = service.begin(&request, payload).await?;
+    let body: EntriesOf = body::parse_reading(&call.body)?;
+    let limit = check_limit(body.limit)?.unwrap_or(Some(LIMIT));
+    let controller_id = named(body.controller_id.clone())?;
+    let about_orders = body.may_be_about_orders();
+    let resolve = body.resolve(call.now)?;
+    let filter = resolve(extent(&service, &call, controller_id).await?);
+    // Entries about other objects do not exist.
+    let limit = if about_orders { limit } else { Some(0) };
+    let entries = service.store.entries(&filter, limit).map_ok(EntryItem::from);
+    stream::list(&service, &call, "auditLog", entries.boxed()).await
+}
+
+/// `POST /audit_log/details`
+pub async fn details(
+    request: HttpRequest,
+    payload: Payload,
+    service: Data<Service>,
+) -> Result<HttpResponse, ApiError> {
+    let call = service.begin(&request, payload).await?;
+    let body: DetailsOf = body::parse_reading(&call.body)?;
+    let Whole(id) = body.audit_log_id;
+    if id < 0 {
+        return Err(Invalid::new("auditLogId", "is negative").into());
+    }
+    let extent = extent(&service, &call, named(body.controller_id)?).await?;
+    let details = service.store.details(id, &extent).map_ok(DetailItem::from);
+    stream::list(&service, &call, "auditLogDetails", details.boxed()).await
+}
+
+/// A controller that a request names.
+fn named(controller_id: Option<String>) -> Result<Option<String>, Invalid> {
+    let controller_id = given(controller_id);
+    controller_id.as_deref().map_or(Ok(()), check_controller_id)?;
+    Ok(controller_id)
+}
+
+/// Where the account may read the audit log: on the controller that is named, or anywhere.
+async fn extent(
+    service: &Service,
+    call: &Call,
+    controller_id: Option<String>,
+) -> Result<Extent, ApiError> {
+    if let Some(controller_id) = controller_id {
+        let visible = call.permit_reading(service, VIEW_AUDIT_LOG, &controller_id).await?;
+        return Ok(Extent::only(controller_id, visible));
+    }
+    match call.principal.extent(VIEW_AUDIT_LOG) {
+        Some(extent) => {
+            call.progress.allowed();
+            Ok(extent)
+        }
+        None => {
+            let why = AuditLog::default();
+            Err(call.deny(service, VIEW_AUDIT_LOG, NO_CONTROLLER, &why).await?)
+        }
+    }
+}
+
+impl EntriesOf {
+    fn may_be_about_orders(&self) -> bool {
+        let types = self.object_types.as_deref().unwrap_or_default();
+        types.is_empty() || types.contains(&ObjectType::Order)
+    }
+
+    /// Checks every field; what is missing is where the account can see entries.
+    fn resolve(self, now: DateTime<Utc>) -> Result<impl FnOnce(Extent) -> AuditFilter, Invalid> {
+        let text = |field, text| match given(text) {
+            Some(text) => check_name(field, &text).map(|()| Some(text)),
+            None => Ok(None),
+        };
+        let account = text("account", self.account)?;
+        let comment = text("comment", self.comment)?;
+        let ticket_link = text("ticketLink", self.ticket_link)?;
+        let object_name = text("objectName", self.object_name)?;
+        let folders = Folders::checked(inner(self.folders))?;
+        let window = Fields::PAST_DATES.resolve(
+            self.date_from.as_deref(),
+            self.date_to.as_deref(),
+            self.time_zone.as_deref(),
+            now,
+        )?;
+        let typed = self.object_types.is_some_and(|types| !types.is_empty());
+        Ok(move |extent| AuditFilter {
+            extent,
+            window,
+            account,
+            comment,
+            ticket_link,
+            categories: self.categories.unwrap_or_default().into_vec(),
+            touched_orders: typed || object_name.is_some() || !folders.is_empty(),
+            folders,
+            object_name,
+        })
+    }
+}
+
+/// An entry as JOC has it, and what scripts want to know beside.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EntryItem {
+    id: i64,
+    created: Instant,
+    /// `-` where it is about no controller.
+    controller_id: String,
+    account: String,
+    /// As JOC writes it.
+    #[schemars(example = "./orders/cancel")]
+    request: String,
+    #[schemars(with = "Category")]
+    category: String,
+    /// The body of the request as JSON, secrets masked; absent if the account is limited to
+    /// folders.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parameters: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    comment: Option<String>,
+    /// In minutes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time_spent: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ticket_link: Option<String>,
+    #[schemars(extend("enum" = Outcome::ALL.map(Outcome::as_str)))]
+    outcome: String,
+    /// How many orders it changed.
+    affected: i64,
+    /// The `X-Request-Id` of the request.
+    request_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_address: Option<String>,
+}
+
+impl From<Entry> for EntryItem {
+    fn from(entry: Entry) -> Self {
+        Self {
+            id: entry.id,
+            created: Instant(entry.created.0),
+            controller_id: entry.controller_id,
+            account: entry.account,
+            request: entry.request,
+            category: entry.category,
+            parameters: entry.parameters,
+            comment: entry.comment,
+            time_spent: entry.time_spent,
+            ticket_link: entry.ticket_link,
+            outcome: entry.outcome,
+            affected: entry.affected,
+            request_id: entry.request_id,
+            client_address: entry.client_address,
+        }
+    }
+}
+
+/// What a call did to an order. JOC has `path` and `type` of it.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DetailItem {
+    /// The workflow's path, a comma and the order's id, as in JOC.
+    path: String,
+    /// Always `ORDER`.
+    r#type: &'static str,
+    order_id: String,
+    workflow_id: WorkflowItem,
+    /// The effective state before; `NONE` for an order that was added.
+    previous_state: String,
+    /// The effective state after.
+    new_state: String,
+    /// The mark that it got.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mark: Option<String>,
+    /// Whether its job was to be killed.
+    kill: bool,
+    /// The selected order that it is a descendant of, if it was not selected itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    via_parent: Option<String>,
+}
+
+impl From<Detail> for DetailItem {
+    fn from(detail: Detail) -> Self {
+        Self {
+            path: format!("{},{}", detail.workflow_path, detail.order_id),
+            r#type: "ORDER",
+            order_id: detail.order_id,
+            workflow_id: WorkflowItem {
+                path: detail.workflow_path,
+                version_id: detail.workflow_version_id,
+            },
+            previous_state: detail.previous_state,
+            new_state: detail.new_state,
+            mark: detail.mark,
+            kill: detail.kill,
+            via_parent: detail.via_parent,
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! `/orders/add` and its preview.
+
+use std::collections::{HashMap, HashSet};
+
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::http::context::audit::AuditLog;
+use crate::http::context::body::{self, Object, Whole, given};
+use crate::http::context::call::Call;
+use crate::http::context::lists::{ADDED, List};
+use crate::http::context::response;
+use crate::http::context::response::WorkflowItem;
+use crate::http::context::service::Service;
+use crate::http::error::ApiError;
+use crate::model::arguments::{Arguments, Position, check_arguments, check_position};
+use crate::model::json::{Json, JsonObject};
+use crate::model::order_name::{check_order_name, order_name_of};
+use crate::model::permission::CREATE_ORDERS;
+use crate::model::selection::{Invalid, check_workflow_path};
+use crate::model::texts;
+use crate::model::window::displayable;
+use crate::model::window::scheduled::{LocalZone, Schedule, ScheduleError};
+use crate::store::add::{AddedOrder, Addition};
+
+/// The orders to add.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AddOrders {
+    #[schemars(with = "texts::ControllerId")]
+    controller_id: String,
+    /// Either all are added or none.
+    #[schemars(length(min = 1))]
+    orders: List<Object<AddOrder>, ADDED>,
+    /// Why.
+    audit_log: Option<Object<AuditLog>>,
+}
+
+/// One order. Absent and `null` are the same, and of texts the empty one.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(inline)]
+struct AddOrder {
+    /// The order gets the workflow's current version. A name must be that of one workflow only.
+    #[schemars(with = "texts::WorkflowPath")]
+    workflow_path: String,
+    /// The end of the id; without it one is made of the account's name.
+    #[schemars(with = "Option<texts::OptionalOrderName>")]
+    order_name: Option<String>,
+    /// When it is due: at once without it.
+    #[schemars(with = "Option<texts::ScheduledFor>")]
+    scheduled_for: Option<String>,
+    /// The zone of `scheduledFor`; UTC without it.
+    #[schemars(with = "Option<texts::OptionalTimeZone>")]
+    time_zone: Option<String>,
+    #[schemars(with = "Option<Arguments>")]
+    arguments: Option<JsonObject>,
+    /// In JOC's GUI 20000 is high and -20000 low.
+    #[schemars(extend("default" = 0))]
+    priority: Option<Whole<i32>>,
+    /// Where the order starts.
+    #[schemars(with = "Option<Position>")]
+    start_position: Option<Json>,
+    /// Not supported.
+    #[schemars(with = "Option<()>")]
+    end_positions: Option<Json>,
+    /// Not supported.
+    #[schemars(with = "Option<()>")]
+    block_position: Option<Json>,
+    /// Ignored, as are the following: they mean something to a JOC with job admission, tags and
+    /// daily plans.
+    #[serde(rename = "forceJobAdmission")]
+    _force_job_admission: Option<Json>,
+    /// Ignored.
+    #[serde(rename = "tags")]
+    _tags: Option<Json>,
+    /// Ignored.
+    #[serde(rename = "planId")]
+    _plan_id: Option<Json>,
+    /// Ignored.
+    #[serde(rename = "openClosedPlan")]
+    _open_closed_plan: Option<Json>,
+}
+
+/// The orders that were added.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Added {
+    /// In the order of the request.
+    #[schemars(example = ["#2026-11-23#T26487268900-nightly"])]
+    order_ids: Vec<String>,
+}
+
+/// The orders that would be added.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct WouldAdd {
+    total: usize,
+    orders: Vec<WouldAddOrder>,
+}
+
+/// An order that would be added; its id is made only when it is.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct WouldAddOrder {
+    order_name: String,
+    workflow_id: WorkflowItem,
+    #[schemars(with = "Arguments")]
+    arguments: Value,
+    priority: i32,
+    /// Milliseconds since 1970; absent: never.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scheduled_for: Option<i64>,
+}
+
+/// `POST /orders/add`
+pub async fn add(
+    request: HttpRequest,
+    payload: Payload,
+    service: Data<Service>,
+) -> Result<HttpResponse, ApiError> {
+    let call = service.begin(&request, payload).await?;
+    let addition = addition(&service, &call).await?;
+    call.progress.no_way_back();
+    let added = service.store.add_orders(&addition).await?;
+    let (audit_log_id, affected) = (added.audit_log_id, added.order_ids.len() as u64);
+    tracing::info!(audit_log_id, affected, "orders added");
+    let body = service.delivered(Added { order_ids: added.order_ids });
+    Ok(response::changed("add", audit_log_id, affected, body))
+}
+
+/// `POST /orders/add/preview`: what [`add`] would add. Ids are made only when it does.
+pub async fn preview(
+    request: HttpRequest,
+    payload: Payload,
+    service: Data<Service>,
+) -> Result<HttpResponse, ApiError> {
+    let call = service.begin(&request, payload).await?;
+    let addition = addition(&service, &call).await?;
+    let orders = addition.orders.into_iter().map(|order| WouldAddOrder {
+        order_name: order.name,
+        workflow_id: WorkflowItem {
+            path: order.workflow_path,
+            version_id: order.workflow_version_id,
+        },
+        arguments: order.arguments,
+        priority: order.priority,
+        scheduled_for: order.scheduled_for.map(|at| at.timestamp_millis()),
+    });
+    let orders: Vec<_> = orders.collect();
+    Ok(HttpResponse::Ok().json(service.dated(&call, WouldAdd { total: orders.len(), orders })))
+}
+
+/// Checks the body, the permission, the comment, and that each workflow is known.
+async fn addition(service: &Service, call: &Call) -> Result<Addition, ApiError> {
+    let body: AddOrders = body::parse(&call.body, |_| false)?;
+    let audit_log = body.audit_log.map(|Object(log)| log).unwrap_or_default();
+    audit_log.check()?;
+    if body.orders.is_empty() {
+        return Err(Invalid::new("orders", "is empty").into());
+    }
+    let orders = body.orders.into_iter().enumerate();
+    let mut orders: Vec<AddedOrder> =
+        orders.map(|(i, Object(order))| order.check(i, call)).collect::<Result<_, _>>()?;
+    let controller_id = body.controller_id.as_str();
+    let visible = call.permit(service, CREATE_ORDERS, controller_id, &audit_log).await?;
+    audit_log.check_comment(service)?;
+
+    let asked: HashSet<&str> = orders.iter().map(|order| order.workflow_path.as_str()).collect();
+    let asked: Vec<&str> = asked.into_iter().collect();
+    let found = service.store.current_workflows(controller_id, &visible, &asked).await?;
+    let mut meant: HashMap<&str, Vec<_>> = HashMap::new();
+    for workflow in &found {
+        meant.entry(&workflow.asked).or_default().push(workflow);
+    }
+    for (i, order) in orders.iter_mut().enumerate() {
+        let field = format!("orders[{i}].workflowPath");
+        let asked = displayable(&order.workflow_path);
+        match meant.get(order.workflow_path.as_str()).map(Vec::as_slice) {
+            Some([workflow]) => {
+                order.workflow_version_id.clone_from(&workflow.version_id);
+                order.workflow_path.clone_from(&workflow.path);
+            }
+            None | Some([]) => {
+                return Err(Invalid::new(field, format!("there is no workflow '{asked}'")).into());
+            }
+            Some(several) => {
+                let problem =
+                    format!("'{asked}' is the name of {} workflows, send a path", several.len());
+                return Err(Invalid::new(field, problem).into());
+            }
+        }
+    }
+    Ok(Addition { orders, audit: call.audit_entry(controller_id, &audit_log)? })
+}
+
+impl AddOrder {
+    /// The order, with its workflow as it was asked for.
+    fn check(self, i: usize, call: &Call) -> Result<AddedOrder, Invalid> {
+        let field = |name: &str| format!("orders[{i}].{name}");
+        check_workflow_path(&field("workflowPath"), &self.workflow_path)?;
+        let name = match given(self.order_name) {
+            Some(name) => {
+                check_order_name(&field("orderName"), &name)?;
+                name
+            }
+            None => order_name_of(&call.principal.account),
+        };
+        let zone = match &given(self.time_zone) {
+            None => LocalZone::utc(),
+            Some(name) => LocalZone::named(name)
+                .map_err(|unknown| Invalid::new(field("timeZone"), unknown.to_string()))?,
+        };
+        let text = self.scheduled_for.unwrap_or_default();
+        let schedule = Schedule::read(&text, zone, call.now).map_err(|error| {
+            let problem = match error {
+                ScheduleError::Unreadable => {
+                    "is neither empty, now, now + SECONDS, now + HH:MM[:SS], never nor a date \
+                     such as 2026-11-23 18:30[:00]"
+                }
+                ScheduleError::LeavesYears => "leaves the years 1 to 9999",
+            };
+            Invalid::new(field("scheduledFor"), format!("'{}' {problem}", displayable(&text)))
+        })?;
+        let mut arguments = self.arguments.map(|JsonObject(members)| members).unwrap_or_default();
+        // JOC takes an argument without a value as one that is not there.
+        arguments.retain(|_, value| !value.is_null());
+        check_arguments(&field("arguments"), &arguments)?;
+        for (name, value) in
+            [("endPositions", self.end_positions), ("blockPosition", self.block_position)]
+        {
+            if value.is_some() {
+                return Err(Invalid::new(field(name), "is not supported"));
+            }
+        }
+        let position = self.start_position.map(|Json(position)| position);
+        if let Some(position) = &position {
+            check_position(&field("startPosition"), position)?;
+        }
+        Ok(AddedOrder {
+            name,
+            workflow_path: self.workflow_path,
+            workflow_version_id: String::new(),
+            scheduled_for: match schedule {
+                Schedule::At(at) => Some(at),
+                Schedule::Never => None,
+            },
+            priority: self.priority.map_or(0, |Whole(priority)| priority),
+            arguments: Value::Object(arguments),
+            position,
+        })
+    }
+}

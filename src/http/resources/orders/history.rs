@@ -1,0 +1,322 @@
+//! `/orders/history` and `/order/history`: orders that are terminal.
+
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use futures_util::{StreamExt, TryStreamExt};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::http::context::body::{self, Limit, Object, Whole, check_limit, given, inner};
+use crate::http::context::call::Call;
+use crate::http::context::lists::{Names, Words};
+use crate::http::context::response::Instant;
+use crate::http::context::service::Service;
+use crate::http::error::ApiError;
+use crate::http::resources::orders::item::{StateItem, position_string, stored_json};
+use crate::http::resources::orders::list::{LISTED, limit_to_visible, unknown_order};
+use crate::http::transport::stream;
+use crate::model::arguments::Arguments;
+use crate::model::order::{EffectiveState, State};
+use crate::model::selection::{
+    Folder, Invalid, Reach, Selection, Selectors, Subject, Unfiltered, check_name,
+    check_workflow_path,
+};
+use crate::model::texts;
+use crate::model::window::Fields;
+use crate::store;
+use crate::store::list::{Family, HistoryFilter, PastOrder};
+
+/// Which terminal orders: those that meet all that is given. Absent and `null` are the same.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FilterHistory {
+    #[schemars(with = "texts::ControllerId")]
+    controller_id: String,
+    /// These orders; the fields that name orders, workflows or folders do not count then.
+    orders: Option<Names<Object<OrderPath>>>,
+    #[schemars(with = "Option<texts::Wildcards>")]
+    order_id: Option<String>,
+    #[schemars(with = "Option<texts::Wildcards>")]
+    workflow_path: Option<String>,
+    #[schemars(with = "Option<texts::Wildcards>")]
+    workflow_name: Option<String>,
+    /// Not the orders of these workflows.
+    #[schemars(with = "Option<Names<texts::WorkflowPath>>")]
+    exclude_workflows: Option<Names<String>>,
+    /// Orders of the workflows in these folders.
+    folders: Option<Names<Object<Folder>>>,
+    /// How the orders ended.
+    history_states: Option<Words<HistoryState>>,
+    /// Not supported: orders are known by their ids. Only an empty list is taken.
+    #[schemars(length(max = 0))]
+    history_ids: Option<Vec<i64>>,
+    /// Started at this instant or later; a number without a sign points to the past.
+    #[schemars(with = "Option<texts::DateOrPeriod>")]
+    date_from: Option<String>,
+    /// Started before this instant.
+    #[schemars(with = "Option<texts::DateOrPeriod>")]
+    date_to: Option<String>,
+    /// Ended at this instant or later.
+    #[schemars(with = "Option<texts::DateOrPeriod>")]
+    completed_date_from: Option<String>,
+    /// Ended before this instant.
+    #[schemars(with = "Option<texts::DateOrPeriod>")]
+    completed_date_to: Option<String>,
+    /// The zone of the dates; it overrides their offsets. UTC without both.
+    #[schemars(with = "Option<texts::TimeZone>")]
+    time_zone: Option<String>,
+    /// At most so many orders, the latest; -1 for all.
+    #[schemars(with = "Option<Limit>", extend("default" = LISTED))]
+    limit: Option<Whole<i64>>,
+}
+
+/// The orders of a workflow, or one of them.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct OrderPath {
+    #[schemars(with = "texts::WorkflowPath")]
+    workflow_path: String,
+    #[schemars(with = "Option<texts::OrderId>")]
+    order_id: Option<String>,
+}
+
+/// How an order ended, in the words of JOC's histories: `SUCCESSFUL` is finished, `FAILED`
+/// cancelled, and `INCOMPLETE` not ended, as no order here is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+enum HistoryState {
+    Successful,
+    Failed,
+    Incomplete,
+}
+
+/// JOC's `OrderHistoryItem`. An order is known by its id here: there is no `historyId`.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HistoryItem {
+    controller_id: String,
+    order_id: String,
+    /// The workflow's path.
+    workflow: String,
+    /// When it was scheduled, or started if it never was.
+    planned_time: Instant,
+    start_time: Instant,
+    end_time: Instant,
+    survey_date: Instant,
+    /// Where it ended, in one word: `2/then:0`.
+    position: String,
+    /// Always 0: JOC numbers the orders of a fork.
+    sequence: u32,
+    state: PastState,
+    order_state: StateItem,
+    #[schemars(with = "Arguments")]
+    arguments: Value,
+}
+
+/// How an order ended.
+#[derive(Debug, Serialize, JsonSchema)]
+struct PastState {
+    #[serde(rename = "_text")]
+    #[schemars(extend("enum" = [SUCCESSFUL, FAILED]))]
+    text: &'static str,
+    /// The number by which JOC's GUI colours the order's state.
+    severity: u8,
+}
+
+const SUCCESSFUL: &str = "SUCCESSFUL";
+const FAILED: &str = "FAILED";
+
+/// What became of one order.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OrderHistory {
+    /// Always false: jobs are not known here.
+    has_tasks: bool,
+    has_orders: bool,
+    /// The child orders that are terminal.
+    children: Vec<Child>,
+    /// The states to which calls have brought the order, and the last one.
+    states: Vec<StateSince>,
+}
+
+/// A child order.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Child {
+    order: HistoryItem,
+}
+
+/// A state and since when it was.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct StateSince {
+    state: StateItem,
+    state_time: Instant,
+}
+
+/// Which order.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PastOrderId {
+    #[schemars(with = "texts::ControllerId")]
+    controller_id: String,
+    #[schemars(required, with = "texts::OrderId")]
+    order_id: Option<String>,
+}
+
+/// `POST /orders/history`
+pub async fn orders(
+    request: HttpRequest,
+    payload: Payload,
+    service: Data<Service>,
+) -> Result<HttpResponse, ApiError> {
+    let call = service.begin(&request, payload).await?;
+    let body: FilterHistory = body::parse_reading(&call.body)?;
+    let limit = check_limit(body.limit)?.unwrap_or(Some(LISTED));
+    let (selection, filter) = select(&service, &call, body).await?;
+    let orders = service.store.history(&selection, &filter, limit);
+    let items = orders.map(|order| item(order?));
+    stream::list(&service, &call, "history", items.boxed()).await
+}
+
+/// `POST /order/history`: the children of an order and the states that calls have brought it
+/// to.
+pub async fn order(
+    request: HttpRequest,
+    payload: Payload,
+    service: Data<Service>,
+) -> Result<HttpResponse, ApiError> {
+    let call = service.begin(&request, payload).await?;
+    let PastOrderId { controller_id, order_id } = body::parse_reading(&call.body)?;
+    let order_id = order_id.ok_or_else(|| {
+        Invalid::new("orderId", "is missing: orders are known by their ids, not by historyId")
+    })?;
+    check_name("orderId", &order_id)?;
+    let body = FilterHistory { controller_id, ..FilterHistory::default() };
+    let (selection, filter) = select(&service, &call, body).await?;
+    let itself = HistoryFilter { family: Family::Only(order_id.clone()), ..filter.clone() };
+    let ended = service.store.history(&selection, &itself, Some(1)).try_next().await?;
+    let ended = ended.ok_or_else(|| unknown_order(&order_id))?;
+    let below = HistoryFilter { family: Family::Below(order_id.clone()), ..filter };
+    let children: Vec<Child> = service
+        .store
+        .history(&selection, &below, Some(LISTED))
+        .map(|order| Ok::<_, store::Error>(Child { order: item(order?)? }))
+        .try_collect()
+        .await?;
+
+    let touches = service.store.trail(&selection.controller_id, &order_id).await?;
+    // Not every call leads to another state.
+    let changed = touches.into_iter().rev().filter(|touch| touch.new_state != touch.previous_state);
+    let mut states: Vec<(String, _)> =
+        changed.map(|touch| (touch.new_state, touch.created.0)).collect();
+    if states.last().is_none_or(|(state, _)| *state != ended.state) {
+        states.push((ended.state, ended.ended.0));
+    }
+    let states = states.into_iter().filter_map(|(state, at)| {
+        let state = StateItem::from(EffectiveState::of(&state)?);
+        Some(StateSince { state, state_time: Instant(at) })
+    });
+    let history = OrderHistory {
+        has_tasks: false,
+        has_orders: !children.is_empty(),
+        children,
+        states: states.collect(),
+    };
+    Ok(HttpResponse::Ok().json(service.dated(&call, history)))
+}
+
+/// Checks the body and the permission.
+async fn select(
+    service: &Service,
+    call: &Call,
+    body: FilterHistory,
+) -> Result<(Selection, HistoryFilter), ApiError> {
+    if body.history_ids.is_some_and(|ids| !ids.is_empty()) {
+        let problem = "are not supported: orders are known by their ids";
+        return Err(Invalid::new("historyIds", problem).into());
+    }
+    let [order_id, workflow_path, workflow_name] =
+        [body.order_id, body.workflow_path, body.workflow_name].map(given);
+    for (field, pattern) in
+        [("orderId", &order_id), ("workflowPath", &workflow_path), ("workflowName", &workflow_name)]
+    {
+        if let Some(pattern) = pattern {
+            check_name(field, pattern)?;
+        }
+    }
+    let exclude_workflows = body.exclude_workflows.unwrap_or_default().into_vec();
+    for (i, path) in exclude_workflows.iter().enumerate() {
+        check_workflow_path(&format!("excludeWorkflows[{i}]"), path)?;
+    }
+    let orders = inner(body.orders);
+    for (i, order) in orders.iter().enumerate() {
+        check_workflow_path(&format!("orders[{i}].workflowPath"), &order.workflow_path)?;
+        if let Some(id) = &order.order_id {
+            check_name(&format!("orders[{i}].orderId"), id)?;
+        }
+    }
+    let zone = body.time_zone.as_deref();
+    let [from, to] = [body.date_from.as_deref(), body.date_to.as_deref()];
+    let started = Fields::PAST_DATES.resolve(from, to, zone, call.now).map_err(Invalid::from)?;
+    let [from, to] = [body.completed_date_from.as_deref(), body.completed_date_to.as_deref()];
+    let completed =
+        Fields::COMPLETED_DATES.resolve(from, to, zone, call.now).map_err(Invalid::from)?;
+    let selectors = Selectors {
+        controller_id: body.controller_id,
+        folders: inner(body.folders),
+        ..Selectors::default()
+    };
+    let mut selection = selectors.resolve(call.now, Unfiltered::Allow, Reach::InSight)?;
+    selection.window = started;
+    let named = !orders.is_empty();
+    if named {
+        // As in JOC, the orders that are named come before folders.
+        selection.subject = Subject::Everything;
+    }
+    limit_to_visible(service, call, &mut selection).await?;
+
+    let wanted = body.history_states.unwrap_or_default();
+    let states =
+        [(HistoryState::Successful, State::Finished), (HistoryState::Failed, State::Cancelled)]
+            .into_iter()
+            .filter(|(word, _)| wanted.is_empty() || wanted.contains(word))
+            .map(|(_, state)| state)
+            .collect();
+    let unless_named = |pattern: Option<String>| pattern.filter(|_| !named);
+    let filter = HistoryFilter {
+        states,
+        completed,
+        family: Family::Heads,
+        order_id: unless_named(order_id),
+        workflow_path: unless_named(workflow_path),
+        workflow_name: unless_named(workflow_name),
+        exclude_workflows: if named { Vec::new() } else { exclude_workflows },
+        orders: orders.into_iter().map(|order| (order.workflow_path, order.order_id)).collect(),
+    };
+    Ok((selection, filter))
+}
+
+fn item(order: PastOrder) -> store::Result<HistoryItem> {
+    let (text, state) = if order.state == State::Finished.as_str() {
+        (SUCCESSFUL, EffectiveState::Finished)
+    } else {
+        (FAILED, EffectiveState::Cancelled)
+    };
+    let position = order.position.as_deref().map(stored_json).transpose()?;
+    Ok(HistoryItem {
+        controller_id: order.controller_id,
+        order_id: order.order_id,
+        workflow: order.workflow_path,
+        planned_time: Instant(order.scheduled_for.unwrap_or(order.started).0),
+        start_time: Instant(order.started.0),
+        end_time: Instant(order.ended.0),
+        survey_date: Instant(order.modified.0),
+        position: position.as_ref().map(position_string).unwrap_or_default(),
+        sequence: 0,
+        // Coloured as the order's state is, as JOC's history does.
+        state: PastState { text, severity: state.severity() },
+        order_state: state.into(),
+        arguments: stored_json(&order.arguments)?,
+    })
+}

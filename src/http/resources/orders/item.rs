@@ -1,0 +1,150 @@
+//! An order as JOC's answers show it.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::http::context::response::WorkflowItem;
+use crate::model::action::{Action, Rule, Situation};
+use crate::model::arguments::{Arguments, Position};
+use crate::model::json::Json;
+use crate::model::order::{ALL, EffectiveState, Mark};
+use crate::store::list::ListedOrder;
+use crate::store::{Error, Result};
+
+/// An order, as JOC's `OrderV`.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OrderItem {
+    order_id: String,
+    workflow_id: WorkflowItem,
+    /// The effective state.
+    state: StateItem,
+    /// What whoever runs the order is asked to do with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    marked: Option<StateItem>,
+    /// Milliseconds since 1970; absent: never.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scheduled_for: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Position>")]
+    position: Option<Value>,
+    /// The position in one word: `2/then:0`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    position_string: Option<String>,
+    #[schemars(with = "Arguments")]
+    arguments: Value,
+    priority: i32,
+    has_child_orders: bool,
+    /// Whether `/orders/suspend` affects it.
+    is_suspendible: bool,
+    /// Whether `/orders/resume` affects it.
+    is_resumable: bool,
+    /// Whether `/orders/continue` affects it.
+    is_continuable: bool,
+}
+
+/// A state or a mark.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct StateItem {
+    #[serde(rename = "_text")]
+    #[schemars(extend("enum" = words()))]
+    text: &'static str,
+    /// The number by which JOC's GUI colours it.
+    severity: u8,
+    /// Why the order waits.
+    #[serde(rename = "_reason", skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+/// Every state and every mark.
+fn words() -> Vec<&'static str> {
+    let states = ALL.iter().map(|state| state.as_str());
+    states.chain(Mark::ALL.iter().map(|mark| mark.as_str())).collect()
+}
+
+impl From<EffectiveState> for StateItem {
+    fn from(state: EffectiveState) -> Self {
+        Self { text: state.as_str(), severity: state.severity(), reason: None }
+    }
+}
+
+impl From<Mark> for StateItem {
+    fn from(mark: Mark) -> Self {
+        Self { text: mark.as_str(), severity: mark.severity(), reason: None }
+    }
+}
+
+/// Makes items: what an order shows of the actions it is fit for is what their rules say.
+pub struct Items {
+    suspend: Vec<Rule>,
+    resume: Vec<Rule>,
+    continue_: Vec<Rule>,
+}
+
+impl Items {
+    pub fn new() -> Self {
+        Self {
+            suspend: Action::Suspend { kill: false, reset: false }.rules(),
+            resume: Action::Resume { position: None, variables: None }.rules(),
+            continue_: Action::Continue.rules(),
+        }
+    }
+
+    pub fn item(&self, order: ListedOrder) -> Result<OrderItem> {
+        let word = |word: &str| Error::Data(format!("{word} is no state"));
+        let state = EffectiveState::of(&order.effective_state);
+        let state = state.ok_or_else(|| word(&order.effective_state))?;
+        let situation = Situation {
+            state,
+            mark: order.mark.as_deref().and_then(Mark::of),
+            killed: order.kill_requested,
+            reason: order.reason.as_deref(),
+        };
+        let [is_suspendible, is_resumable, is_continuable] =
+            [&self.suspend, &self.resume, &self.continue_]
+                .map(|rules| situation.is_affected(rules));
+        let marked = situation.mark.map(StateItem::from);
+        let position = order.position.as_deref().map(stored_json).transpose()?;
+        Ok(OrderItem {
+            is_suspendible,
+            is_resumable,
+            is_continuable,
+            marked,
+            order_id: order.order_id,
+            workflow_id: WorkflowItem {
+                path: order.workflow_path,
+                version_id: order.workflow_version_id,
+            },
+            state: StateItem {
+                reason: order.reason.filter(|_| !state.is_terminal()),
+                ..state.into()
+            },
+            scheduled_for: order.scheduled_for.map(|at| at.timestamp_millis()),
+            position_string: position.as_ref().map(position_string),
+            position,
+            arguments: stored_json(&order.arguments)?,
+            priority: order.priority,
+            has_child_orders: order.has_children,
+        })
+    }
+}
+
+/// A position as JOC writes it in one word: `[2, "then", 0]` is `2/then:0`.
+pub fn position_string(position: &Value) -> String {
+    let mut text = String::new();
+    for step in position.as_array().into_iter().flatten() {
+        match step {
+            Value::String(branch) => text += &format!("/{branch}"),
+            number if text.is_empty() => text += &number.to_string(),
+            number => text += &format!(":{number}"),
+        }
+    }
+    text
+}
+
+/// A text that the database holds as JSON.
+pub fn stored_json(text: &str) -> Result<Value> {
+    let read: serde_json::Result<Json> = serde_json::from_str(text);
+    read.map(|Json(value)| value).map_err(|error| Error::Data(error.to_string()))
+}

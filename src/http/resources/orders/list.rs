@@ -1,0 +1,230 @@
+//! `/orders`, `/order` and `/orders/overview/snapshot`: what there is.
+
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use futures_util::{StreamExt, TryStreamExt};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::http::context::body::{self, Limit, Object, Whole, check_limit, inner};
+use crate::http::context::call::Call;
+use crate::http::context::lists::{List, Names, ORDER_IDS, Words};
+use crate::http::context::regex;
+use crate::http::context::service::Service;
+use crate::http::error::ApiError;
+use crate::http::resources::orders::item::Items;
+use crate::http::resources::summary::{Counts, Summary};
+use crate::http::transport::stream;
+use crate::model::order::EffectiveState;
+use crate::model::permission::VIEW_ORDERS;
+use crate::model::selection::{
+    Folder, Invalid, Reach, Selection, Selectors, Sight, Subject, Unfiltered, WorkflowId,
+};
+use crate::model::texts;
+use crate::model::window::{Fields, displayable};
+use crate::store::list::{ListedOrder, Wanted};
+
+/// How many orders a list has unless asked for more or fewer, as in JOC.
+pub const LISTED: u64 = 10_000;
+
+/// Which orders to list or to count: those that meet all that is given. Absent, `null` and an
+/// empty list are the same.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FilterOrders {
+    #[schemars(with = "texts::ControllerId")]
+    controller_id: String,
+    /// These orders; `workflowIds`, `folders` and `states` do not count then, nor does the
+    /// default of `limit`.
+    #[schemars(with = "Option<List<texts::OrderId, ORDER_IDS>>", extend("uniqueItems" = true))]
+    order_ids: Option<List<String, ORDER_IDS>>,
+    /// Orders of these workflows; `folders` do not count then.
+    workflow_ids: Option<Names<Object<WorkflowId>>>,
+    /// Orders of the workflows in these folders.
+    folders: Option<Names<Object<Folder>>>,
+    /// Orders in one of these states. Terminal orders are listed only if their states or their
+    /// ids are given.
+    states: Option<Words<EffectiveState>>,
+    /// The order's id contains a match, whatever the case; `%` is any text.
+    #[schemars(with = "Option<regex::Expression>")]
+    regex: Option<String>,
+    /// Scheduled at this instant or later.
+    #[schemars(with = "Option<texts::DateOrPeriod>")]
+    date_from: Option<String>,
+    /// Scheduled before this instant.
+    #[schemars(with = "Option<texts::DateOrPeriod>")]
+    date_to: Option<String>,
+    /// In its state since this instant or later; a number without a sign points to the past.
+    #[schemars(with = "Option<texts::DateOrPeriod>")]
+    state_date_from: Option<String>,
+    /// In its state since before this instant; a number without a sign points to the past.
+    #[schemars(with = "Option<texts::DateOrPeriod>")]
+    state_date_to: Option<String>,
+    /// The zone of the dates; it overrides their offsets. UTC without both.
+    #[schemars(with = "Option<texts::TimeZone>")]
+    time_zone: Option<String>,
+    /// At most so many orders, by id; -1 for all.
+    #[schemars(with = "Option<Limit>", extend("default" = LISTED))]
+    limit: Option<Whole<i64>>,
+    /// Makes no difference: JOC leaves out `historicOutcome` then, which there is none of here.
+    #[serde(rename = "compact")]
+    _compact: Option<bool>,
+}
+
+/// Which orders to count: those that meet all that is given. Absent, `null` and an empty list
+/// are the same.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CountOrders {
+    #[schemars(with = "texts::ControllerId")]
+    controller_id: String,
+    /// Orders of these workflows; `folders` do not count then.
+    workflow_ids: Option<Names<Object<WorkflowId>>>,
+    /// Orders of the workflows in these folders.
+    folders: Option<Names<Object<Folder>>>,
+    /// Of the scheduled orders, those scheduled at this instant or later.
+    #[schemars(with = "Option<texts::DateOrPeriod>")]
+    date_from: Option<String>,
+    /// Of the scheduled orders, those scheduled before this instant.
+    #[schemars(with = "Option<texts::DateOrPeriod>")]
+    date_to: Option<String>,
+    /// The zone of the dates; it overrides their offsets. UTC without both.
+    #[schemars(with = "Option<texts::TimeZone>")]
+    time_zone: Option<String>,
+}
+
+/// Which order.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OneOrder {
+    #[schemars(with = "texts::ControllerId")]
+    controller_id: String,
+    #[schemars(with = "texts::OrderId")]
+    order_id: String,
+}
+
+/// `POST /orders`
+pub async fn orders(
+    request: HttpRequest,
+    payload: Payload,
+    service: Data<Service>,
+) -> Result<HttpResponse, ApiError> {
+    let call = service.begin(&request, payload).await?;
+    let body: FilterOrders = body::parse_reading(&call.body)?;
+    let regex = body.regex.as_deref().map(regex::compile).transpose()?;
+    let limit = check_limit(body.limit)?;
+    let by_id = body.order_ids.as_ref().is_some_and(|ids| !ids.is_empty());
+    // As in JOC, orders that are named by their ids are all shown.
+    let limit = limit.unwrap_or((!by_id).then_some(LISTED));
+    let selection = select(&service, &call, body).await?;
+
+    let wanted = regex.map(|regex| -> Wanted<ListedOrder> {
+        Box::new(move |order| regex.is_match(&order.order_id))
+    });
+    let items = Items::new();
+    let orders = service.store.orders(&selection, limit, wanted);
+    let orders = orders.map(move |order| items.item(order?));
+    stream::list(&service, &call, "orders", orders.boxed()).await
+}
+
+/// `POST /order`
+pub async fn order(
+    request: HttpRequest,
+    payload: Payload,
+    service: Data<Service>,
+) -> Result<HttpResponse, ApiError> {
+    let call = service.begin(&request, payload).await?;
+    let OneOrder { controller_id, order_id } = body::parse_reading(&call.body)?;
+    let one = FilterOrders {
+        controller_id,
+        order_ids: Some(order_id.clone().into()),
+        ..FilterOrders::default()
+    };
+    let selection = select(&service, &call, one).await.map_err(|error| match error {
+        ApiError::BadRequest(message) => {
+            ApiError::BadRequest(message.replacen("orderIds[0]", "orderId", 1))
+        }
+        error => error,
+    })?;
+    let order = service.store.orders(&selection, Some(1), None).try_next().await?;
+    let order = order.ok_or_else(|| unknown_order(&order_id))?;
+    let item = Items::new().item(order)?;
+    Ok(HttpResponse::Ok().json(service.dated(&call, item)))
+}
+
+/// Numbers of orders.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Snapshot {
+    orders: Summary,
+}
+
+/// `POST /orders/overview/snapshot`
+pub async fn snapshot(
+    request: HttpRequest,
+    payload: Payload,
+    service: Data<Service>,
+) -> Result<HttpResponse, ApiError> {
+    let call = service.begin(&request, payload).await?;
+    let body: CountOrders = body::parse_reading(&call.body)?;
+    let body = FilterOrders {
+        controller_id: body.controller_id,
+        workflow_ids: body.workflow_ids,
+        folders: body.folders,
+        date_from: body.date_from,
+        date_to: body.date_to,
+        time_zone: body.time_zone,
+        ..FilterOrders::default()
+    };
+    let mut selection = select(&service, &call, body).await?;
+    selection.reach = Reach::InSight;
+    let counts = service.store.snapshot(&selection).await?;
+    let counts: Counts = counts.into_iter().collect();
+    Ok(HttpResponse::Ok().json(service.dated(&call, Snapshot { orders: Summary::of([&counts]) })))
+}
+
+/// Checks the body and the permission. Orders that are terminal are listed only if they are
+/// asked for, by their ids or by their states: they stay, and would soon be most of a list.
+async fn select(service: &Service, call: &Call, body: FilterOrders) -> Result<Selection, ApiError> {
+    let state_window = Fields::STATE_DATES
+        .resolve(
+            body.state_date_from.as_deref(),
+            body.state_date_to.as_deref(),
+            body.time_zone.as_deref(),
+            call.now,
+        )
+        .map_err(Invalid::from)?;
+    let selectors = Selectors {
+        controller_id: body.controller_id,
+        order_ids: body.order_ids.unwrap_or_default().into_vec(),
+        workflow_ids: inner(body.workflow_ids),
+        folders: inner(body.folders),
+        states: body.states.unwrap_or_default().into_vec(),
+        date_from: body.date_from,
+        date_to: body.date_to,
+        time_zone: body.time_zone,
+    };
+    let mut selection = selectors.resolve(call.now, Unfiltered::Allow, Reach::InSight)?;
+    selection.state_window = state_window;
+    let by_id = matches!(selection.subject, Subject::Orders(_));
+    if !by_id && !selection.states.iter().any(|state| state.is_terminal()) {
+        selection.reach = Reach::Living;
+    }
+    limit_to_visible(service, call, &mut selection).await?;
+    Ok(selection)
+}
+
+/// Checks the permission to see orders, and leaves of the selection what the account can see.
+pub async fn limit_to_visible(
+    service: &Service,
+    call: &Call,
+    selection: &mut Selection,
+) -> Result<(), ApiError> {
+    let visible = call.permit_reading(service, VIEW_ORDERS, &selection.controller_id).await?;
+    selection.sight = vec![Sight { states: &[], visible }];
+    Ok(())
+}
+
+pub fn unknown_order(order_id: &str) -> ApiError {
+    let problem = format!("there is no order '{}'", displayable(order_id));
+    Invalid::new("orderId", problem).into()
+}

@@ -1,0 +1,7 @@
+//! `/orders/…` and `/order/…`: a file for each kind of call.
+
+pub mod add;
+pub mod history;
+pub mod item;
+pub mod list;
+pub mod modify;

@@ -1,0 +1,77 @@
+//! What a preview answers.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::ChangeCall;
+use crate::http::context::response::{Instant, WorkflowItem};
+use crate::model::order::EffectiveState;
+use crate::model::selection::Selection;
+use crate::store::Preview;
+
+/// What a call would do.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Previewed {
+    /// The resolved window; absent: it does not limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    date_from: Option<Instant>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    date_to: Option<Instant>,
+    /// How many orders it would affect.
+    total: u64,
+    /// How many of them in each effective state.
+    by_state: BTreeMap<String, u64>,
+    /// The first of them, by id.
+    orders: Vec<PreviewedOrder>,
+    /// How many by effect.
+    #[serde(flatten)]
+    #[schemars(skip)]
+    counts: BTreeMap<&'static str, u64>,
+}
+
+/// An order and what would become of it.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct PreviewedOrder {
+    order_id: String,
+    workflow_id: WorkflowItem,
+    #[schemars(with = "EffectiveState")]
+    state: String,
+    effect: &'static str,
+}
+
+impl Previewed {
+    pub fn of(kind: &ChangeCall, selection: &Selection, preview: Preview) -> Self {
+        let mut by_state = BTreeMap::<String, u64>::new();
+        for (state, _, orders) in &preview.counts {
+            *by_state.entry(state.clone()).or_default() += orders;
+        }
+        let sum = |count: &str| {
+            let counted = preview.counts.iter().filter(|(_, effect, _)| effect.count == count);
+            counted.map(|(_, _, orders)| orders).sum()
+        };
+        Self {
+            date_from: selection.window.from.map(Instant),
+            date_to: selection.window.to.map(Instant),
+            total: by_state.values().sum(),
+            by_state,
+            counts: kind.counts.iter().map(|count| (*count, sum(count))).collect(),
+            orders: preview
+                .orders
+                .into_iter()
+                .map(|order| PreviewedOrder {
+                    order_id: order.order_id,
+                    workflow_id: WorkflowItem {
+                        path: order.workflow_path,
+                        version_id: order.workflow_version_id,
+                    },
+                    state: order.state,
+                    effect: order.effect.name,
+                })
+                .collect(),
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! Numbers of orders as JOC's answers name them.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::model::order::EffectiveState::{self, *};
+
+/// Numbers of orders by effective state.
+pub type Counts = BTreeMap<String, u64>;
+
+/// How many orders are in each effective state.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Summary {
+    pending: u64,
+    scheduled: u64,
+    in_progress: u64,
+    running: u64,
+    prompting: u64,
+    suspended: u64,
+    waiting: u64,
+    blocked: u64,
+    failed: u64,
+    /// Finished or cancelled, and not removed.
+    terminated: u64,
+}
+
+impl Summary {
+    /// The sums of some counts.
+    pub fn of<'a>(counts: impl IntoIterator<Item = &'a Counts>) -> Self {
+        let mut sums = BTreeMap::<&str, u64>::new();
+        for (state, orders) in counts.into_iter().flatten() {
+            *sums.entry(state).or_default() += orders;
+        }
+        let sum = |state: EffectiveState| sums.get(state.as_str()).copied().unwrap_or_default();
+        Self {
+            pending: sum(Pending),
+            scheduled: sum(Scheduled),
+            in_progress: sum(InProgress),
+            running: sum(Running),
+            prompting: sum(Prompting),
+            suspended: sum(Suspended),
+            waiting: sum(Waiting),
+            blocked: sum(Blocked),
+            failed: sum(Failed),
+            terminated: sum(Finished) + sum(Cancelled),
+        }
+    }
+}

@@ -1,0 +1,317 @@
+//! `/workflows`, `/workflow` and `/workflows/order_count`: the workflows that are known, and how
+//! many orders they have.
+
+use actix_web::web::{self, Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use schemars::{JsonSchema, Schema};
+use serde::{Deserialize, Serialize};
+
+use crate::http::context::body::{self, Limit, Object, Whole, check_limit, inner};
+use crate::http::context::call::Call;
+use crate::http::context::lists::{Names, Words};
+use crate::http::context::regex;
+use crate::http::context::response::Instant;
+use crate::http::context::service::Service;
+use crate::http::error::ApiError;
+use crate::http::resources::summary::Summary;
+use crate::model::folders::Folders;
+use crate::model::permission::{VIEW_WORKFLOWS, Visible};
+use crate::model::selection::{Folder, Invalid, WorkflowId};
+use crate::model::texts;
+use crate::model::window::{Window, displayable};
+use crate::store::{OrderCounts, Workflow, WorkflowFilter};
+
+/// Which workflows. Absent and `null` are the same.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WorkflowsBody {
+    #[schemars(with = "texts::ControllerId")]
+    controller_id: String,
+    /// These workflows, in the current version where none is named; `folders` and `regex` do not
+    /// count then.
+    #[schemars(with = "Option<Names<Versioned>>")]
+    workflow_ids: Option<Names<Object<WorkflowId>>>,
+    /// Workflows in these folders.
+    folders: Option<Names<Object<Folder>>>,
+    /// Every workflow here is `IN_SYNC`: other states select none.
+    states: Option<Words<SyncState>>,
+    /// The name, without its folder, contains a match, whatever the case; `%` is any text.
+    #[schemars(with = "Option<regex::Expression>")]
+    regex: Option<String>,
+    /// At most so many, the newest; without it, and if it is -1, all.
+    #[schemars(with = "Option<Limit>")]
+    limit: Option<Whole<i64>>,
+    /// Leaves out `numOfOrders`.
+    #[schemars(extend("default" = false))]
+    compact: Option<bool>,
+}
+
+/// Which workflow.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WorkflowBody {
+    #[schemars(with = "texts::ControllerId")]
+    controller_id: String,
+    #[schemars(with = "Versioned")]
+    workflow_id: Object<WorkflowId>,
+    /// Leaves out `numOfOrders`.
+    #[schemars(extend("default" = false))]
+    compact: Option<bool>,
+}
+
+/// A workflow, by path or by name.
+// The schema of a `WorkflowId` where an empty version is none.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "camelCase", inline, transform = |schema: &mut Schema| texts::alias(schema, "versionId", "version"))]
+#[expect(dead_code, reason = "only its schema is wanted")]
+struct Versioned {
+    path: texts::WorkflowPath,
+    /// The version.
+    version_id: Option<texts::OptionalName>,
+}
+
+/// Whose orders to count.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OrderCountBody {
+    #[schemars(with = "texts::ControllerId")]
+    controller_id: String,
+    #[schemars(length(min = 1), with = "Names<Versioned>")]
+    workflow_ids: Names<Object<WorkflowId>>,
+    /// Scheduled orders count if they are due before this instant.
+    #[schemars(with = "Option<texts::DateOrPeriod>")]
+    date_to: Option<String>,
+    /// The zone of the date; it overrides its offset. UTC without both.
+    #[schemars(with = "Option<texts::TimeZone>")]
+    time_zone: Option<String>,
+}
+
+/// A workflow in the answer of a call.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct WorkflowV {
+    path: String,
+    version_id: String,
+    /// Whether it is the newest version.
+    is_current_version: bool,
+    /// Since when the version is known.
+    version_date: Instant,
+    state: SyncStateItem,
+    /// Always false.
+    suspended: bool,
+    /// Always 0.
+    num_of_skipped_instructions: u32,
+    /// Always 0.
+    num_of_stopped_instructions: u32,
+    /// The orders of this version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    num_of_orders: Option<Summary>,
+}
+
+/// Always `IN_SYNC`.
+#[derive(Debug, Serialize, JsonSchema)]
+struct SyncStateItem {
+    #[serde(rename = "_text")]
+    text: &'static str,
+    severity: u8,
+}
+
+/// Workflows, the newest first.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Workflows {
+    workflows: Vec<WorkflowV>,
+}
+
+/// One workflow.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct OneWorkflow {
+    workflow: WorkflowV,
+}
+
+/// The orders of workflows.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OrderCount {
+    /// By path and version.
+    workflows: Vec<WorkflowCount>,
+    /// Their sums.
+    num_of_all_orders: Summary,
+}
+
+/// The orders of a workflow.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct WorkflowCount {
+    path: String,
+    version_id: String,
+    num_of_orders: Summary,
+}
+
+/// Whether a workflow is deployed, as JOC has it. Here every workflow is `IN_SYNC`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+enum SyncState {
+    InSync,
+    NotInSync,
+    NotDeployed,
+    Suspended,
+    Outstanding,
+    Unknown,
+}
+
+/// `POST /workflows`
+pub async fn workflows(
+    request: HttpRequest,
+    payload: Payload,
+    service: Data<Service>,
+) -> Result<HttpResponse, ApiError> {
+    let call = service.begin(&request, payload).await?;
+    let body: WorkflowsBody = body::parse_reading(&call.body)?;
+    let limit = check_limit(body.limit)?.flatten();
+    let named = named(inner(body.workflow_ids))?;
+    let folders = Folders::checked(inner(body.folders))?;
+    let regex = body.regex.filter(|regex| !regex.is_empty()).map(|regex| regex::compile(&regex));
+    // Named workflows are not filtered further.
+    let regex = regex.transpose()?.filter(|_| named.is_empty());
+    let filter = permit(&service, &call, body.controller_id, named, folders).await?;
+
+    let states = body.states.unwrap_or_default();
+    let mut workflows = if states.is_empty() || states.contains(&SyncState::InSync) {
+        service.store.workflows(&filter).await?
+    } else {
+        Vec::new()
+    };
+    if let Some(regex) = regex {
+        let matching = web::block(move || {
+            workflows.retain(|workflow| regex.is_match(name(&workflow.path)));
+            workflows
+        });
+        workflows = matching.await.map_err(|error| ApiError::Internal(error.into()))?;
+    }
+    if let Some(limit) = limit.and_then(|limit| usize::try_from(limit).ok()) {
+        workflows.truncate(limit);
+    }
+    let counts = counts(&service, &call, &filter, body.compact).await?;
+    let workflows =
+        workflows.into_iter().map(|workflow| shown(workflow, counts.as_ref())).collect();
+    Ok(HttpResponse::Ok().json(service.dated(&call, Workflows { workflows })))
+}
+
+/// `POST /workflow`
+pub async fn workflow(
+    request: HttpRequest,
+    payload: Payload,
+    service: Data<Service>,
+) -> Result<HttpResponse, ApiError> {
+    let call = service.begin(&request, payload).await?;
+    let body: WorkflowBody = body::parse_reading(&call.body)?;
+    let Object(id) = body.workflow_id;
+    let id = id.without_empty_version();
+    id.check("workflowId")?;
+    let filter =
+        permit(&service, &call, body.controller_id, vec![id.clone()], Folders::default()).await?;
+
+    let mut found = service.store.workflows(&filter).await?;
+    let path = displayable(&id.path);
+    match &found[..] {
+        [_] => {
+            let counts = counts(&service, &call, &filter, body.compact).await?;
+            let workflow = shown(found.remove(0), counts.as_ref());
+            Ok(HttpResponse::Ok().json(service.dated(&call, OneWorkflow { workflow })))
+        }
+        [] => {
+            let version = id.version_id.as_deref().map(displayable);
+            let version = version.map_or_else(String::new, |v| format!(" in version '{v}'"));
+            Err(ApiError::BadRequest(format!("Workflow '{path}'{version} doesn't exist")))
+        }
+        several => {
+            let paths: Vec<&str> = several.iter().take(3).map(|w| w.path.as_str()).collect();
+            let problem =
+                format!("several workflows are named '{path}', such as {}", paths.join(" and "));
+            Err(Invalid::new("workflowId.path", problem).into())
+        }
+    }
+}
+
+/// `POST /workflows/order_count`
+pub async fn order_count(
+    request: HttpRequest,
+    payload: Payload,
+    service: Data<Service>,
+) -> Result<HttpResponse, ApiError> {
+    let call = service.begin(&request, payload).await?;
+    let body: OrderCountBody = body::parse_reading(&call.body)?;
+    let named = named(inner(Some(body.workflow_ids)))?;
+    if named.is_empty() {
+        return Err(Invalid::new("workflowIds", "is empty, expected at least one").into());
+    }
+    let (date_to, zone) = (body.date_to.as_deref(), body.time_zone.as_deref());
+    let until = Window::resolve(None, date_to, zone, call.now).map_err(Invalid::from)?.to;
+    let filter = permit(&service, &call, body.controller_id, named, Folders::default()).await?;
+
+    let counts = service.store.order_counts(&filter, call.now, until).await?;
+    let num_of_all_orders = Summary::of(counts.values());
+    let workflows = counts
+        .into_iter()
+        .map(|((path, version_id), counts)| WorkflowCount {
+            path,
+            version_id,
+            num_of_orders: Summary::of([&counts]),
+        })
+        .collect();
+    Ok(HttpResponse::Ok().json(service.dated(&call, OrderCount { workflows, num_of_all_orders })))
+}
+
+fn named(ids: Vec<WorkflowId>) -> Result<Vec<WorkflowId>, Invalid> {
+    let ids: Vec<WorkflowId> = ids.into_iter().map(WorkflowId::without_empty_version).collect();
+    for (i, id) in ids.iter().enumerate() {
+        id.check(&format!("workflowIds[{i}]"))?;
+    }
+    Ok(ids)
+}
+
+async fn permit(
+    service: &Service,
+    call: &Call,
+    controller_id: String,
+    named: Vec<WorkflowId>,
+    folders: Folders,
+) -> Result<WorkflowFilter, ApiError> {
+    let visible: Visible = call.permit_reading(service, VIEW_WORKFLOWS, &controller_id).await?;
+    Ok(WorkflowFilter { controller_id, named, folders, visible })
+}
+
+/// What follows the last `/`.
+fn name(path: &str) -> &str {
+    path.rsplit_once('/').map_or(path, |(_, name)| name)
+}
+
+fn shown(workflow: Workflow, counts: Option<&OrderCounts>) -> WorkflowV {
+    let key = (workflow.path, workflow.version_id);
+    let num_of_orders = counts.map(|counts| Summary::of(counts.get(&key)));
+    let (path, version_id) = key;
+    WorkflowV {
+        path,
+        version_id,
+        is_current_version: workflow.is_current,
+        version_date: Instant(workflow.created.0),
+        state: SyncStateItem { text: "IN_SYNC", severity: 6 },
+        suspended: false,
+        num_of_skipped_instructions: 0,
+        num_of_stopped_instructions: 0,
+        num_of_orders,
+    }
+}
+
+/// The orders of the workflows, unless the answer is to be compact.
+async fn counts(
+    service: &Service,
+    call: &Call,
+    filter: &WorkflowFilter,
+    compact: Option<bool>,
+) -> Result<Option<OrderCounts>, ApiError> {
+    if compact.unwrap_or_default() {
+        return Ok(None);
+    }
+    Ok(Some(service.store.order_counts(filter, call.now, None).await?))
+}

@@ -1,0 +1,302 @@
+//! Reading a result ahead of its client. What the client does not take in time waits in a file
+//! without a name, so that the database is read at its own pace and its snapshot soon ends.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::web::Bytes;
+use anyhow::anyhow;
+use futures_util::stream::{self, Stream, StreamExt};
+use tokio::sync::mpsc::error::SendTimeoutError;
+use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, sleep_until};
+
+use crate::http::error::ApiError;
+
+/// How many pieces wait in memory.
+const QUEUED: usize = 2;
+/// How long the database waits for a client, all in all, before the rest goes to a file. Clients that
+/// keep up with it never need one.
+const GRACE: Duration = Duration::from_secs(1);
+/// How long a result may still be read at its client's pace if there is no room for the file.
+const NO_ROOM: Duration = Duration::from_secs(30);
+/// How many bytes are read from the file at a time.
+const CHUNK: usize = 64 * 1024;
+
+/// A piece; `None` after the last one. A result that ends without it is not complete.
+type Message = Result<Option<Bytes>, ApiError>;
+
+/// Where to put pieces, and the pieces as the client takes them.
+pub fn queue() -> (Sender<Message>, impl Stream<Item = Result<Bytes, ApiError>> + 'static) {
+    let (sender, receiver) = mpsc::channel(QUEUED);
+    (sender, stream::unfold(Some(receiver), taken))
+}
+
+async fn taken(
+    receiver: Option<Receiver<Message>>,
+) -> Option<(Result<Bytes, ApiError>, Option<Receiver<Message>>)> {
+    let mut receiver = receiver?;
+    match receiver.recv().await {
+        Some(Ok(Some(piece))) => Some((Ok(piece), Some(receiver))),
+        Some(Ok(None)) => None,
+        Some(Err(error)) => Some((Err(error), None)),
+        None => Some((Err(ApiError::Internal(anyhow!("the response was not finished"))), None)),
+    }
+}
+
+/// How long a client may keep the database waiting, and where the rest goes.
+#[derive(Clone, Copy)]
+pub struct Patience {
+    /// In all, before the rest goes to a file.
+    grace: Duration,
+    /// In all, if the file has no room.
+    no_room: Duration,
+    file: fn() -> io::Result<File>,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { grace: GRACE, no_room: NO_ROOM, file: tempfile::tempfile }
+    }
+}
+
+/// Hands pieces over until the last one is taken, or the client is gone. Once the client has kept
+/// them waiting for too long, they are read without delay.
+pub async fn forward(
+    pieces: impl Stream<Item = Result<Bytes, ApiError>>,
+    sender: Sender<Message>,
+    patience: Patience,
+) {
+    let end = read_ahead(pieces, &sender, patience).await;
+    // Nobody is left to hear of a client that has gone.
+    let _gone = sender.send(end.map(|()| None)).await;
+}
+
+async fn read_ahead(
+    pieces: impl Stream<Item = Result<Bytes, ApiError>>,
+    sender: &Sender<Message>,
+    patience: Patience,
+) -> Result<(), ApiError> {
+    let mut pieces = pin!(pieces);
+    let mut spill = Spill { make: patience.file, file: None, taken: 0, put: 0 };
+    let mut grace = patience.grace;
+    let mut end = None;
+    // What the file has no room for, and until when it may wait for the client.
+    let (mut held, mut deadline) = (None, None);
+    while end.is_none() || held.is_some() || !spill.is_empty() {
+        let late = sleep_until(deadline.unwrap_or_else(Instant::now));
+        tokio::select! {
+            () = sender.closed() => break,
+            Ok(room) = sender.reserve(), if held.is_some() || !spill.is_empty() => {
+                let piece = if spill.is_empty() {
+                    held.take().map(|(piece, _)| piece).unwrap_or_default()
+                } else {
+                    spill.take().await.map_err(no_file)?
+                };
+                room.send(Ok(Some(piece)));
+            }
+            () = late, if held.is_some() => {
+                let error = held.map_or(io::ErrorKind::TimedOut.into(), |(_, error)| error);
+                return Err(no_file(error));
+            }
+            piece = pieces.next(), if end.is_none() && held.is_none() => {
+                let mut piece = match piece {
+                    Some(Ok(piece)) => piece,
+                    Some(Err(error)) => {
+                        end = Some(Err(error));
+                        continue;
+                    }
+                    None => {
+                        end = Some(Ok(()));
+                        continue;
+                    }
+                };
+                if spill.is_empty() {
+                    let begun = Instant::now();
+                    let sent = sender.send_timeout(Ok(Some(piece)), grace).await;
+                    grace = grace.saturating_sub(begun.elapsed());
+                    let Err(SendTimeoutError::Timeout(Ok(Some(late)))) = sent else { continue };
+                    piece = late;
+                }
+                if let Err(error) = spill.put(piece.clone()).await {
+                    if deadline.is_none() {
+                        tracing::warn!(%error, "no room for a temporary file: a list waits");
+                        deadline = Some(Instant::now() + patience.no_room);
+                    }
+                    held = Some((piece, error));
+                }
+            }
+        }
+    }
+    end.unwrap_or(Ok(()))
+}
+
+fn no_file(error: io::Error) -> ApiError {
+    let error = anyhow::Error::from(error).context("a temporary file");
+    tracing::error!(error = format!("{error:#}"), "response aborted");
+    ApiError::Internal(error)
+}
+
+/// Pieces in a file, the first one first.
+struct Spill {
+    make: fn() -> io::Result<File>,
+    file: Option<Arc<File>>,
+    taken: u64,
+    put: u64,
+}
+
+impl Spill {
+    fn is_empty(&self) -> bool {
+        self.taken == self.put
+    }
+
+    async fn put(&mut self, piece: Bytes) -> io::Result<()> {
+        let (file, make, at, length) = (self.file.clone(), self.make, self.put, piece.len());
+        let written = blocking(move || {
+            let file = file.map_or_else(|| make().map(Arc::new), Ok)?;
+            file.write_all_at(&piece, at)?;
+            Ok(file)
+        });
+        self.file = Some(written.await?);
+        self.put += length as u64;
+        Ok(())
+    }
+
+    async fn take(&mut self) -> io::Result<Bytes> {
+        let file = self.file.clone().ok_or(io::ErrorKind::NotFound)?;
+        let at = self.taken;
+        let length = usize::try_from(self.put - at).unwrap_or(CHUNK).min(CHUNK);
+        self.taken += length as u64;
+        if self.is_empty() {
+            // With it goes its room on the disk.
+            *self = Self { make: self.make, file: None, taken: 0, put: 0 };
+        }
+        let read = blocking(move || {
+            let mut piece = vec![0; length];
+            file.read_exact_at(&mut piece, at)?;
+            Ok(piece)
+        });
+        Ok(read.await?.into())
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    spawn_blocking(work).await.map_err(io::Error::other)?
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    const AT_ONCE: Patience =
+        Patience { grace: Duration::ZERO, no_room: Duration::ZERO, file: tempfile::tempfile };
+
+    fn full() -> io::Result<File> {
+        File::options().read(true).write(true).open("/dev/full")
+    }
+
+    /// Pieces of many sizes, counted as they are read.
+    fn pieces(count: usize, read: Arc<AtomicUsize>) -> impl Stream<Item = Result<Bytes, ApiError>> {
+        stream::iter(0..count).map(move |i| {
+            read.fetch_add(1, Ordering::Relaxed);
+            Ok(piece(i))
+        })
+    }
+
+    fn piece(i: usize) -> Bytes {
+        vec![u8::try_from(i % 251).unwrap(); 1 + i * 997 % (3 * CHUNK)].into()
+    }
+
+    #[actix_web::test]
+    async fn pieces_are_read_ahead_of_a_client_and_come_in_order() {
+        let read = Arc::new(AtomicUsize::new(0));
+        let (sender, body) = queue();
+        actix_web::rt::spawn(forward(pieces(100, read.clone()), sender, AT_ONCE));
+        let mut body = pin!(body);
+        let mut got = body.next().await.unwrap().unwrap().to_vec();
+        while read.load(Ordering::Relaxed) < 100 {
+            tokio::task::yield_now().await;
+        }
+        while let Some(piece) = body.next().await {
+            let piece = piece.unwrap();
+            assert!(piece.len() <= 3 * CHUNK);
+            got.extend_from_slice(&piece);
+        }
+        assert!(got == (0..100).map(piece).collect::<Vec<_>>().concat());
+    }
+
+    #[actix_web::test]
+    async fn a_client_that_keeps_up_needs_no_file() {
+        let read = Arc::new(AtomicUsize::new(0));
+        let (sender, body) = queue();
+        actix_web::rt::spawn(forward(
+            pieces(100, read.clone()),
+            sender,
+            Patience { grace: Duration::from_secs(60), ..AT_ONCE },
+        ));
+        let mut body = pin!(body);
+        for i in 0..100 {
+            assert_eq!(body.next().await.unwrap().unwrap(), piece(i));
+            // Those that wait, and one that waits for room.
+            assert!(read.load(Ordering::Relaxed) <= i + 1 + QUEUED + 1);
+        }
+        assert!(body.next().await.is_none());
+    }
+
+    #[actix_web::test]
+    async fn a_failure_comes_after_what_was_read_before_it() {
+        let failure = stream::iter([Err(ApiError::MissingComment)]);
+        let (sender, body) = queue();
+        let failing = pieces(50, Arc::default()).chain(failure);
+        actix_web::rt::spawn(forward(failing, sender, AT_ONCE));
+        let got: Vec<_> = body.collect().await;
+        let (last, before) = got.split_last().unwrap();
+        assert!(matches!(last, Err(ApiError::MissingComment)));
+        let before: Vec<_> = before.iter().map(|piece| piece.as_ref().unwrap().to_vec()).collect();
+        assert!(before.concat() == (0..50).map(piece).collect::<Vec<_>>().concat());
+    }
+
+    #[actix_web::test]
+    async fn without_room_for_a_file_the_client_sets_the_pace_for_a_while() {
+        let no_room = Duration::from_secs(60);
+        let patience = Patience { no_room, file: full, ..AT_ONCE };
+        let read = Arc::new(AtomicUsize::new(0));
+        let (sender, body) = queue();
+        actix_web::rt::spawn(forward(pieces(100, read.clone()), sender, patience));
+        let mut body = pin!(body);
+        for i in 0..100 {
+            assert_eq!(body.next().await.unwrap().unwrap(), piece(i));
+            assert!(read.load(Ordering::Relaxed) <= i + 1 + QUEUED + 1);
+        }
+        assert!(body.next().await.is_none());
+
+        let (sender, _body) = queue();
+        let patience = Patience { file: full, ..AT_ONCE };
+        let end = read_ahead(pieces(100, Arc::default()), &sender, patience).await;
+        assert!(matches!(end, Err(ApiError::Internal(_))));
+    }
+
+    #[actix_web::test]
+    async fn nothing_is_read_for_a_client_that_has_gone() {
+        let (sender, body) = queue();
+        drop(body);
+        forward(stream::pending(), sender, AT_ONCE).await;
+    }
+
+    #[actix_web::test]
+    async fn a_reader_that_breaks_off_is_no_end() {
+        let (sender, body) = queue();
+        drop(sender);
+        let got: Vec<_> = body.collect().await;
+        assert!(matches!(&got[..], [Err(ApiError::Internal(_))]));
+    }
+}

@@ -1,0 +1,140 @@
+//! The metrics: what is counted, and the page that Prometheus reads.
+
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+
+use actix_web::HttpResponse;
+use actix_web::web::Data;
+use metrics::{
+    SharedString, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge,
+    histogram,
+};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+
+use crate::http::context::service::Service;
+use crate::http::openapi::Endpoint;
+use crate::store::RETRIES;
+
+/// How often samples are put together that nobody has come to read.
+const UPKEEP: Duration = Duration::from_secs(5);
+/// The upper bounds of the latency histogram, in seconds.
+const LATENCIES: [f64; 14] =
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0];
+/// The route of requests for which there is none: a label holds nothing that a client makes up.
+const NO_ROUTE: &str = "none";
+
+const REQUESTS: &str = "joc_orders_requests_total";
+const DURATION: &str = "joc_orders_request_duration_seconds";
+const UNDER_WAY: &str = "joc_orders_calls_under_way";
+const AFFECTED: &str = "joc_orders_orders_affected_total";
+const LOGINS: &str = "joc_orders_logins_total";
+const CONNECTIONS: &str = "joc_orders_database_connections";
+const MAX_CONNECTIONS: &str = "joc_orders_database_connections_max";
+const UNSEALED: &str = "joc_orders_audit_unsealed_entries";
+const UNSEALED_FOR: &str = "joc_orders_audit_unsealed_seconds";
+const LAST_SEAL: &str = "joc_orders_audit_last_seal_timestamp_seconds";
+
+/// The process's one recorder; `None` if there is another.
+static RECORDER: LazyLock<Option<PrometheusHandle>> = LazyLock::new(|| {
+    let bucketed = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Full(DURATION.into()), &LATENCIES)
+        .and_then(PrometheusBuilder::install_recorder);
+    let recorder = bucketed.inspect_err(|error| tracing::error!(%error, "no metrics")).ok()?;
+    describe_counter!(REQUESTS, "Answers, by route and status.");
+    describe_histogram!(DURATION, Unit::Seconds, "Time to the beginning of the answer, by route.");
+    describe_gauge!(UNDER_WAY, "Calls that are not answered yet.");
+    describe_counter!(AFFECTED, "Orders that calls have changed or added, by action.");
+    describe_counter!(LOGINS, "Logins, by outcome: accepted, refused, throttled, busy.");
+    describe_gauge!(CONNECTIONS, "Connections to the database, by pool and state.");
+    describe_gauge!(MAX_CONNECTIONS, "How many connections a pool may have.");
+    describe_gauge!(UNSEALED, "Audit entries that no seal covers yet.");
+    describe_gauge!(UNSEALED_FOR, Unit::Seconds, "For how long the first of them has waited.");
+    describe_gauge!(LAST_SEAL, Unit::Seconds, "When the audit trail was last sealed, since 1970.");
+    describe_counter!(RETRIES, "Transactions tried again since another was in the way.");
+    Some(recorder)
+});
+
+/// How a login ended.
+#[derive(Debug, Clone, Copy)]
+pub enum LoginOutcome {
+    Accepted,
+    Refused,
+    Throttled,
+    Busy,
+}
+
+impl LoginOutcome {
+    const ALL: [Self; 4] = [Self::Accepted, Self::Refused, Self::Throttled, Self::Busy];
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Refused => "refused",
+            Self::Throttled => "throttled",
+            Self::Busy => "busy",
+        }
+    }
+}
+
+/// Starts to count. Every counter that these calls can come to is there at once with 0: a rate
+/// does not see the event that a counter begins with.
+pub fn start(calls: &[Endpoint]) {
+    let Some(recorder) = &*RECORDER else { return };
+    let requests = |route: &str, status: &str| {
+        counter!(REQUESTS, "route" => route.to_owned(), "status" => status.to_owned()).increment(0);
+    };
+    for call in calls {
+        call.statuses().for_each(|status| requests(&call.path, status));
+        if let Some(action) = call.action() {
+            affected(action.to_owned(), 0);
+        }
+    }
+    requests(NO_ROUTE, "404");
+    for outcome in LoginOutcome::ALL {
+        counter!(LOGINS, "outcome" => outcome.label()).increment(0);
+    }
+    counter!(RETRIES).increment(0);
+    tokio::spawn(async {
+        loop {
+            tokio::time::sleep(UPKEEP).await;
+            recorder.run_upkeep();
+        }
+    });
+}
+
+/// Counts an answer to a request by the pattern of its route.
+pub fn answered(route: Option<&str>, status: u16, elapsed: Duration) {
+    let route = route.unwrap_or(NO_ROUTE).to_owned();
+    counter!(REQUESTS, "route" => route.clone(), "status" => status.to_string()).increment(1);
+    histogram!(DURATION, "route" => route).record(elapsed);
+}
+
+/// Counts orders that an action has affected.
+pub fn affected(action: impl Into<SharedString>, orders: u64) {
+    counter!(AFFECTED, "action" => action.into()).increment(orders);
+}
+
+/// Counts a login.
+pub fn login(outcome: LoginOutcome) {
+    counter!(LOGINS, "outcome" => outcome.label()).increment(1);
+}
+
+/// `GET /metrics`
+pub async fn page(service: Data<Service>) -> HttpResponse {
+    let Some(recorder) = &*RECORDER else { return HttpResponse::NotFound().finish() };
+    gauge!(UNDER_WAY).set(service.drain.calls() as f64);
+    for pool in service.store.pools() {
+        gauge!(CONNECTIONS, "pool" => pool.name, "state" => "used").set(pool.used);
+        gauge!(CONNECTIONS, "pool" => pool.name, "state" => "idle").set(pool.idle);
+        gauge!(MAX_CONNECTIONS, "pool" => pool.name).set(pool.max);
+    }
+    let sealing = service.sealing.progress(Instant::now());
+    gauge!(UNSEALED).set(sealing.entries as f64);
+    gauge!(UNSEALED_FOR).set(sealing.waiting.as_secs_f64());
+    if let Some(last_seal) = sealing.last_seal {
+        gauge!(LAST_SEAL).set(last_seal as f64);
+    }
+    HttpResponse::Ok()
+        .content_type("text/plain; version=0.0.4; charset=utf-8")
+        .body(recorder.render())
+}
