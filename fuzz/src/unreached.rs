@@ -6,7 +6,7 @@ use futures_util::stream::BoxStream;
 use joc_orders::model::finding::Finding;
 use joc_orders::model::permission::Limits;
 use joc_orders::model::seal::SealLine;
-use joc_orders::model::selection::Folder;
+use joc_orders::model::folders::Folder;
 use joc_orders::store::check::{Checks, Counts};
 use joc_orders::store::copy::{Batch, Copies, Progress};
 use joc_orders::store::seals::{Due, Report, Seals, Unsealed, Verified};

@@ -11,7 +11,7 @@ use super::client::output::{self, Column, Format, Output, counted, visible};
 use super::full_access::FullAccess;
 use crate::config::{Database, trimmed};
 use crate::http::password;
-use crate::model::selection::check_name;
+use crate::model::checks::check_name;
 use crate::store::{self, Access, Account};
 
 /// Manage accounts: passwords, roles, who is locked out

@@ -17,7 +17,7 @@ use super::client::failure::{Failure, help_end};
 use super::client::output::counted;
 use super::stop::{self, Signals};
 use crate::config::Database;
-use crate::model::selection::check_stored_controller_id;
+use crate::model::checks::check_stored_controller_id;
 use crate::store::{self, Access, Import, Imported, Store};
 
 mod parse;
@@ -51,7 +51,7 @@ pub struct ImportArgs {
 }
 
 fn controller_id(text: &str) -> Result<String, String> {
-    check_stored_controller_id(text).map_err(|invalid| invalid.expected)?;
+    check_stored_controller_id(text).map_err(|invalid| invalid.problem)?;
     Ok(text.to_owned())
 }
 

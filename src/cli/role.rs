@@ -8,12 +8,11 @@ use super::client::failure::{examples, help_end};
 use super::client::output::{self, Column, Format, Output, counted, tell, visible};
 use super::full_access::FullAccess;
 use crate::config::Database;
+use crate::model::checks::{check_controller_id, check_folder, check_name, check_stored_folder};
+use crate::model::folders::Folder;
 use crate::model::folders::Folders;
 use crate::model::permission::known::check_permission;
 use crate::model::permission::{EVERY_CONTROLLER, Limits, Visible};
-use crate::model::selection::{
-    Folder, check_controller_id, check_folder, check_name, check_stored_folder,
-};
 use crate::store::{self, Access, Role, Store};
 
 /// Manage roles: permissions, folders, who has them

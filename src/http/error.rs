@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::http::context::response::Instant;
-use crate::model::selection::Invalid;
+use crate::model::invalid::Invalid;
 use crate::store;
 
 /// How long a client should wait before it asks a database again that was out of reach.

@@ -21,10 +21,10 @@ use crate::http::transport::connections::Http;
 use crate::http::transport::drain::{self, Running};
 use crate::http::transport::request::{BASE, route};
 use crate::http::transport::{frame, limits, prometheus};
+use crate::model::invalid::displayable;
 use crate::model::permission::{
     CREATE_ORDERS, VIEW_AUDIT_LOG, VIEW_CONTROLLER, VIEW_ORDERS, VIEW_WORKFLOWS,
 };
-use crate::model::window::displayable;
 
 const SESSION: &str = "Session";
 const ORDERS: &str = "Orders";

@@ -5,9 +5,10 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Number, Value, json};
 
-use crate::model::selection::{Invalid, check_name};
+use crate::model::checks::check_name;
+use crate::model::invalid::Invalid;
+use crate::model::invalid::displayable;
 use crate::model::texts;
-use crate::model::window::displayable;
 
 /// How many digits a number may have where it is written out without an exponent, as PostgreSQL
 /// writes it. Every double has fewer.

@@ -12,9 +12,6 @@ use crate::model::permission::Extent;
 use crate::model::seal::hex;
 use crate::model::window::Window;
 
-/// In [`AuditEntry::controller_id`]: the entry belongs to no controller, as in JOC.
-pub const NO_CONTROLLER: &str = "-";
-
 /// How a call ended, as far as the audit trail knows calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
@@ -131,7 +128,7 @@ impl Parameters {
 /// One row of `audit_logs`, all but its outcome and the number of orders.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditEntry {
-    /// The controller, or [`NO_CONTROLLER`].
+    /// The controller, or [`NO_CONTROLLER`](crate::model::checks::NO_CONTROLLER).
     pub controller_id: String,
     /// Who called; for a refused login, who it said it was.
     pub account: String,

@@ -4,7 +4,55 @@
 use std::cmp::Ordering;
 use std::ops::Deref;
 
-use crate::model::selection::{Folder, Invalid, check_folders};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::model::checks::check_folder;
+use crate::model::invalid::Invalid;
+use crate::model::texts;
+
+/// A folder of workflows, with or without the folders below it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[schemars(inline)]
+pub struct Folder {
+    /// An absolute path; `/` is the root.
+    #[schemars(with = "texts::FolderPath")]
+    pub folder: String,
+    /// Whether the folders below it are meant too; JOC's default is that they are.
+    #[serde(default = "recursive_by_default", deserialize_with = "recursive_or_default")]
+    #[schemars(with = "Option<bool>")]
+    pub recursive: bool,
+}
+
+impl Folder {
+    /// Whether it covers `folder`: is the same, or recursive and above it.
+    pub fn contains(&self, folder: &str) -> bool {
+        match folder.strip_prefix(self.folder.as_str()) {
+            Some("") => true,
+            Some(rest) => self.recursive && (self.folder == "/" || rest.starts_with('/')),
+            None => false,
+        }
+    }
+
+    /// Whether `other` covers all that it covers.
+    pub fn lies_in(&self, other: &Self) -> bool {
+        other.contains(&self.folder) && (other.recursive || !self.recursive)
+    }
+}
+
+fn recursive_by_default() -> bool {
+    true
+}
+
+fn recursive_or_default<'de, D: serde::Deserializer<'de>>(value: D) -> Result<bool, D::Error> {
+    Ok(Option::deserialize(value)?.unwrap_or_else(recursive_by_default))
+}
+
+/// Rejects `folders` if one of them is not a folder.
+pub fn check_folders(folders: &[Folder]) -> Result<(), Invalid> {
+    let mut all = folders.iter().enumerate();
+    all.try_for_each(|(i, f)| check_folder(&format!("folders[{i}].folder"), &f.folder))
+}
 
 /// Folders of which none lies in another, in the order of their names from the root on: what
 /// lies in a folder follows it, with nothing else in between.
@@ -142,6 +190,20 @@ mod tests {
                 let expected = meant(&a, &folder) && meant(&b, &folder);
                 prop_assert_eq!(both.contain(&folder), expected, "{} in {:?}", &folder, &both);
             }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_folder_contains_what_begins_with_its_names(
+            folder in "/|(/[ab%]{1,2}){1,3}", other in "/|(/[ab%]{1,2}){1,4}", recursive in any::<bool>(),
+        ) {
+            fn names(folder: &str) -> Vec<&str> {
+                folder.split('/').filter(|name| !name.is_empty()).collect()
+            }
+            let contains = Folder { folder: folder.clone(), recursive }.contains(&other);
+            let below = names(&other).starts_with(&names(&folder));
+            prop_assert_eq!(contains, below && (recursive || folder == other));
         }
     }
 

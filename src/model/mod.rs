@@ -5,9 +5,11 @@
 pub mod action;
 pub mod arguments;
 pub mod audit;
+pub mod checks;
 pub mod counted;
 pub mod finding;
 pub mod folders;
+pub mod invalid;
 pub mod json;
 pub mod order;
 pub mod order_name;
@@ -17,3 +19,4 @@ pub mod selection;
 pub mod suggest;
 pub mod texts;
 pub mod window;
+pub mod workflow_id;

@@ -4,8 +4,8 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use crate::model::selection::Invalid;
-use crate::model::window::displayable;
+use crate::model::invalid::Invalid;
+use crate::model::invalid::displayable;
 
 /// What [`check_order_name`] takes, its length apart.
 pub(crate) const PATTERN: &str =

@@ -3,8 +3,9 @@
 
 use std::collections::BTreeSet;
 
+use crate::model::folders::Folder;
 use crate::model::folders::Folders;
-use crate::model::selection::{Folder, Invalid};
+use crate::model::invalid::Invalid;
 
 pub mod known;
 

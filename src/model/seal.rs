@@ -69,7 +69,7 @@ pub struct Seal {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SealLine {
-    /// The controller, or [`crate::model::audit::NO_CONTROLLER`].
+    /// The controller, or [`crate::model::checks::NO_CONTROLLER`].
     pub controller_id: String,
     /// Counts from 1 for each controller.
     pub number: i64,

@@ -4,50 +4,17 @@
 use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
-use schemars::{JsonSchema, Schema};
-use serde::Deserialize;
 
-use crate::model::audit::NO_CONTROLLER;
-use crate::model::folders::Folders;
+use crate::model::checks::{check_controller_id, check_name};
+use crate::model::folders::{Folder, Folders};
+use crate::model::invalid::{Invalid, quoted};
 use crate::model::order::EffectiveState;
 use crate::model::permission::Visible;
-use crate::model::texts;
-use crate::model::window::{Window, WindowError, displayable};
+use crate::model::window::Window;
+use crate::model::workflow_id::WorkflowId;
 
 /// How many orders a preview lists at the most: unlike a list, it is held as a whole.
 pub const MAX_PREVIEWED: u32 = 10_000;
-/// The longest order id, workflow path or version, in characters.
-pub const MAX_NAME: usize = 255;
-/// The longest controller id, in characters.
-pub const MAX_CONTROLLER_ID: usize = 100;
-/// What no controller id contains, as JOC's schema of `controllerId` has it.
-const NOT_IN_CONTROLLER_ID: &str = r#"/\<>?!&:;()"|*^"#;
-
-/// A field of a request that is refused, and what was expected of it.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{field}: {expected}")]
-pub struct Invalid {
-    /// The field's place in the request: `workflowIds[2].path`.
-    pub field: String,
-    /// What it should be.
-    pub expected: String,
-}
-
-impl Invalid {
-    /// A refusal of `field`.
-    pub fn new(field: impl Into<String>, expected: impl Into<String>) -> Self {
-        Self { field: field.into(), expected: expected.into() }
-    }
-}
-
-impl From<WindowError> for Invalid {
-    fn from(error: WindowError) -> Self {
-        // The message of a window error begins with its field.
-        let message = error.to_string();
-        let (field, expected) = message.split_once(": ").unwrap_or(("dateFrom", &message));
-        Self::new(field, expected)
-    }
-}
 
 /// The selecting fields of a request, as they were sent.
 #[derive(Debug, Clone, Default)]
@@ -68,57 +35,6 @@ pub struct Selectors {
     pub date_to: Option<String>,
     /// `timeZone`
     pub time_zone: Option<String>,
-}
-
-/// A workflow that a request names: by path or by name, in one version or in all.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-#[schemars(inline, transform = |schema: &mut Schema| texts::alias(schema, "versionId", "version"))]
-pub struct WorkflowId {
-    /// An absolute path, or, without a leading `/`, the name of workflows in any folder.
-    #[schemars(with = "texts::WorkflowPath")]
-    pub path: String,
-    /// The version; none: every version.
-    #[serde(default, alias = "version")]
-    #[schemars(with = "Option<texts::Name>")]
-    pub version_id: Option<String>,
-}
-
-/// A folder of workflows, with or without the folders below it.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
-#[schemars(inline)]
-pub struct Folder {
-    /// An absolute path; `/` is the root.
-    #[schemars(with = "texts::FolderPath")]
-    pub folder: String,
-    /// Whether the folders below it are meant too; JOC's default is that they are.
-    #[serde(default = "recursive_by_default", deserialize_with = "recursive_or_default")]
-    #[schemars(with = "Option<bool>")]
-    pub recursive: bool,
-}
-
-impl Folder {
-    /// Whether it is the folder, or means it as one below.
-    pub fn contains(&self, folder: &str) -> bool {
-        match folder.strip_prefix(self.folder.as_str()) {
-            Some("") => true,
-            Some(rest) => self.recursive && (self.folder == "/" || rest.starts_with('/')),
-            None => false,
-        }
-    }
-
-    /// Whether all that it means is meant by the other one too.
-    pub fn lies_in(&self, other: &Self) -> bool {
-        other.contains(&self.folder) && (other.recursive || !self.recursive)
-    }
-}
-
-fn recursive_by_default() -> bool {
-    true
-}
-
-fn recursive_or_default<'de, D: serde::Deserializer<'de>>(value: D) -> Result<bool, D::Error> {
-    Ok(Option::deserialize(value)?.unwrap_or_else(recursive_by_default))
 }
 
 /// What a request names orders by.
@@ -237,7 +153,7 @@ impl Selectors {
             states.clear();
             Subject::Orders(self.order_ids)
         } else if !self.workflow_ids.is_empty() {
-            Subject::Workflows(without_repetition(self.workflow_ids))
+            Subject::Workflows(WorkflowId::without_repetition(self.workflow_ids))
         } else if !folders.is_empty() {
             Subject::Folders(folders)
         } else {
@@ -276,150 +192,5 @@ impl Selection {
             }
         }
         folders.intersection(&Folders::of(seen))
-    }
-}
-
-impl WorkflowId {
-    /// Whether `path` is the name of workflows in any folder.
-    pub fn is_bare_name(&self) -> bool {
-        !self.path.starts_with('/')
-    }
-
-    /// Takes an empty version for none, as JOC does.
-    pub fn without_empty_version(mut self) -> Self {
-        self.version_id = self.version_id.filter(|version| !version.is_empty());
-        self
-    }
-
-    /// Refuses what can be no path or no version; `place` is the object's in the request.
-    pub fn check(&self, place: &str) -> Result<(), Invalid> {
-        let field = format!("{place}.path");
-        check_workflow_path(&field, &self.path)?;
-        match &self.version_id {
-            Some(version) => check_name(&format!("{place}.versionId"), version),
-            None => Ok(()),
-        }
-    }
-}
-
-/// The workflows without those that are named twice, or in one version and in all.
-fn without_repetition(mut workflows: Vec<WorkflowId>) -> Vec<WorkflowId> {
-    // No version comes before any.
-    workflows.sort_unstable();
-    workflows.dedup_by(|next, kept| {
-        next.path == kept.path && (kept.version_id.is_none() || next.version_id == kept.version_id)
-    });
-    workflows
-}
-
-/// Refuses what can be no controller id.
-pub fn check_controller_id(id: &str) -> Result<(), Invalid> {
-    check_text("controllerId", id, MAX_CONTROLLER_ID)?;
-    match id.chars().find(|c| NOT_IN_CONTROLLER_ID.contains(*c)) {
-        Some(c) => Err(Invalid::new("controllerId", format!("'{c}' is not allowed in it"))),
-        None => Ok(()),
-    }
-}
-
-/// Refuses what can be no controller in the database: as [`check_controller_id`], and
-/// [`NO_CONTROLLER`].
-pub fn check_stored_controller_id(id: &str) -> Result<(), Invalid> {
-    check_controller_id(id)?;
-    if id == NO_CONTROLLER {
-        let problem = format!("'{NO_CONTROLLER}' stands for no controller");
-        return Err(Invalid::new("controllerId", problem));
-    }
-    Ok(())
-}
-
-/// Refuses what can be neither a workflow's path nor its name.
-pub fn check_workflow_path(field: &str, path: &str) -> Result<(), Invalid> {
-    check_name(field, path)?;
-    if path.starts_with('/') {
-        check_segments(field, path)
-    } else if path.contains('/') {
-        let problem = format!("{} is neither an absolute path nor a name", quoted(path));
-        Err(Invalid::new(field, problem))
-    } else {
-        Ok(())
-    }
-}
-
-/// Refuses what can be no folder: `/`, or `/a/b` without a `/` at its end.
-pub fn check_folder(field: &str, folder: &str) -> Result<(), Invalid> {
-    check_name(field, folder)?;
-    if folder == "/" { Ok(()) } else { check_segments(field, folder) }
-}
-
-/// Refuses what can be no folder or path in the database: as [`check_folder`], and a part that is
-/// `.` or `..`.
-pub fn check_stored_folder(field: &str, folder: &str) -> Result<(), Invalid> {
-    check_folder(field, folder)?;
-    if folder.split('/').any(|name| matches!(name, "." | "..")) {
-        let problem = format!("{} has a part that is . or ..", quoted(folder));
-        return Err(Invalid::new(field, problem));
-    }
-    Ok(())
-}
-
-/// Refuses `folders` if one of them can be no folder.
-pub fn check_folders(folders: &[Folder]) -> Result<(), Invalid> {
-    let mut all = folders.iter().enumerate();
-    all.try_for_each(|(i, f)| check_folder(&format!("folders[{i}].folder"), &f.folder))
-}
-
-/// Refuses what can be no name, path, id or version: 1 to 255 characters, none of control.
-pub fn check_name(field: &str, name: &str) -> Result<(), Invalid> {
-    check_text(field, name, MAX_NAME)
-}
-
-fn check_text(field: &str, text: &str, max: usize) -> Result<(), Invalid> {
-    let length = text.chars().take(max + 1).count();
-    if length == 0 {
-        Err(Invalid::new(field, "is empty"))
-    } else if length > max {
-        Err(Invalid::new(field, format!("is longer than {max} characters")))
-    } else if text.chars().any(|c| c.is_ascii_control()) {
-        Err(Invalid::new(field, format!("{} has a control character", quoted(text))))
-    } else {
-        Ok(())
-    }
-}
-
-fn check_segments(field: &str, path: &str) -> Result<(), Invalid> {
-    let well_formed =
-        path.strip_prefix('/').is_some_and(|rest| rest.split('/').all(|name| !name.is_empty()));
-    if well_formed {
-        Ok(())
-    } else {
-        let problem = format!("{} is not an absolute path such as /sos/billing", quoted(path));
-        Err(Invalid::new(field, problem))
-    }
-}
-
-/// A client's text in quotes, fit for display.
-fn quoted(text: &str) -> String {
-    format!("'{}'", displayable(text))
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn names(folder: &str) -> Vec<&str> {
-        folder.split('/').filter(|name| !name.is_empty()).collect()
-    }
-
-    proptest! {
-        #[test]
-        fn a_folder_contains_what_begins_with_its_names(
-            folder in "/|(/[ab%]{1,2}){1,3}", other in "/|(/[ab%]{1,2}){1,4}", recursive in any::<bool>(),
-        ) {
-            let contains = Folder { folder: folder.clone(), recursive }.contains(&other);
-            let below = names(&other).starts_with(&names(&folder));
-            prop_assert_eq!(contains, below && (recursive || folder == other));
-        }
     }
 }

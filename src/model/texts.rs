@@ -6,8 +6,8 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::json;
 
+use crate::model::checks::{MAX_CONTROLLER_ID, MAX_NAME};
 use crate::model::order_name::MAX_ORDER_NAME;
-use crate::model::selection::{MAX_CONTROLLER_ID, MAX_NAME};
 use crate::model::window;
 
 /// What every name, path, id and version consists of.
@@ -171,9 +171,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::model::selection::{
-        Invalid, check_controller_id, check_folder, check_name, check_workflow_path,
+    use crate::model::checks::{
+        check_controller_id, check_folder, check_name, check_workflow_path,
     };
+    use crate::model::invalid::Invalid;
 
     /// Paths and names, some of them spoilt.
     const ALMOST: &str = "/?([a-zß]{0,3}[/<.|\\x00 \\x1f\\x7f\u{85}\u{a0}]?){0,4}";

@@ -10,8 +10,9 @@ use chrono::{DateTime, Datelike, SecondsFormat, Utc};
 
 pub(crate) use self::tzdb::time_zones;
 pub use self::tzdb::{Source, TimeZoneDatabase, UnknownZone, time_zone_database};
-use self::value::{Direction, Value};
+use self::value::{Bound, Direction, Value};
 use self::zone::Zone;
+use crate::model::invalid::{Invalid, displayable};
 
 pub mod scheduled;
 mod tzdb;
@@ -23,11 +24,6 @@ const YEARS: std::ops::RangeInclusive<i32> = 1..=9999;
 
 /// The grammar of a value, but for days that a month does not have and for [`YEARS`].
 pub(crate) const PATTERN: &str = r"^(?:[+-]?0|(?:[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])[T ](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:[.,][0-9]{1,9})?|(?:[+-]?[0-9]+[smhdwMy])+)(?:Z|[+-](?:(?:0[0-9]|1[0-7])(?::?[0-5][0-9])?|18(?::?00)?))?)$";
-
-/// How many characters of a client's text an error message repeats.
-const QUOTED_CHARS: usize = 60;
-/// The same of a message that repeats it by itself.
-const MESSAGE_CHARS: usize = 100;
 
 /// A half-open window of instants: `from` ≤ instant < `to`; an absent bound does not limit.
 ///
@@ -159,21 +155,13 @@ impl Window {
     }
 }
 
-/// Which of the two bounds a value is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Bound {
-    From,
-    To,
-}
-
-/// Why a request's dates are refused. The message begins with the name of the request's field.
+/// Why a request's dates are rejected.
 ///
-/// Texts of the client are kept as the message shows them: shortened, control characters
-/// escaped, so that neither logs nor terminals are at a client's mercy.
+/// Values are kept as messages show them: shortened, control characters escaped.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}: {}", self.field(), self.problem())]
 pub enum WindowError {
     /// The value follows neither grammar (rules 1 to 3).
-    #[error("{field}: '{value}' is neither a date nor a period")]
     Malformed {
         /// The field that holds the value.
         field: &'static str,
@@ -181,7 +169,6 @@ pub enum WindowError {
         value: String,
     },
     /// The value means an instant outside the years 1 to 9999 of UTC (rule 9).
-    #[error("{field}: '{value}' leaves the years 1 to 9999")]
     OutOfYears {
         /// The field that holds the value.
         field: &'static str,
@@ -189,16 +176,8 @@ pub enum WindowError {
         value: String,
     },
     /// `timeZone` is not a name of the IANA time zone database (rule 4).
-    #[error("timeZone: {0}")]
     UnknownTimeZone(UnknownZone),
     /// No instant lies in the window, whichever way unsigned numbers point (rule 8).
-    #[error(
-        "{}: the window is empty: it ends at {}, which is not after {} {}",
-        fields.to,
-        iso(to),
-        fields.from,
-        iso(from)
-    )]
     Empty {
         /// The fields that bound it.
         fields: Fields,
@@ -207,6 +186,36 @@ pub enum WindowError {
         /// Where it would end.
         to: DateTime<Utc>,
     },
+}
+
+impl WindowError {
+    fn field(&self) -> &'static str {
+        match self {
+            Self::Malformed { field, .. } | Self::OutOfYears { field, .. } => field,
+            Self::UnknownTimeZone(_) => "timeZone",
+            Self::Empty { fields, .. } => fields.to,
+        }
+    }
+
+    fn problem(&self) -> String {
+        match self {
+            Self::Malformed { value, .. } => format!("'{value}' is neither a date nor a period"),
+            Self::OutOfYears { value, .. } => format!("'{value}' leaves the years 1 to 9999"),
+            Self::UnknownTimeZone(unknown) => unknown.to_string(),
+            Self::Empty { fields, from, to } => format!(
+                "the window is empty: it ends at {}, which is not after {} {}",
+                iso(to),
+                fields.from,
+                iso(from)
+            ),
+        }
+    }
+}
+
+impl From<WindowError> for Invalid {
+    fn from(error: WindowError) -> Self {
+        Self::new(error.field(), error.problem())
+    }
 }
 
 /// A parsed value together with what it takes to resolve it and to complain about it.
@@ -262,26 +271,4 @@ fn whole_milliseconds(instant: DateTime<Utc>) -> Option<DateTime<Utc>> {
 #[must_use]
 pub fn iso(instant: &DateTime<Utc>) -> String {
     instant.to_rfc3339_opts(SecondsFormat::Millis, true)
-}
-
-/// A client's text as messages show it: shortened, and with control characters escaped.
-pub(crate) fn displayable(text: &str) -> String {
-    // escape_debug also covers characters that are invisible or turn the text's direction.
-    shown(text, QUOTED_CHARS, |c| c.escape_debug().collect())
-}
-
-/// As [`displayable`], of a message that has a client's text in quotes already.
-pub(crate) fn displayable_quoting(message: &str) -> String {
-    shown(message, MESSAGE_CHARS, |c| match c {
-        '\'' | '"' | '\\' => c.into(),
-        c => c.escape_debug().collect(),
-    })
-}
-
-fn shown(text: &str, most: usize, show: impl Fn(char) -> String) -> String {
-    let mut shown: String = text.chars().take(most).map(show).collect();
-    if text.chars().nth(most).is_some() {
-        shown.push('…');
-    }
-    shown
 }

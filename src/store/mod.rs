@@ -10,9 +10,10 @@ use futures_util::stream::BoxStream;
 
 use crate::model::action::{Action, Effect};
 use crate::model::audit::{AuditEntry, AuditFilter, Outcome};
+use crate::model::folders::Folder;
 use crate::model::order::{Mark, State};
 use crate::model::permission::{Extent, Grant, Limits, Principal};
-use crate::model::selection::{Folder, Selection};
+use crate::model::selection::Selection;
 use migrating::Goal;
 
 pub mod add;
@@ -151,7 +152,7 @@ pub trait Audit {
 pub struct Entry {
     /// Its number.
     pub id: i64,
-    /// The controller, or [`crate::model::audit::NO_CONTROLLER`].
+    /// The controller, or [`crate::model::checks::NO_CONTROLLER`].
     pub controller_id: String,
     /// Who called.
     pub account: String,

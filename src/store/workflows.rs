@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use super::{Result, StoredInstant};
 use crate::model::folders::Folders;
 use crate::model::permission::Visible;
-use crate::model::selection::WorkflowId;
+use crate::model::workflow_id::WorkflowId;
 
 /// Which workflows a request means.
 #[derive(Debug, Clone)]

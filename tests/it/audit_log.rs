@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use joc_orders::http::password;
-use joc_orders::model::selection::Folder;
+use joc_orders::model::folders::Folder;
 use serde_json::{Value, json};
 
 use crate::harness::{App, CONTROLLER, Order, Response, with_controller};

@@ -2,11 +2,11 @@
 //! with statistics, the index that fits best.
 
 use joc_orders::model::action::Action;
+use joc_orders::model::folders::Folder;
 use joc_orders::model::order::EffectiveState;
 use joc_orders::model::permission::Visible;
-use joc_orders::model::selection::{
-    Folder, Reach, Selection, Selectors, Sight, Unfiltered, WorkflowId,
-};
+use joc_orders::model::selection::{Reach, Selection, Selectors, Sight, Unfiltered};
+use joc_orders::model::workflow_id::WorkflowId;
 
 use crate::harness::{App, CONTROLLER, Kind, start_time};
 

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use serde_json::Value;
 
 use super::output::{tell, visible};
-use crate::model::selection::Invalid;
+use crate::model::invalid::Invalid;
 use crate::store;
 
 /// What `--help` says at its end.

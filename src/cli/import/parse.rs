@@ -7,12 +7,11 @@ use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
 use crate::model::arguments::{check_arguments, check_position};
+use crate::model::checks::{check_name, check_stored_controller_id, check_stored_folder};
+use crate::model::invalid::Invalid;
+use crate::model::invalid::displayable;
 use crate::model::json::Json;
 use crate::model::order::{Mark, State};
-use crate::model::selection::{
-    Invalid, check_name, check_stored_controller_id, check_stored_folder,
-};
-use crate::model::window::displayable;
 use crate::store::{Item, NewOrder};
 
 /// How many characters of serde's messages are shown: they repeat values of any length.
@@ -107,7 +106,7 @@ impl Line {
                 Ok(Parsed { item, hidden_cyclic: 0 })
             }
             (None, Some(order)) => order.parse(controller_id).map_err(|invalid| {
-                Invalid::new(format!("order.{}", invalid.field), invalid.expected)
+                Invalid::new(format!("order.{}", invalid.field), invalid.problem)
             }),
             (Some(_), Some(_)) => {
                 Err(Invalid::new("workflow, order", "a line has one of them, not both"))

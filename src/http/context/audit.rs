@@ -10,9 +10,10 @@ use crate::http::context::parameters;
 use crate::http::context::service::Service;
 use crate::http::error::{ApiError, Reason, Refusal};
 use crate::model::audit::{AuditEntry, Category, Outcome};
+use crate::model::checks::check_controller_id;
+use crate::model::invalid::Invalid;
+use crate::model::invalid::displayable;
 use crate::model::permission::{Permission, Visible};
-use crate::model::selection::{Invalid, check_controller_id};
-use crate::model::window::displayable;
 
 /// The longest `auditLog.comment`, in characters.
 const MAX_COMMENT: usize = 2000;

@@ -14,9 +14,9 @@ use serde_json::Value;
 use serde_path_to_error::Segment;
 
 use crate::http::error::ApiError;
+use crate::model::invalid::Invalid;
+use crate::model::invalid::{displayable, displayable_quoting};
 use crate::model::json::Json;
-use crate::model::selection::Invalid;
-use crate::model::window::{displayable, displayable_quoting};
 
 /// Up to here a float is exact.
 const MAX_EXACT: f64 = (1_u64 << 53) as f64;

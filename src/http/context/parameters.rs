@@ -6,9 +6,9 @@ use crate::http::context::body::not_json;
 use crate::http::error::ApiError;
 use crate::model::arguments::check_number;
 use crate::model::audit::Parameters;
+use crate::model::invalid::Invalid;
+use crate::model::invalid::displayable;
 use crate::model::json::Json;
-use crate::model::selection::Invalid;
-use crate::model::window::displayable;
 
 /// What stands for a masked value.
 const MASKED: &str = "********";

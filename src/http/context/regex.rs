@@ -7,8 +7,8 @@ use std::borrow::Cow;
 use regex::{Regex, RegexBuilder};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-use crate::model::selection::Invalid;
-use crate::model::window::displayable;
+use crate::model::invalid::Invalid;
+use crate::model::invalid::displayable;
 
 /// The longest expression, in characters.
 const MAX_LENGTH: usize = 1000;

@@ -22,9 +22,10 @@ use crate::http::transport::request::call_name;
 use crate::http::transport::request::client_address;
 use crate::http::transport::request::client_ip;
 use crate::http::transport::request::request_id;
-use crate::model::audit::{AuditEntry, Category, NO_CONTROLLER, Outcome, Parameters};
-use crate::model::selection::check_name;
-use crate::model::window::displayable;
+use crate::model::audit::{AuditEntry, Category, Outcome, Parameters};
+use crate::model::checks::NO_CONTROLLER;
+use crate::model::checks::check_name;
+use crate::model::invalid::displayable;
 
 /// What the audit trail names where a failed login shows no account.
 const NO_ACCOUNT: &str = "?";

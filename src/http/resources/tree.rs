@@ -12,10 +12,11 @@ use crate::http::context::body::{self, Object, inner};
 use crate::http::context::lists::{Names, Words};
 use crate::http::context::service::Service;
 use crate::http::error::ApiError;
+use crate::model::folders::{Folder, check_folders};
+use crate::model::invalid::Invalid;
+use crate::model::invalid::displayable;
 use crate::model::permission::{VIEW_WORKFLOWS, Visible};
-use crate::model::selection::{Folder, Invalid, check_folders};
 use crate::model::texts;
-use crate::model::window::displayable;
 
 /// What JOC's folders hold; only the first is known here.
 const TYPES: [&str; 17] = [

@@ -14,11 +14,14 @@ use crate::http::context::response::Instant;
 use crate::http::context::service::Service;
 use crate::http::error::ApiError;
 use crate::http::resources::summary::Summary;
+use crate::model::folders::Folder;
 use crate::model::folders::Folders;
+use crate::model::invalid::Invalid;
+use crate::model::invalid::displayable;
 use crate::model::permission::{VIEW_WORKFLOWS, Visible};
-use crate::model::selection::{Folder, Invalid, WorkflowId};
 use crate::model::texts;
-use crate::model::window::{Window, displayable};
+use crate::model::window::Window;
+use crate::model::workflow_id::WorkflowId;
 use crate::store::{OrderCounts, Workflow, WorkflowFilter};
 
 /// Which workflows. Absent and `null` are the same.

@@ -4,7 +4,7 @@ use super::{
     CANCEL_ORDERS, CONFIRM_ORDERS, CREATE_ORDERS, MODIFY_ORDERS, Permission, RESUME_FAILED_ORDERS,
     SUSPEND_RESUME_ORDERS, VIEW_AUDIT_LOG, VIEW_CONTROLLER, VIEW_ORDERS, VIEW_WORKFLOWS,
 };
-use crate::model::selection::Invalid;
+use crate::model::invalid::Invalid;
 use crate::model::suggest::closest;
 
 /// Where JOC's answer has a permission that belongs to no controller.

@@ -11,7 +11,7 @@ use std::sync::{LazyLock, OnceLock};
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use super::displayable;
+use crate::model::invalid::displayable;
 use crate::model::suggest::closest;
 
 /// Where systems keep the database, unless `TZDIR` says otherwise.

@@ -9,11 +9,17 @@ use chrono::{
     Weekday,
 };
 
-use super::Bound;
 use super::zone::Zone;
 
 /// The largest offset, in seconds: 18 hours, as in java.time and so in JOC's clients.
 const MAX_OFFSET: i32 = 18 * 3600;
+
+/// Which bound of a window a value is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Bound {
+    From,
+    To,
+}
 
 /// What a value says, its offset apart.
 #[derive(Debug)]

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 
 use super::PgStore;
+use crate::model::folders::Folder;
 use crate::model::permission::Limits;
-use crate::model::selection::Folder;
 use crate::store::{Account, AccountRow, Accounts, Error, Result, Role, accounts, expect_one};
 
 impl PgStore {
@@ -237,7 +237,7 @@ impl Accounts for PgStore {
         limits: &Limits,
     ) -> Result<(Vec<Folder>, Vec<Folder>)> {
         self.replace_folders(role, |before| {
-            limits.applied_to(before).map_err(|invalid| Error::Conflict(invalid.expected))
+            limits.applied_to(before).map_err(|invalid| Error::Conflict(invalid.problem))
         })
         .await
     }

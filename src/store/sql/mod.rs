@@ -23,8 +23,9 @@ use sqlx::QueryBuilder;
 use crate::model::folders::Folders;
 use crate::model::order::{EffectiveState, State};
 use crate::model::permission::Visible;
-use crate::model::selection::{Reach, Selection, Sight, Subject, WorkflowId};
+use crate::model::selection::{Reach, Selection, Sight, Subject};
 use crate::model::window::Window;
+use crate::model::workflow_id::WorkflowId;
 
 pub(super) mod audit;
 pub(super) mod change;

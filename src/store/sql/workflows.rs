@@ -6,7 +6,8 @@ use sqlx::QueryBuilder;
 
 use super::{Dialect, LIVING, push_in_folders, push_reach};
 use crate::model::permission::Visible;
-use crate::model::selection::{Reach, WorkflowId};
+use crate::model::selection::Reach;
+use crate::model::workflow_id::WorkflowId;
 use crate::store::workflows::WorkflowFilter;
 
 /// Adds the query of the folders that have workflows in themselves.

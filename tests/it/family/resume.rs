@@ -148,7 +148,7 @@ on_both! {
         app.store.add_role("failed in y").await.unwrap();
         app.store.grant("failed in y", &name("resume_failed"), "*").await.unwrap();
         let folder = "/y".into();
-        let folder = joc_orders::model::selection::Folder { folder, recursive: true };
+        let folder = joc_orders::model::folders::Folder { folder, recursive: true };
         app.store.limit("failed in y", &[folder]).await.unwrap();
         app.store.assign("failed in y", "both").await.unwrap();
         let both = app.login("both", "a-password").await;

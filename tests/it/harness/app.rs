@@ -113,7 +113,7 @@ impl App {
         self.store.grant(name, permission, "*").await.unwrap();
         let folders: Vec<_> = folders
             .iter()
-            .map(|(folder, recursive)| joc_orders::model::selection::Folder {
+            .map(|(folder, recursive)| joc_orders::model::folders::Folder {
                 folder: (*folder).into(),
                 recursive: *recursive,
             })

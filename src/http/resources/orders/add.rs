@@ -17,12 +17,13 @@ use crate::http::context::response::WorkflowItem;
 use crate::http::context::service::Service;
 use crate::http::error::ApiError;
 use crate::model::arguments::{Arguments, Position, check_arguments, check_position};
+use crate::model::checks::check_workflow_path;
+use crate::model::invalid::Invalid;
+use crate::model::invalid::displayable;
 use crate::model::json::{Json, JsonObject};
 use crate::model::order_name::{check_order_name, order_name_of};
 use crate::model::permission::CREATE_ORDERS;
-use crate::model::selection::{Invalid, check_workflow_path};
 use crate::model::texts;
-use crate::model::window::displayable;
 use crate::model::window::scheduled::{LocalZone, Schedule, ScheduleError};
 use crate::store::add::{AddedOrder, Addition};
 

@@ -17,11 +17,11 @@ use crate::http::resources::orders::item::{StateItem, position_string, stored_js
 use crate::http::resources::orders::list::{LISTED, limit_to_visible, unknown_order};
 use crate::http::transport::stream;
 use crate::model::arguments::Arguments;
+use crate::model::checks::{check_name, check_workflow_path};
+use crate::model::folders::Folder;
+use crate::model::invalid::Invalid;
 use crate::model::order::{EffectiveState, State};
-use crate::model::selection::{
-    Folder, Invalid, Reach, Selection, Selectors, Subject, Unfiltered, check_name,
-    check_workflow_path,
-};
+use crate::model::selection::{Reach, Selection, Selectors, Subject, Unfiltered};
 use crate::model::texts;
 use crate::model::window::Fields;
 use crate::store;

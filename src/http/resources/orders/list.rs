@@ -15,13 +15,15 @@ use crate::http::error::ApiError;
 use crate::http::resources::orders::item::Items;
 use crate::http::resources::summary::{Counts, Summary};
 use crate::http::transport::stream;
+use crate::model::folders::Folder;
+use crate::model::invalid::Invalid;
+use crate::model::invalid::displayable;
 use crate::model::order::EffectiveState;
 use crate::model::permission::VIEW_ORDERS;
-use crate::model::selection::{
-    Folder, Invalid, Reach, Selection, Selectors, Sight, Subject, Unfiltered, WorkflowId,
-};
+use crate::model::selection::{Reach, Selection, Selectors, Sight, Subject, Unfiltered};
 use crate::model::texts;
-use crate::model::window::{Fields, displayable};
+use crate::model::window::Fields;
+use crate::model::workflow_id::WorkflowId;
 use crate::store::list::{ListedOrder, Wanted};
 
 /// How many orders a list has unless asked for more or fewer, as in JOC.

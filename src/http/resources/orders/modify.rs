@@ -18,16 +18,17 @@ use crate::http::openapi::{self, Schemas};
 use crate::model::action::Action;
 use crate::model::arguments::{Arguments, Position, check_arguments, check_position};
 use crate::model::counted::counted;
+use crate::model::folders::Folder;
+use crate::model::invalid::Invalid;
 use crate::model::json::{Json, JsonObject};
 use crate::model::order::EffectiveState;
 use crate::model::permission::{
     CANCEL_ORDERS, CONFIRM_ORDERS, MODIFY_ORDERS, Permission, RESUME_FAILED_ORDERS,
     SUSPEND_RESUME_ORDERS,
 };
-use crate::model::selection::{
-    Folder, Invalid, MAX_PREVIEWED, Reach, Selection, Selectors, Sight, WorkflowId,
-};
+use crate::model::selection::{MAX_PREVIEWED, Reach, Selection, Selectors, Sight};
 use crate::model::texts;
+use crate::model::workflow_id::WorkflowId;
 use crate::store::{Change, Changed};
 
 mod describe;
