@@ -23,6 +23,7 @@ mod family;
 mod faults;
 mod first_minutes;
 mod forgeries;
+mod golden;
 mod history;
 mod import;
 mod joc_clients;

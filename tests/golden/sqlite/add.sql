@@ -1,0 +1,25 @@
+SELECT r.a AS asked, o.workflow_path AS path, o.version_id, o.created FROM (SELECT value ->> 0 AS a, value ->> 1 AS b, value ->> 2 AS c FROM json_each(?)) r JOIN (SELECT controller_id, path AS workflow_path, version_id, folder, name, created FROM workflows) o ON o.workflow_path = r.a WHERE o.controller_id = (SELECT ?) UNION ALL SELECT r.a AS asked, o.workflow_path AS path, o.version_id, o.created FROM (SELECT value ->> 0 AS a, value ->> 1 AS b, value ->> 2 AS c FROM json_each(?)) r JOIN (SELECT controller_id, path AS workflow_path, version_id, folder, name, created FROM workflows) o ON o.name = r.a WHERE o.controller_id = (SELECT ?) ORDER BY created DESC, version_id DESC;
+
+UPDATE temp.clock SET now = ?;;
+
+UPDATE controllers SET last_order_number = max(last_order_number, ?2 - 1) + ?3
+WHERE controller_id = ?1 RETURNING last_order_number;
+
+INSERT INTO orders (controller_id, order_id, workflow_path, workflow_version_id,
+    scheduled_for, priority, arguments, position, created, modified)
+SELECT ?1, value ->> 'order_id', value ->> 'workflow_path',
+    value ->> 'workflow_version_id', value ->> 'scheduled_for', value ->> 'priority',
+    value -> 'arguments', value -> 'position', ?3, ?3
+FROM json_each(?2);
+
+INSERT INTO audit_logs (controller_id, account, request, parameters, category,
+    comment, time_spent, ticket_link, outcome, affected, request_id, client_address,
+    created)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) RETURNING id;
+
+INSERT INTO audit_log_details (controller_id, audit_log_id, order_id, workflow_path,
+    workflow_version_id, folder, previous_state, new_state, created)
+SELECT o.controller_id, ?3, o.order_id, o.workflow_path, o.workflow_version_id,
+    o.folder, ?4, o.effective_state, ?5
+FROM json_each(?2) n CROSS JOIN orders_effective o
+WHERE o.controller_id = ?1 AND o.order_id = n.value;

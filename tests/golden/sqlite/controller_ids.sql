@@ -1,0 +1,1 @@
+SELECT controller_id FROM controllers ORDER BY controller_id;

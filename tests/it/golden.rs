@@ -1,0 +1,233 @@
+//! The statements that the service sends, as `tests/golden/` has them: for each kind of request
+//! and each database, in the order in which they are sent. After a change of a statement, renew
+//! them with `UPDATE_GOLDEN=1 cargo test --test it golden` and read the difference.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use crate::harness::{App, Kind, Order, until, with_controller};
+use crate::served::Served;
+
+/// Cancels by each kind of selector. The endpoints of all actions select alike.
+fn cancels() -> Vec<(&'static str, Value)> {
+    let folders: Vec<_> = (0..32).map(|i| json!({"folder": format!("/sos/f{i}")})).collect();
+    vec![
+        ("by_id", json!({"orderIds": ["a"]})),
+        ("by_ids", json!({"orderIds": ["a", "b"]})),
+        ("by_workflow", json!({"workflowIds": [{"path": "/sos/eod"}, {"path": "eod"}]})),
+        ("by_folder", json!({"folders": [{"folder": "/sos"}]})),
+        ("by_folder_itself", json!({"folders": [{"folder": "/sos", "recursive": false}]})),
+        ("by_many_folders", json!({"folders": folders})),
+        ("by_state", json!({"folders": [{"folder": "/"}], "states": ["FAILED", "SCHEDULED"]})),
+        ("by_date", json!({"dateFrom": "2026-01-01T00:00:00Z", "dateTo": "2027-01-01T00:00:00Z"})),
+        ("fresh_only", json!({"folders": [{"folder": "/sos"}], "orderType": "FreshOnly"})),
+        ("deep", json!({"folders": [{"folder": "/sos"}], "deep": true})),
+        ("kill", json!({"folders": [{"folder": "/sos"}], "kill": true})),
+        ("deep_kill", json!({"folders": [{"folder": "/sos"}], "deep": true, "kill": true})),
+        ("max_orders", json!({"folders": [{"folder": "/sos"}], "maxOrders": 0})),
+    ]
+}
+
+/// Requests, each with the name of its file, whether the account is limited to folders, and body.
+fn requests() -> Vec<(String, &'static str, bool, Value)> {
+    let mut requests = Vec::new();
+    let mut add = |name: &str, endpoint: &'static str, limited: bool, body: Value| {
+        requests.push((name.to_owned(), endpoint, limited, with_controller(body)));
+    };
+    for (name, body) in cancels() {
+        if name != "max_orders" {
+            add(&format!("cancel_preview_{name}"), "/orders/cancel/preview", false, body.clone());
+        }
+        add(&format!("cancel_{name}"), "/orders/cancel", false, body);
+    }
+    let some = json!({"folders": [{"folder": "/sos"}]});
+    let with = |more: Value| {
+        let mut body = some.clone();
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        body
+    };
+    add("cancel_limited", "/orders/cancel", true, some.clone());
+    add("cancel_nothing_visible", "/orders/cancel", true, json!({"folders": [{"folder": "/x"}]}));
+    let position = json!({"position": [1], "variables": {"run": "full"}});
+    for (name, change, preview, body) in [
+        ("suspend", "/orders/suspend", "/orders/suspend/preview", some.clone()),
+        ("suspend_kill", "/orders/suspend", "", with(json!({"kill": true, "deep": true}))),
+        (
+            "suspend_reset",
+            "/orders/suspend",
+            "/orders/suspend/preview",
+            with(json!({"reset": true})),
+        ),
+        ("resume", "/orders/resume", "/orders/resume/preview", some.clone()),
+        ("resume_at", "/orders/resume", "/orders/resume/preview", with(position)),
+        ("confirm", "/orders/confirm", "/orders/confirm/preview", some.clone()),
+        ("continue", "/orders/continue", "/orders/continue/preview", some.clone()),
+        ("change", "/orders/change", "/orders/change/preview", with(json!({"priority": 1}))),
+        (
+            "remove",
+            "/orders/remove_when_terminated",
+            "/orders/remove_when_terminated/preview",
+            some.clone(),
+        ),
+    ] {
+        if !preview.is_empty() {
+            add(&format!("{name}_preview"), preview, false, body.clone());
+        }
+        add(name, change, false, body);
+    }
+    let dates = json!({"dateFrom": "2026-01-01T00:00:00Z", "dateTo": "2027-01-01T00:00:00Z"});
+    let new = json!({"workflowPath": "/sos/eod", "orderName": "new", "scheduledFor": "never"});
+    add("add", "/orders/add", false, json!({"orders": [new]}));
+    add("add_preview", "/orders/add/preview", false, json!({"orders": [new]}));
+    add("list", "/orders", false, some.clone());
+    add("list_all", "/orders", false, json!({"limit": -1}));
+    add("list_terminal", "/orders", false, json!({"states": ["FINISHED"], "stateDateFrom": "-1d"}));
+    add("list_limited", "/orders", true, some.clone());
+    add("order", "/order", false, json!({"orderId": "kept"}));
+    add("snapshot", "/orders/overview/snapshot", false, some.clone());
+    add("snapshot_of_day", "/orders/overview/snapshot", false, dates.clone());
+    add("history", "/orders/history", false, json!({}));
+    add("history_filtered", "/orders/history", false, {
+        let mut body = dates.clone();
+        body.as_object_mut().unwrap().extend(
+            json!({
+                "orderId": "a*", "workflowName": "eod", "workflowPath": "/sos/*",
+                "excludeWorkflows": ["/sos/x"], "historyStates": ["SUCCESSFUL"],
+                "completedDateFrom": "-7d",
+                "orders": [{"workflowPath": "/sos/eod", "orderId": "a"}, {"workflowPath": "eod"}],
+            })
+            .as_object()
+            .unwrap()
+            .clone(),
+        );
+        body
+    });
+    add("history_of_order", "/order/history", false, json!({"orderId": "done"}));
+    let workflow = json!({"path": "/sos/eod"});
+    add("workflows", "/workflows", false, some.clone());
+    add("workflows_limited", "/workflows", true, some.clone());
+    add("workflow", "/workflow", false, json!({"workflowId": workflow}));
+    let named = json!([workflow, {"path": "eod", "versionId": "1"}]);
+    add(
+        "order_count",
+        "/workflows/order_count",
+        false,
+        json!({"workflowIds": named, "dateTo": "0d"}),
+    );
+    add("tree", "/tree", false, json!({"types": ["WORKFLOW"]}));
+    add("audit_log", "/audit_log", false, json!({}));
+    add("audit_log_limited", "/audit_log", true, json!({}));
+    add("audit_log_of_object", "/audit_log", false, json!({"objectName": "eod", "limit": 10}));
+    add("audit_log_of_order", "/audit_log", false, json!({"objectName": "#1", "account": "r*"}));
+    add("audit_log_filtered", "/audit_log", false, {
+        let mut body = dates;
+        body["folders"] = json!([{"folder": "/sos"}]);
+        body["categories"] = json!(["CONTROLLER"]);
+        body
+    });
+    add("audit_log_details", "/audit_log/details", false, json!({"auditLogId": 1}));
+    add("audit_log_details_limited", "/audit_log/details", true, json!({"auditLogId": 1}));
+    add("controllers", "/controllers", false, json!({}));
+    add("controller_ids", "/controller/ids", false, json!({}));
+    requests
+}
+
+/// The statements of a request, by its id, once its line is in the log.
+async fn statements(served: &Served, from: usize, id: &str) -> Vec<String> {
+    let lines = || {
+        let log = served.log()[from..].to_owned();
+        let lines: Vec<Value> =
+            log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        lines.into_iter().filter(|line| line["span"]["request_id"] == *id).collect::<Vec<_>>()
+    };
+    until("the request's line", async || {
+        lines().iter().any(|line| line["fields"]["message"] == "answered")
+    })
+    .await;
+    let sent = lines().into_iter().filter(|line| line["target"] == "sqlx::query");
+    // A short statement is its own summary.
+    let texts = sent.filter_map(|line| {
+        let text = line["fields"]["db.statement"].as_str().filter(|text| !text.is_empty());
+        Some(dedented(text.or(line["fields"]["summary"].as_str())?))
+    });
+    texts.filter(|text| !OCCASIONAL.iter().any(|word| text.contains(word))).collect()
+}
+
+/// What is sent only by requests that open a connection, or find that a session has not been
+/// looked up for a while.
+const OCCASIONAL: [&str; 3] = ["set_config(", "pg_backend_pid", "sessions"];
+
+/// A statement without the indentation that it has in the source.
+fn dedented(text: &str) -> String {
+    let lines: Vec<&str> = text.trim().lines().collect();
+    let indent = |line: &&str| line.len() - line.trim_start().len();
+    let common = lines.iter().skip(1).filter(|line| !line.is_empty()).map(indent).min();
+    let common = common.unwrap_or_default();
+    let dedented = lines.iter().enumerate().map(|(i, line)| match i {
+        0 => line,
+        _ => line.get(common..).unwrap_or_default(),
+    });
+    dedented.collect::<Vec<_>>().join("\n")
+}
+
+fn folder(kind: Kind) -> PathBuf {
+    let name = match kind {
+        Kind::Sqlite => "sqlite",
+        Kind::Postgres => "postgres",
+    };
+    [env!("CARGO_MANIFEST_DIR"), "tests", "golden", name].iter().collect()
+}
+
+on_both! {
+    async fn the_statements_sent_are_the_golden_ones(kind: Kind) {
+        let app = App::with(kind, &[
+            Order::new("a").workflow("/sos/eod", "1"),
+            Order::new("kept").workflow("/other/eod", "1").never(),
+            Order::new("done").workflow("/other/eod", "1").state("FINISHED"),
+        ])
+        .await;
+        app.account("limited", "sos:products", &[("/sos", true)]).await;
+        let served = Served::over(&app.db, &["--log", "info,sqlx::query=debug"]);
+        let tokens = [served.login().await, served.login_as("limited", "a-password").await];
+        let mut sent = BTreeMap::new();
+        for (name, endpoint, limited, body) in requests() {
+            let from = served.log().len();
+            let answer = served.post(&tokens[usize::from(limited)], endpoint, &body).await;
+            let id = answer.headers["x-request-id"].to_str().unwrap();
+            assert!(answer.status < 500, "{name}: {answer:?}");
+            let refused = ["cancel_max_orders"].contains(&&*name) || answer.status < 400;
+            assert!(refused || answer.text.contains(" orders found."), "{name}: {answer:?}");
+            let text = statements(&served, from, id).await.join(";\n\n");
+            assert!(!text.is_empty(), "{name}: no statement was sent");
+            sent.insert(format!("{name}.sql"), text + ";\n");
+        }
+
+        let folder = folder(kind);
+        let update = std::env::var_os("UPDATE_GOLDEN").is_some();
+        let files = std::fs::read_dir(&folder).into_iter().flatten();
+        for name in files.map(|file| file.unwrap().file_name().into_string().unwrap()) {
+            if !sent.contains_key(&name) {
+                assert!(update, "{name} is the golden file of no request");
+                std::fs::remove_file(folder.join(name)).unwrap();
+            }
+        }
+        let mut different = Vec::new();
+        for (name, text) in sent {
+            let file = folder.join(&name);
+            if update {
+                std::fs::create_dir_all(&folder).unwrap();
+                std::fs::write(&file, text).unwrap();
+            } else if std::fs::read_to_string(&file).unwrap_or_default() != text {
+                different.push(format!("{name}:\n{text}"));
+            }
+        }
+        assert!(
+            different.is_empty(),
+            "not as in {}; if that is meant, UPDATE_GOLDEN=1 cargo test --test it golden:\n{}",
+            folder.display(),
+            different.join("\n"),
+        );
+    }
+}
