@@ -267,15 +267,21 @@ pub fn serve(
     service: Service,
     tls: Option<rustls::ServerConfig>,
 ) -> std::io::Result<Running> {
-    prometheus::start(&all(&mut Schemas::new()));
+    let endpoints = all(&mut Schemas::new());
+    let responses = endpoints.iter().flat_map(|it| it.statuses().map(|status| (&*it.path, status)));
+    prometheus::start(responses, endpoints.iter().filter_map(Endpoint::action));
     let patience = service.settings.shutdown_timeout();
     let drain = service.drain.clone();
+    let settings = Data::new(service.settings.clone());
     let service = Data::new(service);
     let app = {
-        let service = service.clone();
+        let (settings, drain) = (settings.clone(), Data::from(drain.clone()));
         move || {
             App::new()
                 .app_data(service.clone())
+                .app_data(settings.clone())
+                .app_data(drain.clone())
+                .wrap(from_fn(status::watch))
                 .wrap(from_fn(frame::frame))
                 // Scripts put URLs together with slashes too many, which JOC does not mind.
                 .wrap(NormalizePath::trim())
@@ -284,7 +290,7 @@ pub fn serve(
                 .into_factory()
         }
     };
-    let server = Http::serve(app, listeners, &service, tls)?;
+    let server = Http::serve(app, listeners, &settings, &drain, tls)?;
     Ok(Running::new(server, drain, patience))
 }
 

@@ -4,14 +4,18 @@ use std::borrow::Cow;
 
 use actix_web::HttpResponse;
 use chrono::{DateTime, Utc};
+use futures_util::stream::BoxStream;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Serialize, Serializer};
+use serde_json::json;
 
 use crate::http::context::call::Call;
 use crate::http::context::service::Service;
-use crate::http::transport::prometheus;
+use crate::http::error::ApiError;
+use crate::http::transport::{prometheus, stream};
 use crate::model::texts;
 use crate::model::window::iso;
+use crate::store;
 
 /// An instant as answers have it.
 #[derive(Debug, Clone, Copy)]
@@ -96,5 +100,18 @@ impl Service {
     /// Puts the date of the answer beside its fields.
     pub fn delivered<T>(&self, fields: T) -> Delivered<T> {
         Delivered { delivery_date: Instant(self.clock.now()), fields }
+    }
+
+    /// A response with its dates and the items of a list as the field `name`.
+    pub async fn list<T: Serialize + 'static>(
+        &self,
+        call: &Call,
+        name: &str,
+        items: BoxStream<'static, store::Result<T>>,
+    ) -> Result<HttpResponse, ApiError> {
+        let (delivered, surveyed) = (iso(&self.clock.now()), iso(&call.now));
+        let (delivered, surveyed, name) = (json!(delivered), json!(surveyed), json!(name));
+        let head = format!(r#"{{"deliveryDate":{delivered},"surveyDate":{surveyed},{name}:["#);
+        stream::answer(head, items, "]}").await
     }
 }

@@ -60,7 +60,7 @@ impl Schemas {
         schema
     }
 
-    /// What [`stream::list`](crate::http::transport::stream::list) answers.
+    /// What [`Service::list`](crate::http::Service::list) answers.
     pub fn list<T: JsonSchema>(&mut self, name: &str) -> Schema {
         #[derive(JsonSchema)]
         struct Nothing {}

@@ -14,7 +14,6 @@ use crate::http::context::lists::{Names, Words};
 use crate::http::context::response::{Instant, WorkflowItem};
 use crate::http::context::service::Service;
 use crate::http::error::ApiError;
-use crate::http::transport::stream;
 use crate::model::audit::{AuditFilter, Category, Outcome};
 use crate::model::checks::NO_CONTROLLER;
 use crate::model::checks::{check_controller_id, check_name};
@@ -119,7 +118,7 @@ pub async fn entries(
     // Entries about other objects do not exist.
     let limit = if about_orders { limit } else { Some(0) };
     let entries = service.store.entries(&filter, limit).map_ok(EntryItem::from);
-    stream::list(&service, &call, "auditLog", entries.boxed()).await
+    service.list(&call, "auditLog", entries.boxed()).await
 }
 
 /// `POST /audit_log/details`
@@ -136,7 +135,7 @@ pub async fn details(
     }
     let extent = extent(&service, &call, named(body.controller_id)?).await?;
     let details = service.store.details(id, &extent).map_ok(DetailItem::from);
-    stream::list(&service, &call, "auditLogDetails", details.boxed()).await
+    service.list(&call, "auditLogDetails", details.boxed()).await
 }
 
 /// A controller that a request names.

@@ -3,8 +3,12 @@
 use std::sync::{MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use actix_web::HttpResponse;
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::middleware::Next;
 use actix_web::web::{self, Data};
+use actix_web::{Error, HttpResponse};
+use metrics::gauge;
 use schemars::Schema;
 use serde_json::json;
 use tokio::sync::Mutex;
@@ -12,7 +16,9 @@ use tokio::sync::Mutex;
 use crate::http::context::service::Service;
 use crate::http::error::ApiError;
 use crate::http::openapi::Endpoint;
-use crate::http::transport::prometheus;
+use crate::http::transport::prometheus::{
+    self, CONNECTIONS, LAST_SEAL, MAX_CONNECTIONS, UNDER_WAY, UNSEALED, UNSEALED_FOR,
+};
 use crate::store::{self, Store};
 
 /// For how long the database's answer holds, so that probes are no load.
@@ -89,9 +95,22 @@ pub fn endpoints() -> [Endpoint; 3] {
         page("/ready", web::get().to(ready), "Whether calls would be served")
             .answers(anything())
             .fails("503", "Unavailable"),
-        page("/metrics", web::get().to(prometheus::page), "What Prometheus collects")
-            .answers_in_text(),
+        page("/metrics", web::get().to(metrics), "What Prometheus collects").answers_in_text(),
     ]
+}
+
+/// Tells the readiness of responses that report a database that takes no changes.
+pub async fn watch<B: MessageBody>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<B>, Error> {
+    let service = request.app_data::<Data<Service>>().cloned();
+    let response = next.call(request).await?;
+    let error = response.response().error().and_then(Error::as_error);
+    if let (Some(error), Some(service)) = (error, service) {
+        service.readiness.hear(error);
+    }
+    Ok(response)
 }
 
 async fn health() -> HttpResponse {
@@ -111,4 +130,26 @@ async fn ready(service: Data<Service>) -> Result<HttpResponse, ApiError> {
         false => "ok",
     };
     Ok(HttpResponse::Ok().json(json!({ "ready": true, "sealing": sealing })))
+}
+
+/// `GET /metrics`
+async fn metrics(service: Data<Service>) -> HttpResponse {
+    gauge!(UNDER_WAY).set(service.drain.calls() as f64);
+    for pool in service.store.pools() {
+        gauge!(CONNECTIONS, "pool" => pool.name, "state" => "used").set(pool.used);
+        gauge!(CONNECTIONS, "pool" => pool.name, "state" => "idle").set(pool.idle);
+        gauge!(MAX_CONNECTIONS, "pool" => pool.name).set(pool.max);
+    }
+    let sealing = service.sealing.progress(Instant::now());
+    gauge!(UNSEALED).set(sealing.entries as f64);
+    gauge!(UNSEALED_FOR).set(sealing.waiting.as_secs_f64());
+    if let Some(last_seal) = sealing.last_seal {
+        gauge!(LAST_SEAL).set(last_seal as f64);
+    }
+    match prometheus::render() {
+        Some(page) => {
+            HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(page)
+        }
+        None => HttpResponse::NotFound().finish(),
+    }
 }

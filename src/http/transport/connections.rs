@@ -4,6 +4,7 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use actix_http::error::DispatchError;
 use actix_http::{HttpService, KeepAlive, Protocol, Request, Response};
@@ -14,15 +15,14 @@ use actix_service::{
 use actix_tls::accept::rustls_0_23::{Acceptor, TlsStream};
 use actix_web::body::BoxBody;
 use actix_web::dev::{AppConfig, ServiceResponse};
-use actix_web::web::Data;
 use actix_web::{Error, HttpResponse};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
-use crate::http::context::service::Service;
-use crate::http::transport::drain;
+use crate::config::Settings;
+use crate::http::transport::drain::{self, Drain};
 use crate::http::transport::limits;
-use crate::http::transport::socket::{Connection, Patience};
+use crate::http::transport::socket::{Connection, HEAD_TIMEOUT, Patience};
 
 /// How an app is served on connections. This is what `HttpServer` of actix-web does, which does not
 /// let an app answer `Expect: 100-continue`.
@@ -54,12 +54,13 @@ where
     pub fn serve(
         app: F,
         listeners: impl IntoIterator<Item = TcpListener>,
-        service: &Data<Service>,
+        settings: &Settings,
+        drain: &Arc<Drain>,
         tls: Option<rustls::ServerConfig>,
     ) -> io::Result<Server> {
         let workers = limits::workers();
-        let connections = limits::connections(&service.settings, workers);
-        let patience = Patience::new(&service.settings, service.drain.clone());
+        let connections = limits::connections(settings, workers);
+        let patience = Patience::new(settings, drain.clone());
         let mut server = Server::build()
             .workers(workers)
             .max_concurrent_connections(connections)
@@ -68,8 +69,8 @@ where
         for listener in listeners {
             let http = Self {
                 app: app.clone(),
-                keep_alive: service.settings.keep_alive().into(),
-                body_limit: service.settings.body_limit,
+                keep_alive: settings.keep_alive().into(),
+                body_limit: settings.body_limit,
                 address: listener.local_addr()?,
                 by_tls: tls.is_some(),
                 stopping: server.graceful_shutdown_signal(),
@@ -88,7 +89,7 @@ where
                     tls.alpn_protocols = vec![b"http/1.1".into()];
                     server.listen("https", listener, move || {
                         let mut acceptor = Acceptor::new(tls.clone());
-                        acceptor.set_handshake_timeout(limits::HEAD_TIMEOUT);
+                        acceptor.set_handshake_timeout(HEAD_TIMEOUT);
                         let patience = patience.clone();
                         let accept = move |stream: TlsStream<TcpStream>| {
                             let accepted =
@@ -131,7 +132,7 @@ where
                 async move { stopping.notified().await }
             })
             .keep_alive(self.keep_alive)
-            .client_request_timeout(limits::HEAD_TIMEOUT)
+            .client_request_timeout(HEAD_TIMEOUT)
             .client_disconnect_timeout(limits::CLOSE_TIMEOUT)
             .local_addr(self.address)
             .on_connect_ext(|connection: &Connection<T>, data| connection.introduce(data))

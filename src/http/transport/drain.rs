@@ -15,7 +15,6 @@ use actix_web::web::{Bytes, Data};
 use actix_web::{Error, ResponseError};
 use tokio::sync::{Notify, watch};
 
-use crate::http::context::service::Service;
 use crate::http::error::ApiError;
 
 /// How long connections may take to send the last of their answers, and how long a client may take
@@ -84,8 +83,7 @@ pub async fn admit(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    let Some(drain) = request.app_data::<Data<Service>>().map(|service| service.drain.clone())
-    else {
+    let Some(drain) = request.app_data::<Data<Drain>>().cloned() else {
         return Ok(next.call(request).await?.map_into_boxed_body());
     };
     let mut response = match drain.admit() {
@@ -130,7 +128,7 @@ pub struct Running {
 }
 
 impl Running {
-    pub(in crate::http) fn new(server: Server, drain: Arc<Drain>, patience: Duration) -> Self {
+    pub(crate) fn new(server: Server, drain: Arc<Drain>, patience: Duration) -> Self {
         Self { server, drain, patience }
     }
 

@@ -12,14 +12,13 @@ use actix_web::http::header::{
     STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use actix_web::middleware::Next;
-use actix_web::web::Data;
 use actix_web::{Error, HttpMessage, ResponseError};
 use tracing::Instrument;
 use uuid::Uuid;
 
-use crate::http::context::service::Service;
 use crate::http::transport::limits;
 use crate::http::transport::prometheus;
+use crate::http::transport::request::{RequestId, route};
 use crate::http::transport::socket::Exchange;
 use crate::http::transport::trace;
 
@@ -41,10 +40,6 @@ const CAREFUL: [(HeaderName, &str); 5] = [
 /// What browsers are told besides if the answer comes by TLS: to stay with it for a year.
 const STAY_WITH_TLS: &str = "max-age=31536000";
 
-/// The id of a request, in its extensions.
-#[derive(Clone)]
-pub struct RequestId(pub String);
-
 /// Puts a request into its frame, and its answer too.
 pub async fn frame(
     mut request: ServiceRequest,
@@ -53,7 +48,7 @@ pub async fn frame(
     let sent = request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok());
     let id = sent.filter(|id| is_sane(id)).map_or_else(|| Uuid::new_v4().to_string(), Into::into);
     request.extensions_mut().insert(RequestId(id.clone()));
-    let route = crate::http::transport::request::route(request.request());
+    let route = route(request.request());
     let by_tls = request.app_config().secure();
     // The path without the query, which may hold an access token.
     let path = route.as_deref().unwrap_or(request.path());
@@ -63,7 +58,6 @@ pub async fn frame(
     if *request.method() == Method::HEAD {
         request.head_mut().method = Method::GET;
     }
-    let service = request.app_data::<Data<Service>>().cloned();
     let exchange = Exchange::begin(&mut request);
     let started = Instant::now();
     let checked = span.in_scope(|| limits::check_head(&request));
@@ -86,10 +80,6 @@ pub async fn frame(
     match result {
         Ok(mut response) => {
             finish(response.status().as_u16(), response.headers_mut());
-            let error = response.response().error().and_then(Error::as_error);
-            if let (Some(error), Some(service)) = (error, service) {
-                service.readiness.hear(error);
-            }
             Ok(exchange.respond(response))
         }
         Err(error) => {

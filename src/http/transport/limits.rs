@@ -15,13 +15,9 @@ use actix_web::web::Data;
 use actix_web::{Error, HttpMessage, HttpRequest};
 
 use crate::config::Settings;
-use crate::http::context::service::Service;
 use crate::http::error::ApiError;
 use crate::http::transport::socket;
 use crate::store::shares;
-
-/// How long the head of a request may take to arrive, and a TLS handshake.
-pub const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a connection may take to close, and is read from in vain after a body was refused.
 pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -47,8 +43,8 @@ pub fn connections(settings: &Settings, workers: usize) -> usize {
 /// Refuses header fields that are too large together, and bodies that say so of themselves, before
 /// any of them is read.
 pub fn check_head(request: &ServiceRequest) -> Result<(), ApiError> {
-    let Some(service) = request.app_data::<Data<Service>>() else { return Ok(()) };
-    let limit = service.settings.header_limit;
+    let Some(settings) = request.app_data::<Data<Settings>>() else { return Ok(()) };
+    let limit = settings.header_limit;
     let fields = request.headers().iter();
     let size = request.uri().path().len()
         + request.query_string().len()
@@ -56,7 +52,7 @@ pub fn check_head(request: &ServiceRequest) -> Result<(), ApiError> {
     if size > limit {
         return Err(ApiError::HeadersTooLarge(limit));
     }
-    let limit = service.settings.body_limit;
+    let limit = settings.body_limit;
     if announces_too_much(request.head(), limit) { Err(ApiError::TooLarge(limit)) } else { Ok(()) }
 }
 
@@ -71,9 +67,8 @@ pub async fn ignored_body<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<B>, Error> {
-    let service = request.app_data::<Data<Service>>();
-    let limit =
-        service.map_or(IGNORED_BODY, |service| service.settings.body_limit.min(IGNORED_BODY));
+    let settings = request.app_data::<Data<Settings>>();
+    let limit = settings.map_or(IGNORED_BODY, |settings| settings.body_limit.min(IGNORED_BODY));
     if announces_too_much(request.head(), limit) {
         return Err(ApiError::TooLarge(limit).into());
     }
@@ -128,10 +123,10 @@ pub async fn in_time<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<B>, Error> {
-    let Some(service) = request.app_data::<Data<Service>>() else {
+    let Some(settings) = request.app_data::<Data<Settings>>() else {
         return next.call(request).await;
     };
-    let limit = service.settings.request_timeout();
+    let limit = settings.request_timeout();
     let progress = Progress::default();
     request.extensions_mut().insert(progress.clone());
     let is_left = socket::is_left(&request);

@@ -1,18 +1,13 @@
 //! The metrics: what is counted, and the page that Prometheus reads.
 
 use std::sync::LazyLock;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use actix_web::HttpResponse;
-use actix_web::web::Data;
 use metrics::{
-    SharedString, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge,
-    histogram,
+    SharedString, Unit, counter, describe_counter, describe_gauge, describe_histogram, histogram,
 };
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
-use crate::http::context::service::Service;
-use crate::http::openapi::Endpoint;
 use crate::store::RETRIES;
 
 /// How often samples are put together that nobody has come to read.
@@ -25,14 +20,14 @@ const NO_ROUTE: &str = "none";
 
 const REQUESTS: &str = "joc_orders_requests_total";
 const DURATION: &str = "joc_orders_request_duration_seconds";
-const UNDER_WAY: &str = "joc_orders_calls_under_way";
+pub const UNDER_WAY: &str = "joc_orders_calls_under_way";
 const AFFECTED: &str = "joc_orders_orders_affected_total";
 const LOGINS: &str = "joc_orders_logins_total";
-const CONNECTIONS: &str = "joc_orders_database_connections";
-const MAX_CONNECTIONS: &str = "joc_orders_database_connections_max";
-const UNSEALED: &str = "joc_orders_audit_unsealed_entries";
-const UNSEALED_FOR: &str = "joc_orders_audit_unsealed_seconds";
-const LAST_SEAL: &str = "joc_orders_audit_last_seal_timestamp_seconds";
+pub const CONNECTIONS: &str = "joc_orders_database_connections";
+pub const MAX_CONNECTIONS: &str = "joc_orders_database_connections_max";
+pub const UNSEALED: &str = "joc_orders_audit_unsealed_entries";
+pub const UNSEALED_FOR: &str = "joc_orders_audit_unsealed_seconds";
+pub const LAST_SEAL: &str = "joc_orders_audit_last_seal_timestamp_seconds";
 
 /// The process's one recorder; `None` if there is another.
 static RECORDER: LazyLock<Option<PrometheusHandle>> = LazyLock::new(|| {
@@ -76,20 +71,19 @@ impl LoginOutcome {
     }
 }
 
-/// Starts to count. Every counter that these calls can come to is there at once with 0: a rate
-/// does not see the event that a counter begins with.
-pub fn start(calls: &[Endpoint]) {
+/// Starts to count. Every counter of these responses, each a route and a status, and of these
+/// actions is there at once with 0: a rate does not see the event that a counter begins with.
+pub fn start<'a>(
+    responses: impl Iterator<Item = (&'a str, &'a str)>,
+    actions: impl Iterator<Item = &'a str>,
+) {
     let Some(recorder) = &*RECORDER else { return };
-    let requests = |route: &str, status: &str| {
+    for (route, status) in responses.chain([(NO_ROUTE, "404")]) {
         counter!(REQUESTS, "route" => route.to_owned(), "status" => status.to_owned()).increment(0);
-    };
-    for call in calls {
-        call.statuses().for_each(|status| requests(&call.path, status));
-        if let Some(action) = call.action() {
-            affected(action.to_owned(), 0);
-        }
     }
-    requests(NO_ROUTE, "404");
+    for action in actions {
+        affected(action.to_owned(), 0);
+    }
     for outcome in LoginOutcome::ALL {
         counter!(LOGINS, "outcome" => outcome.label()).increment(0);
     }
@@ -119,22 +113,7 @@ pub fn login(outcome: LoginOutcome) {
     counter!(LOGINS, "outcome" => outcome.label()).increment(1);
 }
 
-/// `GET /metrics`
-pub async fn page(service: Data<Service>) -> HttpResponse {
-    let Some(recorder) = &*RECORDER else { return HttpResponse::NotFound().finish() };
-    gauge!(UNDER_WAY).set(service.drain.calls() as f64);
-    for pool in service.store.pools() {
-        gauge!(CONNECTIONS, "pool" => pool.name, "state" => "used").set(pool.used);
-        gauge!(CONNECTIONS, "pool" => pool.name, "state" => "idle").set(pool.idle);
-        gauge!(MAX_CONNECTIONS, "pool" => pool.name).set(pool.max);
-    }
-    let sealing = service.sealing.progress(Instant::now());
-    gauge!(UNSEALED).set(sealing.entries as f64);
-    gauge!(UNSEALED_FOR).set(sealing.waiting.as_secs_f64());
-    if let Some(last_seal) = sealing.last_seal {
-        gauge!(LAST_SEAL).set(last_seal as f64);
-    }
-    HttpResponse::Ok()
-        .content_type("text/plain; version=0.0.4; charset=utf-8")
-        .body(recorder.render())
+/// The metrics as Prometheus reads them; `None` if this process has another recorder.
+pub fn render() -> Option<String> {
+    RECORDER.as_ref().map(PrometheusHandle::render)
 }

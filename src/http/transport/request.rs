@@ -4,10 +4,12 @@ use std::net::IpAddr;
 
 use actix_web::{HttpMessage, HttpRequest};
 
-use crate::http::transport::frame::RequestId;
-
 /// The path that every call is below.
 pub const BASE: &str = "/joc/api";
+
+/// The ID of a request, in its extensions.
+#[derive(Clone)]
+pub struct RequestId(pub String);
 
 /// The route that a request takes, as it is written in the table of calls: of one path, a client
 /// can write many forms, such as `/orders/%63ancel`, and none of them names the call.

@@ -26,8 +26,9 @@ use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use crate::config::Settings;
 use crate::http::transport::drain::{self, Drain};
-use crate::http::transport::limits;
 
+/// How long the head of a request may take to arrive, and a TLS handshake.
+pub const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// How fast a client must take what it is sent, in bytes a second: a slot, memory and perhaps room
 /// on the disk wait for it.
 const RATE: u32 = 32 * 1024;
@@ -119,7 +120,7 @@ pub struct Patience {
 impl Patience {
     pub fn new(settings: &Settings, drain: Arc<Drain>) -> Self {
         // Connections that wait for their first request have the time that its head has.
-        let idle = settings.keep_alive().max(limits::HEAD_TIMEOUT);
+        let idle = settings.keep_alive().max(HEAD_TIMEOUT);
         Self { slack: settings.write_timeout(), idle, drain }
     }
 
@@ -257,7 +258,7 @@ impl<T> Connection<T> {
             return self.is_over;
         }
         let end = match self.state.begun.get() {
-            Some(begun) => begun + limits::HEAD_TIMEOUT,
+            Some(begun) => begun + HEAD_TIMEOUT,
             None => self.state.quiet_since.get() + self.patience.idle,
         };
         let quiet = self.quiet.get_or_insert_with(|| Box::pin(sleep_until(end)));

@@ -5,31 +5,14 @@ use actix_web::http::header::ContentType;
 use actix_web::web::Bytes;
 use futures_util::stream::{self, BoxStream, Stream, StreamExt};
 use serde::Serialize;
-use serde_json::json;
 use tracing::{Instrument, Span};
 
-use crate::http::context::call::Call;
-use crate::http::context::service::Service;
 use crate::http::error::ApiError;
 use crate::http::transport::ahead::{self, Patience};
-use crate::model::window::iso;
 use crate::store;
 
 /// From how many bytes on a piece of the answer is sent.
 const CHUNK: usize = 64 * 1024;
-
-/// The answer to a call that reads a list: its dates and, as the field `name`, the items.
-pub async fn list<T: Serialize + 'static>(
-    service: &Service,
-    call: &Call,
-    name: &str,
-    items: BoxStream<'static, store::Result<T>>,
-) -> Result<HttpResponse, ApiError> {
-    let (delivered, surveyed) = (iso(&service.clock.now()), iso(&call.now));
-    let (delivered, surveyed, name) = (json!(delivered), json!(surveyed), json!(name));
-    let head = format!(r#"{{"deliveryDate":{delivered},"surveyDate":{surveyed},{name}:["#);
-    answer(head, items, "]}").await
-}
 
 /// An answer of a beginning, items with commas between them, and an end.
 ///

@@ -15,7 +15,6 @@ use crate::http::context::service::Service;
 use crate::http::error::ApiError;
 use crate::http::resources::orders::item::{StateItem, position_string, stored_json};
 use crate::http::resources::orders::list::{LISTED, limit_to_visible, unknown_order};
-use crate::http::transport::stream;
 use crate::model::arguments::Arguments;
 use crate::model::checks::{check_name, check_workflow_path};
 use crate::model::folders::Folder;
@@ -176,7 +175,7 @@ pub async fn orders(
     let (selection, filter) = select(&service, &call, body).await?;
     let orders = service.store.history(&selection, &filter, limit);
     let items = orders.map(|order| item(order?));
-    stream::list(&service, &call, "history", items.boxed()).await
+    service.list(&call, "history", items.boxed()).await
 }
 
 /// `POST /order/history`: the children of an order and the states that calls have brought it

@@ -14,7 +14,6 @@ use crate::http::context::service::Service;
 use crate::http::error::ApiError;
 use crate::http::resources::orders::item::Items;
 use crate::http::resources::summary::{Counts, Summary};
-use crate::http::transport::stream;
 use crate::model::folders::Folder;
 use crate::model::invalid::Invalid;
 use crate::model::invalid::displayable;
@@ -126,7 +125,7 @@ pub async fn orders(
     let items = Items::new();
     let orders = service.store.orders(&selection, limit, wanted);
     let orders = orders.map(move |order| items.item(order?));
-    stream::list(&service, &call, "orders", orders.boxed()).await
+    service.list(&call, "orders", orders.boxed()).await
 }
 
 /// `POST /order`
