@@ -119,7 +119,7 @@ on_both! {
                 std::thread::sleep(Duration::from_millis(300));
             }
             assert!(served.wait(Duration::from_secs(10)).success());
-            assert!(served.log().contains("calls under way are broken off"), "{}", served.log());
+            assert!(served.log().contains("aborting the requests in flight"), "{}", served.log());
             assert_eq!(db.state("slow").await, "FRESH");
             assert_eq!(db.count("SELECT count(*) FROM audit_logs").await, 0);
         }

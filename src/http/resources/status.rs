@@ -134,7 +134,7 @@ async fn ready(service: Data<Service>) -> Result<HttpResponse, ApiError> {
 
 /// `GET /metrics`
 async fn metrics(service: Data<Service>) -> HttpResponse {
-    gauge!(UNDER_WAY).set(service.drain.calls() as f64);
+    gauge!(UNDER_WAY).set(service.drain.in_flight() as f64);
     for pool in service.store.pools() {
         gauge!(CONNECTIONS, "pool" => pool.name, "state" => "used").set(pool.used);
         gauge!(CONNECTIONS, "pool" => pool.name, "state" => "idle").set(pool.idle);

@@ -1,9 +1,8 @@
-//! How the service stops: calls that are under way end, and new ones are told to come back
-//! later, until nothing is under way or the time for it is over.
+//! Graceful shutdown: requests in flight end, and new ones get 503, until none is in flight or the
+//! grace period is over.
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -13,72 +12,55 @@ use actix_web::http::ConnectionType;
 use actix_web::middleware::Next;
 use actix_web::web::{Bytes, Data};
 use actix_web::{Error, ResponseError};
-use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::http::error::ApiError;
 
-/// How long connections may take to send the last of their answers, and how long a client may take
-/// nothing of one, once the service is stopping.
+/// How long connections may take to send the rest of their responses, and how long a client may
+/// read nothing of one, once the service is stopping.
 pub const LINGER: Duration = Duration::from_secs(5);
 
-/// Whether the service is stopping, and how many calls are under way.
+/// Whether the service is stopping, and which requests are in flight.
 #[derive(Debug, Default)]
 pub struct Drain {
-    stopping: watch::Sender<bool>,
-    calls: AtomicUsize,
-    ended: Notify,
+    stopping: CancellationToken,
+    requests: TaskTracker,
 }
 
 impl Drain {
-    /// Whether new calls are refused.
+    /// Whether new requests are refused.
     pub fn is_stopping(&self) -> bool {
-        *self.stopping.borrow()
+        self.stopping.is_cancelled()
     }
 
-    /// Waits until new calls are refused.
+    /// Waits until new requests are refused.
     pub async fn stopped(&self) {
-        // What would end this wait with an error, the loss of the sender, is part of `self`.
-        let _ = self.stopping.subscribe().wait_for(|is_stopping| *is_stopping).await;
+        self.stopping.cancelled().await;
     }
 
-    /// How many calls are under way.
-    pub fn calls(&self) -> usize {
-        self.calls.load(Ordering::SeqCst)
+    /// How many requests are in flight.
+    pub fn in_flight(&self) -> usize {
+        self.requests.len()
     }
 
-    /// Counts a call until what this gives is dropped; `None`: the service is stopping.
-    fn admit(self: &Arc<Self>) -> Option<UnderWay> {
-        // Counted before it looks, so that whoever stops the service cannot miss it.
-        self.calls.fetch_add(1, Ordering::SeqCst);
-        let call = UnderWay(self.clone());
-        (!self.is_stopping()).then_some(call)
+    /// Counts a request until the token is dropped; `None` if the service is stopping.
+    fn admit(&self) -> Option<TaskTrackerToken> {
+        // Counted before the check: a shutdown that begins in between waits for it.
+        let token = self.requests.token();
+        (!self.is_stopping()).then_some(token)
     }
 
-    /// Refuses calls from now on, and waits for those under way.
+    /// Refuses requests from now on, and waits for those in flight.
     async fn stop(&self) {
-        self.stopping.send_replace(true);
-        loop {
-            let ended = self.ended.notified();
-            if self.calls() == 0 {
-                return;
-            }
-            ended.await;
-        }
+        self.stopping.cancel();
+        self.requests.close();
+        self.requests.wait().await;
     }
 }
 
-/// A call that is under way.
-struct UnderWay(Arc<Drain>);
-
-impl Drop for UnderWay {
-    fn drop(&mut self) {
-        self.0.calls.fetch_sub(1, Ordering::SeqCst);
-        // The one that waits asks for the permit before it looks at the count.
-        self.0.ended.notify_one();
-    }
-}
-
-/// Lets a call in, unless the service is stopping; then no connection outlives its answer.
+/// Admits a request unless the service is stopping; then its connection closes after the response.
 pub async fn admit(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -87,9 +69,9 @@ pub async fn admit(
         return Ok(next.call(request).await?.map_into_boxed_body());
     };
     let mut response = match drain.admit() {
-        Some(call) => {
+        Some(token) => {
             let response = next.call(request).await?;
-            response.map_body(|_, body| BoxBody::new(Counted { body: body.boxed(), _call: call }))
+            response.map_body(|_, body| BoxBody::new(Counted { body: body.boxed(), _token: token }))
         }
         None => request.into_response(ApiError::Stopping.error_response()),
     };
@@ -99,10 +81,10 @@ pub async fn admit(
     Ok(response)
 }
 
-/// The body of an answer, with which the call ends.
+/// The body of a response; its request is in flight until the end of it.
 struct Counted {
     body: BoxBody,
-    _call: UnderWay,
+    _token: TaskTrackerToken,
 }
 
 impl MessageBody for Counted {
@@ -120,24 +102,24 @@ impl MessageBody for Counted {
     }
 }
 
-/// A service that answers.
+/// A running service.
 pub struct Running {
     server: Server,
     drain: Arc<Drain>,
-    patience: Duration,
+    grace_period: Duration,
 }
 
 impl Running {
-    pub(crate) fn new(server: Server, drain: Arc<Drain>, patience: Duration) -> Self {
-        Self { server, drain, patience }
+    pub(crate) fn new(server: Server, drain: Arc<Drain>, grace_period: Duration) -> Self {
+        Self { server, drain, grace_period }
     }
 
-    /// Serves until `stop` says so, then lets the calls under way end; when it says so again, or
-    /// they take longer than the settings allow, it breaks them off.
+    /// Serves until `stop` returns, then waits for the requests in flight. When `stop` returns again
+    /// or the grace period is over, it aborts them.
     ///
     /// # Errors
     ///
-    /// If the server breaks down.
+    /// If the server fails.
     pub async fn until(self, stop: impl AsyncFn()) -> std::io::Result<()> {
         let handle = self.server.handle();
         let mut serving = tokio::spawn(self.server);
@@ -145,14 +127,14 @@ impl Running {
             ended = &mut serving => return ended?,
             () = stop() => {}
         }
-        tracing::info!(calls = self.drain.calls(), "stopping");
+        tracing::info!(requests = self.drain.in_flight(), "stopping");
         let in_time = tokio::select! {
             () = self.drain.stop() => true,
-            () = tokio::time::sleep(self.patience) => false,
+            () = tokio::time::sleep(self.grace_period) => false,
             () = stop() => false,
         };
         if !in_time {
-            tracing::warn!(calls = self.drain.calls(), "calls under way are broken off");
+            tracing::warn!(requests = self.drain.in_flight(), "aborting the requests in flight");
         }
         handle.stop(in_time).await;
         serving.await?
