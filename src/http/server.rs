@@ -297,7 +297,7 @@ pub fn serve(
 async fn unknown_call(request: HttpRequest) -> Result<HttpResponse, ApiError> {
     let path = displayable(request.path());
     Err(match route(&request) {
-        None => ApiError::UnknownCall(path),
+        None => ApiError::UnknownEndpoint(path),
         Some(route) if route.starts_with(BASE) => ApiError::WrongMethod(path, "POST"),
         Some(_) => ApiError::WrongMethod(path, "GET, HEAD"),
     })

@@ -107,7 +107,7 @@ on_both! {
         for (call, body) in looking().take(4) {
             let answer = app.post(call, &body).await;
             assert_eq!((answer.status, &answer.headers["retry-after"]), (503, &"5".parse().unwrap()));
-            assert!(answer.text.contains("given up after 1 seconds"), "{call}: {}", answer.text);
+            assert!(answer.text.contains("timed out after 1 seconds"), "{call}: {}", answer.text);
         }
         idle(&app).await;
     }

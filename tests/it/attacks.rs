@@ -363,7 +363,7 @@ on_both! {
         let refused = answer.json();
         assert_eq!(refused["account"], "nobody");
         assert_eq!(refused["isAuthenticated"], true);
-        assert_eq!(refused["message"], "Too many denied calls; Retry-After says how long to wait");
+        assert_eq!(refused["message"], "Too many denied requests; Retry-After says how long to wait");
         assert_eq!(app.db.count("SELECT count(*) FROM audit_logs").await, 60);
         // The account keeps its other permissions, and other accounts are not affected.
         app.post_as(&nobody, "/audit_log", with_controller(json!({})).to_string()).await.ok();

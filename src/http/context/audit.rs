@@ -8,7 +8,7 @@ use crate::http::context::body::Whole;
 use crate::http::context::call::Call;
 use crate::http::context::parameters;
 use crate::http::context::service::Service;
-use crate::http::error::{ApiError, Reason, Refusal};
+use crate::http::error::{ApiError, Caller};
 use crate::model::audit::{AuditEntry, Category, Outcome};
 use crate::model::checks::check_controller_id;
 use crate::model::invalid::Invalid;
@@ -94,24 +94,14 @@ impl Call {
         why: &AuditLog,
     ) -> Result<ApiError, ApiError> {
         let account = &self.principal.account;
-        let (reason, message) = match service.denials.count(account) {
-            Ok(()) => {
-                let entry = self.audit_entry(controller_id, why)?;
-                service.store.record(&entry, Outcome::Denied).await?;
-                let message = format!("Access denied: {permission} is missing for {controller_id}");
-                (Reason::Permission, message)
-            }
-            Err(wait) => {
-                let message = "Too many denied calls; Retry-After says how long to wait".into();
-                (Reason::TooManyDenied(wait), message)
-            }
-        };
-        Ok(ApiError::Refused(Refusal {
-            reason,
-            account: Some(account.clone()),
-            caller: self.client_address.clone(),
-            message,
-        }))
+        let caller =
+            Caller { account: Some(account.clone()), address: self.client_address.clone() };
+        if let Err(wait) = service.denials.count(account) {
+            return Ok(ApiError::TooManyDenied(caller, wait));
+        }
+        let entry = self.audit_entry(controller_id, why)?;
+        service.store.record(&entry, Outcome::Denied).await?;
+        Ok(ApiError::Denied(caller, permission, controller_id.into()))
     }
 
     /// Settles that there is such a controller and that the account has the permission for it,

@@ -1,5 +1,5 @@
-//! Sessions: from an access token to who is calling. They live in the database; each replica
-//! remembers one for a few seconds, so that most calls ask nothing of the database.
+//! Sessions: whom an access token stands for. They live in the database; each replica caches one for
+//! a few seconds, so that most requests need no query for it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,84 +12,75 @@ use chrono::{DateTime, TimeDelta, Utc};
 use moka::sync::Cache;
 use sha2::{Digest, Sha256};
 
-use crate::http::error::{ApiError, Reason, Refusal};
+use crate::http::error::{ApiError, Caller};
 use crate::http::transport::request::client_address;
 use crate::model::permission::Principal;
 use crate::store::Store;
 
-/// The header that carries the access token.
+/// The header field with the access token.
 pub const ACCESS_TOKEN: HeaderName = HeaderName::from_static("x-access-token");
-/// The query parameter that carries it otherwise.
+/// The query parameter with the access token, if there is no header field.
 const ACCESS_TOKEN_PARAMETER: &str = "accessToken";
-/// For how long a session is remembered, and so how long a logout elsewhere, a changed
-/// permission or a locked account may go unnoticed here: less than the 5 seconds promised.
-const REMEMBERED: TimeDelta = TimeDelta::seconds(3);
-/// How many sessions are remembered.
+/// How long a session is cached, and so how long a logout on another replica, a changed permission
+/// or a locked account may go unnoticed: less than the 5 seconds that the documentation promises.
+const CACHED_FOR: TimeDelta = TimeDelta::seconds(3);
+/// How many sessions are cached.
 const CAPACITY: u64 = 10_000;
 
-/// The sessions that this replica remembers.
+/// The sessions that this replica has cached.
 pub struct Sessions {
     timeout: TimeDelta,
-    remembered: Cache<String, Remembered>,
+    cached: Cache<String, CachedSession>,
 }
 
 #[derive(Clone)]
-struct Remembered {
+struct CachedSession {
     principal: Arc<Principal>,
     since: DateTime<Utc>,
 }
 
 impl Sessions {
-    /// Sessions that end after `timeout` without a call.
+    /// Sessions that end after `timeout` without a request.
     pub fn new(timeout: TimeDelta) -> Self {
-        let remembered = Cache::builder()
+        let cached = Cache::builder()
             .max_capacity(CAPACITY)
-            .time_to_live(Duration::from_secs(2 * REMEMBERED.num_seconds().unsigned_abs()))
+            .time_to_live(Duration::from_secs(2 * CACHED_FOR.num_seconds().unsigned_abs()))
             .build();
-        Self { timeout, remembered }
+        Self { timeout, cached }
     }
 
-    /// Who is calling. The session ends later for it.
+    /// Whose session a request belongs to. This also extends the session.
     pub async fn check(
         &self,
         store: &dyn Store,
         request: &HttpRequest,
         now: DateTime<Utc>,
     ) -> Result<Arc<Principal>, ApiError> {
-        let refuse = |reason, message: &str| {
-            ApiError::Refused(Refusal {
-                reason,
-                account: None,
-                caller: client_address(request),
-                message: message.into(),
-            })
-        };
-        let token = access_token(request).ok_or_else(|| {
-            refuse(Reason::Token, "Access denied: no X-Access-Token, please log in")
-        })?;
+        let caller = || Caller { account: None, address: client_address(request) };
+        let token = access_token(request).ok_or_else(|| ApiError::NoToken(caller()))?;
         let hash = hash(&token);
-        if let Some(session) = self.remembered.get(&hash) {
+        if let Some(session) = self.cached.get(&hash) {
             let age = now - session.since;
-            if TimeDelta::zero() <= age && age < REMEMBERED.min(self.timeout) {
+            if TimeDelta::zero() <= age && age < CACHED_FOR.min(self.timeout) {
                 return Ok(session.principal);
             }
         }
         match store.touch_session(&hash, now, now + self.timeout).await? {
             Some(principal) => {
                 let principal = Arc::new(principal);
-                let session = Remembered { principal: principal.clone(), since: now };
-                self.remembered.insert(hash, session);
+                let session = CachedSession { principal: principal.clone(), since: now };
+                self.cached.insert(hash, session);
                 Ok(principal)
             }
             None => {
-                self.remembered.invalidate(&hash);
-                Err(refuse(Reason::Session, "Session has expired or is unknown, please log in"))
+                self.cached.invalidate(&hash);
+                Err(ApiError::NoSession(caller()))
             }
         }
     }
 
-    /// Opens a session and gives its access token, if the account's password is still the one
-    /// of this hash.
+    /// Opens a session and returns its access token; `None` if the account's password hash is no
+    /// longer this one.
     pub async fn open(
         &self,
         store: &dyn Store,
@@ -97,8 +88,7 @@ impl Sessions {
         password_hash: &str,
         now: DateTime<Utc>,
     ) -> Result<Option<String>, ApiError> {
-        let token: String =
-            rand::random::<[u8; 32]>().iter().map(|byte| format!("{byte:02x}")).collect();
+        let token = hex::encode(rand::random::<[u8; 32]>());
         let expires = now + self.timeout;
         let opened =
             store.open_session(&hash(&token), account, password_hash, now, expires).await?;
@@ -108,12 +98,12 @@ impl Sessions {
     /// Ends a session.
     pub async fn close(&self, store: &dyn Store, token: &str) -> Result<(), ApiError> {
         let hash = hash(token);
-        self.remembered.invalidate(&hash);
+        self.cached.invalidate(&hash);
         Ok(store.close_session(&hash).await?)
     }
 }
 
-/// The token that a request carries.
+/// The access token of a request.
 pub fn access_token(request: &HttpRequest) -> Option<String> {
     let header = request.headers().get(ACCESS_TOKEN).and_then(|token| token.to_str().ok());
     header.filter(|token| !token.is_empty()).map(Into::into).or_else(|| {
@@ -122,7 +112,7 @@ pub fn access_token(request: &HttpRequest) -> Option<String> {
     })
 }
 
-/// What is kept of a token.
+/// The hash under which the database knows a token.
 pub fn hash(token: &str) -> String {
-    Sha256::digest(token).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(Sha256::digest(token))
 }

@@ -1,4 +1,4 @@
-//! How often one may fail to log in or be denied, how many logins run at once, and how many wait.
+//! Limits on failed logins and denied requests, on logins that run at once, and on those that wait.
 
 use std::collections::VecDeque;
 use std::hash::Hash;
@@ -14,59 +14,60 @@ use crate::http::transport::limits;
 
 /// How long a failure counts.
 const WINDOW: Duration = Duration::from_secs(60);
-/// How many calls of an account may be denied within the window, all of which are audited.
+/// How many requests of an account may be denied within the window; each is audited.
 const MAX_DENIED: usize = 60;
-/// How many accounts and addresses with failures are remembered.
+/// How many accounts and addresses are tracked.
 const CAPACITY: u64 = 100_000;
-/// How many logins may wait for those that run.
+/// How many logins may wait for those that are running.
 const WAITING: usize = 64;
-/// How many of them may come from one address, so that none keeps all others out.
+/// How many of them may come from one address, so that it cannot keep all others out.
 const WAITING_BY_ADDRESS: usize = WAITING / 2;
 
-/// Failed logins of the last minute, by account and by address, and those under way.
+/// Failed logins of the last minute by account and by address, and the logins in progress.
 ///
-/// Whoever holds the locks of an account and an address may try: attempts take turns, so that many
-/// at once do not slip by, and none is refused for another that may yet succeed.
+/// A login holds the locks of its account and its address: logins take turns, so that none slips by
+/// beside others, and none is refused because of another that may still succeed.
 pub struct Throttle {
     by_account: Cache<String, Arc<Mutex<Failures>>>,
-    by_address: Cache<Option<IpAddr>, Arc<Address>>,
+    by_address: Cache<Option<IpAddr>, Arc<AddressLogins>>,
     max_by_account: usize,
     max_by_address: usize,
-    /// Each takes a core and argon2's 19 MiB.
+    /// Each needs a core and argon2's 19 MiB.
     running: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
 }
 
-/// What is known of an address.
-struct Address {
+/// The logins from an address.
+struct AddressLogins {
     failures: Arc<Mutex<Failures>>,
     waiting: Arc<Semaphore>,
 }
 
-/// The instants of failures, the oldest first.
+/// The instants of failures, oldest first. (governor cannot check without counting, forgets no
+/// failures after a success, and in the first minute lets twice the limit through.)
 #[derive(Debug, Default)]
 struct Failures(VecDeque<Instant>);
 
-/// Why an attempt is not let through.
+/// Why a login is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refused {
-    /// Too many have failed; the next may be tried after this time.
-    Throttled(Duration),
-    /// Too many wait.
+pub enum ThrottleError {
+    /// Too many have failed; the next one may come after this time.
+    TooManyFailed(Duration),
+    /// Too many are waiting.
     Busy,
 }
 
-/// Calls of the last minute that were denied, by account: each leaves an entry in the audit trail.
+/// Requests denied in the last minute, by account: each leaves an entry in the audit trail.
 pub struct Denials(Cache<String, Arc<std::sync::Mutex<Failures>>>);
 
-/// The turn of one attempt. Whoever has it drops it only once the attempt is over.
+/// The turn of a login, to be dropped when the login is over.
 pub struct Turn {
     by_account: Option<OwnedMutexGuard<Failures>>,
     by_address: OwnedMutexGuard<Failures>,
     _runs: OwnedSemaphorePermit,
 }
 
-/// Whoever is not heard of for a while has no failure that counts.
+/// After this idle time no failure counts any more.
 fn cache<K: Hash + Eq + Send + Sync + 'static, V: Clone + Send + Sync + 'static>() -> Cache<K, V> {
     Cache::builder().max_capacity(CAPACITY).time_to_idle(2 * WINDOW).build()
 }
@@ -84,8 +85,12 @@ impl Throttle {
         }
     }
 
-    /// Refuses an attempt of which it is known already that too many have failed before it.
-    pub fn check(&self, account: Option<&str>, address: Option<IpAddr>) -> Result<(), Refused> {
+    /// Refuses a login early if it is already clear that too many have failed.
+    pub fn check(
+        &self,
+        account: Option<&str>,
+        address: Option<IpAddr>,
+    ) -> Result<(), ThrottleError> {
         let now = Instant::now();
         let wait = |failures: &Mutex<Failures>, max| failures.try_lock().ok()?.wait(max, now);
         let of_address = self
@@ -95,21 +100,22 @@ impl Throttle {
         let of_account = account
             .and_then(|account| self.by_account.get(account))
             .and_then(|failures| wait(&failures, self.max_by_account));
-        of_address.max(of_account).map_or(Ok(()), |wait| Err(Refused::Throttled(wait)))
+        of_address.max(of_account).map_or(Ok(()), |wait| Err(ThrottleError::TooManyFailed(wait)))
     }
 
-    /// Waits for the attempt's turn. One that names no account counts for its address alone.
+    /// Waits for a login's turn. One without an account counts only for its address.
     pub async fn turn(
         &self,
         account: Option<&str>,
         address: Option<IpAddr>,
-    ) -> Result<Turn, Refused> {
+    ) -> Result<Turn, ThrottleError> {
         let known = self.by_address.get_with(address.map(network), || {
             let waiting = Arc::new(Semaphore::new(WAITING_BY_ADDRESS));
-            Arc::new(Address { failures: Arc::default(), waiting })
+            Arc::new(AddressLogins { failures: Arc::default(), waiting })
         });
-        let place =
-            |places: &Arc<Semaphore>| places.clone().try_acquire_owned().map_err(|_| Refused::Busy);
+        let place = |places: &Arc<Semaphore>| {
+            places.clone().try_acquire_owned().map_err(|_| ThrottleError::Busy)
+        };
         let _places = (place(&known.waiting)?, place(&self.waiting)?);
         let mut by_address = known.failures.clone().lock_owned().await;
         let mut by_account = match account {
@@ -122,9 +128,9 @@ impl Throttle {
         let of_address = by_address.wait(self.max_by_address, now);
         let of_account = by_account.as_mut().and_then(|known| known.wait(self.max_by_account, now));
         if let Some(wait) = of_address.max(of_account) {
-            return Err(Refused::Throttled(wait));
+            return Err(ThrottleError::TooManyFailed(wait));
         }
-        let runs = self.running.clone().acquire_owned().await.map_err(|_| Refused::Busy)?;
+        let runs = self.running.clone().acquire_owned().await.map_err(|_| ThrottleError::Busy)?;
         Ok(Turn { by_account, by_address, _runs: runs })
     }
 }
@@ -134,8 +140,8 @@ impl Denials {
         Self(cache())
     }
 
-    /// Counts a call that is denied. If there were too many, it does not count, and is to be
-    /// refused for this time.
+    /// Counts a denied request. One over the limit does not count and must wait for the time in the
+    /// error.
     pub fn count(&self, account: &str) -> Result<(), Duration> {
         let denied = self.0.get_with(account.into(), Arc::default);
         let mut denied = denied.lock().unwrap_or_else(PoisonError::into_inner);
@@ -149,14 +155,14 @@ impl Denials {
 }
 
 impl Turn {
-    /// The attempt was right, so those before it were slips.
+    /// The login succeeded, so earlier failures of the account were typos.
     pub fn succeeded(mut self) {
         if let Some(failures) = self.by_account.as_deref_mut() {
             failures.0.clear();
         }
     }
 
-    /// The attempt was wrong.
+    /// The login failed.
     pub fn failed(&mut self) {
         let now = Instant::now();
         if let Some(failures) = self.by_account.as_deref_mut() {
@@ -167,20 +173,20 @@ impl Turn {
 }
 
 impl Failures {
-    /// For how long no attempt may follow if so many may fail within the window.
+    /// How long to wait if at most `max` may fail within the window; `None`: not at all.
     fn wait(&mut self, max: usize, now: Instant) -> Option<Duration> {
         let counts = |at: &Instant| now.saturating_duration_since(*at) < WINDOW;
         while self.0.front().is_some_and(|at| !counts(at)) {
             self.0.pop_front();
         }
         let too_many = self.0.len().checked_sub(max)?;
-        // Once this one no longer counts, one may follow.
+        // The next one may come when this one no longer counts.
         let last = self.0.get(too_many).copied().unwrap_or(now);
         Some(WINDOW - now.saturating_duration_since(last))
     }
 }
 
-/// Whom an address stands for. Of IPv6, whoever has one has the 2^64 beside it.
+/// The network that counts as one client: whoever has an IPv6 address has the whole /64.
 fn network(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
@@ -206,11 +212,11 @@ mod tests {
             let wait: Option<Duration> = wait.map(|wait| wait * second);
             assert_eq!(failures.wait(3, start + at * second), wait, "{at}");
         }
-        // The one that no longer counts makes room for one, not for three.
+        // One that no longer counts makes room for one.
         failures.0.push_back(start + 61 * second);
         assert_eq!(failures.wait(3, start + 61 * second), Some(9 * second));
         assert_eq!(failures.wait(3, start + 70 * second), None);
-        // With a lower limit, more have to be forgotten.
+        // With a lower limit, more have to expire.
         let mut failures = Failures([0, 10, 50].map(|at| start + at * second).into());
         assert_eq!(failures.wait(1, start + 55 * second), Some(55 * second));
         assert_eq!(Failures::default().wait(0, start), Some(WINDOW));

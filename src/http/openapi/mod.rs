@@ -8,7 +8,7 @@ use actix_web::{HttpResponse, http::header::ContentType};
 use schemars::Schema;
 use serde_json::{Map, Value, json};
 
-use crate::http::error::{Failure, RefusalBody};
+use crate::http::error::{FailureBody, RefusalBody};
 use crate::http::server;
 
 mod endpoint;
@@ -47,7 +47,7 @@ fn describe() -> Value {
     for call in server::all(&mut schemas) {
         paths.insert(call.path, json!({ call.method: call.operation }));
     }
-    let failure = schemas.answer::<Failure>();
+    let failure = schemas.answer::<FailureBody>();
     let refusal = schemas.answer::<RefusalBody<'_>>();
     let mut description = json!({
         "openapi": "3.1.0",

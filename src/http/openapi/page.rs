@@ -40,7 +40,7 @@ async fn file(
     } else {
         match utoipa_swagger_ui::serve(&file, settings.into_inner()) {
             Ok(Some(file)) => (file.content_type, file.bytes),
-            Ok(None) => return Err(ApiError::UnknownCall(format!("/docs/{file}"))),
+            Ok(None) => return Err(ApiError::UnknownEndpoint(format!("/docs/{file}"))),
             Err(error) => return Err(ApiError::Internal(anyhow::anyhow!("{error}"))),
         }
     };

@@ -13,8 +13,8 @@ use crate::http::context::body;
 use crate::http::context::password;
 use crate::http::context::service::Service;
 use crate::http::context::session::{self, ACCESS_TOKEN};
-use crate::http::context::throttle::{Refused, Turn};
-use crate::http::error::{ApiError, Reason, Refusal};
+use crate::http::context::throttle::{ThrottleError, Turn};
+use crate::http::error::{ApiError, Caller};
 use crate::http::transport::limits;
 use crate::http::transport::prometheus;
 use crate::http::transport::prometheus::LoginOutcome;
@@ -29,9 +29,6 @@ use crate::model::invalid::displayable;
 
 /// What the audit trail names where a failed login shows no account.
 const NO_ACCOUNT: &str = "?";
-const EXPECTED: &str = "Access denied: expected 'Authorization: Basic …'";
-const THROTTLED: &str = "Too many failed logins; Retry-After says how long to wait";
-const WRONG: &str = "Wrong account or password";
 
 /// What a request brings to log in with.
 #[derive(Debug, PartialEq, Eq)]
@@ -105,18 +102,19 @@ pub async fn login(
     let caller = client_address(&request);
     let (account, password) = match Credentials::of(&request) {
         // Many clients ask without first, to be challenged: that is no attempt.
-        Credentials::Missing => return Err(refusal(Reason::Credentials, None, caller, EXPECTED)),
+        Credentials::Missing => {
+            return Err(ApiError::NoCredentials(Caller { account: None, address: caller }));
+        }
         Credentials::Malformed { account } => (account, None),
         Credentials::Basic { account, password } => (Some(account), Some(password)),
     };
     let address = client_ip(&request);
     let refuse = |refused| {
         let (outcome, error) = match refused {
-            Refused::Busy => (LoginOutcome::Busy, ApiError::Busy),
-            Refused::Throttled(wait) => {
-                let reason = Reason::Throttled(wait);
-                let error = refusal(reason, account.as_deref(), caller.clone(), THROTTLED);
-                (LoginOutcome::Throttled, error)
+            ThrottleError::Busy => (LoginOutcome::Busy, ApiError::Busy),
+            ThrottleError::TooManyFailed(wait) => {
+                let caller = Caller { account: account.clone(), address: caller.clone() };
+                (LoginOutcome::Throttled, ApiError::TooManyFailed(caller, wait))
             }
         };
         prometheus::login(outcome);
@@ -146,7 +144,7 @@ impl Attempt {
             .store
             .touch_session(&session::hash(&token), now, now + timeout)
             .await?
-            .ok_or_else(|| self.refusal(WRONG))?;
+            .ok_or_else(|| ApiError::WrongCredentials(self.caller()))?;
         prometheus::login(LoginOutcome::Accepted);
         let timeout = timeout.num_milliseconds();
         let login = Login {
@@ -196,22 +194,15 @@ impl Attempt {
         };
         self.service.store.record(&entry, Outcome::Denied).await?;
         tracing::warn!(account = entry.account, "login refused");
-        Ok(self.refusal(if self.password.is_some() { WRONG } else { EXPECTED }))
+        Ok(match self.password {
+            Some(_) => ApiError::WrongCredentials(self.caller()),
+            None => ApiError::NoCredentials(self.caller()),
+        })
     }
 
-    fn refusal(&self, message: &str) -> ApiError {
-        refusal(Reason::Credentials, self.account.as_deref(), self.caller.clone(), message)
+    fn caller(&self) -> Caller {
+        Caller { account: self.account.clone(), address: self.caller.clone() }
     }
-}
-
-fn refusal(
-    reason: Reason,
-    account: Option<&str>,
-    caller: Option<String>,
-    message: &str,
-) -> ApiError {
-    let (account, message) = (account.map(Into::into), message.into());
-    ApiError::Refused(Refusal { reason, account, caller, message })
 }
 
 /// `POST /authentication/logout`
