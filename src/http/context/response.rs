@@ -112,6 +112,6 @@ impl Service {
         let (delivered, surveyed) = (iso(&self.clock.now()), iso(&call.now));
         let (delivered, surveyed, name) = (json!(delivered), json!(surveyed), json!(name));
         let head = format!(r#"{{"deliveryDate":{delivered},"surveyDate":{surveyed},{name}:["#);
-        stream::answer(head, items, "]}").await
+        stream::respond(head, items, "]}").await
     }
 }

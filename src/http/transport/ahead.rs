@@ -1,5 +1,5 @@
-//! Reading a result ahead of its client. What the client does not take in time waits in a file
-//! without a name, so that the database is read at its own pace and its snapshot soon ends.
+//! Reads a result ahead of its client. What the client does not take in time waits in an unnamed
+//! file, so that the database is read at its own pace and its snapshot ends soon.
 
 use std::fs::File;
 use std::io;
@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use actix_web::web::Bytes;
 use anyhow::anyhow;
-use futures_util::stream::{self, Stream, StreamExt};
+use async_stream::try_stream;
+use futures_util::stream::{Stream, StreamExt};
 use tokio::sync::mpsc::error::SendTimeoutError;
-use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::sync::mpsc::{self, Sender};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep_until};
 
@@ -20,73 +21,70 @@ use crate::http::error::ApiError;
 
 /// How many pieces wait in memory.
 const QUEUED: usize = 2;
-/// How long the database waits for a client, all in all, before the rest goes to a file. Clients that
-/// keep up with it never need one.
+/// How long the database waits for a client in total before the rest goes to a file. Clients that
+/// keep up never need one.
 const GRACE: Duration = Duration::from_secs(1);
-/// How long a result may still be read at its client's pace if there is no room for the file.
+/// How long a result may be read at its client's pace if there is no room for the file.
 const NO_ROOM: Duration = Duration::from_secs(30);
 /// How many bytes are read from the file at a time.
 const CHUNK: usize = 64 * 1024;
 
-/// A piece; `None` after the last one. A result that ends without it is not complete.
-type Message = Result<Option<Bytes>, ApiError>;
+/// A piece of a result; `None` after the last one. A result that ends without it is incomplete.
+type Piece = Result<Option<Bytes>, ApiError>;
 
 /// Where to put pieces, and the pieces as the client takes them.
-pub fn queue() -> (Sender<Message>, impl Stream<Item = Result<Bytes, ApiError>> + 'static) {
-    let (sender, receiver) = mpsc::channel(QUEUED);
-    (sender, stream::unfold(Some(receiver), taken))
+pub fn queue() -> (Sender<Piece>, impl Stream<Item = Result<Bytes, ApiError>> + 'static) {
+    let (sender, mut receiver) = mpsc::channel(QUEUED);
+    let body = try_stream! {
+        let incomplete = || Err(ApiError::Internal(anyhow!("the response is incomplete")));
+        while let Some(piece) = receiver.recv().await.unwrap_or_else(incomplete)? {
+            yield piece;
+        }
+    };
+    (sender, body)
 }
 
-async fn taken(
-    receiver: Option<Receiver<Message>>,
-) -> Option<(Result<Bytes, ApiError>, Option<Receiver<Message>>)> {
-    let mut receiver = receiver?;
-    match receiver.recv().await {
-        Some(Ok(Some(piece))) => Some((Ok(piece), Some(receiver))),
-        Some(Ok(None)) => None,
-        Some(Err(error)) => Some((Err(error), None)),
-        None => Some((Err(ApiError::Internal(anyhow!("the response was not finished"))), None)),
-    }
-}
-
-/// How long a client may keep the database waiting, and where the rest goes.
+/// How long the database may wait for a client, and where the rest goes.
 #[derive(Clone, Copy)]
-pub struct Patience {
-    /// In all, before the rest goes to a file.
+pub struct Waiting {
+    /// In total, before the rest goes to a file.
     grace: Duration,
-    /// In all, if the file has no room.
+    /// In total, if there is no room for the file.
     no_room: Duration,
     file: fn() -> io::Result<File>,
 }
 
-impl Default for Patience {
+impl Default for Waiting {
     fn default() -> Self {
         Self { grace: GRACE, no_room: NO_ROOM, file: tempfile::tempfile }
     }
 }
 
-/// Hands pieces over until the last one is taken, or the client is gone. Once the client has kept
+/// Hands pieces over until the last one is taken or the client is gone. Once the client has kept
 /// them waiting for too long, they are read without delay.
 pub async fn forward(
     pieces: impl Stream<Item = Result<Bytes, ApiError>>,
-    sender: Sender<Message>,
-    patience: Patience,
+    sender: Sender<Piece>,
+    waiting: Waiting,
 ) {
-    let end = read_ahead(pieces, &sender, patience).await;
-    // Nobody is left to hear of a client that has gone.
+    let end = read_ahead(pieces, &sender, waiting).await;
+    if let Err(error) = &end {
+        tracing::error!(error = error.cause(), "response aborted");
+    }
+    // Fails if the client has gone.
     let _gone = sender.send(end.map(|()| None)).await;
 }
 
 async fn read_ahead(
     pieces: impl Stream<Item = Result<Bytes, ApiError>>,
-    sender: &Sender<Message>,
-    patience: Patience,
+    sender: &Sender<Piece>,
+    waiting: Waiting,
 ) -> Result<(), ApiError> {
     let mut pieces = pin!(pieces);
-    let mut spill = Spill { make: patience.file, file: None, taken: 0, put: 0 };
-    let mut grace = patience.grace;
+    let mut spill = Spill { make: waiting.file, file: None, taken: 0, put: 0 };
+    let mut grace = waiting.grace;
     let mut end = None;
-    // What the file has no room for, and until when it may wait for the client.
+    // The piece that the file has no room for, and until when it may wait for the client.
     let (mut held, mut deadline) = (None, None);
     while end.is_none() || held.is_some() || !spill.is_empty() {
         let late = sleep_until(deadline.unwrap_or_else(Instant::now));
@@ -125,8 +123,8 @@ async fn read_ahead(
                 }
                 if let Err(error) = spill.put(piece.clone()).await {
                     if deadline.is_none() {
-                        tracing::warn!(%error, "no room for a temporary file: a list waits");
-                        deadline = Some(Instant::now() + patience.no_room);
+                        tracing::warn!(%error, "no room for a temporary file: a list waits for its client");
+                        deadline = Some(Instant::now() + waiting.no_room);
                     }
                     held = Some((piece, error));
                 }
@@ -137,12 +135,10 @@ async fn read_ahead(
 }
 
 fn no_file(error: io::Error) -> ApiError {
-    let error = anyhow::Error::from(error).context("a temporary file");
-    tracing::error!(error = format!("{error:#}"), "response aborted");
-    ApiError::Internal(error)
+    ApiError::Internal(anyhow::Error::from(error).context("a temporary file"))
 }
 
-/// Pieces in a file, the first one first.
+/// Pieces in a file, first in, first out.
 struct Spill {
     make: fn() -> io::Result<File>,
     file: Option<Arc<File>>,
@@ -173,7 +169,7 @@ impl Spill {
         let length = usize::try_from(self.put - at).unwrap_or(CHUNK).min(CHUNK);
         self.taken += length as u64;
         if self.is_empty() {
-            // With it goes its room on the disk.
+            // Dropping the file frees its disk space.
             *self = Self { make: self.make, file: None, taken: 0, put: 0 };
         }
         let read = blocking(move || {
@@ -195,10 +191,12 @@ async fn blocking<T: Send + 'static>(
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    use futures_util::stream;
+
     use super::*;
 
-    const AT_ONCE: Patience =
-        Patience { grace: Duration::ZERO, no_room: Duration::ZERO, file: tempfile::tempfile };
+    const AT_ONCE: Waiting =
+        Waiting { grace: Duration::ZERO, no_room: Duration::ZERO, file: tempfile::tempfile };
 
     fn full() -> io::Result<File> {
         File::options().read(true).write(true).open("/dev/full")
@@ -217,7 +215,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn pieces_are_read_ahead_of_a_client_and_come_in_order() {
+    async fn reads_ahead_of_a_client_and_keeps_the_order() {
         let read = Arc::new(AtomicUsize::new(0));
         let (sender, body) = queue();
         actix_web::rt::spawn(forward(pieces(100, read.clone()), sender, AT_ONCE));
@@ -241,19 +239,19 @@ mod tests {
         actix_web::rt::spawn(forward(
             pieces(100, read.clone()),
             sender,
-            Patience { grace: Duration::from_secs(60), ..AT_ONCE },
+            Waiting { grace: Duration::from_secs(60), ..AT_ONCE },
         ));
         let mut body = pin!(body);
         for i in 0..100 {
             assert_eq!(body.next().await.unwrap().unwrap(), piece(i));
-            // Those that wait, and one that waits for room.
+            // Those in the queue, and one that waits for room in it.
             assert!(read.load(Ordering::Relaxed) <= i + 1 + QUEUED + 1);
         }
         assert!(body.next().await.is_none());
     }
 
     #[actix_web::test]
-    async fn a_failure_comes_after_what_was_read_before_it() {
+    async fn sends_what_was_read_before_a_failure() {
         let failure = stream::iter([Err(ApiError::MissingComment)]);
         let (sender, body) = queue();
         let failing = pieces(50, Arc::default()).chain(failure);
@@ -266,12 +264,12 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn without_room_for_a_file_the_client_sets_the_pace_for_a_while() {
+    async fn without_room_for_a_file_a_client_sets_the_pace_for_a_while() {
         let no_room = Duration::from_secs(60);
-        let patience = Patience { no_room, file: full, ..AT_ONCE };
+        let waiting = Waiting { no_room, file: full, ..AT_ONCE };
         let read = Arc::new(AtomicUsize::new(0));
         let (sender, body) = queue();
-        actix_web::rt::spawn(forward(pieces(100, read.clone()), sender, patience));
+        actix_web::rt::spawn(forward(pieces(100, read.clone()), sender, waiting));
         let mut body = pin!(body);
         for i in 0..100 {
             assert_eq!(body.next().await.unwrap().unwrap(), piece(i));
@@ -280,20 +278,20 @@ mod tests {
         assert!(body.next().await.is_none());
 
         let (sender, _body) = queue();
-        let patience = Patience { file: full, ..AT_ONCE };
-        let end = read_ahead(pieces(100, Arc::default()), &sender, patience).await;
+        let waiting = Waiting { file: full, ..AT_ONCE };
+        let end = read_ahead(pieces(100, Arc::default()), &sender, waiting).await;
         assert!(matches!(end, Err(ApiError::Internal(_))));
     }
 
     #[actix_web::test]
-    async fn nothing_is_read_for_a_client_that_has_gone() {
+    async fn reads_nothing_for_a_client_that_has_gone() {
         let (sender, body) = queue();
         drop(body);
         forward(stream::pending(), sender, AT_ONCE).await;
     }
 
     #[actix_web::test]
-    async fn a_reader_that_breaks_off_is_no_end() {
+    async fn a_reader_that_stops_makes_no_complete_response() {
         let (sender, body) = queue();
         drop(sender);
         let got: Vec<_> = body.collect().await;

@@ -1,24 +1,27 @@
-//! Answers that are sent while they are made: a list of any length in bounded memory.
+//! Responses that are sent while they are made: a list of any length in bounded memory.
+
+use std::mem;
 
 use actix_web::HttpResponse;
 use actix_web::http::header::ContentType;
 use actix_web::web::Bytes;
+use async_stream::try_stream;
 use futures_util::stream::{self, BoxStream, Stream, StreamExt};
 use serde::Serialize;
-use tracing::{Instrument, Span};
+use tracing::Instrument;
 
 use crate::http::error::ApiError;
-use crate::http::transport::ahead::{self, Patience};
+use crate::http::transport::ahead::{self, Waiting};
 use crate::store;
 
-/// From how many bytes on a piece of the answer is sent.
+/// From how many bytes on a piece of the response is sent.
 const CHUNK: usize = 64 * 1024;
 
-/// An answer of a beginning, items with commas between them, and an end.
+/// A response of a head, items with commas between them, and a tail.
 ///
-/// A failure before the first item is an answer of its own. One that comes later breaks the
-/// connection off, so that no client takes a part for the whole.
-pub async fn answer<T: Serialize + 'static>(
+/// A failure before the first item makes a response of its own. A later one aborts the response, so
+/// that no client takes a part of it for the whole.
+pub async fn respond<T: Serialize + 'static>(
     head: String,
     items: BoxStream<'static, store::Result<T>>,
     tail: &'static str,
@@ -27,55 +30,31 @@ pub async fn answer<T: Serialize + 'static>(
     let first = items.next().await.transpose()?;
     let items = stream::iter(first.map(Ok)).chain(items);
     let (sender, body) = ahead::queue();
-    let reading = async move {
-        // Up to the end: until the client has read them they count as a result that is read.
-        let mut items = items;
-        let pieces = chunks(head, &mut items, tail, Span::current());
-        ahead::forward(pieces, sender, Patience::default()).await;
-    };
+    let reading = ahead::forward(pieces(head, items, tail), sender, Waiting::default());
     actix_web::rt::spawn(reading.in_current_span());
     Ok(HttpResponse::Ok().content_type(ContentType::json()).streaming(body))
 }
 
-fn chunks<T: Serialize + 'static>(
+fn pieces<T: Serialize>(
     head: String,
-    items: impl Stream<Item = store::Result<T>> + Unpin,
-    tail: &'static str,
-    span: Span,
+    items: impl Stream<Item = store::Result<T>>,
+    tail: &str,
 ) -> impl Stream<Item = Result<Bytes, ApiError>> {
-    let state = Some((head.into_bytes(), items, true));
-    stream::try_unfold(state, move |state| {
-        let span = span.clone();
-        async move {
-            let Some((mut buffer, mut items, mut first)) = state else {
-                return Ok(None);
-            };
-            while buffer.len() < CHUNK {
-                match items.next().await {
-                    Some(item) => {
-                        if !std::mem::take(&mut first) {
-                            buffer.push(b',');
-                        }
-                        let written =
-                            item.map_err(ApiError::from).and_then(|item| write(&mut buffer, &item));
-                        if let Err(error) = written {
-                            span.in_scope(|| tracing::error!(?error, "response aborted"));
-                            return Err(error);
-                        }
-                    }
-                    None => {
-                        buffer.extend_from_slice(tail.as_bytes());
-                        return Ok(Some((buffer.into(), None)));
-                    }
-                }
+    try_stream! {
+        let (mut buffer, mut is_first) = (head.into_bytes(), true);
+        for await item in items {
+            if !mem::take(&mut is_first) {
+                buffer.push(b',');
             }
-            Ok(Some((buffer.into(), Some((Vec::with_capacity(CHUNK), items, first)))))
+            serde_json::to_writer(&mut buffer, &item?)
+                .map_err(|error| ApiError::Internal(error.into()))?;
+            if buffer.len() >= CHUNK {
+                yield mem::replace(&mut buffer, Vec::with_capacity(CHUNK)).into();
+            }
         }
-    })
-}
-
-fn write<T: Serialize>(buffer: &mut Vec<u8>, item: &T) -> Result<(), ApiError> {
-    serde_json::to_writer(buffer, item).map_err(|error| ApiError::Internal(error.into()))
+        buffer.extend_from_slice(tail.as_bytes());
+        yield buffer.into();
+    }
 }
 
 #[cfg(test)]
@@ -84,7 +63,7 @@ mod tests {
 
     async fn sent(items: Vec<store::Result<String>>) -> Vec<Result<Bytes, ApiError>> {
         let items = stream::iter(items);
-        chunks("[".into(), items, "]", Span::none()).collect().await
+        pieces("[".into(), items, "]").collect().await
     }
 
     #[actix_web::test]
@@ -105,10 +84,10 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn a_failure_first_is_an_answer_and_one_later_is_no_end() {
+    async fn a_failure_before_the_first_item_is_a_response_and_a_later_one_aborts() {
         let failure = || Err(store::Error::Conflict("gone".into()));
         let items = stream::iter(vec![failure(), Ok("a".to_owned())]).boxed();
-        assert!(answer("[".into(), items, "]").await.is_err());
+        assert!(respond("[".into(), items, "]").await.is_err());
         let long = "x".repeat(CHUNK);
         let sent = sent(vec![Ok(long.clone()), Ok("a".into()), failure(), Ok(long)]).await;
         assert_eq!(sent.len(), 2);
