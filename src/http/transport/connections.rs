@@ -1,5 +1,4 @@
-//! Connections: how they are accepted, how long they may idle, and what happens on them before a
-//! call's body.
+//! Connections: how they are accepted, how long they may idle, and when a client may send a body.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -22,10 +21,10 @@ use tokio::net::TcpStream;
 use crate::config::Settings;
 use crate::http::transport::drain::{self, Drain};
 use crate::http::transport::limits;
-use crate::http::transport::socket::{Connection, HEAD_TIMEOUT, Patience};
+use crate::http::transport::socket::{ClientTimeouts, HEAD_TIMEOUT, PacedStream};
 
-/// How an app is served on connections. This is what `HttpServer` of actix-web does, which does not
-/// let an app answer `Expect: 100-continue`.
+/// Serves an app on connections, as actix-web's `HttpServer` does; but that does not let an app
+/// respond to `Expect: 100-continue`.
 #[derive(Clone)]
 pub struct Http<F> {
     app: F,
@@ -60,7 +59,7 @@ where
     ) -> io::Result<Server> {
         let workers = limits::workers();
         let connections = limits::connections(settings, workers);
-        let patience = Patience::new(settings, drain.clone());
+        let timeouts = ClientTimeouts::new(settings, drain.clone());
         let mut server = Server::build()
             .workers(workers)
             .max_concurrent_connections(connections)
@@ -75,12 +74,12 @@ where
                 by_tls: tls.is_some(),
                 stopping: server.graceful_shutdown_signal(),
             };
-            let patience = patience.clone();
+            let timeouts = timeouts.clone();
             server = match tls.clone() {
                 None => server.listen("http", listener, move || {
-                    let patience = patience.clone();
+                    let timeouts = timeouts.clone();
                     let accept = move |stream| {
-                        let accepted = Connection::accept(stream, |stream| stream, &patience);
+                        let accepted = PacedStream::accept(stream, |stream| stream, &timeouts);
                         async { Ok(accepted) }
                     };
                     fn_service(accept).and_then(http.connections())
@@ -90,10 +89,10 @@ where
                     server.listen("https", listener, move || {
                         let mut acceptor = Acceptor::new(tls.clone());
                         acceptor.set_handshake_timeout(HEAD_TIMEOUT);
-                        let patience = patience.clone();
+                        let timeouts = timeouts.clone();
                         let accept = move |stream: TlsStream<TcpStream>| {
                             let accepted =
-                                Connection::accept(stream, |stream| stream.get_ref().0, &patience);
+                                PacedStream::accept(stream, |stream| stream.get_ref().0, &timeouts);
                             async { Ok(accepted) }
                         };
                         acceptor
@@ -111,13 +110,13 @@ where
     fn connections<T: AsyncRead + AsyncWrite + Unpin + 'static>(
         &self,
     ) -> impl ServiceFactory<
-        (Connection<T>, Protocol, Option<SocketAddr>),
+        (PacedStream<T>, Protocol, Option<SocketAddr>),
         Config = (),
         Response = (),
         Error = DispatchError,
         InitError = (),
     > + use<T, F, A> {
-        // Only `HttpServer` has a public way to tell an app where it listens, and whether by TLS.
+        // Only `HttpServer` has a public way to tell an app its address, and whether it has TLS.
         let config =
             AppConfig::__priv_test_new(self.by_tls, self.address.to_string(), self.address);
         let app = || {
@@ -135,14 +134,14 @@ where
             .client_request_timeout(HEAD_TIMEOUT)
             .client_disconnect_timeout(limits::CLOSE_TIMEOUT)
             .local_addr(self.address)
-            .on_connect_ext(|connection: &Connection<T>, data| connection.introduce(data))
+            .on_connect_ext(|connection: &PacedStream<T>, data| connection.introduce(data))
             .expect(expect(app(), self.body_limit))
             .finish(app())
     }
 }
 
-/// Answers `Expect: 100-continue`. A body that is announced as too large is never asked for: the
-/// app, which refuses it by its head, makes the answer.
+/// Responds to `Expect: 100-continue`. A client whose `Content-Length` is too large never gets to
+/// send the body: the app refuses it by its head.
 fn expect<A>(
     app: A,
     body_limit: usize,

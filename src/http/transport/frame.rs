@@ -1,5 +1,5 @@
-//! What every request and answer has, whatever is called: an id, a line in the log, its part in
-//! the metrics, header fields of a size, and the header fields that tell browsers to be careful.
+//! What every request and response gets: an ID, a log line, metrics, a check of its head, and
+//! security headers.
 
 use std::time::Instant;
 
@@ -16,17 +16,18 @@ use actix_web::{Error, HttpMessage, ResponseError};
 use tracing::Instrument;
 use uuid::Uuid;
 
+use crate::http::transport::exchange::Exchange;
 use crate::http::transport::limits;
 use crate::http::transport::prometheus;
 use crate::http::transport::request::{RequestId, route};
-use crate::http::transport::socket::Exchange;
 use crate::http::transport::trace;
 
-/// The longest request id that is taken over from a client.
+/// The longest request ID that is accepted from a client.
 const MAX_REQUEST_ID: usize = 128;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// What browsers are told of every answer that does not say otherwise itself.
-const CAREFUL: [(HeaderName, &str); 5] = [
+/// The defaults of security headers. (actix-web's `DefaultHeaders` leaves out responses made of an
+/// error, such as those to requests that time out.)
+const SECURITY_HEADERS: [(HeaderName, &str); 5] = [
     (CACHE_CONTROL, "no-store"),
     (
         CONTENT_SECURITY_POLICY,
@@ -37,10 +38,11 @@ const CAREFUL: [(HeaderName, &str); 5] = [
     (X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (X_FRAME_OPTIONS, "SAMEORIGIN"),
 ];
-/// What browsers are told besides if the answer comes by TLS: to stay with it for a year.
-const STAY_WITH_TLS: &str = "max-age=31536000";
+/// Over TLS, browsers are to use nothing else for a year.
+const HSTS: &str = "max-age=31536000";
 
-/// Puts a request into its frame, and its answer too.
+/// Wraps every request. (tracing-actix-web, which could make the span, takes no request ID from a
+/// client and does not support this version of OpenTelemetry.)
 pub async fn frame(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -50,11 +52,11 @@ pub async fn frame(
     request.extensions_mut().insert(RequestId(id.clone()));
     let route = route(request.request());
     let by_tls = request.app_config().secure();
-    // The path without the query, which may hold an access token.
+    // Without the query, which may hold an access token.
     let path = route.as_deref().unwrap_or(request.path());
     let span = tracing::info_span!("request", request_id = id, method = %request.method(), path);
     trace::join(&span, request.headers(), route.as_deref());
-    // A HEAD is answered as the GET would be, but for the body, which the connection leaves out.
+    // actix-http leaves out the body of the response to a HEAD.
     if *request.method() == Method::HEAD {
         request.head_mut().method = Method::GET;
     }
@@ -63,19 +65,19 @@ pub async fn frame(
     let checked = span.in_scope(|| limits::check_head(&request));
     let result = match checked {
         Ok(()) => {
-            let answer = next.call(request).instrument(span.clone()).await;
-            answer.map(ServiceResponse::map_into_boxed_body)
+            let response = next.call(request).instrument(span.clone()).await;
+            response.map(ServiceResponse::map_into_boxed_body)
         }
         Err(error) => Ok(request.into_response(error.error_response())),
     };
     let finish = |status: u16, headers: &mut HeaderMap| {
         let elapsed = started.elapsed();
         span.in_scope(|| tracing::info!(status, elapsed_ms = elapsed.as_millis(), "answered"));
-        prometheus::answered(route.as_deref(), status, elapsed);
+        prometheus::responded(route.as_deref(), status, elapsed);
         if let Ok(id) = HeaderValue::from_str(&id) {
             headers.insert(REQUEST_ID, id);
         }
-        be_careful(headers, by_tls);
+        add_security_headers(headers, by_tls);
     };
     match result {
         Ok(mut response) => {
@@ -90,17 +92,17 @@ pub async fn frame(
     }
 }
 
-fn be_careful(headers: &mut HeaderMap, by_tls: bool) {
+fn add_security_headers(headers: &mut HeaderMap, by_tls: bool) {
     let mut add = |name: &HeaderName, value| {
         if !headers.contains_key(name) {
             headers.insert(name.clone(), HeaderValue::from_static(value));
         }
     };
-    for (name, value) in &CAREFUL {
+    for (name, value) in &SECURITY_HEADERS {
         add(name, value);
     }
     if by_tls {
-        add(&STRICT_TRANSPORT_SECURITY, STAY_WITH_TLS);
+        add(&STRICT_TRANSPORT_SECURITY, HSTS);
     }
 }
 

@@ -1,4 +1,4 @@
-//! Limits of what one client can take from the others: header fields, connections, time.
+//! Limits on what one client can use: header fields, bodies, connections, time.
 
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -16,32 +16,30 @@ use actix_web::{Error, HttpMessage, HttpRequest};
 
 use crate::config::Settings;
 use crate::http::error::ApiError;
-use crate::http::transport::socket;
+use crate::http::transport::exchange;
 use crate::store::shares;
 
-/// How long a connection may take to close, and is read from in vain after a body was refused.
+/// How long a connection may take to close, and how long the rest of a refused body is discarded.
 pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long a body may be that says nothing: JOC's clients send none or `{}`.
+/// The largest body of a request that ignores it, in bytes: JOC's clients send none or `{}`.
 pub const IGNORED_BODY: usize = 4096;
 
-/// How long the body of a request may be, in the extensions of one whose call has a limit of its
-/// own.
+/// The largest body, in bytes, of a request to an endpoint with its own limit, in its extensions.
 #[derive(Clone, Copy)]
 struct BodyLimit(usize);
 
-/// How many threads serve.
+/// The number of threads that serve.
 pub fn workers() -> usize {
     std::thread::available_parallelism().map_or(2, NonZeroUsize::get)
 }
 
-/// How many connections each of the threads may have.
+/// The most connections of each thread.
 pub fn connections(settings: &Settings, workers: usize) -> usize {
     usize::try_from(settings.clients).unwrap_or(usize::MAX).div_ceil(workers)
 }
 
-/// Refuses header fields that are too large together, and bodies that say so of themselves, before
-/// any of them is read.
+/// Refuses header fields that are too large together, and a `Content-Length` over the limit.
 pub fn check_head(request: &ServiceRequest) -> Result<(), ApiError> {
     let Some(settings) = request.app_data::<Data<Settings>>() else { return Ok(()) };
     let limit = settings.header_limit;
@@ -56,13 +54,13 @@ pub fn check_head(request: &ServiceRequest) -> Result<(), ApiError> {
     if announces_too_much(request.head(), limit) { Err(ApiError::TooLarge(limit)) } else { Ok(()) }
 }
 
-/// How long the body of a request may be.
+/// The largest body that a request may have, in bytes.
 pub fn of_body(request: &HttpRequest, settings: &Settings) -> usize {
     let own = request.extensions().get::<BodyLimit>().map(|BodyLimit(limit)| *limit);
     own.unwrap_or(settings.body_limit)
 }
 
-/// Limits the body of a call that ignores it, whatever the settings allow others.
+/// Limits the body of a request that ignores it, even if the settings allow more.
 pub async fn ignored_body<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,
@@ -83,42 +81,42 @@ pub fn announces_too_much(head: &RequestHead, limit: usize) -> bool {
     length.is_some_and(|length| usize::try_from(length).map_or(true, |length| length > limit))
 }
 
-/// How far a call has come, which says what may end it early.
+/// How far a request has come, which decides what may end it early.
 #[derive(Clone, Default)]
 pub struct Progress(Rc<Cell<Stage>>);
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum Stage {
-    /// Whether it is allowed is not settled.
+    /// It may still be refused.
     #[default]
     Begun,
-    /// It is allowed, and has changed nothing.
+    /// It is permitted and has changed nothing.
     Allowed,
     /// It may have changed something.
     Changing,
 }
 
 impl Progress {
-    /// That of the call of a request.
+    /// The progress of a request.
     pub fn of(request: &HttpRequest) -> Self {
         request.extensions().get().cloned().unwrap_or_default()
     }
 
-    /// From here on the call ends when its client hangs up, but not before: an attempt that is
-    /// not allowed leaves its trace.
+    /// From here on the request ends when its client hangs up. Not before: a denied attempt must
+    /// reach the audit trail.
     pub fn allowed(&self) {
         self.0.set(Stage::Allowed);
     }
 
-    /// From here on nothing here gives the call up, and the store sees to its end: else its client
-    /// would be told that nothing has changed.
+    /// From here on the request is no longer dropped, since its client would be told that nothing
+    /// has changed. The store limits its time.
     pub fn no_way_back(&self) {
         self.0.set(Stage::Changing);
     }
 }
 
-/// Gives a call up that takes too long to begin its answer, or whose client hangs up, unless it has
-/// come to where it changes something.
+/// Drops a request that takes too long to begin its response or whose client hangs up, unless it
+/// has begun to change data.
 pub async fn in_time<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,
@@ -129,18 +127,18 @@ pub async fn in_time<B: MessageBody>(
     let limit = settings.request_timeout();
     let progress = Progress::default();
     request.extensions_mut().insert(progress.clone());
-    let is_left = socket::is_left(&request);
-    // The task that reads from the connection is the one that calls: nobody needs to wake it.
+    let is_left = exchange::is_left(&request);
+    // Reading from the connection wakes this very task.
     let hung_up = poll_fn(|_| {
         let ends = progress.0.get() == Stage::Allowed && is_left();
         if ends { Poll::Ready(()) } else { Poll::Pending }
     });
-    let mut call = std::pin::pin!(shares::of_a_call(next.call(request)));
+    let mut response = std::pin::pin!(shares::of_a_call(next.call(request)));
     let error = tokio::select! {
         biased;
-        answer = &mut call => return answer,
+        response = &mut response => return response,
         () = hung_up => ApiError::HungUp,
         () = tokio::time::sleep(limit) => ApiError::TimedOut(limit),
     };
-    if progress.0.get() == Stage::Changing { call.await } else { Err(error.into()) }
+    if progress.0.get() == Stage::Changing { response.await } else { Err(error.into()) }
 }

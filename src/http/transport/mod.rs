@@ -3,6 +3,7 @@
 pub mod ahead;
 pub mod connections;
 pub mod drain;
+mod exchange;
 pub mod frame;
 pub mod limits;
 pub mod prometheus;
