@@ -47,7 +47,7 @@ async fn rejects_a_short_password_for_root() {
         command.args(["serve", "--listen", "127.0.0.1:0"]);
         command.env("JOC_ORDERS_ROOT_PASSWORD", password);
         let ran = launch_command(command, "").await;
-        assert!(ran.failed().contains("JOC_ORDERS_ROOT_PASSWORD: a password has at least 8"));
+        assert!(ran.failed().contains("JOC_ORDERS_ROOT_PASSWORD: a password must have at least 8"));
         assert!(!ran.stderr.contains("1234567") && !ran.stderr.contains("short"), "{ran:?}");
         assert_eq!(ran.code, Some(2));
         assert_eq!(names_in(folder.path()), [""; 0]);

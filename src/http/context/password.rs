@@ -1,4 +1,4 @@
-//! Passwords: argon2id, and the same work whether or not there is an account.
+//! Passwords: argon2id, with the same work whether or not the account exists.
 
 use std::sync::LazyLock;
 
@@ -8,35 +8,35 @@ use argon2::password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash}
 /// The shortest password, in characters.
 pub const MIN_PASSWORD: usize = 8;
 
-/// A hash that no password has been told of, to be verified in place of a missing one.
-static NOBODYS: LazyLock<Option<String>> =
+/// A dummy hash, so that timing does not reveal unknown accounts.
+static DUMMY: LazyLock<Option<String>> =
     LazyLock::new(|| hash(&rand::random::<u128>().to_string()).ok());
 
-/// Whether a password may be given to an account.
+/// Checks a new password.
 ///
 /// # Errors
 ///
-/// What is wrong with it.
+/// If it is too short.
 pub fn check(password: &str) -> Result<(), String> {
     if password.chars().count() >= MIN_PASSWORD {
         return Ok(());
     }
-    Err(format!("a password has at least {MIN_PASSWORD} characters"))
+    Err(format!("a password must have at least {MIN_PASSWORD} characters"))
 }
 
 /// The argon2id hash of a password, in PHC form, with a salt of its own.
 ///
 /// # Errors
 ///
-/// If the machine gives no random salt or the password is too long to hash.
+/// If there is no random salt, or the password is too long to hash.
 pub fn hash(password: &str) -> anyhow::Result<String> {
     let hash = Argon2::default().hash_password(password.as_bytes());
-    Ok(hash.map_err(|error| anyhow::anyhow!("the password cannot be hashed: {error}"))?.to_string())
+    Ok(hash.map_err(|error| anyhow::anyhow!("cannot hash the password: {error}"))?.to_string())
 }
 
-/// Whether a password is the hashed one. Takes as long where there is no hash.
+/// Whether a password matches a hash. Takes as long without a hash.
 pub fn verify(password: &str, hash: Option<&str>) -> bool {
-    let Some(known) = hash.or(NOBODYS.as_deref()) else {
+    let Some(known) = hash.or(DUMMY.as_deref()) else {
         return false;
     };
     let matches = PasswordHash::new(known)

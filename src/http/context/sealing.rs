@@ -1,46 +1,46 @@
-//! Whether the sealing of the audit trail keeps up, as this replica sees it.
+//! Whether sealing keeps up with the audit trail, as this replica sees it.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::store::seals::Unsealed;
 
-/// How many intervals an entry may wait for its seal.
+/// How many sealing intervals an entry may wait for its seal.
 pub const INTERVALS: u32 = 3;
 
-/// What is known of the sealing. An entry's age is how long it has been seen unsealed here: what
-/// its `created` says is no proof.
+/// The state of sealing. An entry's age is how long this replica has seen it unsealed: its `created`
+/// is no proof.
 #[derive(Debug, Default)]
-pub struct Sealing(Mutex<State>);
+pub struct Sealing(Mutex<Watched>);
 
 #[derive(Debug, Default)]
-struct State {
-    /// How long an entry may wait; `None`: nobody seals.
-    patience: Option<Duration>,
+struct Watched {
+    /// How long an entry may wait; `None` if sealing is off.
+    max_age: Option<Duration>,
     unsealed: Unsealed,
-    /// An instant at which there were unsealed entries up to this id, of which one still is.
+    /// An instant and the highest ID that was unsealed then; at least one of those entries still is.
     since: Option<(Instant, i64)>,
 }
 
-/// How the sealing is doing.
+/// How far behind sealing is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Progress {
-    /// How many entries no seal covers.
+pub struct SealingProgress {
+    /// The number of unsealed entries.
     pub entries: i64,
-    /// For how long, at least, the first of them has been there.
+    /// The minimum age of the oldest of them.
     pub waiting: Duration,
-    /// Whether that is longer than it may be.
+    /// Whether that is too long.
     pub overdue: bool,
     /// When the last seal was made, in seconds since 1970.
     pub last_seal: Option<i64>,
 }
 
 impl Sealing {
-    /// Takes in what the database tells, given the interval at which it is sealed.
-    pub fn update(&self, every: Duration, unsealed: Unsealed, now: Instant) -> Progress {
+    /// Notes what the database reports, given the sealing interval.
+    pub fn update(&self, every: Duration, unsealed: Unsealed, now: Instant) -> SealingProgress {
         {
             let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            state.patience = Some(every * INTERVALS);
+            state.max_age = Some(every * INTERVALS);
             state.unsealed = unsealed;
             state.since = match (unsealed.lowest, state.since) {
                 (None, _) => None,
@@ -51,14 +51,14 @@ impl Sealing {
         self.progress(now)
     }
 
-    /// How it is doing now.
-    pub fn progress(&self, now: Instant) -> Progress {
+    /// The progress at this instant.
+    pub fn progress(&self, now: Instant) -> SealingProgress {
         let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let waiting = state.since.map_or(Duration::ZERO, |(since, _)| now - since);
-        Progress {
+        SealingProgress {
             entries: state.unsealed.entries,
             waiting,
-            overdue: state.patience.is_some_and(|patience| waiting > patience),
+            overdue: state.max_age.is_some_and(|max_age| waiting > max_age),
             last_seal: state.unsealed.last_seal,
         }
     }
@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn entries_that_come_and_are_sealed_are_never_overdue() {
+    fn only_entries_that_stay_unsealed_become_overdue() {
         let sealing = Sealing::default();
         let (start, every) = (Instant::now(), Duration::from_secs(5));
         let unsealed = |lowest, highest| Unsealed { entries: 1, lowest, highest, last_seal: None };
@@ -78,7 +78,7 @@ mod tests {
             let progress = sealing.update(every, unsealed(id, id), start + every * i);
             assert_eq!((progress.waiting, progress.overdue), (Duration::ZERO, false));
         }
-        // From now on nothing is sealed, and one is while others come.
+        // From here on nothing is sealed, until the first one is while others come.
         let at = |i: u32| start + every * (100 + i);
         for i in 0..4 {
             let progress =

@@ -1,4 +1,4 @@
-//! The metrics: what is counted, and the page that Prometheus reads.
+//! The metrics, for Prometheus.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -7,15 +7,16 @@ use metrics::{
     SharedString, Unit, counter, describe_counter, describe_gauge, describe_histogram, histogram,
 };
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use strum::VariantArray;
 
 use crate::store::RETRIES;
 
-/// How often samples are put together that nobody has come to read.
+/// How often samples that no one has scraped are merged.
 const UPKEEP: Duration = Duration::from_secs(5);
 /// The upper bounds of the latency histogram, in seconds.
 const LATENCIES: [f64; 14] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0];
-/// The route of requests for which there is none: a label holds nothing that a client makes up.
+/// The label of requests without a route: clients must not be able to create labels.
 const NO_ROUTE: &str = "none";
 
 const REQUESTS: &str = "joc_orders_requests_total";
@@ -35,22 +36,31 @@ static RECORDER: LazyLock<Option<PrometheusHandle>> = LazyLock::new(|| {
         .set_buckets_for_metric(Matcher::Full(DURATION.into()), &LATENCIES)
         .and_then(PrometheusBuilder::install_recorder);
     let recorder = bucketed.inspect_err(|error| tracing::error!(%error, "no metrics")).ok()?;
-    describe_counter!(REQUESTS, "Answers, by route and status.");
-    describe_histogram!(DURATION, Unit::Seconds, "Time to the beginning of the answer, by route.");
-    describe_gauge!(UNDER_WAY, "Calls that are not answered yet.");
-    describe_counter!(AFFECTED, "Orders that calls have changed or added, by action.");
+    describe_counter!(REQUESTS, "Responses, by route and status.");
+    describe_histogram!(
+        DURATION,
+        Unit::Seconds,
+        "Time to the beginning of the response, by route."
+    );
+    describe_gauge!(UNDER_WAY, "Requests in flight.");
+    describe_counter!(AFFECTED, "Orders changed or added, by action.");
     describe_counter!(LOGINS, "Logins, by outcome: accepted, refused, throttled, busy.");
     describe_gauge!(CONNECTIONS, "Connections to the database, by pool and state.");
-    describe_gauge!(MAX_CONNECTIONS, "How many connections a pool may have.");
-    describe_gauge!(UNSEALED, "Audit entries that no seal covers yet.");
-    describe_gauge!(UNSEALED_FOR, Unit::Seconds, "For how long the first of them has waited.");
-    describe_gauge!(LAST_SEAL, Unit::Seconds, "When the audit trail was last sealed, since 1970.");
-    describe_counter!(RETRIES, "Transactions tried again since another was in the way.");
+    describe_gauge!(MAX_CONNECTIONS, "The most connections that a pool may have.");
+    describe_gauge!(UNSEALED, "Audit entries that are not sealed yet.");
+    describe_gauge!(UNSEALED_FOR, Unit::Seconds, "How long the oldest of them has waited.");
+    describe_gauge!(
+        LAST_SEAL,
+        Unit::Seconds,
+        "When the audit trail was last sealed, in seconds since 1970."
+    );
+    describe_counter!(RETRIES, "Transactions retried because of a conflict with another.");
     Some(recorder)
 });
 
 /// How a login ended.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, strum::IntoStaticStr, strum::VariantArray)]
+#[strum(serialize_all = "lowercase")]
 pub enum LoginOutcome {
     Accepted,
     Refused,
@@ -58,21 +68,8 @@ pub enum LoginOutcome {
     Busy,
 }
 
-impl LoginOutcome {
-    const ALL: [Self; 4] = [Self::Accepted, Self::Refused, Self::Throttled, Self::Busy];
-
-    fn label(self) -> &'static str {
-        match self {
-            Self::Accepted => "accepted",
-            Self::Refused => "refused",
-            Self::Throttled => "throttled",
-            Self::Busy => "busy",
-        }
-    }
-}
-
-/// Starts to count. Every counter of these responses, each a route and a status, and of these
-/// actions is there at once with 0: a rate does not see the event that a counter begins with.
+/// Starts to count. The counters of these responses, each a route and a status, and of these
+/// actions start at 0, since a rate misses the event that a counter begins with.
 pub fn start<'a>(
     responses: impl Iterator<Item = (&'a str, &'a str)>,
     actions: impl Iterator<Item = &'a str>,
@@ -84,8 +81,8 @@ pub fn start<'a>(
     for action in actions {
         affected(action.to_owned(), 0);
     }
-    for outcome in LoginOutcome::ALL {
-        counter!(LOGINS, "outcome" => outcome.label()).increment(0);
+    for outcome in LoginOutcome::VARIANTS {
+        counter!(LOGINS, "outcome" => <&str>::from(outcome)).increment(0);
     }
     counter!(RETRIES).increment(0);
     tokio::spawn(async {
@@ -96,21 +93,21 @@ pub fn start<'a>(
     });
 }
 
-/// Counts an answer to a request by the pattern of its route.
-pub fn answered(route: Option<&str>, status: u16, elapsed: Duration) {
+/// Counts a response by the pattern of its request's route.
+pub fn responded(route: Option<&str>, status: u16, elapsed: Duration) {
     let route = route.unwrap_or(NO_ROUTE).to_owned();
     counter!(REQUESTS, "route" => route.clone(), "status" => status.to_string()).increment(1);
     histogram!(DURATION, "route" => route).record(elapsed);
 }
 
-/// Counts orders that an action has affected.
+/// Counts the orders that an action has affected.
 pub fn affected(action: impl Into<SharedString>, orders: u64) {
     counter!(AFFECTED, "action" => action.into()).increment(orders);
 }
 
 /// Counts a login.
 pub fn login(outcome: LoginOutcome) {
-    counter!(LOGINS, "outcome" => outcome.label()).increment(1);
+    counter!(LOGINS, "outcome" => <&str>::from(outcome)).increment(1);
 }
 
 /// The metrics as Prometheus reads them; `None` if this process has another recorder.

@@ -1,4 +1,4 @@
-//! Traces: a request that says which trace it belongs to becomes a part of it.
+//! Traces: a request with a `traceparent` joins that trace.
 
 use actix_web::http::header::HeaderMap;
 use opentelemetry::propagation::{Extractor, TextMapPropagator};
@@ -7,9 +7,9 @@ use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 /// Header fields, as the propagator reads them.
-struct Fields<'a>(&'a HeaderMap);
+struct HeaderFields<'a>(&'a HeaderMap);
 
-impl Extractor for Fields<'_> {
+impl Extractor for HeaderFields<'_> {
     fn get(&self, key: &str) -> Option<&str> {
         self.0.get(key)?.to_str().ok()
     }
@@ -19,12 +19,12 @@ impl Extractor for Fields<'_> {
     }
 }
 
-/// Makes a request's span part of the trace that its `traceparent` names, if there is one, and
-/// says which route it took.
+/// Adds a request's span to the trace that its `traceparent` names, if there is one, and notes its
+/// route.
 pub fn join(span: &Span, headers: &HeaderMap, route: Option<&str>) {
     if headers.contains_key("traceparent") {
-        // Fails if no traces are sent.
-        let _ = span.set_parent(TraceContextPropagator::new().extract(&Fields(headers)));
+        // Fails if traces are off.
+        let _ = span.set_parent(TraceContextPropagator::new().extract(&HeaderFields(headers)));
     }
     if let Some(route) = route {
         span.set_attribute("http.route", route.to_owned());
