@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use crate::harness::{App, Kind, Order, until, with_controller};
-use crate::served::Served;
+use crate::harness::Served;
 
 /// Cancels by each kind of selector. The endpoints of all actions select alike.
 fn cancels() -> Vec<(&'static str, Value)> {
