@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::harness::{App, CONTROLLER, Database, Kind, Order, with_controller};
+use crate::harness::{App, CONTROLLER, Database, Kind, Order, everything, with_controller};
 
 /// A changing endpoint, its permission and its message when there is nothing to do.
 struct Endpoint {
@@ -67,10 +67,6 @@ impl Endpoint {
         app.db.insert(&orders).await;
         app
     }
-}
-
-fn everything() -> Value {
-    json!({"folders": [{"folder": "/"}]})
 }
 
 /// Everything that changing requests could touch.

@@ -13,6 +13,43 @@ use crate::harness::{
 const CANCEL: &str = "sos:products:controller:orders:cancel";
 const PASSWORD: &str = "op-password";
 
+/// Every command.
+pub const COMMANDS: &[&str] = &[
+    "demo",
+    "serve",
+    "migrate",
+    "import",
+    "account",
+    "account add",
+    "account passwd",
+    "account disable",
+    "account enable",
+    "account remove",
+    "account list",
+    "role",
+    "role add",
+    "role remove",
+    "role grant",
+    "role revoke",
+    "role limit",
+    "role assign",
+    "role unassign",
+    "role list",
+    "orders",
+    "orders list",
+    "orders add",
+    "orders cancel",
+    "orders suspend",
+    "orders resume",
+    "audit",
+    "audit verify",
+    "audit seals",
+    "check",
+    "copy",
+    "health",
+    "completions",
+];
+
 /// Runs a command that must succeed, with the password on standard input.
 async fn ok(db: &Database, command: &str) -> String {
     let args: Vec<&str> = command.split(' ').collect();
@@ -243,42 +280,7 @@ async fn accepts_sqlites_synchronous_modes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_command_has_help() {
-    for command in [
-        "",
-        "demo",
-        "serve",
-        "migrate",
-        "import",
-        "account",
-        "account add",
-        "account passwd",
-        "account disable",
-        "account enable",
-        "account remove",
-        "account list",
-        "role",
-        "role add",
-        "role remove",
-        "role grant",
-        "role revoke",
-        "role limit",
-        "role assign",
-        "role unassign",
-        "role list",
-        "orders",
-        "orders list",
-        "orders add",
-        "orders cancel",
-        "orders suspend",
-        "orders resume",
-        "audit",
-        "audit verify",
-        "audit seals",
-        "check",
-        "copy",
-        "health",
-        "completions",
-    ] {
+    for command in COMMANDS.iter().chain(&[""]) {
         let mut args: Vec<&str> = command.split_whitespace().collect();
         args.push("--help");
         let ran = launch("", &args, "").await;

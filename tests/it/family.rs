@@ -1,7 +1,7 @@
 //! What suspend, resume, confirm, continue, change and hiding do to an order. What they have in
 //! common is in `calls`.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::harness::{App, Response, with_controller};
 
@@ -11,10 +11,6 @@ mod suspend;
 
 async fn call(app: &App, call: &str, fields: Value) -> Response {
     app.post(&format!("/orders/{call}"), &with_controller(fields)).await
-}
-
-fn everything() -> Value {
-    json!({"folders": [{"folder": "/"}]})
 }
 
 /// The audit details of the latest request, as `id: before > after`, with mark and kill.

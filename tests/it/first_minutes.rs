@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::harness::{
     Database, Kind, ROOT, Ran, Served, launch, launch_command, program, versions,
 };
-use crate::secured::{certificate, install, trusts, wait_for};
+use crate::secured::{certificate, install, trusts};
 
 mod demo;
 mod settings;
@@ -274,7 +274,7 @@ async fn sighup_does_not_stop_the_service() {
     let db = Database::create(Kind::Sqlite).await;
     let mut served = Served::over(&db, &[]);
     served.signal("-HUP");
-    wait_for(&served, "SIGHUP ignored: TLS is off", 1).await;
+    served.until_logged("SIGHUP ignored: TLS is off", 1).await;
     assert!(served.runs() && served.page("/ready").await.status == 200);
 
     let folder = tempfile::tempdir().unwrap();
@@ -287,16 +287,16 @@ async fn sighup_does_not_stop_the_service() {
     let mut served = Served::start(command);
     // Only with the signal is an unchanged file reported.
     served.signal("-HUP");
-    wait_for(&served, "TLS certificate unchanged", 1).await;
+    served.until_logged("TLS certificate unchanged", 1).await;
     install(folder.path(), &second);
     served.signal("-HUP");
-    wait_for(&served, "TLS certificate reloaded", 1).await;
+    served.until_logged("TLS certificate reloaded", 1).await;
     assert!(trusts(&served, &second).await.is_some() && served.runs());
     // Errors are reported on every signal.
     std::fs::remove_file(folder.path().join("key.pem")).unwrap();
     for times in 1..=3 {
         served.signal("-HUP");
-        wait_for(&served, "of no use", times).await;
+        served.until_logged("of no use", times).await;
     }
     assert!(trusts(&served, &second).await.is_some());
     served.stop();

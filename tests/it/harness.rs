@@ -10,7 +10,7 @@ pub use client::{client, on_terminal, on_terminal_of, start, words};
 pub use cluster::Cluster;
 pub use database::{Connection, Database, Kind, latest, quote, versions};
 pub use orders::Order;
-pub use program::{Ran, launch, launch_command, program};
+pub use program::{Ran, launch, launch_command, program, signal};
 pub use response::Response;
 pub use served::Served;
 pub use wire::Wire;
@@ -55,13 +55,22 @@ macro_rules! on_both {
 }
 
 /// Waits until the condition holds; panics with `what` after [`PATIENCE`].
-pub async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+pub async fn until(what: &str, condition: impl AsyncFnMut() -> bool) {
+    until_within(PATIENCE, what, condition).await;
+}
+
+/// Like [`until`], with another limit.
+pub async fn until_within(
+    patience: Duration,
+    what: &str,
+    mut condition: impl AsyncFnMut() -> bool,
+) {
     let waiting = async {
         while !condition().await {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("in vain: {what}"));
+    tokio::time::timeout(patience, waiting).await.unwrap_or_else(|_| panic!("in vain: {what}"));
 }
 
 /// The hash of some password.
@@ -71,6 +80,11 @@ pub const HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$\
 /// The initial time of each app's clock.
 pub fn start_time() -> DateTime<Utc> {
     "2026-11-23T12:34:56.789Z".parse().unwrap()
+}
+
+/// Selects every order, but for the controller's id.
+pub fn everything() -> Value {
+    json!({"folders": [{"folder": "/"}]})
 }
 
 /// Adds the controller's id to the fields.

@@ -5,7 +5,10 @@ use std::fs;
 use joc_orders::store;
 use serde_json::json;
 
-use crate::harness::{App, Database, Kind, Order, Ran, latest, launch, launch_command, versions};
+use crate::harness::{
+    App, Database, Kind, Order, Ran, latest, launch, launch_command, on_terminal, program,
+    versions, words,
+};
 
 async fn migrate(db: &Database, args: &[&str]) -> Ran {
     launch(&db.url, &[&["migrate"], args].concat(), "").await
@@ -122,11 +125,9 @@ on_both! {
 
 /// Runs a command on a terminal where somebody types.
 async fn on_a_terminal(url: &str, args: &str, typed: &str) -> Ran {
-    let mut command = std::process::Command::new("script");
-    let line = format!("{} {args}", env!("CARGO_BIN_EXE_joc-orders"));
-    command.args(["--quiet", "--return", "--command", &line, "/dev/null"]);
-    command.env("DATABASE_URL", url).current_dir(std::env::temp_dir());
-    launch_command(command, typed).await
+    let mut command = program(url);
+    command.args(words(args));
+    launch_command(on_terminal(&command), typed).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

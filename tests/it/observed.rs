@@ -12,21 +12,9 @@ use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgPool;
 
 use crate::harness::{
-    Database, Kind, Order, ROOT, Response, Served, launch, launch_command, program, with_controller,
+    Database, Kind, Order, PATIENCE, ROOT, Response, Served, launch, launch_command, program,
+    with_controller,
 };
-
-/// Waits until `/ready` responds with this status.
-async fn wait_until_ready(served: &Served, status: u16) -> Response {
-    let started = Instant::now();
-    loop {
-        let answer = served.page("/ready").await;
-        if answer.status == status {
-            return answer;
-        }
-        assert!(started.elapsed() < Duration::from_secs(30), "{answer:?}");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-}
 
 /// The sum of the samples that begin with this name and these labels.
 fn sum(page: &str, prefix: &str) -> f64 {
@@ -38,20 +26,20 @@ on_both! {
     async fn is_ready_only_with_its_own_migrations(kind: Kind) {
         let db = Database::create(kind).await;
         let served = Served::over(&db, &[]);
-        wait_until_ready(&served, 200).await;
+        served.until_ready(200, PATIENCE).await;
         db.execute("CREATE TABLE kept AS SELECT * FROM _sqlx_migrations WHERE version = 3").await.unwrap();
         db.execute("DELETE FROM _sqlx_migrations WHERE version = 3").await.unwrap();
-        let answer = wait_until_ready(&served, 503).await;
+        let answer = served.until_ready(503, PATIENCE).await;
         assert_eq!(answer.headers["retry-after"], "5");
         assert_eq!(answer.json()["error"]["code"], "JOC-500");
         let message = answer.json()["error"]["message"].as_str().unwrap().to_owned();
         assert!(message.contains("migration 3 has not run"), "{message}");
         db.execute("INSERT INTO _sqlx_migrations SELECT * FROM kept").await.unwrap();
-        wait_until_ready(&served, 200).await;
+        served.until_ready(200, PATIENCE).await;
 
         db.execute("UPDATE kept SET version = 9999").await.unwrap();
         db.execute("INSERT INTO _sqlx_migrations SELECT * FROM kept").await.unwrap();
-        let answer = wait_until_ready(&served, 503).await;
+        let answer = served.until_ready(503, PATIENCE).await;
         assert!(answer.text.contains("9999"), "{}", answer.text);
         assert_eq!(served.page("/health").await.ok(), json!({"alive": true}));
         // A program that starts now reports it.
@@ -232,7 +220,7 @@ async fn counts_retried_transactions() {
 async fn is_not_ready_without_its_database() {
     let db = Database::create(Kind::Postgres).await;
     let served = Served::over(&db, &[]);
-    wait_until_ready(&served, 200).await;
+    served.until_ready(200, PATIENCE).await;
     let (server, name) = db.url.rsplit_once('/').unwrap();
     let admin = PgPool::connect(&format!("{server}/postgres")).await.unwrap();
     let run = async |sql: String| {
@@ -241,11 +229,11 @@ async fn is_not_ready_without_its_database() {
     run(format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false")).await;
     run(format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"))
         .await;
-    let answer = wait_until_ready(&served, 503).await;
+    let answer = served.until_ready(503, PATIENCE).await;
     assert!(!answer.text.contains(name), "{}", answer.text);
     assert_eq!(served.page("/health").await.ok(), json!({"alive": true}));
     run(format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true")).await;
-    wait_until_ready(&served, 200).await;
+    served.until_ready(200, PATIENCE).await;
 }
 
 /// Whether the bytes contain these.

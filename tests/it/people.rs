@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::commands::COMMANDS;
 use crate::harness::{
     App, Database, Order, client, launch, launch_command, on_terminal_of, start, words,
 };
@@ -179,41 +180,7 @@ async fn reports_missing_options_before_any_request() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn help_starts_with_the_commands_own_options() {
-    for command in [
-        "import",
-        "copy",
-        "health",
-        "account",
-        "account add",
-        "account passwd",
-        "account disable",
-        "account enable",
-        "account remove",
-        "account list",
-        "role",
-        "role add",
-        "role remove",
-        "role grant",
-        "role revoke",
-        "role limit",
-        "role assign",
-        "role unassign",
-        "role list",
-        "serve",
-        "demo",
-        "migrate",
-        "check",
-        "completions",
-        "orders",
-        "orders list",
-        "orders add",
-        "orders cancel",
-        "orders suspend",
-        "orders resume",
-        "audit",
-        "audit verify",
-        "audit seals",
-    ] {
+    for command in COMMANDS {
         let ran = launch("", &[words(command), vec!["--help"]].concat(), "").await;
         let help = ran.ok();
         let place = |heading: &str| help.find(&format!("\n{heading}:\n"));

@@ -35,15 +35,6 @@ pub async fn trusts(
     Some(answer.headers().clone())
 }
 
-/// Waits until the log has the text so many times.
-pub async fn wait_for(served: &Served, text: &str, times: usize) {
-    let started = Instant::now();
-    while served.log().matches(text).count() < times {
-        assert!(started.elapsed() < Duration::from_secs(30), "no {text} in {}", served.log());
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-}
-
 /// What the server sends in response to these bytes until it closes the connection.
 fn raw(address: &str, request: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
@@ -76,16 +67,16 @@ async fn tls_reloads_changed_files() {
     // Not a certificate, the wrong key, no file: the old certificate stays, and each error is
     // logged once.
     std::fs::write(folder.path().join("cert.pem"), "no certificate").unwrap();
-    wait_for(&served, "of no use", 1).await;
+    served.until_logged("of no use", 1).await;
     assert!(trusts(&served, &first).await.is_some());
     std::fs::write(folder.path().join("cert.pem"), second.cert.pem()).unwrap();
-    wait_for(&served, "do not belong together", 1).await;
+    served.until_logged("do not belong together", 1).await;
     assert!(trusts(&served, &first).await.is_some());
     std::fs::remove_file(folder.path().join("key.pem")).unwrap();
-    wait_for(&served, "of no use", 3).await;
+    served.until_logged("of no use", 3).await;
     assert!(trusts(&served, &first).await.is_some());
     install(folder.path(), &second);
-    wait_for(&served, "TLS certificate reloaded", 1).await;
+    served.until_logged("TLS certificate reloaded", 1).await;
     assert!(trusts(&served, &second).await.is_some());
     assert!(trusts(&served, &first).await.is_none());
     let key = second.signing_key.serialize_pem();

@@ -8,7 +8,7 @@ use chrono::TimeDelta;
 use joc_orders::http::password;
 use serde_json::{Value, json};
 
-use crate::harness::{App, Order, ROOT, Response, with_controller};
+use crate::harness::{App, Order, ROOT, Response, everything, with_controller};
 
 mod permissions;
 
@@ -16,11 +16,6 @@ mod permissions;
 async fn call(app: &App, token: &str) -> Response {
     let body = with_controller(json!({"orderIds": ["none"]}));
     app.post_as(token, "/orders/cancel/preview", body.to_string()).await
-}
-
-/// Selects everything that the account can see.
-fn everything() -> Value {
-    with_controller(json!({"folders": [{"folder": "/"}]}))
 }
 
 async fn cancel_as(app: &App, token: &str, body: Value) -> Response {
@@ -265,7 +260,7 @@ on_both! {
         let send = async |call: &str, id: &str| {
             let request = app.client.post(format!("{}{call}", app.url));
             let request = request.header("X-Access-Token", &app.token).header("X-Request-Id", id);
-            let answer = Response::of(request.body(everything().to_string())).await;
+            let answer = Response::of(request.body(with_controller(everything()).to_string())).await;
             answer.headers["x-request-id"].to_str().unwrap().to_owned()
         };
         let longest = "x".repeat(128);

@@ -12,8 +12,8 @@ use serde_json::json;
 use socket2::{Domain, SockRef, Socket, Type};
 use tokio::task::JoinSet;
 
-use crate::harness::{App, Database, Kind, PATIENCE, Response, Served, program};
-use crate::secured::{certificate, install, trusts, wait_for};
+use crate::harness::{App, Database, Kind, PATIENCE, Response, Served, program, until};
+use crate::secured::{certificate, install, trusts};
 use crate::stream::insert_long_entries;
 
 /// A connection with a receive buffer of a few kilobytes, for a client that does not read.
@@ -55,15 +55,11 @@ fn is_reset(stream: &mut TcpStream) -> bool {
 
 /// Requests a page repeatedly until there is a response.
 async fn wait_for_answer(url: &str) -> Response {
-    let begun = Instant::now();
-    loop {
-        // A new client each time, since a client keeps its connections.
-        let request = reqwest::Client::new().get(url).timeout(Duration::from_secs(2));
-        if request.send().await.is_ok() {
-            return Response::of(reqwest::Client::new().get(url)).await;
-        }
-        assert!(begun.elapsed() < PATIENCE, "no slot is free");
-    }
+    // A new client each time, since a client keeps its connections.
+    let page = || reqwest::Client::new().get(url);
+    let is_served = async || page().timeout(Duration::from_secs(2)).send().await.is_ok();
+    until("a slot is free", is_served).await;
+    Response::of(page()).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -83,7 +79,7 @@ async fn clients_that_never_read_lose_their_slots() {
         .collect();
     let url = format!("http://{}/health", served.address());
     assert_eq!(wait_for_answer(&url).await.ok(), json!({"alive": true}));
-    wait_for(&served, "reads too slowly", clients.len()).await;
+    served.until_logged("reads too slowly", clients.len()).await;
     let held = served.memory() - before;
     assert!(held < 120, "{held} MB for requests that were sent ahead");
     tokio::task::spawn_blocking(move || assert!(clients.iter_mut().all(is_reset))).await.unwrap();

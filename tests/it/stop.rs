@@ -21,12 +21,8 @@ impl SlowCancel {
     /// Returns once the service has admitted it, as its only request.
     async fn begin(served: &Served, token: &str, order_id: &str) -> Self {
         let call = Self::send(served, token, order_id).await;
-        let under_way = async {
-            while metric(served, "joc_orders_calls_under_way").await != Some(1.0) {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(10), under_way).await.expect("not under way");
+        let in_flight = "joc_orders_calls_under_way";
+        until(in_flight, async || metric(served, in_flight).await == Some(1.0)).await;
         call
     }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::harness::{App, CONTROLLER, Database, Kind, Order, Served};
+use crate::harness::{App, CONTROLLER, Database, Kind, Order, Served, until};
 
 /// Cancels every order of a controller.
 async fn cancel(served: &Served, token: &str, controller_id: &str) -> reqwest::Result<u16> {
@@ -70,13 +70,7 @@ async fn wait_for_backends(db: &Database) {
     }
     let sql = "SELECT count(*) FROM pg_stat_activity \
                WHERE application_name = 'joc-orders' AND datname = current_database()";
-    for _ in 0..1500 {
-        if db.count(sql).await == 0 {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("a backend of a dead client goes on");
+    until("a backend of a dead client ends", async || db.count(sql).await == 0).await;
 }
 
 on_both! {

@@ -251,13 +251,12 @@ async fn undoing_takes_its_lock_first() {
         "SELECT coalesce(max(a.query), '') FROM pg_locks l JOIN pg_stat_activity a USING (pid)
         WHERE NOT l.granted AND l.relation = 'sessions'::regclass
             AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())";
-    let query = loop {
-        let query = db.rows(waiting).await.unwrap()[0][0].clone().unwrap();
-        if !query.is_empty() {
-            break query;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    };
+    let mut query = String::new();
+    until("it waits", async || {
+        query = db.rows(waiting).await.unwrap()[0][0].clone().unwrap();
+        !query.is_empty()
+    })
+    .await;
     assert!(query.contains("LOCK TABLE") && query.contains("ACCESS EXCLUSIVE"), "{query}");
     holder.execute("COMMIT").await;
     migrating.await.unwrap().ok();

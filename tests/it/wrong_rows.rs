@@ -1,15 +1,16 @@
 //! Rows that no program writes: the database rejects them by name, and those that older releases
 //! accepted are reported and get in nobody's way.
 
-use std::io::Write;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use chrono::TimeDelta;
 use joc_orders::model::permission::known;
 use joc_orders::store;
 use serde_json::{Value, json};
 
-use crate::harness::{App, Database, HASH, Kind, Order, launch, start_time, with_controller};
+use crate::harness::{
+    App, Database, HASH, Kind, Order, launch, launch_command, start_time, with_controller,
+};
 
 use table::{insert, wrong_rows};
 
@@ -314,16 +315,11 @@ on_both! {
 async fn the_sqlite3_shell_cannot_insert_an_impossible_date() {
     let db = Database::create(Kind::Sqlite).await;
     db.execute(WORLD).await.unwrap();
-    let shell = |sql: &str| {
-        let mut shell = Command::new("sqlite3")
-            .args(["-bail", db.url.trim_start_matches("sqlite:")])
-            .stdin(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("sqlite3, which scripts/setup installs");
-        shell.stdin.take().unwrap().write_all(sql.as_bytes()).unwrap();
-        let output = shell.wait_with_output().unwrap();
-        String::from_utf8(output.stderr).unwrap()
+    let file = db.url.trim_start_matches("sqlite:");
+    let shell = async |sql: &str| {
+        let mut shell = Command::new("sqlite3");
+        shell.args(["-bail", file]);
+        launch_command(shell, sql).await.stderr
     };
     let order = |column: &str, at: &str| {
         format!(
@@ -334,11 +330,15 @@ async fn the_sqlite3_shell_cannot_insert_an_impossible_date() {
     };
     for column in ["scheduled_for", "modified", "started", "state_since"] {
         for at in ["2027-02-29", "2027-02-30", "2027-02-31", "2027-04-31", "2100-02-29"] {
-            let refused = shell(&order(column, &format!("{at}T12:00:00.000Z")));
+            let refused = shell(&order(column, &format!("{at}T12:00:00.000Z"))).await;
             assert!(refused.contains("orders_instants_are_valid"), "{column} {at}: {refused}");
         }
         for at in ["2028-02-29", "2027-02-28", "2027-01-31", "2027-04-30", "9999-12-31"] {
-            assert_eq!(shell(&order(column, &format!("{at}T23:59:59.999Z"))), "", "{column} {at}");
+            assert_eq!(
+                shell(&order(column, &format!("{at}T23:59:59.999Z"))).await,
+                "",
+                "{column} {at}"
+            );
         }
     }
     for sql in [
@@ -348,7 +348,7 @@ async fn the_sqlite3_shell_cannot_insert_an_impossible_date() {
          VALUES ('prod', '/x', '1', '2027-02-31T12:00:00.000Z')",
         "INSERT INTO roles VALUES ('x', '2027-02-31T12:00:00.000Z')",
     ] {
-        let refused = shell(sql);
+        let refused = shell(sql).await;
         assert!(refused.contains("_instants_are_valid"), "{sql}: {refused}");
     }
 }

@@ -1,11 +1,10 @@
 //! `check` on a schema that somebody changed.
 
-use std::io::Write;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use serde_json::json;
 
-use crate::harness::{App, Database, Kind, latest, launch};
+use crate::harness::{App, Database, Kind, latest, launch, launch_command};
 
 use super::{check, order};
 
@@ -120,6 +119,12 @@ on_both! {
     }
 }
 
+fn command(program: &str, args: &[&str]) -> Command {
+    let mut command = Command::new(program);
+    command.args(args);
+    command
+}
+
 /// A dump writes the schema in the database's own words.
 #[tokio::test(flavor = "multi_thread")]
 async fn accepts_a_schema_restored_from_a_dump() {
@@ -128,7 +133,7 @@ async fn accepts_a_schema_restored_from_a_dump() {
     let (server, _) = db.url.rsplit_once('/').unwrap();
     db.execute("CREATE DATABASE restored TEMPLATE template0").await.unwrap();
     let restored = format!("{server}/restored");
-    pipe(Command::new("pg_dump").arg(&db.url), Command::new("psql").arg(&restored)).await;
+    pipe(command("pg_dump", &[&db.url]), command("psql", &[&restored])).await;
     launch(&restored, &["check", "--strict"], "").await.ok();
 
     let db = Database::create(Kind::Sqlite).await;
@@ -136,14 +141,13 @@ async fn accepts_a_schema_restored_from_a_dump() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("restored.db");
     let dump = db.url.trim_start_matches("sqlite:");
-    pipe(Command::new("sqlite3").args([dump, ".dump"]), Command::new("sqlite3").arg(&file)).await;
+    let restored = file.display().to_string();
+    pipe(command("sqlite3", &[dump, ".dump"]), command("sqlite3", &[&restored])).await;
     launch(&format!("sqlite:{}", file.display()), &["check", "--strict"], "").await.ok();
 }
 
-async fn pipe(from: &mut Command, to: &mut Command) {
-    let output = from.output().unwrap();
-    assert!(output.status.success(), "{output:?}");
-    let mut to = to.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
-    to.stdin.take().unwrap().write_all(&output.stdout).unwrap();
-    assert!(to.wait().unwrap().success());
+/// Restores the output of one command with another.
+async fn pipe(dump: Command, restore: Command) {
+    let dumped = launch_command(dump, "").await;
+    launch_command(restore, dumped.ok()).await.ok();
 }

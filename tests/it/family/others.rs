@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::{audited, call, column, everything, states};
-use crate::harness::{App, CONTROLLER, Order};
+use super::{audited, call, column, states};
+use crate::harness::{App, CONTROLLER, Order, everything};
 
 on_both! {
     async fn confirmed_orders_continue(kind: Kind) {

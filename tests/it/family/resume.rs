@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use super::{audited, call, column, everything, states};
-use crate::harness::{App, Order, with_controller};
+use super::{audited, call, column, states};
+use crate::harness::{App, Order, everything, with_controller};
 
 /// Selects every order, with more fields.
 fn with(fields: serde_json::Value) -> serde_json::Value {

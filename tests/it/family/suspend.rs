@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::{audited, call, column, everything, states};
-use crate::harness::{App, Order};
+use super::{audited, call, column, states};
+use crate::harness::{App, Order, everything};
 
 on_both! {
     async fn suspends_or_marks_by_state(kind: Kind) {

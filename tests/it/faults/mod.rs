@@ -3,12 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use self::proxy::Proxy;
-use crate::harness::{Database, Order, ROOT, Response, Served, launch, program, with_controller};
+use crate::harness::{
+    Database, Order, ROOT, Response, Served, launch, program, until, with_controller,
+};
 
 mod clock;
 mod cut;
@@ -82,13 +84,8 @@ impl Clients {
 
     /// Waits until they have sent this many more requests.
     async fn call(&self, calls: usize) {
-        let until = self.next.load(Ordering::Relaxed) + calls * ORDERS;
-        let calling = async {
-            while self.next.load(Ordering::Relaxed) < until {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(30), calling).await.expect("they hang");
+        let target = self.next.load(Ordering::Relaxed) + calls * ORDERS;
+        until("more requests", async || self.next.load(Ordering::Relaxed) >= target).await;
     }
 
     fn stop(&self) {
@@ -172,17 +169,9 @@ fn unavailable(answer: &Response) -> String {
 
 /// Waits until `/ready` responds with this status.
 async fn becomes_ready(served: &Served, status: u16, patience: Duration) {
-    let started = Instant::now();
-    loop {
-        let ready = served.page("/ready").await;
-        if ready.status == status {
-            if status == 503 {
-                unavailable(&ready);
-            }
-            return;
-        }
-        assert!(started.elapsed() < patience, "/ready is still {}", ready.status);
-        tokio::time::sleep(Duration::from_millis(100)).await;
+    let ready = served.until_ready(status, patience).await;
+    if status == 503 {
+        unavailable(&ready);
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::harness::{Database, Kind, Served, launch, launch_command, program};
+use crate::harness::{Database, Kind, Served, launch, launch_command, program, signal};
 
 /// The demo's output: lines for a shell, each with what it prints.
 struct Tour {
@@ -101,8 +101,7 @@ async fn the_demos_lines_print_what_it_shows() {
     assert_eq!(reqwest::get(page).await.unwrap().status(), 200);
 
     // Closing the terminal ends it, and it leaves no file.
-    let id = demo.id().to_string();
-    assert!(Command::new("kill").args(["-HUP", &id]).status().unwrap().success());
+    signal(&demo, "-HUP");
     let ended = tokio::task::spawn_blocking(|| demo.wait_with_output().unwrap()).await.unwrap();
     assert!(ended.status.success());
     assert_eq!(String::from_utf8(ended.stderr).unwrap(), "");

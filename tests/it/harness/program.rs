@@ -1,7 +1,7 @@
 //! The real program, as another process.
 
 use std::io::Write;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 /// How a run of a program ended.
 #[derive(Debug)]
@@ -48,6 +48,7 @@ pub async fn launch(url: &str, args: &[&str], stdin: impl Into<Vec<u8>>) -> Ran 
     launch_command(command, stdin).await
 }
 
+/// Runs a command with this standard input.
 pub async fn launch_command(mut command: Command, stdin: impl Into<Vec<u8>>) -> Ran {
     let stdin = stdin.into();
     let ran = tokio::task::spawn_blocking(move || {
@@ -64,6 +65,12 @@ pub async fn launch_command(mut command: Command, stdin: impl Into<Vec<u8>>) -> 
         stdout: String::from_utf8(output.stdout).unwrap(),
         stderr: String::from_utf8(output.stderr).unwrap(),
     }
+}
+
+/// Sends a signal to a process.
+pub fn signal(process: &Child, name: &str) {
+    let id = process.id().to_string();
+    assert!(Command::new("kill").args([name, &id]).status().unwrap().success());
 }
 
 /// Installs the provider without which reqwest makes no clients, not even for plain HTTP.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::{Database, ROOT, Response, program};
+use super::{Database, ROOT, Response, program, signal, until, until_within};
 
 /// A running service; killed when dropped.
 pub struct Served {
@@ -84,6 +84,22 @@ impl Served {
         self.log.lock().unwrap().clone()
     }
 
+    /// Waits until the log has the text so many times.
+    pub async fn until_logged(&self, text: &str, times: usize) {
+        until(text, async || self.log().matches(text).count() >= times).await;
+    }
+
+    /// Waits until `/ready` responds with this status, and returns the response.
+    pub async fn until_ready(&self, status: u16, patience: Duration) -> Response {
+        let mut ready = self.page("/ready").await;
+        until_within(patience, "/ready", async || {
+            ready = self.page("/ready").await;
+            ready.status == status
+        })
+        .await;
+        ready
+    }
+
     /// The address that it listens on.
     pub fn address(&self) -> &str {
         self.url.split('/').nth(2).unwrap()
@@ -123,8 +139,7 @@ impl Served {
 
     /// Sends it a signal.
     pub fn signal(&self, name: &str) {
-        let id = self.process.id().to_string();
-        assert!(Command::new("kill").args([name, &id]).status().unwrap().success());
+        signal(&self.process, name);
     }
 
     /// Its resident memory in megabytes.

@@ -6,10 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::App;
-
-/// How long a test waits for what must come.
-const PATIENCE: Duration = Duration::from_secs(20);
+use super::{App, PATIENCE};
 
 /// A connection without a client library.
 pub struct Wire {

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::harness::{CONTROLLER, Database, Kind, Order, launch, program};
+use crate::harness::{CONTROLLER, Database, Kind, Order, launch, program, signal};
 
 on_both! {
     async fn an_interrupted_import_reports_that_nothing_was_imported(kind: Kind) {
         let db = Database::create(kind).await;
-        for signal in ["INT", "TERM"] {
+        for name in ["-INT", "-TERM"] {
             let mut command = program(&db.url);
             let mut child = piped(command.arg("import"));
             let mut stdin = child.stdin.take().unwrap();
@@ -20,7 +20,7 @@ on_both! {
                 stdin.write_all(line(i).as_bytes()).unwrap();
             }
             std::thread::sleep(Duration::from_millis(300));
-            tell(&child, signal);
+            signal(&child, name);
             let output = child.wait_with_output().unwrap();
             drop(stdin);
             let stderr = String::from_utf8(output.stderr).unwrap();
@@ -45,7 +45,7 @@ on_both! {
             let input = input.clone();
             let fed = std::thread::spawn(move || drop(stdin.write_all(input.as_bytes())));
             std::thread::sleep(Duration::from_millis(100 + delay));
-            tell(&child, "INT");
+            signal(&child, "-INT");
             let output = child.wait_with_output().unwrap();
             fed.join().unwrap();
             let orders = db.count("SELECT count(*) FROM orders").await;
@@ -73,7 +73,7 @@ on_both! {
             let args = ["copy", "--from", &source.url, "--to", &target.url];
             let child = piped(command.args(args));
             std::thread::sleep(Duration::from_millis(delay));
-            tell(&child, "INT");
+            signal(&child, "-INT");
             let output = child.wait_with_output().unwrap();
             if locked {
                 other.execute("ROLLBACK").await;
@@ -100,10 +100,4 @@ fn line(i: u32) -> String {
 
 fn piped(command: &mut Command) -> Child {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
-}
-
-fn tell(child: &Child, signal: &str) {
-    let mut kill = Command::new("kill");
-    kill.args(["-s", signal, &child.id().to_string()]);
-    assert!(kill.status().unwrap().success());
 }

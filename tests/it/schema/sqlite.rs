@@ -1,9 +1,11 @@
 //! The schema as used by the sqlite3 shell, and its text form of instants.
 
+use std::process::Command;
+
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions};
 
-use crate::harness::{Database, Kind};
+use crate::harness::{Database, Kind, launch_command};
 
 use super::{WORLD, files};
 
@@ -40,8 +42,8 @@ async fn inserts_are_checked_even_without_foreign_keys() {
 }
 
 /// The shell is often older than the library: in SQLite 3.40, `json_valid(NULL)` is 0.
-#[test]
-fn the_sqlite3_shell_creates_the_schema_and_writes_orders() {
+#[tokio::test(flavor = "multi_thread")]
+async fn the_sqlite3_shell_creates_the_schema_and_writes_orders() {
     let mut sql: String = files(Kind::Sqlite, false)
         .iter()
         .map(|file| std::fs::read_to_string(file).unwrap() + "\n")
@@ -51,16 +53,13 @@ fn the_sqlite3_shell_creates_the_schema_and_writes_orders() {
             VALUES ('prod', 'a', '/sos/eod', '1');
             UPDATE orders SET position = '[0]', reason = 'FORKED', state = 'WAITING';
             SELECT effective_state FROM orders_effective;";
-    let mut shell = std::process::Command::new("sqlite3")
-        .args(["-bail", ":memory:"])
-        .stdin(std::process::Stdio::piped())
-        .stdout(std::process::Stdio::piped())
-        .spawn()
-        .expect("sqlite3, which scripts/setup installs");
-    std::io::Write::write_all(&mut shell.stdin.take().unwrap(), sql.as_bytes()).unwrap();
-    let output = shell.wait_with_output().unwrap();
-    assert!(output.status.success());
-    assert_eq!(String::from_utf8(output.stdout).unwrap(), "WAITING\n");
+    let mut shell = Command::new("sqlite3");
+    shell.args(["-bail", ":memory:"]);
+    assert_eq!(
+        launch_command(shell, sql).await.ok(),
+        "WAITING
+"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

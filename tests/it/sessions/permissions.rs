@@ -3,9 +3,9 @@
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 
-use crate::harness::{App, CONTROLLER, Order, Response, with_controller};
+use crate::harness::{App, CONTROLLER, Order, Response, everything, with_controller};
 
-use super::{audit, cancel_as, everything, refusal};
+use super::{audit, cancel_as, refusal};
 
 on_both! {
     async fn a_denied_request_only_adds_an_entry(kind: Kind) {
@@ -15,7 +15,7 @@ on_both! {
         app.db.execute("INSERT INTO controllers (controller_id) VALUES ('other')").await.unwrap();
         app.pass(TimeDelta::seconds(5));
         for call in ["/orders/cancel", "/orders/cancel/preview"] {
-            let mut body = everything();
+            let mut body = with_controller(everything());
             body["auditLog"] = json!({"comment": "let me", "ticketLink": "T-1", "timeSpent": 2});
             let answer = app.post_as(&viewer, call, body.to_string()).await;
             assert_eq!(refusal(&answer, 403, true), "viewer");
@@ -49,7 +49,7 @@ on_both! {
         let token = app.account("limited", cancel, &[("/sos", true)]).await;
         let flat = app.account("flat", cancel, &[("/hr", false)]).await;
 
-        let preview = app.post_as(&token, "/orders/cancel/preview", everything().to_string()).await;
+        let preview = app.post_as(&token, "/orders/cancel/preview", with_controller(everything()).to_string()).await;
         assert_eq!(preview.ok()["total"], 2);
         for id in ["out", "root", "alike", "in|out", "absent"] {
             let body = with_controller(json!({"orderIds": [id], "deep": true}));
@@ -64,11 +64,11 @@ on_both! {
         assert_eq!(cancel_as(&app, &token, deep).await.affected(), 2);
         assert_eq!(app.db.state("in").await, "WAITING+CANCELLING");
         assert_eq!(app.db.state("in|deep").await, "CANCELLED");
-        assert_eq!(cancel_as(&app, &token, everything()).await.refused(), "No orders found.");
+        assert_eq!(cancel_as(&app, &token, with_controller(everything())).await.refused(), "No orders found.");
         for id in ["in|out", "out", "root", "alike"] {
             assert_eq!(app.db.state(id).await, "FRESH", "{id}");
         }
-        assert_eq!(cancel_as(&app, &flat, everything()).await.affected(), 2);
+        assert_eq!(cancel_as(&app, &flat, with_controller(everything())).await.affected(), 2);
         assert_eq!(app.cancel(json!({"folders": [{"folder": "/"}]})).await.affected(), 2);
     }
 
@@ -80,16 +80,16 @@ on_both! {
         let url = format!("{}/orders/cancel", app.url);
         refusal(&Response::of(app.client.post(&url).body("nonsense")).await, 401, false);
         refusal(&app.post_as("unknown", "/orders/cancel", "nonsense").await, 440, false);
-        let mut misspelt = everything();
+        let mut misspelt = with_controller(everything());
         misspelt["workflowIDs"] = json!([]);
         let message = cancel_as(&app, &viewer, misspelt).await.refused();
         assert!(message.contains("workflowIDs"), "{message}");
         let nothing = with_controller(json!({"orderIds": ["absent"]}));
-        for body in [everything(), nothing.clone()] {
+        for body in [with_controller(everything()), nothing.clone()] {
             refusal(&cancel_as(&app, &viewer, body).await, 403, true);
         }
         let entries = app.db.count("SELECT count(*) FROM audit_logs").await;
-        for mut body in [everything(), nothing] {
+        for mut body in [with_controller(everything()), nothing] {
             for comment in [None, Some("")] {
                 body["auditLog"] = json!({"comment": comment});
                 let answer = cancel_as(&app, &app.token, body.clone()).await;
@@ -100,7 +100,7 @@ on_both! {
         }
         assert_eq!(app.db.count("SELECT count(*) FROM audit_logs").await, entries);
         assert_eq!(app.db.state("a").await, "FRESH");
-        let mut body = everything();
+        let mut body = with_controller(everything());
         body["auditLog"] = json!({"comment": "why not"});
         assert_eq!(cancel_as(&app, &app.token, body).await.affected(), 1);
     }
