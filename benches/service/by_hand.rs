@@ -1,8 +1,8 @@
-//! What a person would type into sqlite3 for what the service does.
+//! The baseline on SQLite: statements that a person would type into sqlite3 for the same work.
 
 use crate::data::{CONTROLLER, LIVING, Set};
 
-/// Comes before the statements.
+/// Runs before the statements.
 pub const PREPARED: &str = "CREATE TEMP TABLE chosen (order_id TEXT PRIMARY KEY, workflow_path, workflow_version_id, \
      folder, effective_state) WITHOUT ROWID;\nPRAGMA foreign_keys = on;\n\
      PRAGMA synchronous = full;\nSELECT count(*) FROM controllers;\n";
@@ -14,7 +14,7 @@ fn chosen(set: Set) -> String {
     )
 }
 
-/// Cancels a set and audits it, in one transaction.
+/// Cancels a set and audits that, in one transaction.
 pub fn cancel(set: Set) -> Vec<String> {
     let now = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')";
     vec![
@@ -45,7 +45,7 @@ pub fn cancel(set: Set) -> Vec<String> {
     ]
 }
 
-/// Counts a set by state and shows its first thousand orders.
+/// Counts a set by state and selects its first thousand orders.
 pub fn preview(set: Set) -> Vec<String> {
     let chosen = chosen(set);
     vec![
@@ -57,7 +57,7 @@ pub fn preview(set: Set) -> Vec<String> {
     ]
 }
 
-/// Shows the orders of a set, and which of them have living children.
+/// Selects the orders of a set, and which of them have living children.
 pub fn list(set: Set) -> Vec<String> {
     vec![format!(
         "SELECT order_id, workflow_path, workflow_version_id, effective_state, mark, \

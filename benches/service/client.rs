@@ -1,5 +1,5 @@
-//! A client as light as can be, so that what is measured is the service: hyper over one
-//! connection, no pool, no redirects.
+//! A client with little overhead, so that only the service is measured: hyper on one connection, no
+//! pool, no redirects.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -13,14 +13,14 @@ use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpStream;
 
-/// A connection that is logged in.
+/// A connection with an access token.
 pub struct Client {
     sender: SendRequest<Full<Bytes>>,
     token: String,
 }
 
-/// An answer: its status, how many orders it says it affected, and its time.
-pub struct Answer {
+/// A response: its status, its number of affected orders, and how long it took.
+pub struct Timed {
     pub status: u16,
     pub affected: usize,
     pub took: Duration,
@@ -45,8 +45,8 @@ impl Client {
         Ok(self.sender.send_request(request).await?)
     }
 
-    /// Calls and reads the whole answer.
-    pub async fn call(&mut self, call: &str, body: String) -> anyhow::Result<Answer> {
+    /// Sends a request and reads the whole response.
+    pub async fn call(&mut self, call: &str, body: String) -> anyhow::Result<Timed> {
         let started = Instant::now();
         let response = self.send(call, body).await?;
         let status = response.status().as_u16();
@@ -56,17 +56,17 @@ impl Client {
         while let Some(frame) = body.frame().await {
             frame?;
         }
-        Ok(Answer { status, affected, took: started.elapsed() })
+        Ok(Timed { status, affected, took: started.elapsed() })
     }
 
-    /// Calls, and expects a success.
-    pub async fn succeed(&mut self, call: &str, body: &Value) -> anyhow::Result<Answer> {
+    /// Sends a request that must succeed.
+    pub async fn succeed(&mut self, call: &str, body: &Value) -> anyhow::Result<Timed> {
         let answer = self.call(call, body.to_string()).await?;
         ensure!(answer.status == 200, "{call} {body}: {}", answer.status);
         Ok(answer)
     }
 
-    /// The access token that a login gives.
+    /// Logs in and returns the access token.
     pub async fn log_in(address: SocketAddr, password: &str) -> anyhow::Result<String> {
         use base64::Engine;
         let mut client = Self::connect(address, "").await?;

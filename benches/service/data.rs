@@ -1,5 +1,5 @@
-//! The orders of the benchmark: a controller with as many as are asked for, three in ten of them
-//! living, over 2,000 workflows in folders five levels deep, and two controllers beside it.
+//! The orders of the benchmark: a main controller of the chosen size, three in ten of its orders
+//! living, with 2,000 workflows in folders five levels deep, and two other controllers.
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -12,29 +12,29 @@ use serde_json::json;
 
 /// The controller whose orders are cancelled.
 pub const CONTROLLER: &str = "main";
-/// What an order is selected by, beside the set.
+/// The condition that every selection adds.
 pub const LIVING: &str = "state NOT IN ('FINISHED', 'CANCELLED')";
-/// How many orders a selection of the kinds in [`Set`] finds.
+/// How many orders each selection in [`Set::THOUSANDS`] finds.
 pub const SELECTED: usize = 1000;
 const WORKFLOWS: usize = 2000;
-/// Trees of three levels: a root, nine children, ten grandchildren of each.
+/// Trees of three levels: a root, nine children, ten grandchildren each.
 const TREES: usize = 10;
 const TREE: usize = 1 + 9 + 9 * 10;
 
-/// How the orders of a controller are made up.
+/// How many orders of each kind a controller has.
 #[derive(Debug, Clone, Copy)]
 pub struct Shape {
     /// All orders.
     pub orders: usize,
-    /// Of these, living ones with an id of their own: `#single-0` and so on.
+    /// Living ones that are cancelled one by one: `#single-0` and so on.
     pub singles: usize,
-    /// Of these, those that one folder, state and window select.
+    /// Those that one folder, state and window select.
     pub bulk: usize,
 }
 
 impl Shape {
     pub fn of(orders: usize) -> Self {
-        // A small controller has room for nothing but the selections of a thousand.
+        // A small controller has room only for the selections of a thousand.
         let some = if orders < 100_000 { 0 } else { orders / 10 };
         Self { orders, singles: some, bulk: some }
     }
@@ -44,8 +44,8 @@ impl Shape {
     }
 }
 
-/// One order, as COPY and `.import` take it.
-pub struct Row {
+/// An order, as COPY and `.import` read it.
+pub struct BenchOrder {
     pub controller_id: &'static str,
     pub order_id: String,
     pub workflow_path: String,
@@ -60,8 +60,8 @@ fn workflow(number: usize) -> String {
     format!("/f{f}/g{g}/h{h}/i{i}/j{j}/w{w}")
 }
 
-/// Every order, the controllers beside the main one last.
-pub fn rows(shape: Shape) -> impl Iterator<Item = Row> {
+/// Every order, those of the main controller first.
+pub fn rows(shape: Shape) -> impl Iterator<Item = BenchOrder> {
     let now: DateTime<Utc> =
         DateTime::from_timestamp(Utc::now().timestamp(), 0).unwrap_or_default();
     let main = (0..shape.orders).map(move |n| row(CONTROLLER, n, shape, now));
@@ -72,10 +72,10 @@ pub fn rows(shape: Shape) -> impl Iterator<Item = Row> {
     main.chain(others)
 }
 
-fn row(controller_id: &'static str, n: usize, shape: Shape, now: DateTime<Utc>) -> Row {
+fn row(controller_id: &'static str, n: usize, shape: Shape, now: DateTime<Utc>) -> BenchOrder {
     let hot = DateTime::from_timestamp(1_577_836_800, 0).unwrap_or_default(); // 2020
     let spread = now + TimeDelta::minutes((n as i64 * 7919) % 86_400 - 43_200);
-    let fresh = |order_id, workflow_path, at| Row {
+    let fresh = |order_id, workflow_path, at| BenchOrder {
         controller_id,
         order_id,
         workflow_path,
@@ -152,13 +152,13 @@ pub fn write_json_lines(shape: Shape, path: &Path) -> anyhow::Result<()> {
     file.flush().context("the lines to import")
 }
 
-/// Writes the orders as CSV, an empty field standing for NULL.
+/// Writes the orders as CSV, with an empty field for NULL.
 pub fn write_csv(shape: Shape, path: &Path) -> anyhow::Result<()> {
     let mut file = BufWriter::new(File::create(path)?);
     let mut line = String::new();
     for row in rows(shape) {
         line.clear();
-        let Row { controller_id, order_id, workflow_path, state, .. } = row;
+        let BenchOrder { controller_id, order_id, workflow_path, state, .. } = row;
         write!(line, "{controller_id},{order_id},{workflow_path},1,{state},")?;
         write!(line, "{},", i32::from(row.suspended))?;
         if let Some(at) = row.scheduled_for {
@@ -169,7 +169,7 @@ pub fn write_csv(shape: Shape, path: &Path) -> anyhow::Result<()> {
     file.flush().context("the CSV to copy")
 }
 
-/// What a call selects.
+/// What a request selects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Set {
     Folder,
@@ -219,9 +219,9 @@ impl Set {
         body
     }
 
-    /// The condition that a person would type for it.
+    /// The condition that a person would type.
     pub fn condition(self) -> String {
-        // One range, and what lies between a folder and those below it taken out.
+        // One range, minus what sorts between the folder and those below it.
         let folder = |folder: &str| {
             format!(
                 "folder >= '{folder}' AND folder < '{folder}0' \

@@ -1,4 +1,4 @@
-//! Many calls at once.
+//! Concurrent requests.
 
 use std::str::FromStr;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ fn one(number: usize) -> String {
     format!(r##"{{"controllerId": "{CONTROLLER}", "orderIds": ["#single-{number}"]}}"##)
 }
 
-/// Cancels orders one by one, over as many connections as there are clients.
+/// Cancels single orders, with one connection per client.
 pub async fn single(
     service: &Service,
     token: &str,
@@ -53,7 +53,7 @@ pub async fn single(
     Ok(Rate::of(latencies, started.elapsed()))
 }
 
-/// Cancels orders one by one in a bare loop over a connection.
+/// Cancels single orders in a plain loop on one connection.
 pub async fn sqlite(
     url: &str,
     synchronous: &str,
@@ -71,11 +71,11 @@ pub async fn sqlite(
         if started.elapsed() > Duration::from_secs(seconds) {
             break;
         }
-        let begun = Instant::now();
+        let before = Instant::now();
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
         cancel_one(&mut transaction, &format!("#single-{number}")).await?;
         transaction.commit().await?;
-        latencies.push(begun.elapsed());
+        latencies.push(before.elapsed());
     }
     let rate = Rate::of(latencies, started.elapsed());
     connection.close().await?;
@@ -128,7 +128,7 @@ async fn cancel_one(connection: &mut SqliteConnection, order_id: &str) -> anyhow
     Ok(())
 }
 
-/// What single cancels and lists take, alone or beside a long cancel.
+/// Single cancels and lists, with or without a long cancel in flight.
 pub struct Mixed {
     pub cancels: Rate,
     pub lists: Rate,
@@ -136,8 +136,8 @@ pub struct Mixed {
     pub long: Option<Duration>,
 }
 
-/// Two clients cancel single orders and two list a thousand, for as long as a long cancel takes,
-/// or for two seconds.
+/// Two clients cancel single orders and two list a thousand, during a long cancel or for two
+/// seconds.
 pub async fn mixed(
     service: &Service,
     token: &str,

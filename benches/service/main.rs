@@ -1,5 +1,5 @@
-//! What the service costs beside the database alone, on both databases, in one run:
-//! `cargo bench --bench service`. docs/performance.md says what came of it.
+//! Compares the service with the database alone, its baseline, on both databases in one run: `cargo
+//! bench --bench service`. docs/performance.md has the results.
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
@@ -26,22 +26,22 @@ use self::report::{Report, ms};
 use self::service::Service;
 use self::typed::Listener;
 
-/// A smaller controller has no room for the selections of a thousand orders.
+/// Below this size a controller has no room for the selections of a thousand orders.
 const SMALLEST: usize = 10_000;
 
-/// How often a read is done for one time of it: sqlite3 shows whole milliseconds.
+/// How many reads each measurement averages: sqlite3 shows whole milliseconds.
 const READS: u32 = 10;
 
-/// Measures the service beside the database alone
+/// Compares the service with the database alone
 #[derive(Debug, Parser)]
 struct Args {
-    /// How many orders the largest controller has
+    /// Orders of the largest controller
     #[arg(long, default_value_t = 1_000_000)]
     orders: usize,
-    /// How often each work is done; the median counts
+    /// Runs of each work; the median counts
     #[arg(long, default_value_t = 5)]
     runs: usize,
-    /// How many seconds single cancels go on
+    /// Duration of the single cancels, in seconds
     #[arg(long, default_value_t = 8)]
     seconds: u64,
     /// Only this database
@@ -50,7 +50,7 @@ struct Args {
     /// Only these parts
     #[arg(long, value_enum, value_delimiter = ',')]
     parts: Vec<Part>,
-    /// What cargo adds
+    /// Passed by cargo
     #[arg(long, hide = true)]
     bench: bool,
 }
@@ -72,11 +72,11 @@ impl Args {
     }
 }
 
-/// One database of one size, with the service over it.
+/// One database of one size, with the service on it.
 struct Bench<'a> {
     args: &'a Args,
     raw: &'a Raw,
-    /// Hears the service's own statements, on PostgreSQL.
+    /// Captures the service's own statements, on PostgreSQL.
     listener: Option<Listener>,
     shape: Shape,
     report: &'a mut Report,
@@ -145,7 +145,7 @@ async fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The orders of a CSV, copied into a database like that of the import.
+/// Copies the orders from a CSV, as the baseline of the import.
 fn import(
     raw: &Raw,
     shape: Shape,
@@ -171,8 +171,7 @@ impl Bench<'_> {
         Service::start(&self.raw.url())
     }
 
-    /// The statements that stand beside a call: the service's own, or such as a person would
-    /// type.
+    /// The statements of the baseline: the service's own, or those that a person would type.
     async fn beside(
         &self,
         call: &str,
@@ -185,7 +184,7 @@ impl Bench<'_> {
         }
     }
 
-    /// The selections of a thousand orders: cancelled, previewed and listed.
+    /// Cancels, previews and lists the selections of a thousand orders.
     async fn sets(&mut self) -> anyhow::Result<()> {
         let service = self.service()?;
         let token = service.token().await?;
@@ -197,7 +196,7 @@ impl Bench<'_> {
             let statements = self.beside(call, &body, by_hand::preview(set)).await?;
             let name = format!("preview of 1,000 {}", set.name());
             self.read(&service, &token, &name, (call, &body), &statements).await?;
-            // A list does not go deep.
+            // Lists have no `deep`.
             if set != Set::Deep {
                 let (call, mut body) = ("/orders", set.request());
                 body["limit"] = json!(-1);
@@ -209,7 +208,7 @@ impl Bench<'_> {
         service.stop()
     }
 
-    /// Asks the service and the database, in turns.
+    /// Reads from the service and the database in turn.
     async fn read(
         &mut self,
         service: &Service,
@@ -221,8 +220,8 @@ impl Bench<'_> {
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         let repeated = vec![statements; READS as usize].concat();
         for _ in 0..self.args.runs {
-            // Anew, since the database alone may take longer than the service keeps an idle
-            // connection.
+            // A new connection, since the baseline may take longer than the service keeps an idle
+            // one.
             let mut client = Client::connect(service.address, token).await?;
             let mut took = Duration::ZERO;
             for _ in 0..READS {
@@ -235,7 +234,7 @@ impl Bench<'_> {
         Ok(())
     }
 
-    /// Cancels a set by the service and by the database alone, in turns.
+    /// Cancels a set through the service and on the database alone in turn.
     async fn cancel(
         &mut self,
         service: &Service,
@@ -249,7 +248,7 @@ impl Bench<'_> {
         self.raw.restore()?;
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         for _ in 0..runs {
-            // Anew, since restoring takes longer than the service keeps an idle connection.
+            // A new connection, since restoring takes longer than the service keeps an idle one.
             let mut client = Client::connect(service.address, token).await?;
             let answer = client.succeed(call, &body).await?;
             ensure!(answer.affected == expected, "{} are cancelled", answer.affected);
@@ -263,7 +262,7 @@ impl Bench<'_> {
         Ok(())
     }
 
-    /// What is measured at the full size only.
+    /// Measures what needs the full size.
     async fn largest(&mut self) -> anyhow::Result<()> {
         if self.args.wants(Part::Single) {
             self.single().await?;
@@ -302,7 +301,7 @@ impl Bench<'_> {
                 service.stop()?;
             }
             let time = median(times);
-            self.report.alone("cold start to the first answer", &ms(time), "< 200 ms");
+            self.report.only("cold start to the first response", &ms(time), "< 200 ms");
         }
         if self.args.wants(Part::Memory) {
             self.raw.revive()?;
@@ -315,13 +314,13 @@ impl Bench<'_> {
             ensure!(answer.affected == self.shape.orders, "{} are cancelled", answer.affected);
             let peak = format!("{:.0} MiB (before: {before:.0})", service.peak_memory()?);
             let name = format!("peak memory while {} are cancelled", answer.affected);
-            self.report.alone(&name, &peak, "< 150 MiB");
-            self.report.alone("time of that", &ms(answer.took), "-");
+            self.report.only(&name, &peak, "< 150 MiB");
+            self.report.only("duration of that cancel", &ms(answer.took), "-");
         }
         Ok(())
     }
 
-    /// Single orders by id, by one client and by several.
+    /// Cancels single orders by id, with one client and with several.
     async fn single(&mut self) -> anyhow::Result<()> {
         let seconds = self.args.seconds;
         let singles = self.shape.singles;

@@ -1,5 +1,4 @@
-//! The database without the service: statements typed into psql or sqlite3, timed by these
-//! programs themselves.
+//! The database without the service: statements sent to psql or sqlite3, timed by those programs.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -11,11 +10,11 @@ use anyhow::{Context, ensure};
 
 use crate::by_hand::PREPARED;
 
-/// What the columns of an order are called in a CSV.
+/// The columns of an order in a CSV.
 const COLUMNS: &str = "controller_id, order_id, workflow_path, workflow_version_id, state, \
                        suspended, scheduled_for";
 
-/// A database of a benchmark.
+/// A database of the benchmark.
 pub enum Raw {
     Postgres { url: String },
     Sqlite { file: PathBuf },
@@ -44,7 +43,7 @@ impl Raw {
         command
     }
 
-    /// Runs a script, and gives the time of the statements after `\timing` or `.timer`.
+    /// Runs a script, and returns the time of the statements after `\timing` or `.timer`.
     fn script(&self, script: &str) -> anyhow::Result<Duration> {
         let mut shell = self.shell();
         shell.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -69,16 +68,16 @@ impl Raw {
         Ok(Duration::from_secs_f64(times.sum()))
     }
 
-    /// Runs a script that is not timed.
+    /// Runs a script without timing it.
     pub fn run(&self, script: &str) -> anyhow::Result<()> {
         self.script(script).map(drop)
     }
 
-    /// The time of statements, without what a new connection costs.
+    /// The time of the statements, without the cost of a new connection.
     pub fn time(&self, statements: &[String]) -> anyhow::Result<Duration> {
         let statements = statements.join(";\n");
         self.script(&match self {
-            // They are planned once before, so that no catalog has to be read.
+            // Planning them once first loads the catalog.
             Self::Postgres { .. } => format!(
                 "\\o /dev/null\nEXPLAIN {};\n\\timing on\n{statements};\n",
                 statements.replace(";\n", ";\nEXPLAIN ")
@@ -89,7 +88,7 @@ impl Raw {
         })
     }
 
-    /// Makes what was cancelled fresh again.
+    /// Makes the cancelled orders fresh again.
     pub fn restore(&self) -> anyhow::Result<()> {
         self.without_finality(
             "UPDATE orders SET state = 'FRESH', state_since = NULL \
@@ -134,7 +133,7 @@ impl Raw {
         }
     }
 
-    /// Takes the orders of a CSV into empty tables, as a whole process.
+    /// Loads the orders of a CSV into empty tables, and returns the time of the whole process.
     pub fn copy(&self, csv: &Path) -> anyhow::Result<Duration> {
         let csv = csv.display();
         let mut script = String::new();
@@ -200,7 +199,7 @@ impl Rate {
     }
 }
 
-/// Cancels single orders by pgbench, with the statement for the first of them.
+/// Cancels single orders with pgbench, using the statement for the first of them.
 pub fn pgbench(
     url: &str,
     statement: &str,
@@ -238,7 +237,7 @@ pub fn pgbench(
     Ok(Rate::of(latencies, Duration::from_secs(seconds)))
 }
 
-/// A PostgreSQL cluster that ends with this.
+/// A PostgreSQL cluster; stops when dropped.
 pub struct Cluster {
     pub url: String,
     process: Child,
@@ -261,7 +260,7 @@ impl Cluster {
         Ok(Self { url: url.trim().into(), process })
     }
 
-    /// The log of the server.
+    /// The server's log.
     pub fn log(&self) -> anyhow::Result<PathBuf> {
         let shown = Command::new("psql")
             .args(["-X", "-A", "-t", "-c", "SHOW data_directory", &self.url])

@@ -1,4 +1,4 @@
-//! The table that a run prints, row by row as it goes.
+//! The table of results, printed row by row.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ fn show(rate: &Rate) -> String {
 
 impl Report {
     pub fn new() -> Self {
-        println!("| database | orders | work | service | alone | ratio | to reach |");
+        println!("| database | orders | work | service | baseline | ratio | target |");
         println!("|---|---|---|---|---|---|---|");
         Self { place: String::new(), database: String::new() }
     }
@@ -34,37 +34,37 @@ impl Report {
         self.place = format!("{} | {orders}", self.database);
     }
 
-    fn row(&self, work: &str, service: &str, alone: &str, ratio: &str, target: &str) {
-        println!("| {} | {work} | {service} | {alone} | {ratio} | {target} |", self.place);
+    fn row(&self, work: &str, service: &str, baseline: &str, ratio: &str, target: &str) {
+        println!("| {} | {work} | {service} | {baseline} | {ratio} | {target} |", self.place);
     }
 
-    /// Times, of which the service's should be at most `target` times the other.
-    pub fn times(&self, work: &str, service: Duration, alone: Duration, target: f64) {
-        let ratio = service.as_secs_f64() / alone.as_secs_f64();
-        let (service, alone) = (ms(service), ms(alone));
-        self.row(work, &service, &alone, &format!("{ratio:.2}"), &format!("≤ {target}"));
+    /// Adds times, of which the service's should be at most `target` times the baseline's.
+    pub fn times(&self, work: &str, service: Duration, baseline: Duration, target: f64) {
+        let ratio = service.as_secs_f64() / baseline.as_secs_f64();
+        let (service, baseline) = (ms(service), ms(baseline));
+        self.row(work, &service, &baseline, &format!("{ratio:.2}"), &format!("≤ {target}"));
     }
 
-    /// Rates, of which the service's should be at least `target` times the other.
-    pub fn rates(&self, work: &str, service: &Rate, alone: &Rate, target: f64) {
-        let ratio = format!("{:.2}", service.per_second / alone.per_second);
+    /// Adds rates, of which the service's should be at least `target` times the baseline's.
+    pub fn rates(&self, work: &str, service: &Rate, baseline: &Rate, target: f64) {
+        let ratio = format!("{:.2}", service.per_second / baseline.per_second);
         let work = format!("cancel one by id, {work}");
-        self.row(&work, &show(service), &show(alone), &ratio, &format!("≥ {target}"));
+        self.row(&work, &show(service), &show(baseline), &ratio, &format!("≥ {target}"));
     }
 
-    /// Something that nothing stands beside.
-    pub fn alone(&self, work: &str, service: &str, target: &str) {
+    /// Adds a result without a baseline.
+    pub fn only(&self, work: &str, service: &str, target: &str) {
         self.row(work, service, "-", "-", target);
     }
 
-    /// Short calls beside a long one, and without it.
+    /// Adds short requests with and without a long one in flight.
     pub fn mixed(&self, quiet: &Mixed, busy: &Mixed) {
         let long = busy.long.map_or_else(String::new, ms);
         for (work, quiet, busy) in [
             ("single cancels", &quiet.cancels, &busy.cancels),
             ("lists of 1,000", &quiet.lists, &busy.lists),
         ] {
-            let work = format!("{work} beside a long cancel ({long}), and without it");
+            let work = format!("{work} during a long cancel ({long}), and without it");
             self.row(&work, &show(busy), &show(quiet), "-", "-");
         }
     }

@@ -1,4 +1,4 @@
-//! The real program as a process of its own.
+//! The program as a separate process.
 
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
@@ -12,14 +12,14 @@ use crate::client::Client;
 
 const PASSWORD: &str = "benchmark";
 
-/// A running service, which ends with this.
+/// A running service; killed when dropped.
 pub struct Service {
     process: Child,
     pub address: SocketAddr,
 }
 
 impl Service {
-    /// Starts it over a database.
+    /// Starts it on a database.
     pub fn start(url: &str) -> anyhow::Result<Self> {
         let log = NamedTempFile::new()?;
         let process = program(url)
@@ -42,12 +42,12 @@ impl Service {
         bail!("the service does not start")
     }
 
-    /// An access token of root.
+    /// Logs root in and returns the access token.
     pub async fn token(&self) -> anyhow::Result<String> {
         Client::log_in(self.address, PASSWORD).await
     }
 
-    /// The most memory that it has had, in MiB.
+    /// Its peak resident memory, in MiB.
     pub fn peak_memory(&self) -> anyhow::Result<f64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
@@ -55,7 +55,7 @@ impl Service {
         kilobytes.map(|kb: f64| kb / 1024.0).context("no VmHWM: this is no Linux")
     }
 
-    /// Ends it as a service manager does.
+    /// Stops it as a service manager does.
     pub fn stop(mut self) -> anyhow::Result<()> {
         Command::new("kill").arg(self.process.id().to_string()).status()?;
         for _ in 0..600 {
@@ -75,7 +75,7 @@ impl Drop for Service {
     }
 }
 
-/// The program, with no settings but the database.
+/// The program, with no settings except the database.
 pub fn program(url: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_joc-orders"));
     command.env_clear().env("DATABASE_URL", url).current_dir(std::env::temp_dir());
@@ -83,7 +83,7 @@ pub fn program(url: &str) -> Command {
     command
 }
 
-/// Runs the program to its end.
+/// Runs the program until it exits.
 pub fn run(url: &str, args: &[&str]) -> anyhow::Result<()> {
     let status = program(url).args(args).status()?;
     ensure!(status.success(), "joc-orders {args:?}: {status}");

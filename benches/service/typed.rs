@@ -1,5 +1,5 @@
-//! What the service says to PostgreSQL for a call, taken from the server's log as a person would
-//! type it.
+//! The statements that the service sends to PostgreSQL for a request, taken from the server's log
+//! in the form that a person would type.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -18,7 +18,7 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Starts it over a database of a server that logs JSON to a file.
+    /// Starts it on a database of a server that logs JSON to a file.
     pub async fn start(url: &str, log: PathBuf) -> anyhow::Result<Self> {
         let service =
             Service::start(&format!("{url}?options=-c%20log_min_duration_statement%3D0"))?;
@@ -26,12 +26,12 @@ impl Listener {
         Ok(Self { service, token, log })
     }
 
-    /// Makes a call, and gives its statements on orders.
+    /// Sends a request, and returns its statements on orders.
     pub async fn hear(&self, call: &str, body: &Value) -> anyhow::Result<Vec<String>> {
         let before = std::fs::read(&self.log)?.len();
         Client::connect(self.service.address, &self.token).await?.succeed(call, body).await?;
         let mut heard = Vec::new();
-        // The collector writes when it comes to it.
+        // The log collector writes with a delay.
         for _ in 0..100 {
             std::thread::sleep(Duration::from_millis(50));
             heard = statements(&String::from_utf8_lossy(&std::fs::read(&self.log)?[before..]))?;
@@ -51,7 +51,7 @@ impl Listener {
 /// The statements on orders in a log, with the values of their parameters.
 fn statements(log: &str) -> anyhow::Result<Vec<String>> {
     let mut statements = Vec::new();
-    // The last line may not be whole yet.
+    // The last line may be incomplete.
     let whole = log.rsplit_once('\n').map_or("", |(whole, _)| whole);
     for line in whole.lines() {
         let line: Value = serde_json::from_str(line)?;
@@ -68,7 +68,7 @@ fn statements(log: &str) -> anyhow::Result<Vec<String>> {
     Ok(statements)
 }
 
-/// The values in `parameters: $1 = 'a', $2 = NULL`, as they stand there.
+/// The values in `parameters: $1 = 'a', $2 = NULL`, unchanged.
 fn values(detail: &str) -> Vec<&str> {
     let mut values = Vec::new();
     let mut rest = detail;
@@ -85,7 +85,7 @@ fn values(detail: &str) -> Vec<&str> {
     values
 }
 
-/// A statement with values in the place of its parameters.
+/// A statement with its parameters replaced by values.
 fn typed(text: &str, values: &[&str]) -> Option<String> {
     let mut pieces = text.split('$');
     let mut typed = pieces.next()?.to_owned();
@@ -94,7 +94,7 @@ fn typed(text: &str, values: &[&str]) -> Option<String> {
         let (number, after) = piece.split_at(end);
         let value = values.get(number.parse::<usize>().ok()?.checked_sub(1)?)?;
         typed += value;
-        // What the service says of a parameter's type beside the text.
+        // The type of the parameter, which the protocol transmits separately.
         typed += match value.trim_matches('\'') {
             "NULL" => "",
             _ if after.starts_with("::") => "",

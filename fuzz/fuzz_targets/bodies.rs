@@ -1,5 +1,5 @@
-//! Bodies of requests, sent to the service itself: the path of a call on the first line, and below
-//! it the body. What is accepted must be what the description says, and the other way round.
+//! Request bodies, sent to the real handlers: the endpoint's path on the first line, the body
+//! below. The service must accept exactly what its description allows.
 
 #![no_main]
 
@@ -30,31 +30,31 @@ struct SettingsOnly {
     settings: Settings,
 }
 
-struct Answer {
+struct Response {
     status: u16,
     body: Value,
 }
 
-/// What the description says of the body of a call.
+/// What the description says of an endpoint's body.
 struct Described {
     fits: Validator,
     fields: Vec<String>,
 }
 
-type Ask = dyn Fn(&SystemRunner, TestRequest) -> Answer;
+type Ask = dyn Fn(&SystemRunner, TestRequest) -> Response;
 
-/// The service, which one thread asks.
-struct Client {
+/// The service, used by one thread.
+struct FuzzedService {
     system: SystemRunner,
     send: Box<Ask>,
-    calls: HashMap<String, Described>,
+    endpoints: HashMap<String, Described>,
 }
 
 thread_local! {
-    static CLIENT: Client = Client::start();
+    static SERVICE: FuzzedService = FuzzedService::start();
 }
 
-impl Client {
+impl FuzzedService {
     fn start() -> Self {
         let now: DateTime<Utc> = "2026-11-23T12:34:56.789Z".parse().unwrap();
         let settings = SettingsOnly::parse_from(["fuzz"]).settings;
@@ -65,19 +65,20 @@ impl Client {
         let app = system.block_on(init_service(app));
         let send = move |system: &SystemRunner, request: TestRequest| {
             system.block_on(async {
-                let answer = app.call(request.to_request()).await.unwrap_or_else(|e| panic!("{e}"));
-                let status = answer.status().as_u16();
+                let response =
+                    app.call(request.to_request()).await.unwrap_or_else(|e| panic!("{e}"));
+                let status = response.status().as_u16();
                 let body =
-                    to_bytes(answer.into_body()).await.unwrap_or_else(|_| panic!("broken off"));
-                Answer { status, body: serde_json::from_slice(&body).unwrap() }
+                    to_bytes(response.into_body()).await.unwrap_or_else(|_| panic!("aborted"));
+                Response { status, body: serde_json::from_slice(&body).unwrap() }
             })
         };
         let description = send(&system, TestRequest::get().uri("/openapi.json")).body;
-        let calls = described(&description);
-        Self { system, send: Box::new(send), calls }
+        let endpoints = described(&description);
+        Self { system, send: Box::new(send), endpoints }
     }
 
-    fn ask(&self, path: &str, body: &[u8]) -> Answer {
+    fn ask(&self, path: &str, body: &[u8]) -> Response {
         let request = TestRequest::post()
             .uri(&format!("{BASE}{path}"))
             .insert_header(("X-Access-Token", "a"))
@@ -86,23 +87,23 @@ impl Client {
     }
 }
 
-/// Every call that takes a body.
+/// Every endpoint with a body.
 fn described(description: &Value) -> HashMap<String, Described> {
-    let mut calls = HashMap::new();
-    for (path, call) in description["paths"].as_object().unwrap() {
-        let schema = &call["post"]["requestBody"]["content"]["application/json"]["schema"];
+    let mut endpoints = HashMap::new();
+    for (path, operations) in description["paths"].as_object().unwrap() {
+        let schema = &operations["post"]["requestBody"]["content"]["application/json"]["schema"];
         let Some(schema) = resolved(description, schema) else { continue };
         let fields = schema["properties"].as_object().unwrap().keys().cloned().collect();
         let mut schema = schema.clone();
         schema["components"] = description["components"].clone();
         let fits = jsonschema::draft202012::new(&schema).unwrap();
-        calls.insert(path[BASE.len()..].to_owned(), Described { fits, fields });
+        endpoints.insert(path[BASE.len()..].to_owned(), Described { fits, fields });
     }
-    assert!(calls.len() > 25, "{:?}", calls.keys());
-    calls
+    assert!(endpoints.len() > 25, "{:?}", endpoints.keys());
+    endpoints
 }
 
-/// A schema of an object, whether it has a name or not.
+/// The schema of an object, named or inline.
 fn resolved<'a>(description: &'a Value, schema: &'a Value) -> Option<&'a Value> {
     let schema = match schema["$ref"].as_str() {
         Some(place) => description.pointer(place.trim_start_matches('#'))?,
@@ -114,34 +115,34 @@ fn resolved<'a>(description: &'a Value, schema: &'a Value) -> Option<&'a Value> 
 fuzz_target!(|text: &[u8]| -> Corpus {
     let Some(end) = text.iter().position(|byte| *byte == b'\n') else { return Corpus::Reject };
     let Ok(path) = str::from_utf8(&text[..end]) else { return Corpus::Reject };
-    CLIENT.with(|client| {
-        let Some(call) = client.calls.get(path) else { return Corpus::Reject };
+    SERVICE.with(|service| {
+        let Some(endpoint) = service.endpoints.get(path) else { return Corpus::Reject };
         let body = &text[end + 1..];
-        let answer = client.ask(path, body);
+        let response = service.ask(path, body);
         match serde_json::from_slice(body) {
             Ok(Json(parsed)) => {
-                check(call, &parsed, &answer);
-                // A field that is there twice may be refused; it is once in what was parsed.
+                check(endpoint, &parsed, &response);
+                // A repeated field may be rejected; serialised again, it is there once.
                 let once = parsed.to_string();
-                is_as_described(call, &parsed, &client.ask(path, once.as_bytes()));
+                is_as_described(endpoint, &parsed, &service.ask(path, once.as_bytes()));
             }
-            Err(_) => is_no_json(body, &answer),
+            Err(_) => is_no_json(body, &response),
         }
         Corpus::Keep
     })
 });
 
-fn is_no_json(body: &[u8], answer: &Answer) {
-    // Values that are not looked at may be no JSON, and some calls take an empty body.
-    if answer.status != 200 {
-        assert!(refusal(answer).contains(": "), "{:?}", String::from_utf8_lossy(body));
+fn is_no_json(body: &[u8], response: &Response) {
+    // Ignored values may be malformed, and some endpoints accept an empty body.
+    if response.status != 200 {
+        assert!(refusal(response).contains(": "), "{:?}", String::from_utf8_lossy(body));
     }
 }
 
-/// What an answer says is wrong.
-fn refusal(answer: &Answer) -> &str {
-    assert_eq!(answer.status, 420, "{}", answer.body);
-    let error = &answer.body["error"];
+/// The message of a rejection.
+fn refusal(response: &Response) -> &str {
+    assert_eq!(response.status, 420, "{}", response.body);
+    let error = &response.body["error"];
     let message = error["message"].as_str().unwrap();
     assert_eq!(error["code"], "JOC-400", "{message}");
     assert!(!message.chars().any(char::is_control), "{message:?}");
@@ -149,22 +150,22 @@ fn refusal(answer: &Answer) -> &str {
     message
 }
 
-/// What is refused is named.
-fn check(call: &Described, body: &Value, answer: &Answer) {
-    if answer.status == 200 {
+/// A rejection names the field.
+fn check(endpoint: &Described, body: &Value, response: &Response) {
+    if response.status == 200 {
         return;
     }
-    let message = refusal(answer);
+    let message = refusal(response);
     let sent = body.as_object().into_iter().flat_map(|fields| fields.keys()).map(|key| shown(key));
-    let mut places = call.fields.iter().cloned().chain(sent).chain(["body".to_owned()]);
+    let mut places = endpoint.fields.iter().cloned().chain(sent).chain(["body".to_owned()]);
     let named = places.any(|place| {
         message.strip_prefix(&place).is_some_and(|rest| rest.starts_with([':', '.', '[', ',']))
     });
     assert!(named || UNNAMED.is_match(message), "{message:?}");
 }
 
-/// The same with numbers that a double holds, as the validator wants them; no schema has a bound
-/// that is larger.
+/// The value with numbers that fit a double, as the validator needs them; no schema has a larger
+/// bound.
 fn with_doubles(value: &Value) -> Value {
     match value {
         Value::Number(number) if !number.is_i64() && !number.is_u64() => {
@@ -179,26 +180,27 @@ fn with_doubles(value: &Value) -> Value {
     }
 }
 
-/// What is accepted is described, and what is described is refused only for what no schema says.
-fn is_as_described(call: &Described, body: &Value, answer: &Answer) {
+/// An accepted body fits its schema; one that fits is rejected only for reasons that no schema
+/// expresses.
+fn is_as_described(endpoint: &Described, body: &Value, response: &Response) {
     let body = &with_doubles(body);
-    let errors: Vec<String> = call
+    let errors: Vec<String> = endpoint
         .fits
         .iter_errors(body)
         .map(|error| format!("{}: {error}", error.instance_path()))
         .collect();
-    if answer.status == 200 {
+    if response.status == 200 {
         assert!(errors.is_empty(), "accepted, though {errors:?}");
     } else if errors.is_empty() {
-        let message = refusal(answer);
+        let message = refusal(response);
         assert!(RIGHT.is_match(message) || names_no_day(message, body), "refused: {message:?}");
     }
 }
 
-/// What is said of no field.
+/// Messages that name no field.
 static UNNAMED: LazyLock<Regex> = LazyLock::new(|| Regex::new("^Workflow '").unwrap());
 
-/// Why a body may be refused that fits its schema.
+/// Reasons to reject a body that fits its schema.
 static RIGHT: LazyLock<Regex> = LazyLock::new(|| {
     let reasons = [
         "orderId: there is no order '.*'",
@@ -207,14 +209,14 @@ static RIGHT: LazyLock<Regex> = LazyLock::new(|| {
         r"\w+: the window is empty: .*",
         r"(orders\[\d+\]\.)?\w+: '.*' leaves the years 1 to 9999",
         r".*: a number of at most \d+ digits, written without an exponent, is expected",
-        // Instructions and branches in turn, an instruction at the end.
+        // Instructions and branches alternate, with an instruction at the end.
         r"(position|orders\[\d+\]\.startPosition): a list such as .* is expected",
         "regex: '.*' is not a regular expression: .*",
     ];
     Regex::new(&format!("(?s)^(?:{})$", reasons.join("|"))).unwrap()
 });
 
-/// Whether the field that is refused names a day that its month, or a year, does not have.
+/// Whether the rejected field has a day that does not exist in its month or year.
 fn names_no_day(message: &str, body: &Value) -> bool {
     static FIELD: LazyLock<Regex> =
         LazyLock::new(|| Regex::new(r"^(?:orders\[(\d+)\]\.)?(\w+): '").unwrap());
@@ -227,7 +229,7 @@ fn names_no_day(message: &str, body: &Value) -> bool {
     text.get(..10).is_some_and(|day| day.parse::<chrono::NaiveDate>().is_err())
 }
 
-/// A name that the client made, as messages show it.
+/// A client's field name, as messages show it.
 fn shown(key: &str) -> String {
     let shown: String = key.chars().take(60).flat_map(char::escape_debug).collect();
     if key.chars().nth(60).is_some() { shown + "…" } else { shown }

@@ -1,4 +1,4 @@
-//! Files to import, each read as lines and as an answer of JOC, with and without `--replace`.
+//! Files to import, each read as lines and as a response of JOC, with and without `--replace`.
 
 #![no_main]
 
@@ -17,26 +17,26 @@ use tokio::runtime::Runtime;
 
 static RUNTIME: LazyLock<Runtime> =
     LazyLock::new(|| tokio::runtime::Builder::new_current_thread().build().unwrap());
-/// What is said of a bad line: where it is and why.
+/// The message about an invalid line: place and reason.
 static COMPLAINT: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"^  (line [1-9][0-9]*: .|orders\[[0-9]+\]: .|the response: .|and [0-9]+ more$)")
         .unwrap()
 });
 const CONTROLLER: &str = "prod";
 
-/// As much of a line as is compared. What else it has may be JSON that nobody can read whole, such
-/// as lists in lists of any depth.
+/// The part of a line that is compared. The rest may be JSON that cannot be parsed as a value, such
+/// as very deeply nested lists.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Line {
     controller_id: Json,
     workflow: Option<Json>,
-    order: Option<Order>,
+    order: Option<LineOrder>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Order {
+struct LineOrder {
     order_id: Json,
     workflow_id: Json,
     state: Json,
@@ -123,8 +123,8 @@ fn read(file: &[u8], format: Format, replace: bool) -> Result<(Vec<Item>, Import
     }
 }
 
-/// With and without `--replace` as many orders are new; those that are there twice replace each
-/// other or are skipped.
+/// `--replace` does not change how many orders are new; repeated ones replace each other or are
+/// skipped.
 fn same(items: usize, skipping: Imported, replacing: Imported) {
     assert!(skipping.inserted as usize <= items);
     assert_eq!(skipping.inserted, replacing.inserted);
@@ -132,7 +132,7 @@ fn same(items: usize, skipping: Imported, replacing: Imported) {
     assert_eq!(skipping.skipped, replacing.updated + replacing.skipped);
 }
 
-/// The item is the line's, where it is still an order.
+/// The item matches its line.
 fn stands_for(item: &Item, line: &Line) {
     assert_eq!(*line.controller_id, item.controller_id);
     let workflow = line.order.as_ref().map(|order| &order.workflow_id);

@@ -1,5 +1,5 @@
-//! Dates of requests: `now|dateFrom|dateTo|timeZone|scheduledFor`, of which `now` is a number of
-//! milliseconds and `~` in place of a date or a zone means that it is not sent.
+//! Dates in requests: `now|dateFrom|dateTo|timeZone|scheduledFor`, with `now` in milliseconds and
+//! `~` for an absent date or zone.
 
 #![no_main]
 
@@ -20,8 +20,8 @@ use naive::Clock as _;
 #[path = "../../tests/dates/naive.rs"]
 mod naive;
 
-/// The embedded rules, which the service reads where none are newer: `scripts/fuzz` sees to that.
-/// The service asks them what a local time is; here they are only asked what the clock shows.
+/// The embedded rules, which the service uses unless it finds newer ones; `scripts/fuzz` ensures
+/// that. The service looks up local times in them; here they only tell what the clock shows.
 impl naive::Clock for &TimeZone {
     fn shows(self, at: DateTime<Utc>) -> NaiveDateTime {
         let now = Timestamp::from_second(at.timestamp()).unwrap();
@@ -35,7 +35,7 @@ fn embedded(name: &str) -> TimeZone {
     TimeZone::tzif(name, data).unwrap()
 }
 
-/// What the description says of a text.
+/// The description's pattern for a text.
 fn pattern<T: JsonSchema>() -> Regex {
     let schema = T::json_schema(&mut SchemaGenerator::default());
     Regex::new(schema.get("pattern").unwrap().as_str().unwrap()).unwrap()
@@ -43,16 +43,16 @@ fn pattern<T: JsonSchema>() -> Regex {
 
 static DATE_OR_PERIOD: LazyLock<Regex> = LazyLock::new(pattern::<texts::DateOrPeriod>);
 static SCHEDULED_FOR: LazyLock<Regex> = LazyLock::new(pattern::<texts::ScheduledFor>);
-/// Where a period has a number without a sign.
+/// A number without a sign in a period.
 static UNSIGNED: LazyLock<Regex> = LazyLock::new(|| Regex::new("(^|[smhdwMy])([0-9])").unwrap());
-/// One calendar unit, small enough to walk there day by day.
+/// One calendar unit, near enough to walk there day by day.
 static UNIT: LazyLock<Regex> = LazyLock::new(|| Regex::new("^([+-]?1?[0-9])([dwMy])$").unwrap());
 /// A date without an offset. A minute has no 61st second, which chrono would read as a leap second.
 static DATE: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"^([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([0-9:]{6}[0-5][0-9])$").unwrap()
 });
 
-/// Instants at which the naive reading, which goes by minutes, is right for every zone.
+/// Instants at which the naive implementation, which steps by minutes, is right for every zone.
 const BY_MINUTES: std::ops::Range<i64> = 800_000_000..4_000_000_000;
 
 fuzz_target!(|text: &str| -> Corpus {
@@ -94,7 +94,7 @@ fuzz_target!(|text: &str| -> Corpus {
     Corpus::Keep
 });
 
-/// A window is one, and a refusal says of what.
+/// A window is valid, and a rejection names its field.
 fn check(fields: Fields, window: &Result<Window, WindowError>) {
     match window {
         Ok(window) => {
@@ -127,7 +127,7 @@ fn bound(
     Ok(window.from.or(window.to).unwrap())
 }
 
-/// Two bounds are what each is alone: forward, and if nothing lies between them there, back.
+/// Two bounds are read separately: looking ahead, and if the window is empty, looking back.
 fn whole(from: Option<&str>, to: Option<&str>, zone: Option<&str>, now: DateTime<Utc>) {
     let (Some(from), Some(to)) = (from, to) else { return };
     let alone =
@@ -154,7 +154,7 @@ fn whole(from: Option<&str>, to: Option<&str>, zone: Option<&str>, now: DateTime
     assert_eq!(got.map(|window| (window.from.unwrap(), window.to.unwrap())), expected);
 }
 
-/// The parser takes what the description says, but for days that a month does not have.
+/// The parser accepts what the description allows, except days that do not exist.
 fn grammar(value: &str, zone: Option<&str>, now: DateTime<Utc>) {
     let got = Window::resolve(Some(value), None, zone, now);
     let is_read = !matches!(got, Err(WindowError::Malformed { .. }));
@@ -171,7 +171,7 @@ fn is_date(text: &str) -> bool {
     year.is_some_and(|year| year.len() == 4 && year.iter().all(u8::is_ascii_digit))
 }
 
-/// In a window that looks back, a number without a sign is one with a minus.
+/// In a window that looks back, a number without a sign is negative.
 fn back(value: &str, zone: Option<&str>, now: DateTime<Utc>) {
     if DATE_OR_PERIOD.is_match(value) && !is_date(value) && value != "0" {
         let signed = UNSIGNED.replace_all(value, "$1-$2");
@@ -186,7 +186,7 @@ fn back(value: &str, zone: Option<&str>, now: DateTime<Utc>) {
     }
 }
 
-/// Whole days, weeks, months and years, and dates, are what somebody sees who watches the clock.
+/// Days, weeks, months, years and dates match what somebody watching the clock would see.
 fn unit(value: &str, zone: &str, rules: &TimeZone, now: DateTime<Utc>) {
     if !BY_MINUTES.contains(&now.timestamp()) {
         return;
@@ -223,7 +223,7 @@ fn local_time(
     assert_eq!(read(), expected, "{local} {zone}");
 }
 
-/// `scheduledFor` is read as described, and means what it says.
+/// `scheduledFor` is accepted as described, and means what it says.
 fn schedule(text: &str, zone: &str, rules: &TimeZone, now: DateTime<Utc>) {
     let read = || Schedule::read(text, LocalZone::named(zone).unwrap(), now);
     assert_eq!(read(), read());
@@ -248,7 +248,7 @@ fn schedule(text: &str, zone: &str, rules: &TimeZone, now: DateTime<Utc>) {
     local_time(zone, rules, local.and_hms_opt(next(), next(), next()).unwrap(), || Some(at));
 }
 
-/// What `now`, `now + SECONDS` and `now + HH:MM[:SS]` mean; `None` if that leaves the years.
+/// The instant of `now`, `now + SECONDS` or `now + HH:MM[:SS]`; `None` if it leaves the years.
 fn after_now(text: &str, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     let ahead = text.trim_start_matches("now").trim().trim_start_matches('+').trim();
     let numbers: Option<Vec<i64>> = ahead.split(':').map(|digits| digits.parse().ok()).collect();

@@ -1,4 +1,4 @@
-//! What the fuzz targets share: a store without a database, which checks whatever it is given.
+//! What the fuzz targets share: a store without a database, which checks its input.
 
 use std::sync::{Arc, Mutex};
 
@@ -16,11 +16,10 @@ use joc_orders::store::*;
 pub mod limits;
 mod unreached;
 
-/// Knows every controller and workflow that it is asked for, and one order; whatever is imported
-/// is kept.
+/// A store that knows every controller and workflow, and one order, and keeps what is imported.
 #[derive(Debug, Default)]
 pub struct NoDatabase {
-    /// What was imported.
+    /// The imported items.
     pub items: Arc<Mutex<Vec<Item>>>,
 }
 

@@ -1,5 +1,5 @@
-//! What the contract and the schema of the database promise of whatever gets that far, written
-//! down once more.
+//! What the API and the database schema guarantee of every value that reaches the store, written
+//! down independently.
 
 use std::collections::HashSet;
 
@@ -90,7 +90,7 @@ pub fn selection(selection: &Selection) {
     window(&selection.state_window);
 }
 
-/// A change that no selector limits would be one of every order.
+/// Without any selector, a change would affect every order.
 pub fn limited(selection: &Selection) {
     let everything = selection.subject == Subject::Everything;
     assert!(!everything || !selection.states.is_empty() || !selection.window.is_unbounded());

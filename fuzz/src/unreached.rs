@@ -1,4 +1,4 @@
-//! What a store can do that no target comes to.
+//! Methods of a store that no target reaches.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
