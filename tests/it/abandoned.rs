@@ -66,11 +66,11 @@ async fn send(app: &App, token: &str, call: &str, body: &Value) -> TcpStream {
 
 /// Waits until the database works for no read.
 async fn idle(app: &App) {
-    until("connections still work", async || working(app) == 0).await;
+    until("connections are idle", async || working(app) == 0).await;
     if app.db.kind() == Kind::Postgres {
         let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
                        AND application_name = 'joc-orders' AND wait_event_type = 'Lock'";
-        until("backends still work", async || app.db.count(waiting).await == 0).await;
+        until("backends are idle", async || app.db.count(waiting).await == 0).await;
     }
 }
 
@@ -83,7 +83,7 @@ on_both! {
         for (call, body) in looking().take(24) {
             clients.push(send(&app, &app.token, call, &body).await);
         }
-        until("nothing works", async || working(&app) >= 3).await;
+        until("requests are in flight", async || working(&app) >= 3).await;
         drop(clients);
         idle(&app).await;
         let answer = app.post("/tree", &with_controller(json!({}))).await;
@@ -97,7 +97,7 @@ on_both! {
             send(&app, &token, "/orders/cancel", &with_controller(json!({"orderIds": ["a"]}))).await;
         }
         let denied = "SELECT count(*) FROM audit_logs WHERE outcome = 'DENIED'";
-        until("entries are missing", async || app.db.count(denied).await == 5).await;
+        until("every entry is there", async || app.db.count(denied).await == 5).await;
     }
 
     async fn a_timeout_ends_the_statement(kind: Kind) {
@@ -123,7 +123,7 @@ on_both! {
             let request = request.header("X-Access-Token", &greedy).body(body.to_string());
             calls.spawn(Response::of(request));
         }
-        until("nothing works", async || working(&app) >= 3).await;
+        until("requests are in flight", async || working(&app) >= 3).await;
 
         let token = app.login("root", "root-password").await;
         let answer = app.post_as(&token, "/tree", with_controller(json!({})).to_string()).await;
@@ -292,7 +292,7 @@ async fn an_account_leaves_a_connection_for_changes_to_others() {
         let pools = app.store.pools();
         pools.iter().find(|pool| pool.name == "changes").unwrap().used
     };
-    until("nothing works", async || working() >= 3).await;
+    until("requests are in flight", async || working() >= 3).await;
     assert_eq!(app.cancel(json!({"orderIds": ["b"]})).await.affected(), 1);
     lock.execute("ROLLBACK").await;
     let mut done = 0;

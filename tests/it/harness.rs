@@ -70,7 +70,9 @@ pub async fn until_within(
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(patience, waiting).await.unwrap_or_else(|_| panic!("in vain: {what}"));
+    tokio::time::timeout(patience, waiting)
+        .await
+        .unwrap_or_else(|_| panic!("waited in vain until: {what}"));
 }
 
 /// The hash of some password.

@@ -112,9 +112,9 @@ async fn tls_clients_that_never_read_lose_their_slots() {
             stream
         })
         .collect();
-    let begun = Instant::now();
+    let started = Instant::now();
     while trusts(&served, &certificate).await.is_none() {
-        assert!(begun.elapsed() < PATIENCE, "no slot is free");
+        assert!(started.elapsed() < PATIENCE, "no slot is free");
     }
     assert!(served.log().contains("reads too slowly"), "{}", served.log());
 }
@@ -125,9 +125,9 @@ async fn a_client_that_reads_a_few_bytes_now_and_then_is_disconnected() {
     let mut stream = connect(app.address());
     let reading = tokio::task::spawn_blocking(move || {
         stream.write_all(&pipelined(200)).unwrap();
-        let begun = Instant::now();
+        let started = Instant::now();
         while stream.read(&mut [0; 500]).is_ok_and(|bytes| bytes > 0) {
-            assert!(begun.elapsed() < PATIENCE, "it reads on and on");
+            assert!(started.elapsed() < PATIENCE, "it keeps reading");
             std::thread::sleep(Duration::from_millis(200));
         }
     });
@@ -162,7 +162,7 @@ const BODIES: [&str; 2] =
 /// received.
 fn drip(mut stream: TcpStream, within: Duration) -> String {
     stream.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
-    let (begun, mut received) = (Instant::now(), Vec::new());
+    let (started, mut received) = (Instant::now(), Vec::new());
     loop {
         let mut buffer = [0; 4096];
         match stream.read(&mut buffer) {
@@ -172,7 +172,7 @@ fn drip(mut stream: TcpStream, within: Duration) -> String {
             Err(_) => break,
         }
         assert!(
-            begun.elapsed() < within,
+            started.elapsed() < within,
             "it is waited for: {}",
             String::from_utf8_lossy(&received)
         );
@@ -249,12 +249,12 @@ async fn hundreds_of_idle_connections_are_no_burden() {
     let app = App::start(Kind::Sqlite, &[]).await;
     let address = app.address().to_owned();
     let _idle: Vec<TcpStream> = (0..500).map(|_| TcpStream::connect(&address).unwrap()).collect();
-    let begun = Instant::now();
+    let started = Instant::now();
     app.login(crate::harness::ROOT.0, crate::harness::ROOT.1).await;
     for _ in 0..20 {
         app.post("/touch", &json!({})).await.ok();
     }
-    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
 }
 
 on_both! {
@@ -285,8 +285,8 @@ on_both! {
             stream.write_all(request.as_bytes()).unwrap();
             let (mut received, mut buffer) = (0, vec![0; 64 * 1024]);
             // Longer than the timeout, at several times the required pace.
-            let begun = Instant::now();
-            while begun.elapsed() < Duration::from_secs(8) {
+            let started = Instant::now();
+            while started.elapsed() < Duration::from_secs(8) {
                 stream.read_exact(&mut buffer[..20_000]).unwrap();
                 received += 20_000;
                 std::thread::sleep(Duration::from_millis(100));
@@ -319,10 +319,10 @@ on_both! {
         pages.write_all(&pipelined(200)).unwrap();
         pages.read_exact(&mut [0; 12]).unwrap();
         tokio::time::sleep(Duration::from_millis(500)).await;
-        let begun = Instant::now();
+        let started = Instant::now();
         served.signal("-TERM");
         assert!(served.wait(Duration::from_secs(20)).success());
-        assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+        assert!(started.elapsed() < Duration::from_secs(15), "{:?}", started.elapsed());
         assert!(!served.log().contains("aborting"), "{}", served.log());
         assert!(is_reset(&mut lists));
     }

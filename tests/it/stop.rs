@@ -1,5 +1,5 @@
-//! Shutdown and start: requests in flight finish, new ones are told to come back later, and whoever
-//! was told of success has it.
+//! Shutdown and start: requests in flight finish, new ones are told to come back later, and no
+//! acknowledged change is lost.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -208,7 +208,7 @@ on_both! {
         };
         let more = async |counter: &AtomicUsize, calls: usize| {
             let goal = counter.load(Ordering::Relaxed) + calls;
-            until("no answers", async || counter.load(Ordering::Relaxed) >= goal).await;
+            until("responses arrive", async || counter.load(Ordering::Relaxed) >= goal).await;
         };
         let operator = async {
             for i in 0..RESTARTS {
@@ -259,11 +259,11 @@ on_both! {
                 // Every admitted request gets its response.
                 None => {
                     unknown += 1;
-                    assert!(!is_audited, "{i} was broken off and done");
+                    assert!(!is_audited, "{i} was aborted and done");
                 }
             }
         }
-        eprintln!("{kind:?}: {done} done, {refused} refused, {unreached} not connected, {unknown} broken off");
+        eprintln!("{kind:?}: {done} done, {refused} refused, {unreached} not connected, {unknown} unknown");
         assert!(done > RESTARTS * 2 * CALLS && refused >= RESTARTS);
         assert_eq!(served.try_login(ROOT.1).await, 200);
     }

@@ -110,13 +110,13 @@ on_both! {
             assert_eq!(response.status(), 200);
             reading.push(response);
         }
-        let begun = Instant::now();
+        let started = Instant::now();
         app.login(ROOT.0, ROOT.1).await;
         app.post("/touch", &json!({})).await.ok();
         app.post("/orders/overview/snapshot", &with_controller(json!({}))).await.ok();
         assert_eq!(app.cancel(json!({"orderIds": ["a"]})).await.affected(), 1);
         app.post_as(&other, "/audit_log", r#"{"limit": 1}"#).await.ok();
-        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+        assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
         while let Some(response) = readers.join_next().await {
             let response = response.unwrap().unwrap();
             assert_eq!(response.status(), 503);
@@ -150,12 +150,12 @@ on_both! {
                 }
             });
         }
-        let begun = Instant::now();
+        let started = Instant::now();
         let one = with_controller(json!({"comment": "long", "limit": 1}));
         while app.post("/audit_log", &one).await.status == 503 {
-            assert!(begun.elapsed() < Duration::from_secs(90), "they read on and on");
+            assert!(started.elapsed() < Duration::from_secs(90), "they keep reading");
         }
-        assert!(begun.elapsed() > Duration::from_secs(5), "{:?}", begun.elapsed());
+        assert!(started.elapsed() > Duration::from_secs(5), "{:?}", started.elapsed());
         assert_eq!(readers.len(), readers_at_once(kind));
         assert_eq!(comments(&app, one).await, ["long"]);
     }
@@ -167,9 +167,9 @@ on_both! {
         let request = request.header("X-Access-Token", &app.token).body(r#"{"limit": -1}"#);
         let response = request.send().await.unwrap();
         assert_eq!(response.status(), 200);
-        let begun = Instant::now();
+        let started = Instant::now();
         while app.store.pools().iter().any(|pool| pool.used > 0) {
-            assert!(begun.elapsed() < Duration::from_secs(50), "{:?}", app.store.pools());
+            assert!(started.elapsed() < Duration::from_secs(50), "{:?}", app.store.pools());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         let answer = response.bytes().await.expect("it is sent whole all the same");

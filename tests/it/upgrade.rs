@@ -196,7 +196,7 @@ on_both! {
         let migrating = migrating(&db, &["--lock-timeout", "1", "--wait", "600"]);
         // It waits, pauses and waits again, and those who queue behind it get through.
         let (mut waits, mut waited) = (0, false);
-        let begun = Instant::now();
+        let started = Instant::now();
         until("it waits once more", async || {
             if kind == Kind::Postgres {
                 let waits_now = db.count(WAITING).await > 0;
@@ -206,7 +206,7 @@ on_both! {
             let read = db.count("SELECT count(*) FROM orders");
             let read = tokio::time::timeout(Duration::from_secs(30), read).await;
             assert_eq!(read.expect("a reader waits for long"), 1);
-            (kind == Kind::Sqlite || waits >= 2) && begun.elapsed() > Duration::from_secs(3)
+            (kind == Kind::Sqlite || waits >= 2) && started.elapsed() > Duration::from_secs(3)
         })
         .await;
         assert!(!migrating.is_finished());

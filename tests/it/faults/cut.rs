@@ -145,7 +145,7 @@ async fn connections_that_keep_breaking_lose_nothing() {
 async fn until_idle(db: &Database) {
     let busy = "SELECT count(*) FROM pg_stat_activity WHERE state <> 'idle'
                 AND datname = current_database() AND pid <> pg_backend_pid()";
-    until("connections are busy", async || db.count(busy).await == 0).await;
+    until("connections are idle", async || db.count(busy).await == 0).await;
 }
 
 fn lost(told: &[Told]) -> Vec<&str> {

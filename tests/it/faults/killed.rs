@@ -29,7 +29,7 @@ async fn outage(signal: &str, away: Duration) {
 
     let operator = async {
         clients.call(20).await;
-        until("no call takes long", async || db.count(LARGE).await > 0).await;
+        until("a statement takes long", async || db.count(LARGE).await > 0).await;
         tokio::task::block_in_place(|| cluster.tell(signal));
         let ended = Instant::now();
         becomes_ready(&served, 503, Duration::from_secs(6)).await;

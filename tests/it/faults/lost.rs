@@ -45,7 +45,7 @@ async fn changes_in_flight_match_what_their_clients_are_told() {
     db.insert(&ids.iter().map(|id| Order::new(id)).collect::<Vec<_>>()).await;
     let (proxy, mut served) = behind_proxy(&db, &[]).await;
     let token = session(&served).await;
-    let lost = async || until("nothing is lost", async || proxy.has_cut()).await;
+    let lost = async || until("connections are lost", async || proxy.has_cut()).await;
     proxy.arm(When::LostBefore, b"before");
     let before = timed(cancel(&served, &token, "before", &ids[..1], None));
     let rest = async {

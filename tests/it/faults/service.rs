@@ -80,14 +80,14 @@ on_both! {
         let operator = async {
             for _ in 0..KILLS {
                 let goal = answered.load(Ordering::Relaxed) + CALLS;
-                until("no answers", async || answered.load(Ordering::Relaxed) >= goal).await;
+                until("responses arrive", async || answered.load(Ordering::Relaxed) >= goal).await;
                 served.signal("-KILL");
                 let ended = tokio::task::block_in_place(|| served.wait(Duration::from_secs(10)));
                 assert!(!ended.success());
                 served = tokio::task::block_in_place(|| Served::over(&db, &["--listen", &address]));
             }
             let goal = answered.load(Ordering::Relaxed) + CALLS;
-            until("no answers", async || answered.load(Ordering::Relaxed) >= goal).await;
+            until("responses arrive", async || answered.load(Ordering::Relaxed) >= goal).await;
             stopped.store(true, Ordering::Relaxed);
         };
         let clients = futures_util::future::join_all((0..CLIENTS).map(|_| client()));
