@@ -8,7 +8,8 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use joc_orders::cli::client::failure::{self, Failure};
 use joc_orders::cli::client::orders;
 use joc_orders::cli::{
-    account, audit, check, completions, copy, demo, health, import, logging, migrate, role, serve,
+    account, audit, check, completions, copy, demo, health, import, logging, man, migrate, role,
+    serve,
 };
 use joc_orders::config::{self, Logging};
 use joc_orders::model::window::time_zone_database;
@@ -47,6 +48,7 @@ enum Command {
     Copy(copy::CopyArgs),
     Health(health::HealthArgs),
     Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
 }
 
 fn main() -> ExitCode {
@@ -86,5 +88,6 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Copy(args) => copy::run(args).await,
         Command::Health(args) => health::run(args).await,
         Command::Completions(args) => completions::run(&args, Cli::command()),
+        Command::Man(args) => man::run(&args, Cli::command()),
     }
 }

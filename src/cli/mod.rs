@@ -12,6 +12,7 @@ mod full_access;
 pub mod health;
 pub mod import;
 pub mod logging;
+pub mod man;
 pub mod migrate;
 pub mod role;
 mod sealer;
