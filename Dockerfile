@@ -3,7 +3,7 @@ WORKDIR /src
 COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
-    cargo install --path . --locked --root /out && mkdir /out/data
+    cargo install --path . --locked --profile dist --root /out && mkdir /out/data
 
 FROM gcr.io/distroless/cc-debian13:nonroot
 COPY --from=build /out/bin/joc-orders /usr/local/bin/joc-orders
