@@ -8,9 +8,10 @@ use sqlx::{AssertSqlSafe, Row};
 use tokio::time::timeout;
 use tracing::Instrument;
 
-use super::ACQUIRE_TIMEOUT;
 use crate::store::{Access, Deadlines};
 
+/// How long a request waits for a free connection.
+pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 /// For how long an idle connection is taken to be alive.
 pub(super) const TRUSTED: Duration = Duration::from_secs(1);
 /// How long an idle connection may take to show that it is alive.

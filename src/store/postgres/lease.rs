@@ -15,8 +15,7 @@ use sqlx::postgres::{PgConnection, PgPool};
 use sqlx::{Connection, Error};
 use tokio::time::timeout;
 
-use super::ACQUIRE_TIMEOUT;
-use super::connection::{self, Doubt, TRUSTED};
+use super::connection::{self, ACQUIRE_TIMEOUT, Doubt, TRUSTED};
 use crate::store::shares::{self, Share, Shares};
 use crate::store::{self, Access, Deadlines, PoolUse};
 

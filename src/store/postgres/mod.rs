@@ -1,7 +1,6 @@
 //! The store over PostgreSQL: its connections, its dialect, and what is tried again.
 
 use std::future::Future;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -9,29 +8,31 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use futures_util::stream::BoxStream;
-use sqlx::migrate::Migrator;
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, Postgres};
+use sqlx::postgres::{PgConnection, Postgres};
 use sqlx::{Connection, QueryBuilder};
 
-use self::connection::{Doubt, Purpose};
-use self::lease::Leases;
+pub(super) use self::backend::PgStore;
+use self::backend::{connect, options};
+use self::steps::MIGRATOR;
 use crate::model::finding::Finding;
 use crate::store::check::{self, Checks, Counts};
 use crate::store::copy::is_copied;
 use crate::store::migrating::{self, Goal, Patience};
 use crate::store::migrations::{self};
-use crate::store::rows::Gate;
 use crate::store::schema::{Differences, Part, compare, proved};
 use crate::store::sql::check::of_rows;
 use crate::store::sql::{Dialect, search};
 use crate::store::{
-    Access, Deadlines, Error, Health, Import, Loss, Migration, PoolUse, RETRIES, Result, Store,
-    health, url,
+    Access, Error, Health, Import, Loss, Migration, PoolUse, RETRIES, Result, Store, health,
 };
 
-mod accounts;
 mod add;
 mod audit;
+mod backend;
+#[path = "../both/mod.rs"]
+#[allow(clippy::duplicate_mod, reason = "the same source for each database")]
+mod both;
+mod checked;
 mod connection;
 mod copy;
 mod import;
@@ -39,66 +40,15 @@ mod lease;
 mod list;
 mod orders;
 mod schema;
-mod seals;
+mod sealing;
 mod sessions;
 mod settle;
 mod steps;
 mod usable;
 mod workflows;
 
-static MIGRATOR: Migrator = sqlx::migrate!("migrations/postgres");
-
-/// How long a call waits for a free connection.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often a unit of work is tried that another one gets in the way of.
 const ATTEMPTS: u32 = 20;
-
-/// A store over PostgreSQL.
-#[derive(Debug)]
-pub(super) struct PgStore {
-    /// The connections for all but changes of orders.
-    pool: PgPool,
-    /// The connections for those.
-    changes: Leases,
-    /// The connection of the sealer, beside those of the calls.
-    sealer: PgPool,
-    /// Before the pool, for long results.
-    gate: Gate,
-}
-
-impl PgStore {
-    /// Connects, and sees to the schema. With deadlines it is for a service.
-    pub(super) async fn open(
-        url: &str,
-        connections: u32,
-        access: Access,
-        deadlines: Option<Deadlines>,
-    ) -> Result<Self> {
-        let options = options(url)?;
-        let mut connection = connect(url, access).await?;
-        match access {
-            Access::Create => {
-                let patience = Patience::default();
-                migrating::migrate(&MIGRATOR, &mut connection, Goal::Newest, patience).await?;
-            }
-            Access::Write | Access::Read => {
-                migrations::expect_all(&MIGRATOR, &mut connection).await?;
-            }
-        }
-        connection.close().await?;
-        let (changes, others) = (connections.div_ceil(2), (connections / 2).max(1));
-        let purpose = Purpose { access, deadlines, changes: false };
-        let doubt = Doubt::default();
-        let opener = Purpose { changes: true, ..purpose }.pool(changes, &doubt);
-        let opener = opener.connect_lazy_with(options.clone());
-        let changes = Leases::of(changes, opener, access, deadlines, doubt.clone())?;
-        let pool = purpose.pool(others, &doubt).connect_with(options.clone()).await?;
-        let sealer = purpose.pool(1, &doubt).connect_lazy_with(options);
-        let silence = deadlines.map(|deadlines| deadlines.silence);
-        let gate = Gate::new(others, ACQUIRE_TIMEOUT, silence);
-        Ok(Self { pool, changes, sealer, gate })
-    }
-}
 
 #[async_trait]
 impl Checks for PgStore {
@@ -150,14 +100,6 @@ impl Store for PgStore {
     }
 }
 
-fn options(url: &str) -> Result<PgConnectOptions> {
-    let options =
-        PgConnectOptions::from_str(url).map_err(|error| url::invalid(url, error.to_string()))?;
-    // PgBouncer refuses what it does not know in a start, such as extra_float_digits, and there are
-    // no floats.
-    Ok(options.application_name("joc-orders").extra_float_digits(None))
-}
-
 /// See [`super::place`].
 pub(super) fn place(url: &str) -> Result<String> {
     let options = options(url)?;
@@ -169,12 +111,6 @@ pub(super) fn place(url: &str) -> Result<String> {
         }
         None => format!("postgres://{}:{}/{database}", options.get_host(), options.get_port()),
     })
-}
-
-async fn connect(url: &str, access: Access) -> Result<PgConnection> {
-    let mut connection = usable::connect(&options(url)?).await?;
-    Purpose { access, deadlines: None, changes: false }.prepare(&mut connection).await?;
-    Ok(connection)
 }
 
 /// See [`super::migrate_patiently`].

@@ -4,7 +4,7 @@
 use serde::Deserialize;
 use sqlx::postgres::PgConnection;
 
-use super::MIGRATOR;
+use super::steps::MIGRATOR;
 use crate::store::schema::Part;
 use crate::store::{Error, Result};
 

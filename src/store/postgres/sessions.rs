@@ -4,8 +4,9 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 use super::PgStore;
+use super::both::sessions::principal_of;
 use crate::model::permission::Principal;
-use crate::store::{GrantRow, Result, Sessions, principal};
+use crate::store::{Result, Sessions};
 
 #[async_trait]
 impl Sessions for PgStore {
@@ -58,27 +59,12 @@ impl Sessions for PgStore {
         let Some(account) = account else {
             return Ok(None);
         };
-        let grants = sqlx::query_as!(
-            GrantRow,
-            r#"SELECT r.role, p.permission AS "permission?", p.controller_id AS "controller_id?",
-                   f.folder AS "folder?", f.recursive AS "recursive?"
-               FROM account_roles r
-               LEFT JOIN role_permissions p ON p.role = r.role
-               LEFT JOIN role_folders f ON f.role = r.role
-               WHERE r.account = $1
-               ORDER BY r.role, p.permission, p.controller_id, f.folder"#,
-            account,
-        )
-        .fetch_all(&mut *transaction)
-        .await?;
+        let principal = principal_of(&mut transaction, account).await?;
         transaction.commit().await?;
-        Ok(Some(principal(account, grants)))
+        Ok(Some(principal))
     }
 
     async fn close_session(&self, token_hash: &str) -> Result<()> {
-        sqlx::query!("DELETE FROM sessions WHERE token_hash = $1", token_hash)
-            .execute(&self.pool)
-            .await?;
-        Ok(())
+        self.end_session(token_hash).await
     }
 }

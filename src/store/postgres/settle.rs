@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use sqlx::postgres::{PgConnection, PgDatabaseError, PgSeverity};
 use tokio::time::timeout;
 
-use super::{ACQUIRE_TIMEOUT, PgStore, connection};
+use super::PgStore;
+use super::connection::{self, ACQUIRE_TIMEOUT};
 use crate::model::audit::AuditEntry;
 use crate::store::{Error, Result};
 

@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use sqlx::migrate::MigrateError;
+use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection};
 
 use crate::store::migrating::Step;
 use crate::store::migrations::Recorded;
+
+/// The migrations of PostgreSQL.
+pub(super) static MIGRATOR: Migrator = sqlx::migrate!("migrations/postgres");
 
 /// The tables that a migration locks one after another, and how. They are locked together at its
 /// beginning: else it would lock everybody out for the time of its work, only to be given up at the

@@ -3,20 +3,14 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{Ledger, Report};
+use super::ledger::{FindingSink, Ledger, Stray};
 use crate::model::counted::counted;
 use crate::model::finding::Finding;
 use crate::model::window::iso;
 use crate::store::Result;
 
-/// An entry that the service cannot have written.
-pub(in crate::store) struct Stray {
-    pub controller_id: String,
-    pub id: i64,
-}
-
 /// Reports entries that the service cannot have written, whatever their controllers.
-pub(super) async fn report_strays(ledger: &mut dyn Ledger, report: Report<'_>) -> Result<()> {
+pub(super) async fn report_strays(ledger: &mut dyn Ledger, report: FindingSink<'_>) -> Result<()> {
     for Stray { controller_id, id } in ledger.strays().await? {
         let problem = if id < 1 || !controller_id.is_empty() {
             "the entry is forged: the database never drew its id"

@@ -5,7 +5,8 @@ use serde_json::json;
 use sqlx::{AssertSqlSafe, SqliteConnection};
 use tokio::sync::mpsc::{Receiver, Sender};
 
-use super::{SqliteStore, optimize};
+use super::SqliteStore;
+use super::file::optimize;
 use crate::store::copy::{
     self, Batch, Copies, HAS_DATA, Kind, Progress, TABLES, TRAIL, Table, count, expect_no_data,
     send,

@@ -2,13 +2,19 @@
 
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use sqlx::Connection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode};
 
-use super::keeper::LOG;
-use super::{TIMEOUT, watch};
+use super::watch;
 use crate::store::{Access, Error, Result, url};
+
+/// How long a request waits for a connection, and for another process's lock on the file.
+pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
+/// At what length the write-ahead log is truncated. SQLite does so itself only during a change, and
+/// only if nobody is reading.
+pub(super) const LOG: u64 = 32 << 20;
 
 /// Kinds of SQLite's errors.
 const SQLITE_READONLY: u32 = 8;
@@ -133,4 +139,23 @@ async fn look(options: &SqliteConnectOptions) -> Result<()> {
     let mut connection = SqliteConnection::connect_with(options).await?;
     sqlx::query("SELECT count(*) FROM sqlite_schema").execute(&mut connection).await?;
     Ok(connection.close().await?)
+}
+
+/// Whether a connection only reads: SQLite opens a file so that it may not write to at the moment.
+pub(super) async fn reads_only(connection: &mut SqliteConnection) -> bool {
+    let tried = change_nothing(connection).await;
+    matches!(tried, Err(Error::ReadOnly(_)))
+}
+
+/// What fails where nothing can be written, and writes nothing.
+pub(super) async fn change_nothing(connection: &mut SqliteConnection) -> Result<()> {
+    sqlx::query("DELETE FROM sessions WHERE false").execute(connection).await?;
+    Ok(())
+}
+
+/// Renews the statistics that have become stale, without which SQLite takes indexes that fit
+/// for ones that do not. It looks at a sample of each table and takes milliseconds.
+pub(super) async fn optimize(connection: &mut SqliteConnection) -> Result<()> {
+    sqlx::query("PRAGMA optimize = 0x10002").execute(connection).await?;
+    Ok(())
 }

@@ -131,7 +131,7 @@ impl Import for SqliteImport {
     }
 
     async fn commit(mut self: Box<Self>) -> Result<()> {
-        super::optimize(&mut self.transaction).await?;
+        super::file::optimize(&mut self.transaction).await?;
         Ok(self.transaction.commit().await?)
     }
 }

@@ -9,17 +9,14 @@ use sqlx::Connection;
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
+use super::file::{LOG, TIMEOUT, optimize};
 use super::watch::Watch;
 use super::writer::Writer;
-use super::{TIMEOUT, optimize};
 use crate::store::Result;
 use crate::store::rows::Gate;
 
 /// How often it looks.
 const EVERY: Duration = Duration::from_millis(250);
-/// From what length on the log is cut. SQLite itself does so only with a change, and only if it finds
-/// nobody reading.
-pub(super) const LOG: u64 = 32 << 20;
 /// How long cutting it waits for those who read, while nobody can write.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How long it waits for long results to end, while none begins.

@@ -4,7 +4,7 @@ use sqlx::migrate::Migration;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{Connection, Executor};
 
-use super::MIGRATOR;
+use super::steps::MIGRATOR;
 use crate::store::Result;
 use crate::store::schema::Part;
 

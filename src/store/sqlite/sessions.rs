@@ -7,9 +7,10 @@ use chrono::{DateTime, Utc};
 use tracing::Instrument;
 
 use super::SqliteStore;
+use super::both::sessions::principal_of;
 use crate::model::permission::Principal;
 use crate::model::window::iso;
-use crate::store::{GrantRow, Result, Sessions, principal};
+use crate::store::{Result, Sessions};
 
 /// How long a call waits for its session to be prolonged.
 const PATIENCE: Duration = Duration::from_millis(50);
@@ -72,29 +73,14 @@ impl Sessions for SqliteStore {
         let Some(account) = account else {
             return Ok(None);
         };
-        let grants = sqlx::query_as!(
-            GrantRow,
-            r#"SELECT r.role, p.permission AS "permission?", p.controller_id AS "controller_id?",
-                   f.folder AS "folder?", f.recursive AS "recursive?: bool"
-               FROM account_roles r
-               LEFT JOIN role_permissions p ON p.role = r.role
-               LEFT JOIN role_folders f ON f.role = r.role
-               WHERE r.account = ?1
-               ORDER BY r.role, p.permission, p.controller_id, f.folder"#,
-            account,
-        )
-        .fetch_all(&mut *reader)
-        .await?;
+        let principal = principal_of(&mut reader, account).await?;
         drop(reader);
         self.prolong(token_hash.into(), now, expires).await;
-        Ok(Some(principal(account, grants)))
+        Ok(Some(principal))
     }
 
     async fn close_session(&self, token_hash: &str) -> Result<()> {
-        sqlx::query!("DELETE FROM sessions WHERE token_hash = ?1", token_hash)
-            .execute(&mut *self.writer.connection().await?)
-            .await?;
-        Ok(())
+        self.end_session(token_hash).await
     }
 }
 

@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use sqlx::migrate::{Migrate, MigrateError};
+use sqlx::migrate::{Migrate, MigrateError, Migrator};
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{AssertSqlSafe, Connection};
 
 use crate::store::migrating::Step;
 use crate::store::migrations::Recorded;
+
+/// The migrations of SQLite.
+pub(super) static MIGRATOR: Migrator = sqlx::migrate!("migrations/sqlite");
 
 impl Recorded for SqliteConnection {
     fn is_recorded(&mut self) -> BoxFuture<'_, sqlx::Result<bool>> {

@@ -18,7 +18,7 @@ use sqlx::{Connection, Executor, Transaction};
 use tokio::sync::oneshot;
 use tracing::{Instrument, Span};
 
-use super::TIMEOUT;
+use super::file::TIMEOUT;
 use super::watch::Watch;
 use crate::store::shares::{self, Shares};
 use crate::store::{Error, PoolUse, Result, health};

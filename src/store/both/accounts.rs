@@ -1,31 +1,44 @@
-//! Accounts, roles and permissions on PostgreSQL.
+//! Accounts, roles and permissions.
 
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 
-use super::PgStore;
-use crate::model::folders::Folder;
+use super::backend::{Backend, Statement};
+use super::checked::{query, query_as, query_scalar};
 use crate::model::permission::Limits;
-use crate::store::{Account, AccountRow, Accounts, Error, Result, Role, accounts, expect_one};
+use crate::model::folders::Folder;
+use crate::store::accounts::{Account, AccountRow, Accounts, Role, accounts, expect_one};
+use crate::store::{Error, Result};
 
-impl PgStore {
+impl Backend {
     async fn expect_account(&self, account: &str) -> Result<()> {
-        let known = sqlx::query_scalar!(
-            r#"SELECT EXISTS (SELECT 1 FROM accounts WHERE account = $1) AS "known!""#,
+        let known = query_scalar!(
+            r#"SELECT EXISTS (SELECT 1 FROM accounts WHERE account = $1) AS "known!: bool""#,
             account
         );
-        let known = known.fetch_one(&self.pool).await?;
+        let known = known.fetch_one(self.readers()?).await?;
         expect_one(known.into(), || format!("there is no account {account}"))
     }
 
     async fn expect_role(&self, role: &str) -> Result<()> {
-        let known = sqlx::query_scalar!(
-            r#"SELECT EXISTS (SELECT 1 FROM roles WHERE role = $1) AS "known!""#,
+        let known = query_scalar!(
+            r#"SELECT EXISTS (SELECT 1 FROM roles WHERE role = $1) AS "known!: bool""#,
             role
         );
-        let known = known.fetch_one(&self.pool).await?;
+        let known = known.fetch_one(self.readers()?).await?;
         expect_one(known.into(), || format!("there is no role {role}"))
+    }
+
+    /// Changes an account and ends its sessions.
+    async fn change_account(&self, account: &str, change: Statement<'_>) -> Result<()> {
+        let mut transaction = self.begin().await?;
+        let changed = change.execute(&mut *transaction).await?;
+        expect_one(changed.rows_affected(), || format!("there is no account {account}"))?;
+        let ended = query!("DELETE FROM sessions WHERE account = $1", account);
+        ended.execute(&mut *transaction).await?;
+        transaction.commit().await?;
+        Ok(())
     }
 
     /// Replaces the folders that a role is limited to by what a function makes of them, and gives
@@ -35,16 +48,14 @@ impl PgStore {
         role: &str,
         replaced: impl FnOnce(&[Folder]) -> Result<Vec<Folder>> + Send,
     ) -> Result<(Vec<Folder>, Vec<Folder>)> {
-        let mut transaction = self.pool.begin().await?;
-        // One change after the other: each builds on what it has read.
-        let role_row =
-            sqlx::query_scalar!("SELECT role FROM roles WHERE role = $1 FOR UPDATE", role)
-                .fetch_optional(&mut *transaction)
-                .await?;
-        expect_one(role_row.is_some().into(), || format!("there is no role {role}"))?;
-        let before = sqlx::query_as!(
+        let mut transaction = self.begin().await?;
+        // Concurrent changes take turns: each builds on what it has read.
+        let locked = query_scalar!("SELECT role FROM roles WHERE role = $1" FOR_UPDATE, role);
+        let locked = locked.fetch_optional(&mut *transaction).await?;
+        expect_one(locked.is_some().into(), || format!("there is no role {role}"))?;
+        let before = query_as!(
             Folder,
-            r#"SELECT folder, recursive AS "recursive!" FROM role_folders
+            r#"SELECT folder, recursive AS "recursive!: bool" FROM role_folders
                WHERE role = $1 ORDER BY folder"#,
             role
         )
@@ -53,7 +64,7 @@ impl PgStore {
         let after = replaced(&before)?;
         // What stays is not written anew: it may be older than the rules for new rows.
         for folder in before.iter().filter(|folder| !after.contains(folder)) {
-            sqlx::query!(
+            query!(
                 "DELETE FROM role_folders WHERE role = $1 AND folder = $2",
                 role,
                 folder.folder,
@@ -62,7 +73,7 @@ impl PgStore {
             .await?;
         }
         for folder in after.iter().filter(|folder| !before.contains(folder)) {
-            sqlx::query!(
+            query!(
                 "INSERT INTO role_folders (role, folder, recursive) VALUES ($1, $2, $3)",
                 role,
                 folder.folder,
@@ -77,18 +88,18 @@ impl PgStore {
 }
 
 #[async_trait]
-impl Accounts for PgStore {
+impl Accounts for Backend {
     async fn has_accounts(&self) -> Result<bool> {
-        let any = sqlx::query_scalar!(r#"SELECT EXISTS (SELECT account FROM accounts) AS "any!""#);
-        Ok(any.fetch_one(&self.pool).await?)
+        let any = query_scalar!(r#"SELECT EXISTS (SELECT account FROM accounts) AS "any!: bool""#);
+        Ok(any.fetch_one(self.readers()?).await?)
     }
 
     async fn password_hash(&self, account: &str) -> Result<Option<String>> {
-        let hash = sqlx::query_scalar!(
+        let hash = query_scalar!(
             "SELECT password_hash FROM accounts WHERE account = $1 AND NOT disabled",
             account
         );
-        Ok(hash.fetch_optional(&self.pool).await?)
+        Ok(hash.fetch_optional(self.readers()?).await?)
     }
 
     async fn add_account_if(
@@ -98,8 +109,8 @@ impl Accounts for PgStore {
         roles: &[String],
         ask: &mut (dyn FnMut() -> bool + Send),
     ) -> Result<()> {
-        let mut transaction = self.pool.begin().await?;
-        let added = sqlx::query!(
+        let mut transaction = self.begin().await?;
+        let added = query!(
             "INSERT INTO accounts (account, password_hash) VALUES ($1, $2) ON CONFLICT DO NOTHING",
             account,
             password_hash,
@@ -108,7 +119,7 @@ impl Accounts for PgStore {
         .await?;
         expect_one(added.rows_affected(), || format!("the account {account} already exists"))?;
         for role in roles {
-            let assigned = sqlx::query!(
+            let assigned = query!(
                 "INSERT INTO account_roles (account, role) SELECT $1, role FROM roles WHERE role = $2
                  ON CONFLICT DO NOTHING",
                 account,
@@ -125,105 +136,79 @@ impl Accounts for PgStore {
     }
 
     async fn set_password(&self, account: &str, password_hash: &str) -> Result<()> {
-        let mut transaction = self.pool.begin().await?;
-        let changed = sqlx::query!(
+        let change = query!(
             "UPDATE accounts SET password_hash = $2 WHERE account = $1",
             account,
             password_hash,
-        )
-        .execute(&mut *transaction)
-        .await?;
-        expect_one(changed.rows_affected(), || format!("there is no account {account}"))?;
-        sqlx::query!("DELETE FROM sessions WHERE account = $1", account)
-            .execute(&mut *transaction)
-            .await?;
-        transaction.commit().await?;
-        Ok(())
+        );
+        self.change_account(account, change).await
     }
 
     async fn set_disabled(&self, account: &str, disabled: bool) -> Result<()> {
-        let mut transaction = self.pool.begin().await?;
-        let changed = sqlx::query!(
-            "UPDATE accounts SET disabled = $2 WHERE account = $1",
-            account,
-            disabled,
-        )
-        .execute(&mut *transaction)
-        .await?;
-        expect_one(changed.rows_affected(), || format!("there is no account {account}"))?;
-        sqlx::query!("DELETE FROM sessions WHERE account = $1", account)
-            .execute(&mut *transaction)
-            .await?;
-        transaction.commit().await?;
-        Ok(())
+        let change =
+            query!("UPDATE accounts SET disabled = $2 WHERE account = $1", account, disabled);
+        self.change_account(account, change).await
     }
 
     async fn remove_account(&self, account: &str) -> Result<()> {
         // Its roles and sessions go with it.
-        let removed = sqlx::query!("DELETE FROM accounts WHERE account = $1", account)
-            .execute(&self.pool)
-            .await?;
-        expect_one(removed.rows_affected(), || format!("there is no account {account}"))
+        let removed = query!("DELETE FROM accounts WHERE account = $1", account);
+        let removed = self.write(removed).await?;
+        expect_one(removed, || format!("there is no account {account}"))
     }
 
     async fn accounts(&self) -> Result<Vec<Account>> {
-        let rows = sqlx::query_as!(
+        let rows = query_as!(
             AccountRow,
-            r#"SELECT a.account, a.disabled AS "disabled!", r.role AS "role?"
+            r#"SELECT a.account, a.disabled AS "disabled!: bool", r.role AS "role?"
                FROM accounts a LEFT JOIN account_roles r ON r.account = a.account
                ORDER BY a.account, r.role"#
         );
-        Ok(accounts(rows.fetch_all(&self.pool).await?))
+        Ok(accounts(rows.fetch_all(self.readers()?).await?))
     }
 
     async fn add_role(&self, role: &str) -> Result<()> {
-        let added =
-            sqlx::query!("INSERT INTO roles (role) VALUES ($1) ON CONFLICT DO NOTHING", role)
-                .execute(&self.pool)
-                .await?;
-        expect_one(added.rows_affected(), || format!("the role {role} already exists"))
+        let added = query!("INSERT INTO roles (role) VALUES ($1) ON CONFLICT DO NOTHING", role);
+        let added = self.write(added).await?;
+        expect_one(added, || format!("the role {role} already exists"))
     }
 
     async fn remove_role(&self, role: &str) -> Result<()> {
-        let removed =
-            sqlx::query!("DELETE FROM roles WHERE role = $1", role).execute(&self.pool).await?;
-        expect_one(removed.rows_affected(), || format!("there is no role {role}"))
+        let removed = query!("DELETE FROM roles WHERE role = $1", role);
+        let removed = self.write(removed).await?;
+        expect_one(removed, || format!("there is no role {role}"))
     }
 
     async fn grant(&self, role: &str, permission: &str, controller_id: &str) -> Result<()> {
-        let granted = sqlx::query!(
+        let granted = query!(
             "INSERT INTO role_permissions (role, permission, controller_id)
              SELECT role, $2, $3 FROM roles WHERE role = $1 ON CONFLICT DO NOTHING",
             role,
             permission,
             controller_id,
-        )
-        .execute(&self.pool)
-        .await?;
-        if granted.rows_affected() == 0 {
+        );
+        let granted = self.write(granted).await?;
+        if granted == 0 {
             self.expect_role(role).await?;
         }
-        expect_one(granted.rows_affected(), || {
+        expect_one(granted, || {
             format!("the role {role} already has {permission} for {controller_id}")
         })
     }
 
     async fn revoke(&self, role: &str, permission: &str, controller_id: &str) -> Result<()> {
-        let revoked = sqlx::query!(
+        let revoked = query!(
             "DELETE FROM role_permissions
              WHERE role = $1 AND permission = $2 AND controller_id = $3",
             role,
             permission,
             controller_id,
-        )
-        .execute(&self.pool)
-        .await?;
-        if revoked.rows_affected() == 0 {
+        );
+        let revoked = self.write(revoked).await?;
+        if revoked == 0 {
             self.expect_role(role).await?;
         }
-        expect_one(revoked.rows_affected(), || {
-            format!("the role {role} has no {permission} for {controller_id}")
-        })
+        expect_one(revoked, || format!("the role {role} has no {permission} for {controller_id}"))
     }
 
     async fn limit(&self, role: &str, folders: &[Folder]) -> Result<Vec<Folder>> {
@@ -243,56 +228,48 @@ impl Accounts for PgStore {
     }
 
     async fn assign(&self, role: &str, account: &str) -> Result<()> {
-        let assigned = sqlx::query!(
+        let assigned = query!(
             "INSERT INTO account_roles (account, role)
              SELECT a.account, r.role FROM accounts a CROSS JOIN roles r
              WHERE a.account = $1 AND r.role = $2 ON CONFLICT DO NOTHING",
             account,
             role,
-        )
-        .execute(&self.pool)
-        .await?;
-        if assigned.rows_affected() == 0 {
+        );
+        let assigned = self.write(assigned).await?;
+        if assigned == 0 {
             self.expect_account(account).await?;
             self.expect_role(role).await?;
         }
-        expect_one(assigned.rows_affected(), || {
-            format!("the account {account} already has the role {role}")
-        })
+        expect_one(assigned, || format!("the account {account} already has the role {role}"))
     }
 
     async fn unassign(&self, role: &str, account: &str) -> Result<()> {
-        let taken = sqlx::query!(
-            "DELETE FROM account_roles WHERE account = $1 AND role = $2",
-            account,
-            role,
-        )
-        .execute(&self.pool)
-        .await?;
-        if taken.rows_affected() == 0 {
+        let taken =
+            query!("DELETE FROM account_roles WHERE account = $1 AND role = $2", account, role,);
+        let taken = self.write(taken).await?;
+        if taken == 0 {
             self.expect_account(account).await?;
             self.expect_role(role).await?;
         }
-        expect_one(taken.rows_affected(), || {
-            format!("the account {account} does not have the role {role}")
-        })
+        expect_one(taken, || format!("the account {account} does not have the role {role}"))
     }
 
     async fn roles(&self) -> Result<Vec<Role>> {
         let mut roles = BTreeMap::new();
-        let permissions = sqlx::query!(
-            r#"SELECT r.role, p.permission AS "permission?", p.controller_id AS "controller_id?"
+        let permissions = query!(
+            r#"SELECT r.role, p.permission AS "permission?: String",
+                   p.controller_id AS "controller_id?: String"
                FROM roles r LEFT JOIN role_permissions p ON p.role = r.role
                ORDER BY r.role, p.permission, p.controller_id"#
         );
-        for row in permissions.fetch_all(&self.pool).await? {
+        for row in permissions.fetch_all(self.readers()?).await? {
             let role = roles.entry(row.role.clone()).or_insert_with(|| Role::named(row.role));
             role.permissions.extend(row.permission.zip(row.controller_id));
         }
-        let folders = sqlx::query!(
-            r#"SELECT role, folder, recursive AS "recursive!" FROM role_folders ORDER BY role, folder"#
+        let folders = query!(
+            r#"SELECT role, folder, recursive AS "recursive!: bool" FROM role_folders ORDER BY role, folder"#
         );
-        for row in folders.fetch_all(&self.pool).await? {
+        for row in folders.fetch_all(self.readers()?).await? {
             let folder = Folder { folder: row.folder, recursive: row.recursive };
             roles
                 .entry(row.role.clone())

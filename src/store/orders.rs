@@ -1,0 +1,120 @@
+//! Orders: what changes them and previews a change.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::{Error, Result};
+use crate::model::action::{Action, Effect};
+use crate::model::audit::AuditEntry;
+use crate::model::selection::Selection;
+
+/// A call that changes orders.
+#[derive(Debug, Clone)]
+pub struct Change {
+    /// Which orders.
+    pub selection: Selection,
+    /// What happens to them.
+    pub action: Action,
+    /// The call is refused if it would affect more orders than this.
+    pub max_orders: Option<u64>,
+    /// After how long a kill request turns from `SIGTERM` to `SIGKILL`.
+    pub sigkill_after: Duration,
+    /// What the audit trail keeps of the call.
+    pub audit: AuditEntry,
+}
+
+/// How a [`Change`] ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Changed {
+    /// Orders and audit are written.
+    Done {
+        /// `audit_logs.id` of the call.
+        audit_log_id: i64,
+        /// How many orders were affected; at least one.
+        affected: u64,
+    },
+    /// There was no order to affect; only that is in the audit trail.
+    NoOrders,
+    /// Nothing is written.
+    TooMany {
+        /// How many orders would have been affected.
+        affected: u64,
+    },
+}
+
+/// What a [`Change`] would do.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Preview {
+    /// How many orders, by effective state and effect.
+    pub counts: Vec<(String, Effect, u64)>,
+    /// The first orders by id.
+    pub orders: Vec<PreviewedOrder>,
+}
+
+/// One order of a [`Preview`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PreviewedOrder {
+    /// The order's id.
+    pub order_id: String,
+    /// The path of its workflow.
+    pub workflow_path: String,
+    /// The version of its workflow.
+    pub workflow_version_id: String,
+    /// Its effective state.
+    pub state: String,
+    /// What would happen to it.
+    pub effect: Effect,
+}
+
+/// Orders, and what is done to them.
+#[async_trait]
+pub trait Orders {
+    /// Whether there is such a controller.
+    async fn knows_controller(&self, controller_id: &str) -> Result<bool>;
+    /// Changes the orders and writes the audit, both or neither.
+    async fn change_orders(&self, change: &Change) -> Result<Changed>;
+    /// What [`Orders::change_orders`] would do to at most `limit` orders, and the counts of all.
+    async fn preview(&self, selection: &Selection, action: &Action, limit: u32) -> Result<Preview>;
+    /// How the database would find what [`Orders::preview`] shows: its plan, line by line.
+    async fn plan(&self, selection: &Selection, action: &Action) -> Result<Vec<String>>;
+}
+
+#[derive(sqlx::FromRow)]
+pub(super) struct PreviewRow {
+    order_id: Option<String>,
+    workflow_path: Option<String>,
+    workflow_version_id: Option<String>,
+    effective_state: String,
+    effect: String,
+    orders: i64,
+}
+
+/// Puts a preview together from rows of counts, which have no order id, and rows of orders.
+pub(super) fn preview(action: &Action, rows: Vec<PreviewRow>) -> Result<Preview> {
+    let effects = action.effects();
+    let mut preview = Preview::default();
+    for row in rows {
+        let effect = effects.iter().find(|effect| effect.name == row.effect).copied();
+        let effect = effect.ok_or_else(|| Error::Data(format!("effect {}", row.effect)))?;
+        match (row.order_id, row.workflow_path, row.workflow_version_id) {
+            (Some(order_id), Some(workflow_path), Some(workflow_version_id)) => {
+                let state = row.effective_state;
+                preview.orders.push(PreviewedOrder {
+                    order_id,
+                    workflow_path,
+                    workflow_version_id,
+                    state,
+                    effect,
+                });
+            }
+            _ => preview.counts.push((row.effective_state, effect, row.orders.unsigned_abs())),
+        }
+    }
+    Ok(preview)
+}
+
+/// Rows of a word and a number.
+pub(super) fn counts(rows: Vec<(String, i64)>) -> Vec<(String, u64)> {
+    rows.into_iter().map(|(word, count)| (word, count.unsigned_abs())).collect()
+}

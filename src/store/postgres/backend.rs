@@ -1,0 +1,108 @@
+//! The store over PostgreSQL: its connections.
+
+use std::str::FromStr;
+
+use chrono::{DateTime, Utc};
+use sqlx::postgres::{PgArguments, PgConnectOptions, PgPool, Postgres};
+use sqlx::query::Query;
+use sqlx::{Connection, PgConnection, Transaction};
+
+use super::connection::{ACQUIRE_TIMEOUT, Doubt, Purpose};
+use super::lease::Leases;
+use super::steps::MIGRATOR;
+use super::usable;
+use crate::store::migrating::{self, Goal, Patience};
+use crate::store::rows::Gate;
+use crate::store::{Access, Deadlines, Result, migrations, url};
+
+/// A store over PostgreSQL.
+#[derive(Debug)]
+pub(in crate::store) struct PgStore {
+    /// The connections for everything but changes of orders.
+    pub(super) pool: PgPool,
+    /// The connections for changes of orders.
+    pub(super) changes: Leases,
+    /// The sealer's own connection.
+    pub(super) sealer: PgPool,
+    /// Limits how many connections of the pool read long results.
+    pub(super) gate: Gate,
+}
+
+/// The names under which the files in `both/` know this database.
+pub(super) type Backend = PgStore;
+pub(super) type Statement<'q> = Query<'q, Postgres, PgArguments>;
+pub(super) type DbConnection = PgConnection;
+
+/// An instant as a parameter of a statement.
+pub(super) fn instant(at: DateTime<Utc>) -> DateTime<Utc> {
+    at
+}
+
+impl PgStore {
+    /// Connects, and migrates or checks the schema. Only a service has deadlines.
+    pub(in crate::store) async fn open(
+        url: &str,
+        connections: u32,
+        access: Access,
+        deadlines: Option<Deadlines>,
+    ) -> Result<Self> {
+        let options = options(url)?;
+        let mut connection = connect_with(&options, access).await?;
+        match access {
+            Access::Create => {
+                let patience = Patience::default();
+                migrating::migrate(&MIGRATOR, &mut connection, Goal::Newest, patience).await?;
+            }
+            Access::Write | Access::Read => {
+                migrations::expect_all(&MIGRATOR, &mut connection).await?;
+            }
+        }
+        connection.close().await?;
+        let (changes, others) = (connections.div_ceil(2), (connections / 2).max(1));
+        let purpose = Purpose { access, deadlines, changes: false };
+        let doubt = Doubt::default();
+        let opener = Purpose { changes: true, ..purpose }.pool(changes, &doubt);
+        let opener = opener.connect_lazy_with(options.clone());
+        let changes = Leases::of(changes, opener, access, deadlines, doubt.clone())?;
+        let pool = purpose.pool(others, &doubt).connect_with(options.clone()).await?;
+        let sealer = purpose.pool(1, &doubt).connect_lazy_with(options);
+        let silence = deadlines.map(|deadlines| deadlines.silence);
+        let gate = Gate::new(others, ACQUIRE_TIMEOUT, silence);
+        Ok(Self { pool, changes, sealer, gate })
+    }
+
+    /// The connections for reading.
+    pub(super) fn readers(&self) -> Result<&PgPool> {
+        Ok(&self.pool)
+    }
+
+    /// Begins a transaction that writes.
+    pub(super) async fn begin(&self) -> Result<Transaction<'static, Postgres>> {
+        Ok(self.pool.begin().await?)
+    }
+
+    /// Runs a statement that writes and returns how many rows it affected.
+    pub(super) async fn write(&self, statement: Statement<'_>) -> Result<u64> {
+        Ok(statement.execute(&self.pool).await?.rows_affected())
+    }
+}
+
+/// How to connect to the database of a URL.
+pub(super) fn options(url: &str) -> Result<PgConnectOptions> {
+    let options =
+        PgConnectOptions::from_str(url).map_err(|error| url::invalid(url, error.to_string()))?;
+    // PgBouncer rejects startup parameters that it does not know, such as extra_float_digits; the
+    // schema has no floats.
+    Ok(options.application_name("joc-orders").extra_float_digits(None))
+}
+
+/// Opens a connection for a command.
+pub(super) async fn connect(url: &str, access: Access) -> Result<PgConnection> {
+    connect_with(&options(url)?, access).await
+}
+
+async fn connect_with(options: &PgConnectOptions, access: Access) -> Result<PgConnection> {
+    let mut connection = usable::connect(options).await?;
+    Purpose { access, deadlines: None, changes: false }.prepare(&mut connection).await?;
+    Ok(connection)
+}

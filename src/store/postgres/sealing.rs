@@ -1,0 +1,174 @@
+//! Seals on PostgreSQL. Transactions may commit in another order than that of their ids, so what
+//! is sealed goes only up to an id before which nothing can come any more.
+
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use sqlx::postgres::PgConnection;
+
+use super::PgStore;
+use super::connection;
+use crate::model::seal::Seal;
+use crate::store::Result;
+use crate::store::seals::{self, LedgerBase, Sealing, Stray, Unsealed};
+
+/// How long the sealer waits, in one go, for those who may still write what comes before.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often it looks whether they have ended.
+const LOOK: Duration = Duration::from_millis(20);
+
+#[async_trait]
+impl Sealing for PgStore {
+    async fn seal(&self, now: DateTime<Utc>) -> Result<u64> {
+        let mut sealer = self.sealer.acquire().await?;
+        let process = connection::process(&mut sealer).await?;
+        // No lock: whoever held it could stop sealing.
+        let sealing = async {
+            match settled(&mut sealer).await? {
+                Some(upto) => seals::seal(&mut DbLedger::over(self, &mut sealer), upto, now).await,
+                None => Ok(0),
+            }
+        };
+        self.changes.watch(process, sealing).await
+    }
+
+    async fn unsealed(&self) -> Result<Unsealed> {
+        let unsealed = sqlx::query_as!(
+            Unsealed,
+            r#"WITH RECURSIVE c (id) AS (
+                   SELECT '' COLLATE "C"
+                   UNION ALL
+                   SELECT (SELECT min(l.controller_id) FROM audit_logs l
+                           WHERE l.controller_id > c.id)
+                   FROM c WHERE c.id IS NOT NULL),
+               -- Those beyond are forged, and are never sealed.
+               drawn AS MATERIALIZED (
+                   SELECT least((SELECT last_drawn_id()), 9007199254740991) AS id),
+               chains AS (
+                   SELECT c.id, coalesce(
+                       (SELECT s.last_id FROM audit_seals s WHERE s.controller_id = c.id
+                        ORDER BY s.number DESC LIMIT 1), 0) AS last_id,
+                       (SELECT extract(epoch FROM s.created) FROM audit_seals s
+                        WHERE s.controller_id = c.id AND isfinite(s.created)
+                        ORDER BY s.number DESC LIMIT 1) AS last_seal
+                   FROM c WHERE c.id IS NOT NULL)
+               SELECT coalesce(sum((SELECT count(*) FROM (
+                       SELECT 1 FROM audit_logs l
+                       WHERE l.controller_id = k.id AND l.id > k.last_id
+                           AND l.id <= (SELECT d.id FROM drawn d) LIMIT 100000) n)), 0)::bigint
+                       AS "entries!",
+                   min((SELECT min(l.id) FROM audit_logs l
+                        WHERE l.controller_id = k.id AND l.id > k.last_id
+                            AND l.id <= (SELECT d.id FROM drawn d))) AS lowest,
+                   (SELECT max(l.id) FROM audit_logs l
+                    WHERE l.id <= (SELECT d.id FROM drawn d)) AS highest,
+                   max(k.last_seal)::bigint AS last_seal
+               FROM chains k"#
+        );
+        Ok(unsealed.fetch_one(&self.pool).await?)
+    }
+}
+
+/// An id up to which entries are either there or will never be, if there is any entry.
+///
+/// An id is drawn while its transaction holds a lock on the table, which it keeps until its end.
+/// So once all who hold one now have gone, every id up to the highest that is seen is settled.
+/// Others are not held up by this, and a transaction that writes elsewhere does not matter.
+async fn settled(connection: &mut PgConnection) -> Result<Option<i64>> {
+    // A forged id that nobody has drawn would leave no room for the seals to come.
+    let upto = sqlx::query_scalar!(
+        "SELECT max(id) FROM audit_logs
+         WHERE id <= least((SELECT last_drawn_id()), 9007199254740991)"
+    )
+    .fetch_one(&mut *connection);
+    let Some(upto) = upto.await? else { return Ok(None) };
+    let began = Instant::now();
+    let mut writers = writers(connection).await?;
+    while !writers.is_empty() {
+        if began.elapsed() > PATIENCE {
+            tracing::warn!(
+                transactions = ?writers,
+                "the audit trail is not sealed: transactions that write to it have not ended"
+            );
+            return Ok(None);
+        }
+        tokio::time::sleep(LOOK).await;
+        let present = self::writers(connection).await?;
+        writers.retain(|writer| present.contains(writer));
+    }
+    Ok(Some(upto))
+}
+
+/// The transactions that may have written to `audit_logs`.
+async fn writers(connection: &mut PgConnection) -> Result<Vec<String>> {
+    let writers = sqlx::query_scalar!(
+        r#"SELECT DISTINCT virtualtransaction AS "writer!" FROM pg_locks
+           WHERE locktype = 'relation' AND relation = 'audit_logs'::regclass
+               AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+               AND mode = 'RowExclusiveLock' AND granted"#
+    );
+    Ok(writers.fetch_all(connection).await?)
+}
+
+/// The ledger, on one connection.
+pub(super) struct DbLedger<'c> {
+    pub(super) connection: &'c mut PgConnection,
+}
+
+impl<'c> DbLedger<'c> {
+    pub(super) fn over(_store: &PgStore, connection: &'c mut PgConnection) -> Self {
+        Self { connection }
+    }
+}
+
+#[async_trait]
+impl LedgerBase for DbLedger<'_> {
+    async fn add(&mut self, seal: Seal) -> Result<bool> {
+        let added = sqlx::query!(
+            // A trigger lets a number that is taken come here.
+            "INSERT INTO audit_seals (controller_id, number, first_id, last_id, entries, details,
+                 previous_hash, hash, created, digests)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9::text::timestamptz, $10)
+             ON CONFLICT DO NOTHING",
+            seal.line.controller_id,
+            seal.line.number,
+            seal.line.first_id,
+            seal.line.last_id,
+            seal.line.entries,
+            seal.line.details,
+            seal.previous_hash,
+            seal.line.hash,
+            seal.line.created,
+            seal.digests,
+        );
+        Ok(added.execute(&mut *self.connection).await?.rows_affected() > 0)
+    }
+
+    async fn drawn(&mut self) -> Result<Option<i64>> {
+        let drawn = sqlx::query_scalar!("SELECT last_drawn_id()");
+        Ok(drawn.fetch_one(&mut *self.connection).await?)
+    }
+
+    async fn strays(&mut self) -> Result<Vec<Stray>> {
+        // An id is drawn before its row can be seen.
+        let strays = sqlx::query_as!(
+            Stray,
+            "SELECT controller_id, id FROM audit_logs
+             WHERE id <= 0 OR id > least((SELECT last_drawn_id()), 9007199254740991)
+                 OR controller_id = ''
+             ORDER BY id, controller_id"
+        );
+        Ok(strays.fetch_all(&mut *self.connection).await?)
+    }
+
+    async fn newest(&mut self, after: i64) -> Result<Option<DateTime<Utc>>> {
+        let newest = sqlx::query_scalar!(
+            "SELECT max(created) FROM audit_logs
+             WHERE id > $1 AND created >= '0001-01-01T00:00:00Z'
+                 AND created < '10000-01-01T00:00:00Z'",
+            after
+        );
+        Ok(newest.fetch_one(&mut *self.connection).await?)
+    }
+}

@@ -1,0 +1,214 @@
+//! The store over an SQLite file: one connection that writes, several that read.
+
+use std::sync::{Arc, Mutex};
+
+use chrono::{DateTime, Utc};
+use futures_util::stream::{self, BoxStream, StreamExt};
+use sqlx::query::Query;
+use sqlx::sqlite::{
+    Sqlite, SqliteArguments, SqliteConnectOptions, SqliteConnection, SqlitePool, SqlitePoolOptions,
+    SqliteRow,
+};
+use sqlx::{AssertSqlSafe, Connection, FromRow, QueryBuilder, Transaction};
+use tokio::task::JoinHandle;
+use tracing::Instrument;
+
+use super::file::{Reading, TIMEOUT, connect, optimize, options, reads_only};
+use super::keeper::{Connections, keep};
+use super::steps::MIGRATOR;
+use super::watch::Watch;
+use super::writer::Writer;
+use crate::model::window::iso;
+use crate::store::migrating::{self, Goal, Patience};
+use crate::store::rows::{self, Gate, Sieve};
+use crate::store::{Access, Result, migrations};
+
+/// A store over an SQLite file.
+#[derive(Debug)]
+pub(in crate::store) struct SqliteStore {
+    pub(super) connections: Arc<Connections>,
+    pub(super) writer: Writer,
+    /// What is left to be done at the end, if the file is only read.
+    pub(super) reading: Option<Reading>,
+    /// What looks after the file, if it is not only read.
+    pub(super) keeper: Option<JoinHandle<()>>,
+}
+
+/// The names under which the files in `both/` know this database.
+pub(super) type Backend = SqliteStore;
+pub(super) type Statement<'q> = Query<'q, Sqlite, SqliteArguments>;
+pub(super) type DbConnection = SqliteConnection;
+
+/// An instant as a parameter of a statement.
+pub(super) fn instant(at: DateTime<Utc>) -> String {
+    iso(&at)
+}
+
+impl Drop for SqliteStore {
+    fn drop(&mut self) {
+        if let Some(keeper) = &self.keeper {
+            keeper.abort();
+        }
+    }
+}
+
+impl SqliteStore {
+    /// Opens the file and sees to its schema.
+    pub(in crate::store) async fn open(
+        url: &str,
+        connections: u32,
+        access: Access,
+    ) -> Result<Self> {
+        if access == Access::Read {
+            let reading = Reading::of(url).await?;
+            let opened = Self::over(&reading.options, connections, access).await;
+            if opened.is_err() {
+                reading.end().await;
+            }
+            let mut store = opened?;
+            store.reading = Some(reading);
+            return Ok(store);
+        }
+        Self::over(&options(url, access)?, connections, access).await
+    }
+
+    async fn over(
+        options: &SqliteConnectOptions,
+        connections: u32,
+        access: Access,
+    ) -> Result<Self> {
+        let mut connection = connect(options).await?;
+        let prepared = prepare(&mut connection, access).await;
+        let (watch, anchor) = if prepared.is_err() || access == Access::Read {
+            connection.close().await?;
+            prepared?;
+            (None, None)
+        } else {
+            let watch = Watch::over(options.get_filename()).map_err(sqlx::Error::Io)?;
+            (Some(Arc::new(watch)), Some(connection))
+        };
+        // A file that is gone must not be made anew.
+        let options = options.clone().create_if_missing(false);
+        let pool = |connections| {
+            SqlitePoolOptions::new()
+                .max_connections(connections)
+                .acquire_timeout(TIMEOUT)
+                // A connection to a file does not go away.
+                .test_before_acquire(false)
+                .idle_timeout(None)
+                .max_lifetime(None)
+                .after_connect(move |connection, _| {
+                    Box::pin(async move {
+                        match shadow_clock(connection).await {
+                            // Without its view a schema can be read, to find out just that.
+                            Err(sqlx::Error::RowNotFound) if access == Access::Read => Ok(()),
+                            result => result,
+                        }
+                    })
+                })
+                // SQLite ends a transaction by itself when the disk is full, and sqlx, which
+                // does not know, would begin no other one on the connection.
+                .before_acquire(|connection, _| {
+                    let is_free = !connection.is_in_transaction();
+                    Box::pin(async move { Ok(is_free) })
+                })
+        };
+        let readers = pool(connections).connect_with(options.clone()).await?;
+        let writer = match access {
+            Access::Read => pool(1).connect_lazy_with(options.clone()),
+            Access::Write | Access::Create => {
+                let writer = pool(1).after_release(|connection, _| {
+                    let asking = async move { Ok(!reads_only(connection).await) };
+                    // No request's any more.
+                    Box::pin(asking.instrument(tracing::info_span!("released")))
+                });
+                writer.connect_with(options.clone()).await?
+            }
+        };
+        let writer = Writer::over(writer, watch.clone());
+        let connections = Arc::new(Connections {
+            readers,
+            sealer: SqlitePoolOptions::new().max_connections(1).connect_lazy_with(options),
+            writer: writer.clone(),
+            gate: Gate::new(connections, TIMEOUT, None),
+            watch: watch.clone(),
+            anchor: Mutex::new(anchor),
+        });
+        let keeper = watch.map(|watch| tokio::spawn(keep(connections.clone(), watch)));
+        Ok(Self { connections, writer, reading: None, keeper })
+    }
+
+    /// The connections that read.
+    pub(super) fn readers(&self) -> Result<&SqlitePool> {
+        self.connections.check()?;
+        Ok(&self.connections.readers)
+    }
+
+    /// Begins a transaction that writes, which holds the file's write lock from the start.
+    pub(super) async fn begin(&self) -> Result<Transaction<'static, Sqlite>> {
+        self.writer.begin().await
+    }
+
+    /// Runs a statement that writes and returns how many rows it affected.
+    pub(super) async fn write(&self, statement: Statement<'_>) -> Result<u64> {
+        let mut writer = self.writer.connection().await?;
+        Ok(statement.execute(&mut *writer).await?.rows_affected())
+    }
+
+    /// The connection that reads what is sealed.
+    pub(super) fn sealer(&self) -> Result<&SqlitePool> {
+        self.connections.check()?;
+        Ok(&self.connections.sealer)
+    }
+
+    /// A long result.
+    pub(super) fn stream<T>(
+        &self,
+        sql: QueryBuilder<Sqlite>,
+        sieve: Sieve<T>,
+    ) -> BoxStream<'static, Result<T>>
+    where
+        T: for<'r> FromRow<'r, SqliteRow> + Send + Unpin + 'static,
+    {
+        match self.readers() {
+            Ok(readers) => rows::stream(self.connections.gate.clone(), readers.clone(), sql, sieve),
+            Err(error) => stream::iter([Err(error)]).boxed(),
+        }
+    }
+}
+
+/// Sees to the schema.
+async fn prepare(connection: &mut SqliteConnection, access: Access) -> Result<()> {
+    match access {
+        Access::Read => return migrations::expect_all(&MIGRATOR, connection).await,
+        Access::Write => migrations::expect_all(&MIGRATOR, connection).await?,
+        Access::Create => {
+            migrating::migrate(&MIGRATOR, connection, Goal::Newest, Patience::default()).await?;
+        }
+    }
+    optimize(connection).await
+}
+
+/// Puts a clock of the connection's own before that of the schema, and with it a copy of the
+/// schema's `orders_effective`: the one rule, asked for the instant of a request. The
+/// connection also gets a table for the orders that a call affects, with statistics that say it
+/// is small: else a call would look up each order of the controller in it.
+async fn shadow_clock(connection: &mut SqliteConnection) -> sqlx::Result<()> {
+    let view: String =
+        sqlx::query_scalar("SELECT sql FROM main.sqlite_schema WHERE name = 'orders_effective'")
+            .fetch_one(&mut *connection)
+            .await?;
+    let view = view.replacen("CREATE VIEW", "CREATE TEMP VIEW", 1);
+    sqlx::raw_sql(AssertSqlSafe(format!(
+        "CREATE TEMP TABLE clock (now TEXT); INSERT INTO temp.clock VALUES (NULL); {view};
+         CREATE TEMP TABLE affected (order_id TEXT PRIMARY KEY, workflow_path TEXT,
+             workflow_version_id TEXT, folder TEXT, effective_state TEXT, via_parent TEXT,
+             effect TEXT) WITHOUT ROWID;
+         INSERT INTO temp.affected (order_id) VALUES ('');
+         ANALYZE temp.affected;
+         DELETE FROM temp.affected;"
+    )))
+    .execute(connection)
+    .await?;
+    Ok(())
+}

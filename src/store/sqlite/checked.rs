@@ -1,0 +1,18 @@
+//! sqlx's checked macros for SQLite. sqlx's cache knows a statement by its text alone, so a comment makes
+//! the text another one than on PostgreSQL.
+
+macro_rules! query {
+    ($($statement:tt)+) => { checked!(sqlite [query] { "/* SQLite */ " } $($statement)+) };
+}
+
+macro_rules! query_as {
+    ($record:path, $($statement:tt)+) => {
+        checked!(sqlite [query_as $record,] { "/* SQLite */ " } $($statement)+)
+    };
+}
+
+macro_rules! query_scalar {
+    ($($statement:tt)+) => { checked!(sqlite [query_scalar] { "/* SQLite */ " } $($statement)+) };
+}
+
+pub(super) use {query, query_as, query_scalar};
