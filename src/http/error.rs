@@ -1,5 +1,4 @@
-//! Every failure that a client can see: its message, its status and code, its header field, and the
-//! body that they make.
+//! Every failure that a client can see: its message, status, code and body.
 
 use std::time::Duration;
 
@@ -103,23 +102,34 @@ const BAD_REQUEST: &str = "JOC-400";
 const MISSING_COMMENT: &str = "JOC-300";
 const UNFORESEEN: &str = "JOC-500";
 
+/// What the body of a failure tells.
+enum ErrorBody<'a> {
+    Coded(&'static str),
+    Refused(&'a Caller),
+}
+
 impl ApiError {
-    /// The status of each failure, and its code; a failure of a caller has none in its body.
-    fn status_and_code(&self) -> (u16, &'static str) {
+    /// The status and the body of each failure.
+    fn status_and_body(&self) -> (u16, ErrorBody<'_>) {
+        use ErrorBody::{Coded, Refused};
+
         match self {
-            Self::BadRequest(_) => (420, BAD_REQUEST),
-            Self::MissingComment => (420, MISSING_COMMENT),
-            Self::Internal(_) => (420, UNFORESEEN),
-            Self::TooLarge(_) => (413, BAD_REQUEST),
-            Self::HeadersTooLarge(_) => (431, BAD_REQUEST),
-            Self::UnknownEndpoint(_) => (404, BAD_REQUEST),
-            Self::WrongMethod(..) => (405, BAD_REQUEST),
-            Self::NoCredentials(_) | Self::WrongCredentials(_) | Self::NoToken(_) => (401, ""),
-            Self::NoSession(_) => (440, ""),
-            Self::Denied(..) => (403, ""),
-            Self::TooManyFailed(..) | Self::TooManyDenied(..) => (429, ""),
+            Self::BadRequest(_) => (420, Coded(BAD_REQUEST)),
+            Self::MissingComment => (420, Coded(MISSING_COMMENT)),
+            Self::Internal(_) => (420, Coded(UNFORESEEN)),
+            Self::TooLarge(_) => (413, Coded(BAD_REQUEST)),
+            Self::HeadersTooLarge(_) => (431, Coded(BAD_REQUEST)),
+            Self::UnknownEndpoint(_) => (404, Coded(BAD_REQUEST)),
+            Self::WrongMethod(..) => (405, Coded(BAD_REQUEST)),
+            Self::NoCredentials(caller) => (401, Refused(caller)),
+            Self::WrongCredentials(caller) => (401, Refused(caller)),
+            Self::NoToken(caller) => (401, Refused(caller)),
+            Self::NoSession(caller) => (440, Refused(caller)),
+            Self::Denied(caller, ..) => (403, Refused(caller)),
+            Self::TooManyFailed(caller, _) => (429, Refused(caller)),
+            Self::TooManyDenied(caller, _) => (429, Refused(caller)),
             // As in nginx; no client is left to read it.
-            Self::HungUp => (499, BAD_REQUEST),
+            Self::HungUp => (499, Coded(BAD_REQUEST)),
             Self::Unavailable(_)
             | Self::NoRoom(_)
             | Self::ReadOnly(_)
@@ -127,42 +137,28 @@ impl ApiError {
             | Self::NotReady(_)
             | Self::Busy
             | Self::Stopping
-            | Self::TimedOut(_) => (503, UNFORESEEN),
+            | Self::TimedOut(_) => (503, Coded(UNFORESEEN)),
         }
     }
 
-    /// What tells the client how to go on.
+    /// The header field that says what to do next.
     fn header(&self) -> Option<(HeaderName, HeaderValue)> {
         Some(match self {
             Self::WrongMethod(_, methods) => (ALLOW, HeaderValue::from_static(methods)),
-            // None without a token: a browser would ask a person for a password, and then send it
-            // where it is of no use.
+            // No challenge without a token: a browser would ask for a password that is of no use
+            // there.
             Self::NoCredentials(_) | Self::WrongCredentials(_) => {
                 (WWW_AUTHENTICATE, HeaderValue::from_static(CHALLENGE))
             }
             Self::TooManyFailed(_, wait) | Self::TooManyDenied(_, wait) => {
                 (RETRY_AFTER, in_seconds(*wait).into())
             }
-            _ if self.status_and_code().0 == 503 => (RETRY_AFTER, RETRY_SECONDS.into()),
+            _ if self.status_and_body().0 == 503 => (RETRY_AFTER, RETRY_SECONDS.into()),
             _ => return None,
         })
     }
 
-    /// Whom the failure is about, if it is about the caller.
-    fn caller(&self) -> Option<&Caller> {
-        match self {
-            Self::NoCredentials(caller)
-            | Self::WrongCredentials(caller)
-            | Self::NoToken(caller)
-            | Self::NoSession(caller)
-            | Self::Denied(caller, ..)
-            | Self::TooManyFailed(caller, _)
-            | Self::TooManyDenied(caller, _) => Some(caller),
-            _ => None,
-        }
-    }
-
-    /// The cause as the log has it, which clients do not see.
+    /// The cause, for the log; clients do not see it.
     pub fn cause(&self) -> String {
         match self {
             Self::Internal(error) => format!("{error:#}"),
@@ -176,12 +172,12 @@ impl ApiError {
 
 impl ResponseError for ApiError {
     fn status_code(&self) -> StatusCode {
-        let (status, _) = self.status_and_code();
+        let (status, _) = self.status_and_body();
         StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
     fn error_response(&self) -> HttpResponse {
-        let (status, code) = self.status_and_code();
+        let (status, body) = self.status_and_body();
         match self {
             Self::Internal(_) => tracing::error!(error = self.cause(), "failed"),
             Self::Busy | Self::Stopping => tracing::debug!(error = self.cause(), "refused"),
@@ -193,8 +189,8 @@ impl ResponseError for ApiError {
             builder.insert_header(header);
         }
         let message = self.to_string();
-        let mut response = match self.caller() {
-            Some(caller) => {
+        let mut response = match body {
+            ErrorBody::Refused(caller) => {
                 let is_authenticated = matches!(self, Self::Denied(..) | Self::TooManyDenied(..));
                 builder.json(RefusalBody {
                     account: caller.account.as_deref(),
@@ -209,7 +205,7 @@ impl ResponseError for ApiError {
                     message,
                 })
             }
-            None => builder.json(FailureBody {
+            ErrorBody::Coded(code) => builder.json(FailureBody {
                 delivery_date: iso(&Utc::now()),
                 error: CodedMessage { code, message },
             }),
