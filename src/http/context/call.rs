@@ -24,7 +24,7 @@ pub struct Call {
     pub name: String,
     pub request_id: String,
     pub client_address: Option<String>,
-    pub progress: limits::Progress,
+    pub progress: limits::RequestProgress,
 }
 
 impl Service {
@@ -41,7 +41,7 @@ impl Service {
             name: call_name(request),
             request_id: request_id(request),
             client_address: client_address(request),
-            progress: limits::Progress::of(request),
+            progress: limits::RequestProgress::of(request),
         })
     }
 }

@@ -11,10 +11,10 @@ pub const INTERVALS: u32 = 3;
 /// The state of sealing. An entry's age is how long this replica has seen it unsealed: its `created`
 /// is no proof.
 #[derive(Debug, Default)]
-pub struct Sealing(Mutex<Watched>);
+pub struct Sealing(Mutex<SealingState>);
 
 #[derive(Debug, Default)]
-struct Watched {
+struct SealingState {
     /// How long an entry may wait; `None` if sealing is off.
     max_age: Option<Duration>,
     unsealed: Unsealed,

@@ -19,7 +19,7 @@ pub struct Service {
     pub(in crate::http) store: Arc<dyn Store>,
     pub(in crate::http) settings: Settings,
     pub(in crate::http) clock: Clock,
-    pub(in crate::http) sessions: session::Sessions,
+    pub(in crate::http) sessions: session::SessionCache,
     /// Controllers that are there: none ever goes away.
     pub(in crate::http) controllers: Cache<String, ()>,
     pub(in crate::http) throttle: throttle::Throttle,
@@ -33,7 +33,7 @@ impl Service {
     /// A service over a store.
     pub fn new(store: Arc<dyn Store>, settings: Settings, clock: Clock) -> Self {
         Self {
-            sessions: session::Sessions::new(settings.session_timeout()),
+            sessions: session::SessionCache::new(settings.session_timeout()),
             controllers: Cache::new(CONTROLLERS),
             throttle: throttle::Throttle::new(&settings),
             denials: throttle::Denials::new(),

@@ -28,7 +28,7 @@ const CACHED_FOR: TimeDelta = TimeDelta::seconds(3);
 const CAPACITY: u64 = 10_000;
 
 /// The sessions that this replica has cached.
-pub struct Sessions {
+pub struct SessionCache {
     timeout: TimeDelta,
     cached: Cache<String, CachedSession>,
 }
@@ -39,8 +39,8 @@ struct CachedSession {
     since: DateTime<Utc>,
 }
 
-impl Sessions {
-    /// Sessions that end after `timeout` without a request.
+impl SessionCache {
+    /// A cache of sessions that end after `timeout` without a request.
     pub fn new(timeout: TimeDelta) -> Self {
         let cached = Cache::builder()
             .max_capacity(CAPACITY)

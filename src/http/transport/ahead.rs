@@ -46,7 +46,7 @@ pub fn queue() -> (Sender<Piece>, impl Stream<Item = Result<Bytes, ApiError>> + 
 
 /// How long the database may wait for a client, and where the rest goes.
 #[derive(Clone, Copy)]
-pub struct Waiting {
+pub struct ReadAheadLimits {
     /// In total, before the rest goes to a file.
     grace: Duration,
     /// In total, if there is no room for the file.
@@ -54,7 +54,7 @@ pub struct Waiting {
     file: fn() -> io::Result<File>,
 }
 
-impl Default for Waiting {
+impl Default for ReadAheadLimits {
     fn default() -> Self {
         Self { grace: GRACE, no_room: NO_ROOM, file: tempfile::tempfile }
     }
@@ -65,9 +65,9 @@ impl Default for Waiting {
 pub async fn forward(
     pieces: impl Stream<Item = Result<Bytes, ApiError>>,
     sender: Sender<Piece>,
-    waiting: Waiting,
+    limits: ReadAheadLimits,
 ) {
-    let end = read_ahead(pieces, &sender, waiting).await;
+    let end = read_ahead(pieces, &sender, limits).await;
     if let Err(error) = &end {
         tracing::error!(error = error.cause(), "response aborted");
     }
@@ -78,11 +78,11 @@ pub async fn forward(
 async fn read_ahead(
     pieces: impl Stream<Item = Result<Bytes, ApiError>>,
     sender: &Sender<Piece>,
-    waiting: Waiting,
+    limits: ReadAheadLimits,
 ) -> Result<(), ApiError> {
     let mut pieces = pin!(pieces);
-    let mut spill = Spill { make: waiting.file, file: None, taken: 0, put: 0 };
-    let mut grace = waiting.grace;
+    let mut spill = Spill { make: limits.file, file: None, taken: 0, put: 0 };
+    let mut grace = limits.grace;
     let mut end = None;
     // The piece that the file has no room for, and until when it may wait for the client.
     let (mut held, mut deadline) = (None, None);
@@ -103,14 +103,10 @@ async fn read_ahead(
                 return Err(no_file(error));
             }
             piece = pieces.next(), if end.is_none() && held.is_none() => {
-                let mut piece = match piece {
-                    Some(Ok(piece)) => piece,
-                    Some(Err(error)) => {
-                        end = Some(Err(error));
-                        continue;
-                    }
-                    None => {
-                        end = Some(Ok(()));
+                let mut piece = match piece.transpose() {
+                    Ok(Some(piece)) => piece,
+                    ended => {
+                        end = Some(ended.map(drop));
                         continue;
                     }
                 };
@@ -124,7 +120,7 @@ async fn read_ahead(
                 if let Err(error) = spill.put(piece.clone()).await {
                     if deadline.is_none() {
                         tracing::warn!(%error, "no room for a temporary file: a list waits for its client");
-                        deadline = Some(Instant::now() + waiting.no_room);
+                        deadline = Some(Instant::now() + limits.no_room);
                     }
                     held = Some((piece, error));
                 }
@@ -195,8 +191,11 @@ mod tests {
 
     use super::*;
 
-    const AT_ONCE: Waiting =
-        Waiting { grace: Duration::ZERO, no_room: Duration::ZERO, file: tempfile::tempfile };
+    const AT_ONCE: ReadAheadLimits = ReadAheadLimits {
+        grace: Duration::ZERO,
+        no_room: Duration::ZERO,
+        file: tempfile::tempfile,
+    };
 
     fn full() -> io::Result<File> {
         File::options().read(true).write(true).open("/dev/full")
@@ -239,7 +238,7 @@ mod tests {
         actix_web::rt::spawn(forward(
             pieces(100, read.clone()),
             sender,
-            Waiting { grace: Duration::from_secs(60), ..AT_ONCE },
+            ReadAheadLimits { grace: Duration::from_secs(60), ..AT_ONCE },
         ));
         let mut body = pin!(body);
         for i in 0..100 {
@@ -266,10 +265,10 @@ mod tests {
     #[actix_web::test]
     async fn without_room_for_a_file_a_client_sets_the_pace_for_a_while() {
         let no_room = Duration::from_secs(60);
-        let waiting = Waiting { no_room, file: full, ..AT_ONCE };
+        let limits = ReadAheadLimits { no_room, file: full, ..AT_ONCE };
         let read = Arc::new(AtomicUsize::new(0));
         let (sender, body) = queue();
-        actix_web::rt::spawn(forward(pieces(100, read.clone()), sender, waiting));
+        actix_web::rt::spawn(forward(pieces(100, read.clone()), sender, limits));
         let mut body = pin!(body);
         for i in 0..100 {
             assert_eq!(body.next().await.unwrap().unwrap(), piece(i));
@@ -278,8 +277,8 @@ mod tests {
         assert!(body.next().await.is_none());
 
         let (sender, _body) = queue();
-        let waiting = Waiting { file: full, ..AT_ONCE };
-        let end = read_ahead(pieces(100, Arc::default()), &sender, waiting).await;
+        let limits = ReadAheadLimits { file: full, ..AT_ONCE };
+        let end = read_ahead(pieces(100, Arc::default()), &sender, limits).await;
         assert!(matches!(end, Err(ApiError::Internal(_))));
     }
 

@@ -83,7 +83,7 @@ pub fn announces_too_much(head: &RequestHead, limit: usize) -> bool {
 
 /// How far a request has come, which decides what may end it early.
 #[derive(Clone, Default)]
-pub struct Progress(Rc<Cell<Stage>>);
+pub struct RequestProgress(Rc<Cell<Stage>>);
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum Stage {
@@ -96,7 +96,7 @@ enum Stage {
     Changing,
 }
 
-impl Progress {
+impl RequestProgress {
     /// The progress of a request.
     pub fn of(request: &HttpRequest) -> Self {
         request.extensions().get().cloned().unwrap_or_default()
@@ -125,7 +125,7 @@ pub async fn in_time<B: MessageBody>(
         return next.call(request).await;
     };
     let limit = settings.request_timeout();
-    let progress = Progress::default();
+    let progress = RequestProgress::default();
     request.extensions_mut().insert(progress.clone());
     let is_left = exchange::is_left(&request);
     // Reading from the connection wakes this very task.

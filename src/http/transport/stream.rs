@@ -11,7 +11,7 @@ use serde::Serialize;
 use tracing::Instrument;
 
 use crate::http::error::ApiError;
-use crate::http::transport::ahead::{self, Waiting};
+use crate::http::transport::ahead::{self, ReadAheadLimits};
 use crate::store;
 
 /// From how many bytes on a piece of the response is sent.
@@ -30,7 +30,7 @@ pub async fn respond<T: Serialize + 'static>(
     let first = items.next().await.transpose()?;
     let items = stream::iter(first.map(Ok)).chain(items);
     let (sender, body) = ahead::queue();
-    let reading = ahead::forward(pieces(head, items, tail), sender, Waiting::default());
+    let reading = ahead::forward(pieces(head, items, tail), sender, ReadAheadLimits::default());
     actix_web::rt::spawn(reading.in_current_span());
     Ok(HttpResponse::Ok().content_type(ContentType::json()).streaming(body))
 }
