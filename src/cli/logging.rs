@@ -1,4 +1,4 @@
-//! The log: lines for people or machines, on standard error; and traces for a collector.
+//! The log on standard error, as text or JSON, and traces for a collector.
 
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -17,13 +17,13 @@ use tracing_subscriber::{EnvFilter, Layer, fmt};
 use super::client::is_loopback;
 use crate::config::{LogFormat, Logging};
 
-/// The name of the service in its traces.
+/// The service name in traces.
 const SERVICE: &str = "joc-orders";
 
-/// Timeout of sending traces, OpenTelemetry's default.
+/// Timeout for sending traces: OpenTelemetry's default.
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What sends traces, as long as it is there.
+/// Sends traces until it is dropped, which sends the last ones.
 #[must_use]
 #[derive(Debug)]
 pub struct Traces(Option<SdkTracerProvider>);
@@ -31,16 +31,16 @@ pub struct Traces(Option<SdkTracerProvider>);
 impl Drop for Traces {
     fn drop(&mut self) {
         if let Some(Err(error)) = self.0.as_ref().map(SdkTracerProvider::shutdown) {
-            tracing::warn!(%error, "the last traces were not sent");
+            tracing::warn!(%error, "could not send the last traces");
         }
     }
 }
 
-/// Starts to log, and to send traces if there is somewhere to send them.
+/// Starts logging, and tracing if a collector is configured.
 ///
 /// # Errors
 ///
-/// If the filter is not one, or the collector's URL.
+/// If the filter or the collector's URL is invalid.
 pub fn start(settings: &Logging) -> anyhow::Result<Traces> {
     let log = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     let log = match settings.log_format {
@@ -51,13 +51,13 @@ pub fn start(settings: &Logging) -> anyhow::Result<Traces> {
         .map_err(|error| anyhow::anyhow!("JOC_ORDERS_LOG: {error}"))?;
     let provider = settings.otlp_endpoint.as_deref().map(provider).transpose()?;
     let traces = provider.as_ref().map(|provider| {
-        // Requests, whatever is logged, and nothing of the sending itself.
+        // Requests at any log level, but not the requests of the exporter itself.
         tracing_opentelemetry::layer()
             .with_tracer(provider.tracer(SERVICE))
             .with_filter(Targets::new().with_target("joc_orders", LevelFilter::INFO))
     });
     tracing_subscriber::registry().with(traces).with(log.with_filter(filter)).init();
-    // Within the span of its request, so that its line has the request's id, too.
+    // The hook runs in the span of the request, so the line has its ID.
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         tracing::error!(place, message = panic.payload_as_str(), "panicked");
@@ -65,11 +65,10 @@ pub fn start(settings: &Logging) -> anyhow::Result<Traces> {
     Ok(Traces(provider))
 }
 
-/// A client for a collector of this machine, which is behind no proxy, whatever the environment
-/// says.
+/// A client for a collector on this machine, which ignores proxies in the environment.
 fn without_proxy() -> anyhow::Result<reqwest::blocking::Client> {
     let build = || reqwest::blocking::Client::builder().no_proxy().timeout(EXPORT_TIMEOUT).build();
-    // It has a runtime of its own, which must not be made within another.
+    // It has its own runtime, which must not be created within another.
     let built = std::thread::spawn(build).join();
     Ok(built.map_err(|_| anyhow::anyhow!("cannot create the HTTP client for the collector"))??)
 }
@@ -78,7 +77,7 @@ fn provider(endpoint: &str) -> anyhow::Result<SdkTracerProvider> {
     let setting = "JOC_ORDERS_OTLP_ENDPOINT";
     let url = reqwest::Url::parse(endpoint).context(setting)?;
     anyhow::ensure!(matches!(url.scheme(), "http" | "https"), "{setting}: expected http or https");
-    // Without it there is no TLS to a collector. Another one that is installed does as well.
+    // TLS to a collector needs a default provider; one that is already installed will do.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let exporter = SpanExporter::builder()
         .with_http()

@@ -67,13 +67,13 @@ async fn tls_reloads_changed_files() {
     // Not a certificate, the wrong key, no file: the old certificate stays, and each error is
     // logged once.
     std::fs::write(folder.path().join("cert.pem"), "no certificate").unwrap();
-    served.until_logged("of no use", 1).await;
+    served.until_logged("invalid certificate", 1).await;
     assert!(trusts(&served, &first).await.is_some());
     std::fs::write(folder.path().join("cert.pem"), second.cert.pem()).unwrap();
     served.until_logged("do not belong together", 1).await;
     assert!(trusts(&served, &first).await.is_some());
     std::fs::remove_file(folder.path().join("key.pem")).unwrap();
-    served.until_logged("of no use", 3).await;
+    served.until_logged("invalid certificate", 3).await;
     assert!(trusts(&served, &first).await.is_some());
     install(folder.path(), &second);
     served.until_logged("TLS certificate reloaded", 1).await;
@@ -97,8 +97,8 @@ async fn serve_rejects_invalid_and_unsafe_settings() {
         (&["--tls-key", &key], "--tls-cert"),
         (&["--tls-cert", &none, "--tls-key", &key], "JOC_ORDERS_TLS_CERT"),
         (&["--tls-cert", &cert, "--tls-key", &none], "JOC_ORDERS_TLS_KEY"),
-        (&["--tls-cert", &key, "--tls-key", &key], "there is no certificate in it"),
-        (&["--tls-cert", &cert, "--tls-key", &cert], "there is no private key in it"),
+        (&["--tls-cert", &key, "--tls-key", &key], "contains no certificate"),
+        (&["--tls-cert", &cert, "--tls-key", &cert], "contains no private key"),
         (&["--clients", "0"], "--clients"),
         (&["--request-timeout", "0"], "--request-timeout"),
         (&["--log", "joc_orders=loud"], "JOC_ORDERS_LOG"),

@@ -1,4 +1,4 @@
-//! TLS: a certificate and its key from files, read again when they change.
+//! TLS with a certificate and a key from files, which are reloaded when they change.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,53 +13,52 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use tokio::sync::{Notify, watch};
 
-/// How often the files are looked at.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// How often to look for changes of the files.
+const CHECK_EVERY: Duration = Duration::from_secs(5);
 
-/// The files of a certificate.
+/// The files of a certificate and its key.
 #[derive(Debug)]
-struct Files {
+struct PemFiles {
     certificate: PathBuf,
     key: PathBuf,
 }
 
-/// What is in the files.
+/// The contents of the files.
 #[derive(PartialEq, Eq)]
 struct Pem {
     certificate: Vec<u8>,
     key: Vec<u8>,
 }
 
-/// The certificate of new connections.
+/// The certificate for new connections.
 #[derive(Debug)]
-struct Current(watch::Receiver<Arc<CertifiedKey>>);
+struct CurrentCertificate(watch::Receiver<Arc<CertifiedKey>>);
 
-impl ResolvesServerCert for Current {
+impl ResolvesServerCert for CurrentCertificate {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         Some(self.0.borrow().clone())
     }
 }
 
-/// Asks for the files to be read now.
+/// Reloads the files at once.
 #[derive(Debug, Clone, Default)]
 pub struct Reload(Arc<Notify>);
 
 impl Reload {
-    /// The log tells what came of it.
+    /// Asks for a reload; the log has the result.
     pub fn now(&self) {
         self.0.notify_one();
     }
 }
 
-/// A configuration with the certificate of these files, which follows them when they change, at
-/// once if it is asked to; a change to something that is no certificate with its key only shows
-/// in the log.
+/// Configures TLS with the certificate in these files, and follows their changes. After a change to
+/// an invalid certificate it logs an error and keeps the current one.
 ///
 /// # Errors
 ///
-/// If there is no certificate with its key in the files.
+/// If the files do not hold a certificate and its key.
 pub fn configure(certificate: &Path, key: &Path) -> anyhow::Result<(ServerConfig, Reload)> {
-    let files = Files { certificate: certificate.into(), key: key.into() };
+    let files = PemFiles { certificate: certificate.into(), key: key.into() };
     let provider = Arc::new(ring::default_provider());
     let pem = files.read()?;
     let (sender, current) = watch::channel(Arc::new(files.parse(&pem, &provider)?));
@@ -68,13 +67,13 @@ pub fn configure(certificate: &Path, key: &Path) -> anyhow::Result<(ServerConfig
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
-        .with_cert_resolver(Arc::new(Current(current)));
+        .with_cert_resolver(Arc::new(CurrentCertificate(current)));
     Ok((config, reload))
 }
 
-/// Looks for changes for as long as there is a configuration that uses them.
+/// Follows changes of the files until the configuration is dropped.
 async fn follow(
-    files: Files,
+    files: PemFiles,
     mut last: Pem,
     provider: Arc<CryptoProvider>,
     sender: watch::Sender<Arc<CertifiedKey>>,
@@ -82,13 +81,13 @@ async fn follow(
 ) {
     let mut unreadable = false;
     loop {
-        // Whoever asks is told also what has been told before.
+        // A reload that was asked for also logs what has been logged before.
         let is_asked = tokio::select! {
             () = sender.closed() => return,
             () = reload.0.notified() => true,
-            () = tokio::time::sleep(LOOK_EVERY) => false,
+            () = tokio::time::sleep(CHECK_EVERY) => false,
         };
-        // The files are small; what they hold tells more than when they were written.
+        // The files are small, and their contents tell more than their timestamps.
         let parsed = match files.read() {
             Ok(pem) if pem == last && !is_asked => {
                 unreadable = false;
@@ -118,13 +117,13 @@ async fn follow(
             }
             Err(error) => tracing::error!(
                 error = format!("{error:#}"),
-                "the new TLS certificate is of no use, the old one stays"
+                "invalid certificate; keeping the current one"
             ),
         }
     }
 }
 
-impl Files {
+impl PemFiles {
     fn read(&self) -> anyhow::Result<Pem> {
         let read = |setting: &str, file: &Path| {
             std::fs::read(file).with_context(|| format!("{setting}: {}", file.display()))
@@ -140,13 +139,10 @@ impl Files {
         let chain: Vec<_> = CertificateDer::pem_slice_iter(&pem.certificate)
             .collect::<Result<_, _>>()
             .with_context(place)?;
-        anyhow::ensure!(!chain.is_empty(), "{}: there is no certificate in it", place());
+        anyhow::ensure!(!chain.is_empty(), "{}: contains no certificate", place());
         let key = PrivateKeyDer::from_pem_slice(&pem.key).map_err(|_| {
-            // Whatever else could be said of it might be a part of it.
-            anyhow::anyhow!(
-                "JOC_ORDERS_TLS_KEY: {}: there is no private key in it",
-                self.key.display()
-            )
+            // More detail might quote the key.
+            anyhow::anyhow!("JOC_ORDERS_TLS_KEY: {}: contains no private key", self.key.display())
         })?;
         CertifiedKey::from_der(chain, key, provider)
             .context("JOC_ORDERS_TLS_CERT and JOC_ORDERS_TLS_KEY do not belong together")
