@@ -61,9 +61,9 @@ impl Client {
 
     /// Sends a request that must succeed.
     pub async fn succeed(&mut self, call: &str, body: &Value) -> anyhow::Result<Timed> {
-        let answer = self.call(call, body.to_string()).await?;
-        ensure!(answer.status == 200, "{call} {body}: {}", answer.status);
-        Ok(answer)
+        let response = self.call(call, body.to_string()).await?;
+        ensure!(response.status == 200, "{call} {body}: {}", response.status);
+        Ok(response)
     }
 
     /// Logs in and returns the access token.

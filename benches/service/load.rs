@@ -39,9 +39,9 @@ pub async fn single(
             while Instant::now() < until {
                 let number = next.fetch_add(1, Ordering::Relaxed);
                 ensure!(number < singles, "the orders do not last");
-                let answer = client.call("/orders/cancel", one(number)).await?;
-                ensure!(answer.affected == 1, "{}: {}", number, answer.status);
-                latencies.push(answer.took);
+                let response = client.call("/orders/cancel", one(number)).await?;
+                ensure!(response.affected == 1, "{}: {}", number, response.status);
+                latencies.push(response.took);
             }
             Ok(latencies)
         }));
@@ -156,9 +156,9 @@ pub async fn mixed(
             while !until.load(Ordering::Relaxed) {
                 let number = next.fetch_add(1, Ordering::Relaxed);
                 ensure!(number < shape.singles, "the orders do not last");
-                let answer = client.call("/orders/cancel", one(number)).await?;
-                ensure!(answer.affected == 1, "{}: {}", number, answer.status);
-                latencies.push(answer.took);
+                let response = client.call("/orders/cancel", one(number)).await?;
+                ensure!(response.affected == 1, "{}: {}", number, response.status);
+                latencies.push(response.took);
             }
             anyhow::Ok(latencies)
         }));

@@ -250,9 +250,9 @@ impl Bench<'_> {
         for _ in 0..runs {
             // A new connection, since restoring takes longer than the service keeps an idle one.
             let mut client = Client::connect(service.address, token).await?;
-            let answer = client.succeed(call, &body).await?;
-            ensure!(answer.affected == expected, "{} are cancelled", answer.affected);
-            ours.push(answer.took);
+            let response = client.succeed(call, &body).await?;
+            ensure!(response.affected == expected, "{} are cancelled", response.affected);
+            ours.push(response.took);
             self.raw.restore()?;
             theirs.push(self.raw.time(&statements)?);
             self.raw.restore()?;
@@ -310,12 +310,12 @@ impl Bench<'_> {
             let mut client = Client::connect(service.address, &token).await?;
             let body = json!({"controllerId": CONTROLLER, "folders": [{"folder": "/"}]});
             let before = service.peak_memory()?;
-            let answer = client.succeed("/orders/cancel", &body).await?;
-            ensure!(answer.affected == self.shape.orders, "{} are cancelled", answer.affected);
+            let response = client.succeed("/orders/cancel", &body).await?;
+            ensure!(response.affected == self.shape.orders, "{} are cancelled", response.affected);
             let peak = format!("{:.0} MiB (before: {before:.0})", service.peak_memory()?);
-            let name = format!("peak memory while {} are cancelled", answer.affected);
+            let name = format!("peak memory while {} are cancelled", response.affected);
             self.report.only(&name, &peak, "< 150 MiB");
-            self.report.only("duration of that cancel", &ms(answer.took), "-");
+            self.report.only("duration of that cancel", &ms(response.took), "-");
         }
         Ok(())
     }

@@ -97,9 +97,9 @@ impl App {
 
     /// Logs in and returns the access token.
     pub async fn login(&self, account: &str, password: &str) -> String {
-        let answer = self.try_login(account, password).await;
-        assert_eq!(answer.status, 200, "{}", answer.text);
-        answer.json()["accessToken"].as_str().unwrap().into()
+        let response = self.try_login(account, password).await;
+        assert_eq!(response.status, 200, "{}", response.text);
+        response.json()["accessToken"].as_str().unwrap().into()
     }
 
     pub async fn try_login(&self, account: &str, password: &str) -> Response {

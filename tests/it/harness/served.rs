@@ -112,7 +112,7 @@ impl Served {
     }
 
     pub async fn try_login(&self, password: &str) -> u16 {
-        self.answer_to_login(ROOT.0, password).await.status
+        self.log_in(ROOT.0, password).await.status
     }
 
     /// Logs [`ROOT`] in and returns the access token.
@@ -122,11 +122,11 @@ impl Served {
 
     /// Logs an account in and returns the access token.
     pub async fn login_as(&self, account: &str, password: &str) -> String {
-        let answer = self.answer_to_login(account, password).await;
-        answer.ok()["accessToken"].as_str().unwrap().into()
+        let response = self.log_in(account, password).await;
+        response.ok()["accessToken"].as_str().unwrap().into()
     }
 
-    async fn answer_to_login(&self, account: &str, password: &str) -> Response {
+    async fn log_in(&self, account: &str, password: &str) -> Response {
         let request = reqwest::Client::new().post(format!("{}/authentication/login", self.url));
         Response::of(request.basic_auth(account, Some(password))).await
     }
