@@ -10,7 +10,7 @@ use super::client::change::ask;
 use super::client::failure::{Failure, help_end};
 use super::client::output::{counted, tell, write};
 use crate::config::Database;
-use crate::store::{self, Loss, Migration, Patience};
+use crate::store::{self, LockPatience, Loss, Migration};
 
 /// Bring the database's schema up to date, or to one migration
 #[derive(Debug, Args)]
@@ -61,7 +61,7 @@ pub async fn run(args: MigrateArgs) -> anyhow::Result<()> {
         }
         let seconds = |seconds: u32| Duration::from_secs(seconds.into());
         let patience =
-            Patience { at_a_time: seconds(args.lock_timeout), in_all: seconds(args.wait) };
+            LockPatience { at_a_time: seconds(args.lock_timeout), in_all: seconds(args.wait) };
         store::migrate_patiently(url, args.to, patience).await?;
     }
     let migrations = store::migrations(url).await?;

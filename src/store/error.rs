@@ -126,18 +126,6 @@ impl Error {
             }
         }
     }
-
-    /// With the place of the database, unless that is named already, or the program is to blame.
-    pub(super) fn at(self, url: &str) -> Self {
-        match self {
-            Self::Url(_) | Self::NoFile(_) | Self::Conflict(_) | Self::At { .. } => self,
-            error if error.is_of_schema() => error,
-            error => match super::place(url) {
-                Ok(place) => Self::At { place, error: Box::new(error) },
-                Err(_) => error,
-            },
-        }
-    }
 }
 
 /// The kind of an error of SQLite: the last byte of its code, which has fewer digits than

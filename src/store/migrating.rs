@@ -1,16 +1,17 @@
 //! Applies migrations, or takes them back, without letting others wait for long.
 
-use std::fmt;
 use std::time::{Duration, Instant};
 
-use sqlx::migrate::{Migrate, MigrateError, Migration, Migrator};
+use sqlx::migrate::{MigrateError, Migrator};
 
-use super::migrations::{Recorded, checked, expect_known, lacking, missing, refusal};
+use super::error::is_busy;
+use super::migrations::{checked, expect_known, lacking, missing, refusal};
+use super::recorded::{Recorded, Step};
 use super::{Error, Result};
 
 /// For how long a migration waits for locks that others hold.
 #[derive(Debug, Clone, Copy)]
-pub struct Patience {
+pub struct LockPatience {
     /// At a time: meanwhile everybody else queues behind it. It pauses for as long before it
     /// tries again.
     pub at_a_time: Duration,
@@ -18,7 +19,7 @@ pub struct Patience {
     pub in_all: Duration,
 }
 
-impl Default for Patience {
+impl Default for LockPatience {
     fn default() -> Self {
         Self { at_a_time: Duration::from_secs(3), in_all: Duration::from_secs(60) }
     }
@@ -35,57 +36,12 @@ pub(super) enum Goal {
     Recorded(i64),
 }
 
-/// A step, which is done as a whole or not at all.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Step<'m> {
-    /// Keeps other programs from migrating until this one has ended.
-    Lock,
-    /// Makes the table of migrations.
-    Table,
-    /// Applies a migration.
-    Apply(&'m Migration),
-    /// Takes a migration back.
-    Revert(&'m Migration),
-    /// Records a migration as applied.
-    Record(&'m Migration),
-}
-
-impl fmt::Display for Step<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Lock => f.write_str("the migration lock"),
-            Self::Table => f.write_str("the table of migrations"),
-            Self::Apply(migration) | Self::Record(migration) => {
-                write!(f, "migration {}", migration.version)
-            }
-            Self::Revert(migration) => write!(f, "undoing migration {}", migration.version),
-        }
-    }
-}
-
-impl Step<'_> {
-    /// Does it on a connection to any database.
-    pub(super) async fn run<C: Migrate>(
-        self,
-        connection: &mut C,
-        table: &str,
-    ) -> Result<(), MigrateError> {
-        match self {
-            Self::Lock => connection.lock().await,
-            Self::Table => connection.ensure_migrations_table(table).await,
-            Self::Apply(migration) => connection.apply(table, migration).await.map(drop),
-            Self::Revert(migration) => connection.revert(table, migration).await.map(drop),
-            Self::Record(migration) => connection.skip(table, migration).await,
-        }
-    }
-}
-
 /// Brings the database to the goal. If every migration is there, [`Goal::Newest`] only reads.
 pub(super) async fn migrate<C: Recorded>(
     migrator: &Migrator,
     connection: &mut C,
     goal: Goal,
-    patience: Patience,
+    patience: LockPatience,
 ) -> Result<()> {
     match goal {
         Goal::Newest if missing(migrator, connection).await?.is_empty() => return Ok(()),
@@ -106,7 +62,7 @@ async fn locked<C: Recorded>(
     migrator: &Migrator,
     connection: &mut C,
     goal: Goal,
-    patience: Patience,
+    patience: LockPatience,
 ) -> Result<()> {
     let target = match goal {
         Goal::Newest => i64::MAX,
@@ -153,7 +109,7 @@ async fn patiently<C: Recorded>(
     connection: &mut C,
     table: &str,
     step: Step<'_>,
-    patience: Patience,
+    patience: LockPatience,
 ) -> Result<(), Failed> {
     let began = Instant::now();
     let mut attempts = 1;
@@ -208,6 +164,6 @@ fn is_blocked(error: &MigrateError) -> bool {
         "55P03" | "40P01" | "40001" => true,
         // Only the statement that takes the locks has a limit of time.
         "57014" => matches!(error, MigrateError::Execute(_)),
-        code => super::error::is_busy(code),
+        code => is_busy(code),
     }
 }

@@ -1,12 +1,9 @@
 //! Which migrations a database has, and what is done about those that it lacks.
 
-use std::time::Duration;
-
-use futures_util::future::BoxFuture;
-use sqlx::migrate::{AppliedMigration, Migrate, MigrateError, Migrator};
+use sqlx::migrate::{AppliedMigration, MigrateError, Migrator};
 use sqlx::{Database, Executor, FromRow, IntoArguments};
 
-use super::migrating::Step;
+use super::recorded::Recorded;
 use super::{Error, Result};
 
 /// What a command wants of the database.
@@ -29,30 +26,6 @@ pub struct Migration {
     pub description: String,
     /// Whether it is applied.
     pub applied: bool,
-}
-
-/// A connection to a database that may have a table of migrations.
-pub(super) trait Recorded: Migrate + Send {
-    /// Whether it has one.
-    fn is_recorded(&mut self) -> BoxFuture<'_, sqlx::Result<bool>>;
-    /// From now on, no statement waits longer than this for a lock, and none is ended for
-    /// another reason.
-    fn limit_waits(&mut self, wait: Duration) -> BoxFuture<'_, sqlx::Result<()>>;
-    /// Takes a step. One that needs several locks waits for all of them together no longer than
-    /// this.
-    fn step<'a>(
-        &'a mut self,
-        table: &'a str,
-        step: Step<'a>,
-        wait: Duration,
-    ) -> BoxFuture<'a, Result<(), MigrateError>>;
-    /// Who seems to have been in the way of a step that waited for so long, as far as the
-    /// database tells.
-    fn holders(
-        &mut self,
-        step: Step<'_>,
-        waited: Duration,
-    ) -> BoxFuture<'_, sqlx::Result<Vec<String>>>;
 }
 
 /// The migrations that the database has. Only reads, unlike sqlx's `Migrator`, so that a role

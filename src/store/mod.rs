@@ -23,6 +23,7 @@ mod open;
 mod orders;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod recorded;
 mod rows;
 mod schema;
 pub mod seals;
@@ -40,7 +41,7 @@ pub use error::{Error, Result};
 pub use health::{Health, PoolUse, RETRIES};
 pub use import::{Import, Imported, Item, NewOrder};
 pub use instant::StoredInstant;
-pub use migrating::Patience;
+pub use migrating::LockPatience;
 pub use migrations::{Access, Loss, Migration};
 pub use open::{
     losses, migrate, migrate_patiently, migrations, open, open_to_serve, place, record_migrations,
@@ -48,7 +49,7 @@ pub use open::{
 };
 pub use orders::{Change, Changed, Orders, Preview, PreviewedOrder};
 use orders::{counts, preview};
-pub use schema::{Differences, Part};
+pub use schema::{Differences, SchemaPart};
 pub use sessions::Sessions;
 pub use workflows::{OrderCounts, Workflow, WorkflowFilter, Workflows};
 

@@ -7,7 +7,25 @@ use super::migrating::Goal;
 use super::postgres;
 #[cfg(feature = "sqlite")]
 use super::sqlite;
-use super::{Access, Deadlines, Error, Loss, Migration, Part, Patience, Result, Store, url};
+use super::{
+    Access, Deadlines, Error, LockPatience, Loss, Migration, Result, SchemaPart, Store, url,
+};
+
+/// Calls a function of the module for the database of a URL.
+macro_rules! in_database {
+    ($url:expr, $($call:tt)+) => {
+        match url::scheme($url)? {
+            #[cfg(feature = "sqlite")]
+            "sqlite" => sqlite::$($call)+,
+            #[cfg(feature = "postgres")]
+            "postgres" | "postgresql" => postgres::$($call)+,
+            _ => {
+                let why = "this program was built without that database";
+                return Err(url::invalid($url, why.into()));
+            }
+        }
+    };
+}
 
 /// Opens the database that a URL names.
 ///
@@ -38,17 +56,8 @@ async fn open_within(
     access: Access,
     deadlines: Option<Deadlines>,
 ) -> Result<Arc<dyn Store>> {
-    let opened: Result<Arc<dyn Store>> = match Backend::of(url)? {
-        #[cfg(feature = "sqlite")]
-        Backend::Sqlite => sqlite::SqliteStore::open(url, connections, access)
-            .await
-            .map(|store| Arc::new(store) as _),
-        #[cfg(feature = "postgres")]
-        Backend::Postgres => postgres::PgStore::open(url, connections, access, deadlines)
-            .await
-            .map(|store| Arc::new(store) as _),
-    };
-    opened.map_err(|error| error.at(url))
+    let opened = in_database!(url, open(url, connections, access, deadlines).await);
+    opened.map_err(|error| located(error, url))
 }
 
 /// Where the database of a URL is, without user and password: `sqlite:FILE`, or
@@ -58,12 +67,7 @@ async fn open_within(
 ///
 /// [`Error::Url`].
 pub fn place(url: &str) -> Result<String> {
-    match Backend::of(url)? {
-        #[cfg(feature = "sqlite")]
-        Backend::Sqlite => sqlite::place(url),
-        #[cfg(feature = "postgres")]
-        Backend::Postgres => postgres::place(url),
-    }
+    in_database!(url, place(url))
 }
 
 /// What [`migrate`] with this target would drop for good; nothing where there is no file yet.
@@ -72,15 +76,22 @@ pub fn place(url: &str) -> Result<String> {
 ///
 /// As [`open`].
 pub async fn losses(url: &str, target: i64) -> Result<Vec<Loss>> {
-    let losses = match Backend::of(url)? {
-        #[cfg(feature = "sqlite")]
-        Backend::Sqlite => sqlite::losses(url, target).await,
-        #[cfg(feature = "postgres")]
-        Backend::Postgres => postgres::losses(url, target).await,
-    };
+    let losses = in_database!(url, losses(url, target).await);
     match losses {
         Err(Error::NoFile(_)) => Ok(Vec::new()),
-        losses => losses.map_err(|error| error.at(url)),
+        losses => losses.map_err(|error| located(error, url)),
+    }
+}
+
+/// An error with the place of the database, unless it names that already or the schema is to blame.
+fn located(error: Error, url: &str) -> Error {
+    match error {
+        Error::Url(_) | Error::NoFile(_) | Error::Conflict(_) | Error::At { .. } => error,
+        error if error.is_of_schema() => error,
+        error => match place(url) {
+            Ok(place) => Error::At { place, error: Box::new(error) },
+            Err(_) => error,
+        },
     }
 }
 
@@ -90,7 +101,7 @@ pub async fn losses(url: &str, target: i64) -> Result<Vec<Loss>> {
 ///
 /// As [`open`].
 pub async fn migrate(url: &str, target: Option<i64>) -> Result<()> {
-    migrate_patiently(url, target, Patience::default()).await
+    migrate_patiently(url, target, LockPatience::default()).await
 }
 
 /// As [`migrate`], and waits for so long for locks that others hold.
@@ -98,15 +109,14 @@ pub async fn migrate(url: &str, target: Option<i64>) -> Result<()> {
 /// # Errors
 ///
 /// As [`open`].
-pub async fn migrate_patiently(url: &str, target: Option<i64>, patience: Patience) -> Result<()> {
+pub async fn migrate_patiently(
+    url: &str,
+    target: Option<i64>,
+    patience: LockPatience,
+) -> Result<()> {
     let goal = target.map_or(Goal::Newest, Goal::Exactly);
-    let done: Result<()> = match Backend::of(url)? {
-        #[cfg(feature = "sqlite")]
-        Backend::Sqlite => sqlite::migrate(url, goal, patience).await,
-        #[cfg(feature = "postgres")]
-        Backend::Postgres => postgres::migrate(url, goal, patience).await,
-    };
-    done.map_err(|error| error.at(url))
+    let done = in_database!(url, migrate(url, goal, patience).await);
+    done.map_err(|error| located(error, url))
 }
 
 /// Records the migrations that the schema proves as applied, for a database whose schema `psql` or
@@ -116,13 +126,8 @@ pub async fn migrate_patiently(url: &str, target: Option<i64>, patience: Patienc
 ///
 /// As [`open`].
 pub async fn record_migrations(url: &str) -> Result<Vec<String>> {
-    let done: Result<Vec<String>> = match Backend::of(url)? {
-        #[cfg(feature = "sqlite")]
-        Backend::Sqlite => sqlite::record_migrations(url).await,
-        #[cfg(feature = "postgres")]
-        Backend::Postgres => postgres::record_migrations(url).await,
-    };
-    done.map_err(|error| error.at(url))
+    let done = in_database!(url, record_migrations(url).await);
+    done.map_err(|error| located(error, url))
 }
 
 /// The parts of a database's schema.
@@ -130,13 +135,8 @@ pub async fn record_migrations(url: &str) -> Result<Vec<String>> {
 /// # Errors
 ///
 /// As [`open`].
-pub async fn schema(url: &str) -> Result<Vec<Part>> {
-    match Backend::of(url)? {
-        #[cfg(feature = "sqlite")]
-        Backend::Sqlite => sqlite::schema(url).await,
-        #[cfg(feature = "postgres")]
-        Backend::Postgres => postgres::schema(url).await,
-    }
+pub async fn schema(url: &str) -> Result<Vec<SchemaPart>> {
+    in_database!(url, schema(url).await)
 }
 
 /// Every migration that this binary knows.
@@ -145,30 +145,6 @@ pub async fn schema(url: &str) -> Result<Vec<Part>> {
 ///
 /// As [`open`].
 pub async fn migrations(url: &str) -> Result<Vec<Migration>> {
-    let done: Result<Vec<Migration>> = match Backend::of(url)? {
-        #[cfg(feature = "sqlite")]
-        Backend::Sqlite => sqlite::migrations(url).await,
-        #[cfg(feature = "postgres")]
-        Backend::Postgres => postgres::migrations(url).await,
-    };
-    done.map_err(|error| error.at(url))
-}
-
-enum Backend {
-    #[cfg(feature = "sqlite")]
-    Sqlite,
-    #[cfg(feature = "postgres")]
-    Postgres,
-}
-
-impl Backend {
-    fn of(url: &str) -> Result<Self> {
-        match url::scheme(url)? {
-            #[cfg(feature = "sqlite")]
-            "sqlite" => Ok(Self::Sqlite),
-            #[cfg(feature = "postgres")]
-            "postgres" | "postgresql" => Ok(Self::Postgres),
-            _ => Err(url::invalid(url, "this program was built without that database".into())),
-        }
-    }
+    let done = in_database!(url, migrations(url).await);
+    done.map_err(|error| located(error, url))
 }

@@ -5,7 +5,7 @@ use sqlx::FromRow;
 
 /// A part of a schema.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromRow)]
-pub struct Part {
+pub struct SchemaPart {
     /// What it is: `table`, `column`, `constraint`, `index`, `trigger`, `rule`, `view`,
     /// `function`.
     pub kind: String,
@@ -29,7 +29,7 @@ pub struct Differences {
     pub is_complete: bool,
 }
 
-impl Part {
+impl SchemaPart {
     fn is(&self, other: &Self) -> bool {
         (&self.kind, &self.of, &self.name) == (&other.kind, &other.of, &other.name)
     }
@@ -46,7 +46,7 @@ impl Part {
 
 /// Compares a schema with the one expected. What else there is belongs to whoever made it; with
 /// `strict`, triggers and rules on the tables expected do not, since they change what is written.
-pub(super) fn compare(expected: &[Part], actual: &[Part], strict: bool) -> Differences {
+pub(super) fn compare(expected: &[SchemaPart], actual: &[SchemaPart], strict: bool) -> Differences {
     let mut differences = Differences { problems: Vec::new(), is_complete: true };
     let problems = &mut differences.problems;
     for part in expected {
@@ -65,7 +65,8 @@ pub(super) fn compare(expected: &[Part], actual: &[Part], strict: bool) -> Diffe
     if strict {
         let is_ours =
             |table: &str| expected.iter().any(|part| part.kind == "table" && part.name == table);
-        let acts = |part: &&Part| matches!(&*part.kind, "trigger" | "rule") && is_ours(&part.of);
+        let acts =
+            |part: &&SchemaPart| matches!(&*part.kind, "trigger" | "rule") && is_ours(&part.of);
         for part in actual.iter().filter(acts) {
             if !expected.iter().any(|other| other.is(part)) {
                 let described = part.described();
@@ -78,7 +79,10 @@ pub(super) fn compare(expected: &[Part], actual: &[Part], strict: bool) -> Diffe
 
 /// Up to which migration a schema is as the migrations make it, and what keeps it from being as
 /// the next one makes it. `stages` are the schemas after each migration, with its number.
-pub(super) fn proved(stages: &[(i64, Vec<Part>)], actual: &[Part]) -> (i64, Vec<String>) {
+pub(super) fn proved(
+    stages: &[(i64, Vec<SchemaPart>)],
+    actual: &[SchemaPart],
+) -> (i64, Vec<String>) {
     let problems: Vec<_> = stages
         .iter()
         .map(|(version, parts)| (*version, compare(parts, actual, false).problems))

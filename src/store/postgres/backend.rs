@@ -1,6 +1,8 @@
 //! The store over PostgreSQL: its connections.
 
+use std::future::Future;
 use std::str::FromStr;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgPool, Postgres};
@@ -11,13 +13,16 @@ use super::connection::{ACQUIRE_TIMEOUT, Doubt, Purpose};
 use super::lease::Leases;
 use super::steps::MIGRATOR;
 use super::usable;
-use crate::store::migrating::{self, Goal, Patience};
+use crate::store::migrating::{self, Goal, LockPatience};
 use crate::store::rows::Gate;
-use crate::store::{Access, Deadlines, Result, migrations, url};
+use crate::store::{Access, Deadlines, Error, RETRIES, Result, migrations, url};
+
+/// How often a unit of work is tried that another one gets in the way of.
+const ATTEMPTS: u32 = 20;
 
 /// A store over PostgreSQL.
 #[derive(Debug)]
-pub(in crate::store) struct PgStore {
+pub(super) struct PgStore {
     /// The connections for everything but changes of orders.
     pub(super) pool: PgPool,
     /// The connections for changes of orders.
@@ -40,7 +45,7 @@ pub(super) fn instant(at: DateTime<Utc>) -> DateTime<Utc> {
 
 impl PgStore {
     /// Connects, and migrates or checks the schema. Only a service has deadlines.
-    pub(in crate::store) async fn open(
+    pub(super) async fn open(
         url: &str,
         connections: u32,
         access: Access,
@@ -50,7 +55,7 @@ impl PgStore {
         let mut connection = connect_with(&options, access).await?;
         match access {
             Access::Create => {
-                let patience = Patience::default();
+                let patience = LockPatience::default();
                 migrating::migrate(&MIGRATOR, &mut connection, Goal::Newest, patience).await?;
             }
             Access::Write | Access::Read => {
@@ -105,4 +110,30 @@ async fn connect_with(options: &PgConnectOptions, access: Access) -> Result<PgCo
     let mut connection = usable::connect(options).await?;
     Purpose { access, deadlines: None, changes: false }.prepare(&mut connection).await?;
     Ok(connection)
+}
+
+/// Does a unit of work again if another one got in its way: a deadlock or a serialization
+/// failure says nothing about the work itself.
+pub(super) async fn retrying<T, F>(mut work: impl FnMut() -> F) -> Result<T>
+where
+    F: Future<Output = Result<T>>,
+{
+    let mut attempt = 1;
+    loop {
+        match work().await {
+            Err(Error::Database(sqlx::Error::Database(error)))
+                if attempt < ATTEMPTS
+                    && matches!(error.code().as_deref(), Some("40001" | "40P01")) =>
+            {
+                tracing::debug!(attempt, %error, "tried again");
+                metrics::counter!(RETRIES).increment(1);
+                tokio::time::sleep(Duration::from_millis(rand::random_range(
+                    1..=10 * u64::from(attempt),
+                )))
+                .await;
+                attempt += 1;
+            }
+            result => return result,
+        }
+    }
 }

@@ -11,13 +11,13 @@ use std::time::{Duration, Instant};
 
 use deadpool::Runtime;
 use deadpool::managed::{self, Metrics, Object, PoolError, QueueMode, RecycleError, RecycleResult};
+use sqlx::Connection;
 use sqlx::postgres::{PgConnection, PgPool};
-use sqlx::{Connection, Error};
 use tokio::time::timeout;
 
 use super::connection::{self, ACQUIRE_TIMEOUT, Doubt, TRUSTED};
 use crate::store::shares::{self, Share, Shares};
-use crate::store::{self, Access, Deadlines, PoolUse};
+use crate::store::{Access, Deadlines, Error, PoolUse, Result};
 
 /// How old a connection becomes, like those of sqlx's pool.
 const MAX_AGE: Duration = Duration::from_secs(30 * 60);
@@ -54,15 +54,15 @@ struct Served {
 
 impl managed::Manager for Manager {
     type Type = Served;
-    type Error = Error;
+    type Error = sqlx::Error;
 
-    async fn create(&self) -> Result<Served, Error> {
+    async fn create(&self) -> Result<Served, sqlx::Error> {
         let mut connection = self.opener.acquire().await?.detach();
         let process = connection::process(&mut connection).await?;
         Ok(Served { connection, process })
     }
 
-    async fn recycle(&self, served: &mut Served, metrics: &Metrics) -> RecycleResult<Error> {
+    async fn recycle(&self, served: &mut Served, metrics: &Metrics) -> RecycleResult<sqlx::Error> {
         if metrics.age() > MAX_AGE {
             return Err(RecycleError::message("it is too old"));
         }
@@ -93,7 +93,7 @@ impl Leases {
         access: Access,
         deadlines: Option<Deadlines>,
         doubt: Doubt,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self, sqlx::Error> {
         let writes = access != Access::Read;
         let max_size = connections.try_into().unwrap_or(usize::MAX);
         let pool = managed::Pool::builder(Manager { opener, doubt, writes })
@@ -103,7 +103,7 @@ impl Leases {
             .queue_mode(QueueMode::Lifo)
             .runtime(Runtime::Tokio1)
             .build()
-            .map_err(|error| Error::Configuration(error.into()))?;
+            .map_err(|error| sqlx::Error::Configuration(error.into()))?;
         let deadline = deadlines.map(|deadlines| deadlines.change);
         let shares = Shares::of(max_size.saturating_sub(1), ACQUIRE_TIMEOUT);
         Ok(Self { pool, shares, deadline, given: Mutex::new(Instant::now()) })
@@ -114,7 +114,7 @@ impl Leases {
     /// # Errors
     ///
     /// None is free in time, or none can be opened.
-    pub(super) async fn get(&self) -> store::Result<Lease> {
+    pub(super) async fn get(&self) -> Result<Lease> {
         let share = self.shares.take(shares::account()).await?;
         match timeout(ACQUIRE_TIMEOUT, self.pool.get()).await {
             Ok(Ok(object)) => {
@@ -122,15 +122,15 @@ impl Leases {
                 Ok(Lease { object: Some(object), _share: share })
             }
             Ok(Err(PoolError::Backend(error))) => Err(error.into()),
-            Err(_) | Ok(Err(PoolError::Timeout(_))) => Err(Error::PoolTimedOut.into()),
-            Ok(Err(_)) => Err(Error::PoolClosed.into()),
+            Err(_) | Ok(Err(PoolError::Timeout(_))) => Err(sqlx::Error::PoolTimedOut.into()),
+            Ok(Err(_)) => Err(sqlx::Error::PoolClosed.into()),
         }
     }
 
     /// Fails unless changes get a connection that lets them write. That all are in use is no
     /// failure for as long as they are given out again within the time that a change waits for one:
     /// load is no reason to take a replica away.
-    pub(super) async fn ready(&self) -> store::Result<()> {
+    pub(super) async fn ready(&self) -> Result<()> {
         let status = self.pool.status();
         let all_used = status.available == 0 && status.size == status.max_size;
         let mut lease = if all_used {
@@ -140,7 +140,7 @@ impl Leases {
                     let given = *self.given.lock().unwrap_or_else(PoisonError::into_inner);
                     return match given.elapsed() {
                         elapsed if elapsed < ACQUIRE_TIMEOUT => Ok(()),
-                        _ => Err(Error::PoolTimedOut.into()),
+                        _ => Err(sqlx::Error::PoolTimedOut.into()),
                     };
                 }
             }
@@ -153,7 +153,7 @@ impl Leases {
                 Ok(())
             }
             Some(true) => {
-                Err(store::Error::ReadOnly(Error::Protocol("transaction_read_only is on".into())))
+                Err(Error::ReadOnly(sqlx::Error::Protocol("transaction_read_only is on".into())))
             }
             None => Err(self.lost()),
         }
@@ -167,8 +167,8 @@ impl Leases {
     pub(super) async fn change<T>(
         &self,
         process: i32,
-        work: impl Future<Output = store::Result<T>>,
-    ) -> store::Result<T> {
+        work: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
         let work = self.watch(process, work);
         match self.deadline {
             None => work.await,
@@ -190,8 +190,8 @@ impl Leases {
     pub(super) async fn watch<T>(
         &self,
         process: i32,
-        work: impl Future<Output = store::Result<T>>,
-    ) -> store::Result<T> {
+        work: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
         let mut work = pin!(work);
         let options = self.pool.manager().opener.connect_options();
         loop {
@@ -210,9 +210,9 @@ impl Leases {
     }
 
     /// Connections that were lost together are not tried one by one.
-    fn lost(&self) -> store::Error {
+    fn lost(&self) -> Error {
         self.pool.manager().doubt.raise();
-        Error::Io(io::Error::new(ErrorKind::TimedOut, "the server has not answered")).into()
+        sqlx::Error::Io(io::Error::new(ErrorKind::TimedOut, "the server has not answered")).into()
     }
 
     /// How the connections are used.
@@ -256,8 +256,8 @@ impl Lease {
     }
 
     /// The connection.
-    pub(super) fn connection(&mut self) -> Result<&mut PgConnection, Error> {
-        let served = self.object.as_mut().ok_or(Error::PoolClosed)?;
+    pub(super) fn connection(&mut self) -> Result<&mut PgConnection, sqlx::Error> {
+        let served = self.object.as_mut().ok_or(sqlx::Error::PoolClosed)?;
         Ok(&mut served.connection)
     }
 

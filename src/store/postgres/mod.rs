@@ -1,9 +1,7 @@
 //! The store over PostgreSQL: its connections, its dialect, and what is tried again.
 
-use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -11,19 +9,19 @@ use futures_util::stream::BoxStream;
 use sqlx::postgres::{PgConnection, Postgres};
 use sqlx::{Connection, QueryBuilder};
 
-pub(super) use self::backend::PgStore;
-use self::backend::{connect, options};
+use self::backend::PgStore;
+use self::backend::{connect, options, retrying};
 use self::steps::MIGRATOR;
 use crate::model::finding::Finding;
 use crate::store::check::{self, Checks, Counts};
 use crate::store::copy::is_copied;
-use crate::store::migrating::{self, Goal, Patience};
+use crate::store::migrating::{self, Goal, LockPatience};
 use crate::store::migrations::{self};
-use crate::store::schema::{Differences, Part, compare, proved};
+use crate::store::schema::{Differences, SchemaPart, compare, proved};
 use crate::store::sql::check::of_rows;
 use crate::store::sql::{Dialect, search};
 use crate::store::{
-    Access, Error, Health, Import, Loss, Migration, PoolUse, RETRIES, Result, Store, health,
+    Access, Deadlines, Health, Import, Loss, Migration, PoolUse, Result, Store, health,
 };
 
 mod add;
@@ -46,9 +44,6 @@ mod settle;
 mod steps;
 mod usable;
 mod workflows;
-
-/// How often a unit of work is tried that another one gets in the way of.
-const ATTEMPTS: u32 = 20;
 
 #[async_trait]
 impl Checks for PgStore {
@@ -100,6 +95,16 @@ impl Store for PgStore {
     }
 }
 
+/// See [`super::open`].
+pub(super) async fn open(
+    url: &str,
+    connections: u32,
+    access: Access,
+    deadlines: Option<Deadlines>,
+) -> Result<Arc<dyn Store>> {
+    Ok(Arc::new(PgStore::open(url, connections, access, deadlines).await?))
+}
+
 /// See [`super::place`].
 pub(super) fn place(url: &str) -> Result<String> {
     let options = options(url)?;
@@ -114,7 +119,7 @@ pub(super) fn place(url: &str) -> Result<String> {
 }
 
 /// See [`super::migrate_patiently`].
-pub(super) async fn migrate(url: &str, goal: Goal, patience: Patience) -> Result<()> {
+pub(super) async fn migrate(url: &str, goal: Goal, patience: LockPatience) -> Result<()> {
     let mut connection = connect(url, Access::Create).await?;
     migrating::migrate(&MIGRATOR, &mut connection, goal, patience).await?;
     connection.close().await?;
@@ -133,46 +138,20 @@ pub(super) async fn record_migrations(url: &str) -> Result<Vec<String>> {
     let (version, problems) = proved(&schema::stages()?, &actual);
     if version > 0 {
         let goal = Goal::Recorded(version);
-        migrating::migrate(&MIGRATOR, &mut connection, goal, Patience::default()).await?;
+        migrating::migrate(&MIGRATOR, &mut connection, goal, LockPatience::default()).await?;
     }
     connection.close().await?;
     Ok(problems)
 }
 
 /// See [`super::schema`].
-pub(super) async fn schema(url: &str) -> Result<Vec<Part>> {
+pub(super) async fn schema(url: &str) -> Result<Vec<SchemaPart>> {
     schema::parts(&mut connect(url, Access::Read).await?).await
 }
 
 /// See [`super::migrations`].
 pub(super) async fn migrations(url: &str) -> Result<Vec<Migration>> {
     migrations::list(&MIGRATOR, &mut connect(url, Access::Read).await?).await
-}
-
-/// Does a unit of work again if another one got in its way: a deadlock or a serialization
-/// failure says nothing about the work itself.
-async fn retrying<T, F>(mut work: impl FnMut() -> F) -> Result<T>
-where
-    F: Future<Output = Result<T>>,
-{
-    let mut attempt = 1;
-    loop {
-        match work().await {
-            Err(Error::Database(sqlx::Error::Database(error)))
-                if attempt < ATTEMPTS
-                    && matches!(error.code().as_deref(), Some("40001" | "40P01")) =>
-            {
-                tracing::debug!(attempt, %error, "tried again");
-                metrics::counter!(RETRIES).increment(1);
-                tokio::time::sleep(Duration::from_millis(rand::random_range(
-                    1..=10 * u64::from(attempt),
-                )))
-                .await;
-                attempt += 1;
-            }
-            result => return result,
-        }
-    }
 }
 
 impl Dialect for Postgres {

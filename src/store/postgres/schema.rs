@@ -5,7 +5,7 @@ use serde::Deserialize;
 use sqlx::postgres::PgConnection;
 
 use super::steps::MIGRATOR;
-use crate::store::schema::Part;
+use crate::store::schema::SchemaPart;
 use crate::store::{Error, Result};
 
 /// A part, and the migrations after which the schema has it so.
@@ -14,16 +14,16 @@ struct Expected {
     since: i64,
     before: Option<i64>,
     #[serde(flatten)]
-    part: Part,
+    part: SchemaPart,
 }
 
 /// The parts of the schema.
-pub(super) async fn parts(connection: &mut PgConnection) -> Result<Vec<Part>> {
+pub(super) async fn parts(connection: &mut PgConnection) -> Result<Vec<SchemaPart>> {
     Ok(sqlx::query_as(include_str!("schema.sql")).fetch_all(connection).await?)
 }
 
 /// The schema after each migration, with its number.
-pub(super) fn stages() -> Result<Vec<(i64, Vec<Part>)>> {
+pub(super) fn stages() -> Result<Vec<(i64, Vec<SchemaPart>)>> {
     let expected: Vec<Expected> = serde_json::from_str(include_str!("schema.json"))
         .map_err(|error| Error::Data(format!("schema.json: {error}")))?;
     let up = MIGRATOR.iter().filter(|migration| migration.migration_type.is_up_migration());

@@ -7,8 +7,7 @@ use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection};
 
-use crate::store::migrating::Step;
-use crate::store::migrations::Recorded;
+use crate::store::recorded::{Recorded, Step};
 
 /// The migrations of PostgreSQL.
 pub(super) static MIGRATOR: Migrator = sqlx::migrate!("migrations/postgres");

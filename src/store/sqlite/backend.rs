@@ -13,23 +13,23 @@ use sqlx::{AssertSqlSafe, Connection, FromRow, QueryBuilder, Transaction};
 use tokio::task::JoinHandle;
 use tracing::Instrument;
 
-use super::file::{Reading, TIMEOUT, connect, optimize, options, reads_only};
+use super::file::{ReadOnlyFile, TIMEOUT, connect, optimize, options, reads_only};
 use super::keeper::{Connections, keep};
 use super::steps::MIGRATOR;
 use super::watch::Watch;
 use super::writer::Writer;
 use crate::model::window::iso;
-use crate::store::migrating::{self, Goal, Patience};
+use crate::store::migrating::{self, Goal, LockPatience};
 use crate::store::rows::{self, Gate, Sieve};
 use crate::store::{Access, Result, migrations};
 
 /// A store over an SQLite file.
 #[derive(Debug)]
-pub(in crate::store) struct SqliteStore {
+pub(super) struct SqliteStore {
     pub(super) connections: Arc<Connections>,
     pub(super) writer: Writer,
     /// What is left to be done at the end, if the file is only read.
-    pub(super) reading: Option<Reading>,
+    pub(super) reading: Option<ReadOnlyFile>,
     /// What looks after the file, if it is not only read.
     pub(super) keeper: Option<JoinHandle<()>>,
 }
@@ -54,13 +54,9 @@ impl Drop for SqliteStore {
 
 impl SqliteStore {
     /// Opens the file and sees to its schema.
-    pub(in crate::store) async fn open(
-        url: &str,
-        connections: u32,
-        access: Access,
-    ) -> Result<Self> {
+    pub(super) async fn open(url: &str, connections: u32, access: Access) -> Result<Self> {
         if access == Access::Read {
-            let reading = Reading::of(url).await?;
+            let reading = ReadOnlyFile::of(url).await?;
             let opened = Self::over(&reading.options, connections, access).await;
             if opened.is_err() {
                 reading.end().await;
@@ -183,7 +179,8 @@ async fn prepare(connection: &mut SqliteConnection, access: Access) -> Result<()
         Access::Read => return migrations::expect_all(&MIGRATOR, connection).await,
         Access::Write => migrations::expect_all(&MIGRATOR, connection).await?,
         Access::Create => {
-            migrating::migrate(&MIGRATOR, connection, Goal::Newest, Patience::default()).await?;
+            migrating::migrate(&MIGRATOR, connection, Goal::Newest, LockPatience::default())
+                .await?;
         }
     }
     optimize(connection).await

@@ -78,14 +78,14 @@ fn split_synchronous(url: &str) -> (String, &str) {
 
 /// A file that is read, and stays as it is.
 #[derive(Debug)]
-pub(super) struct Reading {
+pub(super) struct ReadOnlyFile {
     /// How to connect to it.
     pub options: SqliteConnectOptions,
     /// Whether nobody else had it open, or had left anything beside it.
     is_alone: bool,
 }
 
-impl Reading {
+impl ReadOnlyFile {
     /// Finds out how the file can be read.
     ///
     /// To read a file in WAL mode, SQLite needs a `-wal` and a `-shm` beside it. Where it may not

@@ -11,21 +11,21 @@ use futures_util::stream::BoxStream;
 use sqlx::sqlite::{Sqlite, SqliteConnection};
 use sqlx::{Connection, QueryBuilder};
 
-pub(super) use self::backend::SqliteStore;
-use self::file::{Reading, change_nothing, connect, options};
+use self::backend::SqliteStore;
+use self::file::{ReadOnlyFile, change_nothing, connect, options};
 use self::keeper::Connections;
 use self::steps::MIGRATOR;
 use crate::model::finding::Finding;
 use crate::model::window::iso;
 use crate::store::check::{self, Checks, Counts};
 use crate::store::copy::is_copied;
-use crate::store::migrating::{self, Goal, Patience};
+use crate::store::migrating::{self, Goal, LockPatience};
 use crate::store::migrations::{self};
-use crate::store::schema::{Differences, Part, compare, proved};
+use crate::store::schema::{Differences, SchemaPart, compare, proved};
 use crate::store::sql::check::of_rows;
 use crate::store::sql::{Dialect, search};
 use crate::store::{
-    Access, Error, Health, Import, Loss, Migration, PoolUse, Result, Store, health, url,
+    Access, Deadlines, Error, Health, Import, Loss, Migration, PoolUse, Result, Store, health, url,
 };
 
 mod add;
@@ -121,6 +121,16 @@ fn text_at(at: DateTime<Utc>) -> QueryBuilder<Sqlite> {
     sql
 }
 
+/// See [`super::open`].
+pub(super) async fn open(
+    url: &str,
+    connections: u32,
+    access: Access,
+    _deadlines: Option<Deadlines>,
+) -> Result<Arc<dyn Store>> {
+    Ok(Arc::new(SqliteStore::open(url, connections, access).await?))
+}
+
 /// See [`super::place`].
 pub(super) fn place(url: &str) -> Result<String> {
     options(url, Access::Create)?;
@@ -128,7 +138,7 @@ pub(super) fn place(url: &str) -> Result<String> {
 }
 
 /// See [`super::migrate_patiently`].
-pub(super) async fn migrate(url: &str, goal: Goal, patience: Patience) -> Result<()> {
+pub(super) async fn migrate(url: &str, goal: Goal, patience: LockPatience) -> Result<()> {
     // The way back needs something to go back from.
     let access = if matches!(goal, Goal::Exactly(0)) { Access::Write } else { Access::Create };
     let mut connection = connect(&options(url, access)?).await?;
@@ -149,14 +159,14 @@ pub(super) async fn record_migrations(url: &str) -> Result<Vec<String>> {
     let (version, problems) = proved(&schema::stages().await?, &actual);
     if version > 0 {
         let goal = Goal::Recorded(version);
-        migrating::migrate(&MIGRATOR, &mut connection, goal, Patience::default()).await?;
+        migrating::migrate(&MIGRATOR, &mut connection, goal, LockPatience::default()).await?;
     }
     connection.close().await?;
     Ok(problems)
 }
 
 /// See [`super::schema`].
-pub(super) async fn schema(url: &str) -> Result<Vec<Part>> {
+pub(super) async fn schema(url: &str) -> Result<Vec<SchemaPart>> {
     reading(url, async |connection| schema::parts(connection).await).await
 }
 
@@ -170,7 +180,7 @@ async fn reading<T>(
     url: &str,
     work: impl AsyncFnOnce(&mut SqliteConnection) -> Result<T>,
 ) -> Result<T> {
-    let reading = Reading::of(url).await?;
+    let reading = ReadOnlyFile::of(url).await?;
     let result = async {
         let mut connection = connect(&reading.options).await?;
         let result = work(&mut connection).await;

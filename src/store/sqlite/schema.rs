@@ -6,11 +6,11 @@ use sqlx::{Connection, Executor};
 
 use super::steps::MIGRATOR;
 use crate::store::Result;
-use crate::store::schema::Part;
+use crate::store::schema::SchemaPart;
 
 /// The parts of the schema.
-pub(super) async fn parts(connection: &mut SqliteConnection) -> Result<Vec<Part>> {
-    let rows: Vec<Part> = sqlx::query_as(
+pub(super) async fn parts(connection: &mut SqliteConnection) -> Result<Vec<SchemaPart>> {
+    let rows: Vec<SchemaPart> = sqlx::query_as(
         "SELECT type AS kind, tbl_name AS \"of\", name, sql AS definition FROM main.sqlite_schema
          WHERE sql IS NOT NULL AND name <> '_sqlx_migrations' ORDER BY rowid",
     )
@@ -29,7 +29,7 @@ pub(super) async fn parts(connection: &mut SqliteConnection) -> Result<Vec<Part>
 }
 
 /// The schema after each migration, with its number.
-pub(super) async fn stages() -> Result<Vec<(i64, Vec<Part>)>> {
+pub(super) async fn stages() -> Result<Vec<(i64, Vec<SchemaPart>)>> {
     let mut connection = SqliteConnection::connect_with(&SqliteConnectOptions::new()).await?;
     let mut stages = Vec::new();
     let up = |migration: &&Migration| migration.migration_type.is_up_migration();
@@ -86,8 +86,8 @@ fn blank(text: &mut String) {
 }
 
 /// Splits a table into what it is made of: columns and constraints between commas.
-fn split(table: Part, parts: &mut Vec<Part>) {
-    let Part { kind, of, name, definition } = table;
+fn split(table: SchemaPart, parts: &mut Vec<SchemaPart>) {
+    let SchemaPart { kind, of, name, definition } = table;
     let open = definition.find('(').unwrap_or(definition.len());
     let (mut depth, mut quote, mut start) = (0_usize, None, open + 1);
     let mut items = Vec::new();
@@ -112,7 +112,7 @@ fn split(table: Part, parts: &mut Vec<Part>) {
         }
     }
     let options = definition.get(end..).unwrap_or_default().trim().to_owned();
-    parts.push(Part { kind, of: of.clone(), name, definition: options });
+    parts.push(SchemaPart { kind, of: of.clone(), name, definition: options });
     for item in items.into_iter().map(str::trim) {
         let mut words = item.split(' ');
         let first = words.next().unwrap_or_default();
@@ -121,7 +121,7 @@ fn split(table: Part, parts: &mut Vec<Part>) {
             "PRIMARY" | "FOREIGN" | "UNIQUE" | "CHECK" => ("constraint", item),
             _ => ("column", first),
         };
-        parts.push(Part {
+        parts.push(SchemaPart {
             kind: kind.into(),
             of: of.clone(),
             name: name.trim_matches('"').into(),
@@ -138,8 +138,12 @@ mod tests {
     fn a_table_is_split_into_its_parts() {
         let sql = "CREATE TABLE a (\n  x TEXT NOT NULL -- why, not\n  CHECK (x IN (',', ')''', '--')), /* , */\n  \
             \"y\" INTEGER  DEFAULT (1, 2),\n  PRIMARY KEY (x, y), CONSTRAINT c CHECK (x > 'a  b')\n)  STRICT,\n WITHOUT ROWID";
-        let table =
-            Part { kind: "table".into(), of: "a".into(), name: "a".into(), definition: plain(sql) };
+        let table = SchemaPart {
+            kind: "table".into(),
+            of: "a".into(),
+            name: "a".into(),
+            definition: plain(sql),
+        };
         let mut parts = Vec::new();
         split(table, &mut parts);
         let parts: Vec<_> =

@@ -7,8 +7,7 @@ use sqlx::migrate::{Migrate, MigrateError, Migrator};
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{AssertSqlSafe, Connection};
 
-use crate::store::migrating::Step;
-use crate::store::migrations::Recorded;
+use crate::store::recorded::{Recorded, Step};
 
 /// The migrations of SQLite.
 pub(super) static MIGRATOR: Migrator = sqlx::migrate!("migrations/sqlite");

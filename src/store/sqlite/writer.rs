@@ -55,17 +55,19 @@ struct Queue {
 struct Job(Box<Work>);
 
 /// Gets no connection where none could be had, or no transaction begun.
-type Work = dyn for<'c> FnOnce(Result<&'c mut SqliteConnection, Refused>) -> BoxFuture<'c, Option<Done>>
+type Work = dyn for<'c> FnOnce(
+        Result<&'c mut SqliteConnection, CommitFailure>,
+    ) -> BoxFuture<'c, Option<FinishedJob>>
     + Send;
 
 /// Why a transaction was not committed.
-type Refused = (ErrorKind, String);
+type CommitFailure = (ErrorKind, String);
 
 /// Whether the transaction was committed.
-type Committed = Result<(), Refused>;
+type Committed = Result<(), CommitFailure>;
 
 /// What is left of a unit of work that has been done.
-struct Done {
+struct FinishedJob {
     succeeded: bool,
     tell: Box<dyn FnOnce(Committed) + Send>,
 }
@@ -166,7 +168,7 @@ impl Writer {
                     Ok(connection) => work(connection).await,
                     Err(refused) => Err(refusal(refused)),
                 };
-                Some(Done {
+                Some(FinishedJob {
                     succeeded: result.is_ok(),
                     tell: Box::new(move |committed| {
                         let result =
@@ -259,13 +261,13 @@ async fn write(
     };
     // Where work has failed, the pool looks at the connection.
     let connection = connection.filter(|_| done.iter().all(|done| done.succeeded));
-    for Done { tell, .. } in done {
+    for FinishedJob { tell, .. } in done {
         tell(committed.clone());
     }
     connection
 }
 
-fn refusal((kind, text): Refused) -> Error {
+fn refusal((kind, text): CommitFailure) -> Error {
     sqlx::Error::Io(io::Error::new(kind, text)).into()
 }
 
@@ -273,7 +275,7 @@ async fn transact(
     pool: &SqlitePool,
     kept: Option<PoolConnection<Sqlite>>,
     batch: &mut std::vec::IntoIter<Job>,
-    done: &mut Vec<Done>,
+    done: &mut Vec<FinishedJob>,
 ) -> sqlx::Result<PoolConnection<Sqlite>> {
     let mut connection = match kept {
         Some(connection) => connection,
