@@ -9,10 +9,9 @@ use chrono::Utc;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::model::permission::Permission;
+use crate::http::date::Instant;
 use crate::model::invalid::Invalid;
-use crate::model::texts;
-use crate::model::window::iso;
+use crate::model::permission::Permission;
 use crate::store;
 
 /// After how many seconds a client should try again when the service is unavailable.
@@ -206,7 +205,7 @@ impl ResponseError for ApiError {
                 })
             }
             ErrorBody::Coded(code) => builder.json(FailureBody {
-                delivery_date: iso(&Utc::now()),
+                delivery_date: Instant(Utc::now()),
                 error: CodedMessage { code, message },
             }),
         };
@@ -259,8 +258,7 @@ pub struct Caller {
 #[schemars(rename = "Failure")]
 pub struct FailureBody {
     /// When the response was made.
-    #[schemars(with = "texts::Instant")]
-    delivery_date: String,
+    delivery_date: Instant,
     error: CodedMessage,
 }
 

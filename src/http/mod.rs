@@ -2,6 +2,7 @@
 //! [`server`] collects them all.
 
 mod context;
+mod date;
 mod error;
 mod openapi;
 mod resources;

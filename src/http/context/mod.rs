@@ -6,6 +6,7 @@ pub mod call;
 pub mod lists;
 pub mod parameters;
 pub mod password;
+pub mod readiness;
 pub mod regex;
 pub mod response;
 pub mod sealing;

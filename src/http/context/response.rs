@@ -1,41 +1,17 @@
 //! What the bodies of answers have in common.
 
-use std::borrow::Cow;
-
 use actix_web::HttpResponse;
-use chrono::{DateTime, Utc};
 use futures_util::stream::BoxStream;
-use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde::{Serialize, Serializer};
+use schemars::JsonSchema;
+use serde::Serialize;
 use serde_json::json;
 
 use crate::http::context::call::Call;
 use crate::http::context::service::Service;
+use crate::http::date::Instant;
 use crate::http::error::ApiError;
 use crate::http::transport::{prometheus, stream};
-use crate::model::texts;
-use crate::model::window::iso;
 use crate::store;
-
-/// An instant as answers have it.
-#[derive(Debug, Clone, Copy)]
-pub struct Instant(pub DateTime<Utc>);
-
-impl Serialize for Instant {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&iso(&self.0))
-    }
-}
-
-impl JsonSchema for Instant {
-    fn schema_name() -> Cow<'static, str> {
-        texts::Instant::schema_name()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        texts::Instant::json_schema(generator)
-    }
-}
 
 /// An answer with its dates.
 #[derive(Debug, Serialize, JsonSchema)]

@@ -6,8 +6,7 @@ use moka::sync::Cache;
 
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::http::context::{sealing, session, throttle};
-use crate::http::resources::status;
+use crate::http::context::{readiness, sealing, session, throttle};
 use crate::http::transport::drain::Drain;
 use crate::store::Store;
 
@@ -25,7 +24,7 @@ pub struct Service {
     pub(in crate::http) throttle: throttle::Throttle,
     pub(in crate::http) denials: throttle::Denials,
     pub(in crate::http) drain: Arc<Drain>,
-    pub(in crate::http) readiness: status::Readiness,
+    pub(in crate::http) readiness: readiness::Readiness,
     pub(in crate::http) sealing: Arc<sealing::Sealing>,
 }
 
@@ -38,7 +37,7 @@ impl Service {
             throttle: throttle::Throttle::new(&settings),
             denials: throttle::Denials::new(),
             drain: Arc::default(),
-            readiness: status::Readiness::default(),
+            readiness: readiness::Readiness::default(),
             sealing: Arc::default(),
             store,
             settings,

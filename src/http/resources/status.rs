@@ -1,7 +1,6 @@
 //! Liveness, readiness, metrics. They need no session, and tell nothing of orders or accounts.
 
-use std::sync::{MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -11,7 +10,6 @@ use actix_web::{Error, HttpResponse};
 use metrics::gauge;
 use schemars::Schema;
 use serde_json::json;
-use tokio::sync::Mutex;
 
 use crate::http::context::service::Service;
 use crate::http::error::ApiError;
@@ -19,72 +17,6 @@ use crate::http::openapi::Endpoint;
 use crate::http::transport::prometheus::{
     self, CONNECTIONS, LAST_SEAL, MAX_CONNECTIONS, UNDER_WAY, UNSEALED, UNSEALED_FOR,
 };
-use crate::store::{self, Store};
-
-/// For how long the database's answer holds, so that probes are no load.
-const REMEMBERED: Duration = Duration::from_secs(1);
-/// How long the database may take to answer.
-const PATIENCE: Duration = Duration::from_secs(3);
-/// For how long it holds that a call could not write: whether there is room again, or a disk takes
-/// changes again, shows only when something is written.
-const REFUSED: Duration = Duration::from_secs(10);
-
-const READ_ONLY: &str = "it is read-only";
-
-/// Whether the database could serve, and when that was.
-#[derive(Debug, Default)]
-pub struct Readiness {
-    last: Mutex<Option<(Instant, Result<(), String>)>>,
-    /// When a call could last not write, and why.
-    refused: std::sync::Mutex<Option<(Instant, &'static str)>>,
-}
-
-impl Readiness {
-    /// Takes note of a call that could not write.
-    pub fn hear(&self, error: &ApiError) {
-        let why = match error {
-            ApiError::NoRoom(_) => "it has no room left",
-            ApiError::ReadOnly(_) => READ_ONLY,
-            _ => return,
-        };
-        *self.refused() = Some((Instant::now(), why));
-    }
-
-    fn refused(&self) -> MutexGuard<'_, Option<(Instant, &'static str)>> {
-        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Asks the database, unless it has been asked just now.
-    async fn check(&self, store: &dyn Store) -> Result<(), String> {
-        let refused = *self.refused();
-        if let Some((at, why)) = refused
-            && at.elapsed() < REFUSED
-        {
-            return Err(why.into());
-        }
-        let mut last = self.last.lock().await;
-        if let Some((at, result)) = &*last
-            && at.elapsed() < REMEMBERED
-        {
-            return result.clone();
-        }
-        let result = match tokio::time::timeout(PATIENCE, store.ready()).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(
-                error @ (store::Error::Newer(_) | store::Error::Older(_) | store::Error::Lost(_)),
-            )) => Err(error.to_string()),
-            Ok(Err(store::Error::ReadOnly(_))) => Err(READ_ONLY.into()),
-            // Where it is and who logs in there is nobody else's business.
-            Ok(Err(error)) => {
-                tracing::warn!(%error, "the database is not ready");
-                Err("it cannot be reached".into())
-            }
-            Err(_) => Err("it does not answer".into()),
-        };
-        *last = Some((Instant::now(), result.clone()));
-        result
-    }
-}
 
 /// The pages.
 pub fn endpoints() -> [Endpoint; 3] {

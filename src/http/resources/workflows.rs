@@ -10,8 +10,8 @@ use crate::http::context::body::{self, Limit, Object, Whole, check_limit, inner}
 use crate::http::context::call::Call;
 use crate::http::context::lists::{Names, Words};
 use crate::http::context::regex;
-use crate::http::context::response::Instant;
 use crate::http::context::service::Service;
+use crate::http::date::Instant;
 use crate::http::error::ApiError;
 use crate::http::resources::summary::Summary;
 use crate::model::folders::Folder;

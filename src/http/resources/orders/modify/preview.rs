@@ -6,7 +6,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::ChangeCall;
-use crate::http::context::response::{Instant, WorkflowItem};
+use crate::http::context::response::WorkflowItem;
+use crate::http::date::Instant;
 use crate::model::order::EffectiveState;
 use crate::model::selection::Selection;
 use crate::store::Preview;
