@@ -1,6 +1,7 @@
 //! What a call does to the orders that it selects, as tables: which orders, and what of them
 //! changes. The store turns the tables into SQL, so a new action is a new list of rules here.
 
+use crate::model::changing::{self, ChangeKind};
 use crate::model::order::{EffectiveState, LIVING, Mark, State};
 
 /// What happens to one order in one call.
@@ -285,19 +286,16 @@ impl Action {
         effects
     }
 
-    /// Whether terminal orders are within the action's reach.
-    pub fn reaches_terminal(&self) -> bool {
-        *self == Self::RemoveWhenTerminated
-    }
-
-    /// What a client reads when a request selects no order that the action applies to, as JOC
-    /// says it.
-    pub fn nothing_found(&self) -> &'static str {
+    /// The endpoint that takes it.
+    pub fn kind(&self) -> &'static ChangeKind {
         match self {
-            Self::Suspend { .. } => "No suspendible orders found.",
-            Self::Resume { .. } => "No resumable orders found.",
-            Self::Confirm => "No prompting orders found.",
-            _ => "No orders found.",
+            Self::Cancel { .. } => &changing::CANCEL,
+            Self::Suspend { .. } => &changing::SUSPEND,
+            Self::Resume { .. } => &changing::RESUME,
+            Self::Confirm => &changing::CONFIRM,
+            Self::Continue => &changing::CONTINUE,
+            Self::Change { .. } => &changing::CHANGE,
+            Self::RemoveWhenTerminated => &changing::REMOVE_WHEN_TERMINATED,
         }
     }
 }
@@ -357,7 +355,18 @@ mod tests {
         for state in terminal {
             let order = Situation { state, mark: None, killed: false, reason: None };
             for action in every_action() {
-                assert_eq!(order.is_affected(&action.rules()), action.reaches_terminal());
+                let reaches_terminal = action.kind().reaches_terminal;
+                assert_eq!(order.is_affected(&action.rules()), reaches_terminal);
+            }
+        }
+    }
+
+    #[test]
+    fn every_effect_is_counted() {
+        for action in every_action() {
+            let counts = action.kind().counts;
+            for effect in action.effects() {
+                assert!(counts.iter().any(|(count, _)| *count == effect.count), "{effect:?}");
             }
         }
     }

@@ -5,6 +5,7 @@
 pub mod action;
 pub mod arguments;
 pub mod audit;
+pub mod changing;
 pub mod checks;
 pub mod counted;
 pub mod finding;

@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 
 use super::{Error, Result};
-use crate::model::permission::Limits;
 use crate::model::folders::Folder;
+use crate::model::permission::Limits;
 
 /// An account, as listed.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 use super::Result;
-use crate::model::permission::{Grant, Principal};
 use crate::model::folders::Folder;
+use crate::model::permission::{Grant, Principal};
 
 /// Sessions. A session is known by the hash of its access token.
 #[async_trait]

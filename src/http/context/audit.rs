@@ -1,13 +1,12 @@
-//! What every call has to do with the audit trail: its `auditLog` field, its entry, and the
-//! attempt that is denied.
+//! Permissions and the audit trail: the field `auditLog`, the entry of a request, and attempts that
+//! are denied.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::http::context::body::Whole;
-use crate::http::context::call::Call;
 use crate::http::context::parameters;
-use crate::http::context::service::Service;
+use crate::http::context::request::Context;
 use crate::http::error::{ApiError, Caller};
 use crate::model::audit::{AuditEntry, Category, Outcome};
 use crate::model::checks::check_controller_id;
@@ -23,7 +22,7 @@ const MAX_TICKET_LINK: usize = 255;
 /// What the texts may consist of.
 const TEXT: &str = r"^[^<>\x00]*$";
 
-/// `auditLog`: why a call is made.
+/// `auditLog`: why a request is made.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(inline)]
@@ -39,7 +38,7 @@ pub struct AuditLog {
 }
 
 impl AuditLog {
-    /// Refuses what is too long or could be markup.
+    /// Rejects texts that are too long or could be markup.
     pub fn check(&self) -> Result<(), Invalid> {
         let texts = [
             ("auditLog.comment", &self.comment, MAX_COMMENT),
@@ -56,98 +55,91 @@ impl AuditLog {
         }
         Ok(())
     }
-
-    /// Refuses a call that changes something without a comment, where the settings want one.
-    pub fn check_comment(&self, service: &Service) -> Result<(), ApiError> {
-        if service.settings.comment_required && self.comment.as_deref().is_none_or(str::is_empty) {
-            return Err(ApiError::MissingComment);
-        }
-        Ok(())
-    }
 }
 
-impl Call {
-    /// The call's entry in the audit trail.
+impl Context {
+    /// The entry of the request in the audit trail.
     pub fn audit_entry(&self, controller_id: &str, why: &AuditLog) -> Result<AuditEntry, ApiError> {
         Ok(AuditEntry {
             controller_id: controller_id.into(),
             account: self.principal.account.clone(),
-            request: self.name.clone(),
-            parameters: parameters::for_audit(&self.body)?,
+            request: self.name(),
+            parameters: parameters::for_audit(&self.bytes)?,
             category: Category::Controller,
             comment: why.comment.clone(),
             time_spent: why.time_spent.map(|Whole(minutes)| i64::from(minutes)),
             ticket_link: why.ticket_link.clone(),
-            request_id: self.request_id.clone(),
-            client_address: self.client_address.clone(),
+            request_id: self.request_id(),
+            client_address: self.client_address(),
             created: self.now,
         })
     }
 
-    /// What the answer is without the permission; the attempt is audited, unless there were too
-    /// many: nothing removes their entries.
+    /// The response without the permission. The attempt is audited, unless there were too many:
+    /// nothing removes their entries.
     pub async fn deny(
         &self,
-        service: &Service,
         permission: Permission,
         controller_id: &str,
         why: &AuditLog,
     ) -> Result<ApiError, ApiError> {
         let account = &self.principal.account;
-        let caller =
-            Caller { account: Some(account.clone()), address: self.client_address.clone() };
-        if let Err(wait) = service.denials.count(account) {
+        let caller = Caller { account: Some(account.clone()), address: self.client_address() };
+        if let Err(wait) = self.service.denials.count(account) {
             return Ok(ApiError::TooManyDenied(caller, wait));
         }
         let entry = self.audit_entry(controller_id, why)?;
-        service.store.record(&entry, Outcome::Denied).await?;
+        self.store().record(&entry, Outcome::Denied).await?;
         Ok(ApiError::Denied(caller, permission, controller_id.into()))
     }
 
-    /// Settles that there is such a controller and that the account has the permission for it,
-    /// and in which folders.
+    /// Checks that there is such a controller and that the account has the permission for it, and
+    /// says in which folders.
     pub async fn permit(
         &self,
-        service: &Service,
         permission: Permission,
         controller_id: &str,
         why: &AuditLog,
     ) -> Result<Visible, ApiError> {
-        self.check_controller(service, controller_id).await?;
+        self.check_controller(controller_id).await?;
         match self.principal.may(permission, controller_id) {
             Some(visible) => {
                 self.progress.allowed();
                 Ok(visible)
             }
-            None => Err(self.deny(service, permission, controller_id, why).await?),
+            None => Err(self.deny(permission, controller_id, why).await?),
         }
     }
 
-    /// As [`Call::permit`], for a call that only reads, which has no comment.
+    /// As [`Context::permit`], for a request that only reads, which has no comment.
     pub async fn permit_reading(
         &self,
-        service: &Service,
         permission: Permission,
         controller_id: &str,
     ) -> Result<Visible, ApiError> {
-        self.permit(service, permission, controller_id, &AuditLog::default()).await
+        self.permit(permission, controller_id, &AuditLog::default()).await
     }
 
-    /// Refuses a controller that is not known.
-    pub async fn check_controller(
-        &self,
-        service: &Service,
-        controller_id: &str,
-    ) -> Result<(), ApiError> {
+    /// Rejects an unknown controller.
+    pub async fn check_controller(&self, controller_id: &str) -> Result<(), ApiError> {
         check_controller_id(controller_id)?;
-        if service.controllers.contains_key(controller_id) {
+        if self.service.controllers.contains_key(controller_id) {
             return Ok(());
         }
-        if service.store.knows_controller(controller_id).await? {
-            service.controllers.insert(controller_id.into(), ());
+        if self.store().knows_controller(controller_id).await? {
+            self.service.controllers.insert(controller_id.into(), ());
             return Ok(());
         }
         let problem = format!("there is no controller '{}'", displayable(controller_id));
         Err(Invalid::new("controllerId", problem).into())
+    }
+
+    /// Rejects a change without a comment, where the settings demand one.
+    pub fn check_comment(&self, why: &AuditLog) -> Result<(), ApiError> {
+        let demanded = self.service.settings.comment_required;
+        if demanded && why.comment.as_deref().is_none_or(str::is_empty) {
+            return Err(ApiError::MissingComment);
+        }
+        Ok(())
     }
 }

@@ -30,34 +30,31 @@ pub async fn read(payload: Payload, limit: usize) -> Result<Bytes, ApiError> {
     }
 }
 
-/// Parses the body of a call that changes something: one JSON object, in which a field that is
-/// unknown is refused, since a misspelt selector must not select more. `is_known` says which
-/// fields of the object itself are ignored rather than refused.
-pub fn parse<T: DeserializeOwned>(
-    body: &[u8],
-    is_known: impl Fn(&str) -> bool,
-) -> Result<T, ApiError> {
+/// What a request body is parsed into, and how strictly.
+pub trait RequestBody: DeserializeOwned + JsonSchema {
+    /// The fields of the body itself that are ignored while any other unknown field is rejected, as
+    /// in requests that change something: a misspelt selector must not select more. `None`: every
+    /// unknown field is ignored.
+    const IGNORED: Option<&'static [&'static str]> = None;
+    /// Whether JOC's clients may send nothing, which means `{}`.
+    const OPTIONAL: bool = false;
+}
+
+/// Parses a body, which is one JSON object.
+pub fn parse<B: RequestBody>(bytes: &[u8]) -> Result<B, ApiError> {
+    let bytes = if B::OPTIONAL && bytes.trim_ascii().is_empty() { b"{}" } else { bytes };
     let mut unknown = None;
-    let parsed = deserialize(body, |path| {
-        let own = matches!(path, Path::Map { parent: Path::Root, key } if is_known(key));
-        if unknown.is_none() && !own {
+    let body = deserialize(bytes, |path| {
+        let Some(ignored) = B::IGNORED else { return };
+        let is_ignored = matches!(path, Path::Map { parent: Path::Root, key } if ignored.contains(&key.as_str()));
+        if unknown.is_none() && !is_ignored {
             unknown = Some(in_words(path));
         }
     })?;
     match unknown {
-        None => Ok(parsed),
+        None => Ok(body),
         Some(field) => Err(ApiError::BadRequest(format!("{field}: there is no such field"))),
     }
-}
-
-/// Parses the body of a call that reads: one JSON object, in which unknown fields are ignored.
-pub fn parse_reading<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
-    deserialize(body, |_| {})
-}
-
-/// As [`parse_reading`], where JOC's clients may send nothing, which means `{}`.
-pub fn parse_optional<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
-    parse_reading(if body.trim_ascii().is_empty() { b"{}" } else { body })
 }
 
 fn deserialize<T: DeserializeOwned>(
@@ -146,9 +143,9 @@ pub struct Object<T>(
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Fields<T>(PhantomData<T>);
+        struct Members<T>(PhantomData<T>);
 
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for Fields<T> {
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Members<T> {
             type Value = Object<T>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -160,7 +157,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
             }
         }
 
-        deserializer.deserialize_map(Fields(PhantomData))
+        deserializer.deserialize_map(Members(PhantomData))
     }
 }
 

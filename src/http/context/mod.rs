@@ -2,12 +2,12 @@
 
 pub mod audit;
 pub mod body;
-pub mod call;
 pub mod lists;
 pub mod parameters;
 pub mod password;
 pub mod readiness;
 pub mod regex;
+pub mod request;
 pub mod response;
 pub mod sealing;
 pub mod service;

@@ -1,24 +1,25 @@
-//! What the bodies of answers have in common.
+//! Responses: their dates, lists and changes.
 
 use actix_web::HttpResponse;
+use actix_web::web::Json;
 use futures_util::stream::BoxStream;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::http::context::call::Call;
-use crate::http::context::service::Service;
+use crate::http::context::request::Context;
 use crate::http::date::Instant;
 use crate::http::error::ApiError;
 use crate::http::transport::{prometheus, stream};
+use crate::model::window::iso;
 use crate::store;
 
-/// An answer with its dates.
+/// A response with its dates.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "Dated{T}")]
 pub struct Dated<T> {
-    /// When the answer was made.
+    /// When the response was made.
     delivery_date: Instant,
     /// When the data were read.
     survey_date: Instant,
@@ -26,18 +27,18 @@ pub struct Dated<T> {
     fields: T,
 }
 
-/// An answer with its date, where JOC does not say when the data were read.
+/// A response with its date, where JOC does not say when the data were read.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "Delivered{T}")]
 pub struct Delivered<T> {
-    /// When the answer was made.
+    /// When the response was made.
     delivery_date: Instant,
     #[serde(flatten)]
     fields: T,
 }
 
-/// The success of a call that has nothing else to tell.
+/// A success that has nothing else to tell.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Done {
     /// Always true.
@@ -52,12 +53,12 @@ pub struct WorkflowItem {
     pub version_id: String,
 }
 
-/// The answer to a call that has changed orders, whose numbers are in its header fields.
-pub fn changed(
+/// The response to a change of orders, whose numbers are in headers.
+pub fn changed<T: Serialize>(
     action: &'static str,
     audit_log_id: i64,
     affected: u64,
-    body: impl Serialize,
+    Json(body): Json<T>,
 ) -> HttpResponse {
     prometheus::affected(action, affected);
     HttpResponse::Ok()
@@ -66,26 +67,25 @@ pub fn changed(
         .json(body)
 }
 
-impl Service {
-    /// Puts the dates of the answer beside its fields.
-    pub fn dated<T>(&self, call: &Call, fields: T) -> Dated<T> {
-        let delivery_date = Instant(self.clock.now());
-        Dated { delivery_date, survey_date: Instant(call.now), fields }
+impl Context {
+    /// Adds the dates of the response.
+    pub fn dated<T>(&self, fields: T) -> Json<Dated<T>> {
+        let delivery_date = Instant(self.service.clock.now());
+        Json(Dated { delivery_date, survey_date: Instant(self.now), fields })
     }
 
-    /// Puts the date of the answer beside its fields.
-    pub fn delivered<T>(&self, fields: T) -> Delivered<T> {
-        Delivered { delivery_date: Instant(self.clock.now()), fields }
+    /// Adds the date of the response.
+    pub fn delivered<T>(&self, fields: T) -> Json<Delivered<T>> {
+        Json(Delivered { delivery_date: Instant(self.service.clock.now()), fields })
     }
 
-    /// A response with its dates and the items of a list as the field `name`.
+    /// Sends the dates of the response and, as the field `name`, items while they are read.
     pub async fn list<T: Serialize + 'static>(
         &self,
-        call: &Call,
         name: &str,
         items: BoxStream<'static, store::Result<T>>,
     ) -> Result<HttpResponse, ApiError> {
-        let (delivered, surveyed) = (iso(&self.clock.now()), iso(&call.now));
+        let (delivered, surveyed) = (iso(&self.service.clock.now()), iso(&self.now));
         let (delivered, surveyed, name) = (json!(delivered), json!(surveyed), json!(name));
         let head = format!(r#"{{"deliveryDate":{delivered},"surveyDate":{surveyed},{name}:["#);
         stream::respond(head, items, "]}").await

@@ -1,15 +1,17 @@
-//! One call: where it is, what answers it, and what its description says.
+//! One endpoint: its path, its handler, and its description.
 
 use actix_web::Route;
 use actix_web::middleware::from_fn;
-use schemars::Schema;
+use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value, json};
 
+use crate::http::context::body::RequestBody;
+use crate::http::openapi::schemas::Schemas;
 use crate::http::transport::limits;
 use crate::http::transport::request::BASE;
 use crate::model::permission::Permission;
 
-/// A call of the service. Its route and its description are made together, so that neither is
+/// An endpoint of the service. Its route and its description are made together, so that neither is
 /// without the other.
 pub struct Endpoint {
     /// `post`, the only method that it takes, or `get`, beside which it takes HEAD.
@@ -19,27 +21,21 @@ pub struct Endpoint {
     pub operation: Value,
 }
 
-/// What a call below the base does to orders, by its path.
-pub fn action(path: &str) -> Option<&str> {
-    path.strip_prefix("/orders/")
-}
-
 impl Endpoint {
     fn new(method: &'static str, path: String, route: Route, summary: &str) -> Self {
         let id: Vec<&str> = path.trim_start_matches(BASE).split(['/', '.']).collect();
         let operation = json!({
             "operationId": id.join("_").trim_matches('_'),
             "summary": summary,
+            "parameters": [{ "$ref": "#/components/parameters/RequestId" }],
         });
         Self { method, path, route, operation }
     }
 
-    /// A call that needs a session.
-    pub fn call(tag: &str, path: &str, route: Route, summary: &str) -> Self {
-        let mut call = Self::new("post", format!("{BASE}{path}"), route, summary);
-        call.operation["tags"] = json!([tag]);
-        call.security(json!([{ "accessToken": [] }, { "accessTokenInQuery": [] }]))
-            .parameter("RequestId")
+    /// An endpoint of the API that needs a session.
+    pub fn post(path: &str, route: Route, summary: &str) -> Self {
+        Self::new("post", format!("{BASE}{path}"), route, summary)
+            .security(json!([{ "accessToken": [] }, { "accessTokenInQuery": [] }]))
             .fails("401", "NoSession")
             .fails("413", "TooLarge")
             .fails("420", "Invalid")
@@ -47,12 +43,10 @@ impl Endpoint {
             .fails("503", "Unavailable")
     }
 
-    /// The call that opens a session.
+    /// The endpoint that opens a session.
     pub fn login(path: &str, route: Route, summary: &str) -> Self {
-        let mut call = Self::new("post", format!("{BASE}{path}"), route, summary);
-        call.operation["tags"] = json!(["Session"]);
-        call.security(json!([{ "basic": [] }]))
-            .parameter("RequestId")
+        Self::new("post", format!("{BASE}{path}"), route, summary)
+            .security(json!([{ "basic": [] }]))
             .fails("401", "WrongCredentials")
             .fails("413", "TooLarge")
             .fails("420", "Invalid")
@@ -60,27 +54,31 @@ impl Endpoint {
             .fails("503", "Unavailable")
     }
 
-    /// A document of the service, for anybody.
-    pub fn document(tag: &str, path: &str, route: Route, summary: &str) -> Self {
-        let mut document = Self::new("get", path.into(), route, summary);
-        document.operation["tags"] = json!([tag]);
-        document.security(json!([])).parameter("RequestId")
+    /// A document of the service, which needs no session.
+    pub fn document(path: &str, route: Route, summary: &str) -> Self {
+        Self::new("get", path.into(), route, summary).security(json!([]))
     }
 
-    /// The statuses that its description has.
+    /// The statuses in its description.
     pub fn statuses(&self) -> impl Iterator<Item = &str> {
         self.operation["responses"].as_object().into_iter().flat_map(Map::keys).map(String::as_str)
     }
 
     /// What it does to orders, as metrics name it, if it changes any.
     pub fn action(&self) -> Option<&str> {
-        let changes = self.operation.pointer("/responses/200/headers/X-Orders-Affected").is_some();
-        action(self.path.strip_prefix(BASE)?).filter(|_| changes)
+        self.operation.pointer("/responses/200/headers/X-Orders-Affected")?;
+        self.path.strip_prefix(BASE)?.strip_prefix("/orders/")
+    }
+
+    /// The group in which the description shows it.
+    pub fn tag(mut self, tag: &str) -> Self {
+        self.operation["tags"] = json!([tag]);
+        self
     }
 
     /// More than the summary says.
-    pub fn describe(mut self, text: impl Into<String>) -> Self {
-        self.operation["description"] = text.into().into();
+    pub fn describe(mut self, text: &str) -> Self {
+        self.operation["description"] = text.into();
         self
     }
 
@@ -90,57 +88,51 @@ impl Endpoint {
         self.fails("403", "Denied").fails("429", "Throttled")
     }
 
-    /// The request has a body.
-    pub fn takes(self, body: Schema, example: &Value) -> Self {
-        self.body(json!(body), example, true)
+    /// The request's body.
+    pub fn takes<B: RequestBody>(self, schemas: &mut Schemas) -> Self {
+        let schema = schemas.body::<B>();
+        self.takes_schema(schema, !B::OPTIONAL)
     }
 
-    /// The request may have a body; without one it is as if it were `{}`.
-    pub fn may_take(self, body: Schema, example: &Value) -> Self {
-        self.body(json!(body), example, false)
-    }
-
-    /// Whatever body the request has says nothing, so it may not be long.
-    pub fn ignores_its_body(mut self) -> Self {
-        self.route = self.route.wrap(from_fn(limits::ignored_body));
-        let description = format!("Ignored, and at most {} bytes", limits::IGNORED_BODY);
-        self.body(json!({ "description": description }), &json!({}), false)
-    }
-
-    fn body(mut self, schema: Value, example: &Value, required: bool) -> Self {
-        let body = json!({
+    /// The request's body, by its schema.
+    pub fn takes_schema(mut self, schema: impl Into<Value>, required: bool) -> Self {
+        self.operation["requestBody"] = json!({
             "required": required,
-            "content": { "application/json": { "schema": schema, "example": example } },
+            "content": { "application/json": { "schema": schema.into(), "example": {} } },
         });
-        self.operation["requestBody"] = body;
         self
     }
 
-    /// A success.
-    pub fn answers(self, schema: Schema) -> Self {
-        self.answers_with(schema, &[])
+    /// Any body of the request is ignored, so it may not be long.
+    pub fn ignores_body(mut self) -> Self {
+        self.route = self.route.wrap(from_fn(limits::ignored_body));
+        let description = format!("Ignored, and at most {} bytes", limits::IGNORED_BODY);
+        self.takes_schema(json!({ "description": description }), false)
     }
 
-    /// A success with headers, of those that the description has by name.
-    pub fn answers_with(self, schema: Schema, headers: &[&str]) -> Self {
-        self.response("200", response("Success", &schema, headers))
+    /// The response to a success.
+    pub fn returns<T: JsonSchema>(self, schemas: &mut Schemas) -> Self {
+        let schema = schemas.response::<T>();
+        self.returns_schema(&schema)
     }
 
-    /// A success that is no JSON.
-    pub fn answers_in_text(self) -> Self {
+    /// The response to a success, by its schema.
+    pub fn returns_schema(self, schema: &Schema) -> Self {
+        self.response("200", response("Success", schema, &[]))
+    }
+
+    /// A successful response that is no JSON.
+    pub fn returns_text(self) -> Self {
         let mut success = response("Success", &Schema::from(true), &[]);
         success["content"] = json!({ "text/plain": { "schema": { "type": "string" } } });
         self.response("200", success)
     }
 
-    fn security(mut self, schemes: Value) -> Self {
-        self.operation["security"] = schemes;
-        self
-    }
-
-    fn parameter(mut self, name: &str) -> Self {
-        let reference = format!("#/components/parameters/{name}");
-        self.operation["parameters"] = json!([{ "$ref": reference }]);
+    /// Headers of a successful response, of those that the description has by name.
+    pub fn with_headers(mut self, names: &[&str]) -> Self {
+        for name in names {
+            self.operation["responses"]["200"]["headers"][name] = header(name);
+        }
         self
     }
 
@@ -150,20 +142,58 @@ impl Endpoint {
         self.response(status, response)
     }
 
+    /// An example of a successful response.
+    pub fn example(mut self, example: &Value) -> Self {
+        add_example(&mut self.operation["responses"]["200"], example);
+        self
+    }
+
+    fn security(mut self, schemes: Value) -> Self {
+        self.operation["security"] = schemes;
+        self
+    }
+
     fn response(mut self, status: &str, response: Value) -> Self {
         self.operation["responses"][status] = response;
         self
     }
 }
 
-/// An answer with a body and headers, of those that the description has by name.
+/// Adds examples, JSON with a `request` and a `response` by path. A preview takes the same request
+/// as the endpoint itself.
+pub fn with_examples(endpoints: Vec<Endpoint>, examples: &str) -> Vec<Endpoint> {
+    let examples: Value = serde_json::from_str(examples).unwrap_or_default();
+    let add = |mut endpoint: Endpoint| {
+        let path = endpoint.path.strip_prefix(BASE).unwrap_or(&endpoint.path);
+        let response = &examples[path]["response"];
+        let request = &examples[path.trim_end_matches("/preview")]["request"];
+        if !request.is_null() {
+            add_example(&mut endpoint.operation["requestBody"], request);
+        }
+        endpoint.example(response)
+    };
+    endpoints.into_iter().map(add).collect()
+}
+
+/// Adds an example to each content of a body.
+pub fn add_example(body: &mut Value, example: &Value) {
+    let contents = body.get_mut("content").and_then(Value::as_object_mut);
+    for content in contents.into_iter().flat_map(Map::values_mut) {
+        content["example"] = example.clone();
+    }
+}
+
+/// A response with a body and headers, of those that the description has by name.
 pub fn response(description: &str, body: &Schema, headers: &[&str]) -> Value {
-    let headers = std::iter::once(&"X-Request-Id").chain(headers).map(|name| {
-        ((*name).to_owned(), json!({ "$ref": format!("#/components/headers/{name}") }))
-    });
+    let headers = std::iter::once(&"X-Request-Id").chain(headers);
+    let headers: Map<_, _> = headers.map(|name| ((*name).to_owned(), header(name))).collect();
     json!({
         "description": description,
-        "headers": headers.collect::<Map<_, _>>(),
+        "headers": headers,
         "content": { "application/json": { "schema": body } },
     })
+}
+
+fn header(name: &str) -> Value {
+    json!({ "$ref": format!("#/components/headers/{name}") })
 }

@@ -1,54 +1,31 @@
-//! The description of the service: an OpenAPI document, made of the calls and of the types that
+//! The description of the service: an OpenAPI document, made of the endpoints and of the types that
 //! they read and write, and a page to read and try it.
 
-use std::sync::LazyLock;
-
-use actix_web::web::{self, Bytes};
-use actix_web::{HttpResponse, http::header::ContentType};
-use schemars::Schema;
 use serde_json::{Map, Value, json};
 
 use crate::http::error::{FailureBody, RefusalBody};
-use crate::http::server;
 
 mod endpoint;
 pub mod page;
 mod schemas;
 
-use self::endpoint::response;
-pub use self::endpoint::{Endpoint, action};
+pub use self::endpoint::{Endpoint, with_examples};
+use self::endpoint::{add_example, response};
 pub use self::schemas::{Schemas, add_property};
 
-/// The controller of the examples: none has this name, so an example that is sent as it stands
-/// changes nothing.
-pub const CONTROLLER: &str = "your-controller";
-/// Where the document is.
-const PATH: &str = "/openapi.json";
 const INTRODUCTION: &str = include_str!("introduction.md");
-/// Examples of answers: of each success by the path of its call, of each failure by its name.
-const EXAMPLES: &str = include_str!("examples.json");
+/// Examples of failures, by name. Their controller does not exist, nor does that of the examples of
+/// requests: one that is sent unchanged changes nothing.
+const FAILURES: &str = include_str!("failures.json");
 
-/// The document itself, as a call.
-pub fn document_endpoint() -> Endpoint {
-    let anything = Schema::from(true);
-    Endpoint::document("Description", PATH, web::get().to(document), "This description")
-        .answers(anything)
-}
-
-async fn document() -> HttpResponse {
-    static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| describe().to_string().into());
-    HttpResponse::Ok().content_type(ContentType::json()).body(DOCUMENT.clone())
-}
-
-/// The description of every call.
-fn describe() -> Value {
-    let mut schemas = Schemas::new();
-    let mut paths = Map::new();
-    for call in server::all(&mut schemas) {
-        paths.insert(call.path, json!({ call.method: call.operation }));
-    }
-    let failure = schemas.answer::<FailureBody>();
-    let refusal = schemas.answer::<RefusalBody<'_>>();
+/// The document that describes these endpoints, whose tags are to be read in this order.
+pub fn document(endpoints: Vec<Endpoint>, mut schemas: Schemas, tags: &[&str]) -> Value {
+    let paths: Map<String, Value> = endpoints
+        .into_iter()
+        .map(|endpoint| (endpoint.path, json!({ endpoint.method: endpoint.operation })))
+        .collect();
+    let failure = schemas.response::<FailureBody>();
+    let refusal = schemas.response::<RefusalBody<'_>>();
     let mut description = json!({
         "openapi": "3.1.0",
         "info": {
@@ -59,7 +36,7 @@ fn describe() -> Value {
             "license": { "name": env!("CARGO_PKG_LICENSE"), "identifier": env!("CARGO_PKG_LICENSE") },
         },
         "servers": [{ "url": "/" }],
-        "tags": server::TAGS.map(|name| json!({ "name": name })),
+        "tags": tags.iter().map(|name| json!({ "name": name })).collect::<Value>(),
         "paths": paths,
         "components": {
             "schemas": schemas.named(),
@@ -140,27 +117,11 @@ fn describe() -> Value {
             },
         },
     });
-    add_examples(&mut description);
-    description
-}
-
-/// Puts the examples of answers where they belong.
-fn add_examples(description: &mut Value) {
-    let examples: Map<String, Value> = serde_json::from_str(EXAMPLES).unwrap_or_default();
-    for (name, example) in examples {
-        let place = if name.starts_with('/') {
-            let path = name.replace('/', "~1");
-            let method = if description["paths"][&name]["get"].is_null() { "post" } else { "get" };
-            format!("/paths/{path}/{method}/responses/200")
-        } else {
-            format!("/components/responses/{name}")
-        };
-        let content = description.pointer_mut(&format!("{place}/content"));
-        for content in content.and_then(Value::as_object_mut).into_iter().flat_map(Map::values_mut)
-        {
-            content["example"] = example.clone();
-        }
+    let failures: Map<String, Value> = serde_json::from_str(FAILURES).unwrap_or_default();
+    for (name, example) in failures {
+        add_example(&mut description["components"]["responses"][name], &example);
     }
+    description
 }
 
 fn header(description: &str, schema: Value) -> Value {

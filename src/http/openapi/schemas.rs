@@ -1,17 +1,18 @@
-//! The schemas of bodies and answers, made of the types that they are read into and written
-//! from.
+//! The schemas of request and response bodies, derived from the types that they are parsed into and
+//! serialised from.
 
 use schemars::generate::{SchemaGenerator, SchemaSettings};
 use schemars::transform::{RecursiveTransform, Transform};
 use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value, json};
 
+use crate::http::context::body::RequestBody;
 use crate::http::context::response::Dated;
 
-/// Makes schemas, and collects those that have names.
+/// Derives schemas, and collects those that have names.
 pub struct Schemas {
     bodies: SchemaGenerator,
-    answers: SchemaGenerator,
+    responses: SchemaGenerator,
 }
 
 impl Schemas {
@@ -24,7 +25,7 @@ impl Schemas {
         };
         Self {
             bodies: settings().with_transform(RecursiveTransform(bound_integers)).into_generator(),
-            answers: settings()
+            responses: settings()
                 .for_serialize()
                 .with_transform(RecursiveTransform(bound_integers))
                 .with_transform(RecursiveTransform(without_nulls))
@@ -33,40 +34,38 @@ impl Schemas {
         }
     }
 
-    /// A body in which unknown fields are ignored.
-    pub fn body<T: JsonSchema>(&mut self) -> Schema {
-        self.bodies.subschema_for::<T>()
-    }
-
-    /// A body in which unknown fields are refused.
-    pub fn closed_body<T: JsonSchema>(&mut self) -> Schema {
-        let mut schema = T::json_schema(&mut self.bodies);
+    /// A request body. One that rejects unknown fields has no name, since none shares it.
+    pub fn body<B: RequestBody>(&mut self) -> Schema {
+        if B::IGNORED.is_none() {
+            return self.bodies.subschema_for::<B>();
+        }
+        let mut schema = B::json_schema(&mut self.bodies);
         RecursiveTransform(bound_integers).transform(&mut schema);
         RecursiveTransform(close).transform(&mut schema);
         schema
     }
 
-    /// An answer.
-    pub fn answer<T: JsonSchema>(&mut self) -> Schema {
-        self.answers.subschema_for::<T>()
+    /// The body of a response.
+    pub fn response<T: JsonSchema>(&mut self) -> Schema {
+        self.responses.subschema_for::<T>()
     }
 
-    /// An answer that is not the same for every call, to be completed.
-    pub fn own_answer<T: JsonSchema>(&mut self) -> Schema {
-        let mut schema = T::json_schema(&mut self.answers);
-        for transform in self.answers.transforms_mut() {
+    /// The body of a response, to be completed.
+    pub fn open_response<T: JsonSchema>(&mut self) -> Schema {
+        let mut schema = T::json_schema(&mut self.responses);
+        for transform in self.responses.transforms_mut() {
             transform.transform(&mut schema);
         }
         schema
     }
 
-    /// What [`Service::list`](crate::http::Service::list) answers.
+    /// The body of a response that lists items in the field `name`.
     pub fn list<T: JsonSchema>(&mut self, name: &str) -> Schema {
         #[derive(JsonSchema)]
         struct Nothing {}
 
-        let mut schema = self.own_answer::<Dated<Nothing>>();
-        let items = self.answer::<T>();
+        let mut schema = self.open_response::<Dated<Nothing>>();
+        let items = self.response::<T>();
         add_property(&mut schema, name, json!({ "type": "array", "items": items }), true);
         schema
     }
@@ -74,7 +73,7 @@ impl Schemas {
     /// Every schema that has a name.
     pub fn named(mut self) -> Map<String, Value> {
         let mut named = self.bodies.take_definitions(true);
-        named.append(&mut self.answers.take_definitions(true));
+        named.append(&mut self.responses.take_definitions(true));
         named
     }
 }
@@ -90,7 +89,7 @@ pub fn add_property(schema: &mut Schema, name: &str, property: Value, required: 
     }
 }
 
-/// Says the limits of integers that their formats imply.
+/// Adds the limits of integers that their formats imply.
 fn bound_integers(schema: &mut Schema) {
     let (min, max): (Value, Value) = match schema.get("format").and_then(Value::as_str) {
         Some("int32") => (i32::MIN.into(), i32::MAX.into()),
@@ -104,7 +103,7 @@ fn bound_integers(schema: &mut Schema) {
     object.entry("maximum").or_insert(max);
 }
 
-/// Refuses properties that are not named.
+/// Rejects unknown properties.
 fn close(schema: &mut Schema) {
     if let Some(object) = schema.as_object_mut()
         && object.contains_key("properties")
@@ -113,7 +112,7 @@ fn close(schema: &mut Schema) {
     }
 }
 
-/// Lets a property that may be missing from an answer not be `null`, since it is left out then.
+/// An optional property of a response is left out rather than `null`.
 fn without_nulls(schema: &mut Schema) {
     let required = schema.get("required").cloned().unwrap_or_else(|| json!([]));
     let properties = schema.get_mut("properties").and_then(Value::as_object_mut);
@@ -139,19 +138,15 @@ fn without_nulls(schema: &mut Schema) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_means_one_schema() {
-        let mut schemas = Schemas::new();
-        crate::http::server::all(&mut schemas);
-        let bodies = schemas.bodies.take_definitions(true);
-        let answers = schemas.answers.take_definitions(true);
-        let both: Vec<&String> = bodies.keys().filter(|name| answers.contains_key(*name)).collect();
-        assert!(!both.is_empty());
-        for name in both {
-            assert_eq!(bodies[name], answers[name], "{name}");
+impl Schemas {
+    /// Asserts that a name stands for one schema, in requests and responses alike.
+    pub fn check_names(mut self) {
+        let bodies = self.bodies.take_definitions(true);
+        let responses = self.responses.take_definitions(true);
+        let both = bodies.iter().filter(|(name, _)| responses.contains_key(*name));
+        assert!(both.clone().count() > 0);
+        for (name, schema) in both {
+            assert_eq!(*schema, responses[name], "{name}");
         }
     }
 }

@@ -1,30 +1,29 @@
 //! `/audit_log` and `/audit_log/details`: who did what, when, why and to which orders.
 
-use actix_web::web::{Data, Payload};
-use actix_web::{HttpRequest, HttpResponse};
 use chrono::{DateTime, Utc};
 use futures_util::{StreamExt, TryStreamExt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::http::context::audit::AuditLog;
-use crate::http::context::body::{self, Limit, Object, Whole, check_limit, given, inner};
-use crate::http::context::call::Call;
+use crate::http::context::body::{Limit, Object, RequestBody, Whole, check_limit, given, inner};
 use crate::http::context::lists::{Names, Words};
+use crate::http::context::request::{Context, Request};
 use crate::http::context::response::WorkflowItem;
-use crate::http::context::service::Service;
 use crate::http::date::Instant;
 use crate::http::error::ApiError;
+use crate::http::openapi::{Endpoint, Schemas, with_examples};
 use crate::model::audit::{AuditFilter, Category, Outcome};
 use crate::model::checks::NO_CONTROLLER;
 use crate::model::checks::{check_controller_id, check_name};
-use crate::model::folders::Folder;
-use crate::model::folders::Folders;
+use crate::model::folders::{Folder, Folders};
 use crate::model::invalid::Invalid;
 use crate::model::permission::{Extent, VIEW_AUDIT_LOG};
 use crate::model::texts::{self, OptionalControllerId};
 use crate::model::window::Fields;
 use crate::store::{Detail, Entry};
+use actix_web::HttpResponse;
+use actix_web::web::post;
 
 /// How many entries are answered unless told otherwise, as in JOC.
 const LIMIT: u64 = 10_000;
@@ -103,40 +102,51 @@ pub struct DetailsOf {
     controller_id: Option<String>,
 }
 
+impl RequestBody for EntriesOf {}
+
+impl RequestBody for DetailsOf {}
+
+pub fn endpoints(schemas: &mut Schemas) -> Vec<Endpoint> {
+    let endpoints = vec![
+        Endpoint::post("/audit_log", post().to(entries), "Who did what, when")
+            .describe("The newest entry first")
+            .needs(&[VIEW_AUDIT_LOG])
+            .takes::<EntriesOf>(schemas)
+            .returns_schema(&schemas.list::<EntryItem>("auditLog")),
+        Endpoint::post(
+            "/audit_log/details",
+            post().to(details),
+            "What a request did to each order",
+        )
+        .needs(&[VIEW_AUDIT_LOG])
+        .takes::<DetailsOf>(schemas)
+        .returns_schema(&schemas.list::<DetailItem>("auditLogDetails")),
+    ];
+    with_examples(endpoints, include_str!("audit_log.json"))
+}
+
 /// `POST /audit_log`
-pub async fn entries(
-    request: HttpRequest,
-    payload: Payload,
-    service: Data<Service>,
-) -> Result<HttpResponse, ApiError> {
-    let call = service.begin(&request, payload).await?;
-    let body: EntriesOf = body::parse_reading(&call.body)?;
+async fn entries(Request { context, body }: Request<EntriesOf>) -> Result<HttpResponse, ApiError> {
     let limit = check_limit(body.limit)?.unwrap_or(Some(LIMIT));
     let controller_id = named(body.controller_id.clone())?;
     let about_orders = body.may_be_about_orders();
-    let resolve = body.resolve(call.now)?;
-    let filter = resolve(extent(&service, &call, controller_id).await?);
+    let resolve = body.resolve(context.now)?;
+    let filter = resolve(extent(&context, controller_id).await?);
     // Entries about other objects do not exist.
     let limit = if about_orders { limit } else { Some(0) };
-    let entries = service.store.entries(&filter, limit).map_ok(EntryItem::from);
-    service.list(&call, "auditLog", entries.boxed()).await
+    let entries = context.store().entries(&filter, limit).map_ok(EntryItem::from);
+    context.list("auditLog", entries.boxed()).await
 }
 
 /// `POST /audit_log/details`
-pub async fn details(
-    request: HttpRequest,
-    payload: Payload,
-    service: Data<Service>,
-) -> Result<HttpResponse, ApiError> {
-    let call = service.begin(&request, payload).await?;
-    let body: DetailsOf = body::parse_reading(&call.body)?;
+async fn details(Request { context, body }: Request<DetailsOf>) -> Result<HttpResponse, ApiError> {
     let Whole(id) = body.audit_log_id;
     if id < 0 {
         return Err(Invalid::new("auditLogId", "is negative").into());
     }
-    let extent = extent(&service, &call, named(body.controller_id)?).await?;
-    let details = service.store.details(id, &extent).map_ok(DetailItem::from);
-    service.list(&call, "auditLogDetails", details.boxed()).await
+    let extent = extent(&context, named(body.controller_id)?).await?;
+    let details = context.store().details(id, &extent).map_ok(DetailItem::from);
+    context.list("auditLogDetails", details.boxed()).await
 }
 
 /// A controller that a request names.
@@ -147,23 +157,19 @@ fn named(controller_id: Option<String>) -> Result<Option<String>, Invalid> {
 }
 
 /// Where the account may read the audit log: on the controller that is named, or anywhere.
-async fn extent(
-    service: &Service,
-    call: &Call,
-    controller_id: Option<String>,
-) -> Result<Extent, ApiError> {
+async fn extent(context: &Context, controller_id: Option<String>) -> Result<Extent, ApiError> {
     if let Some(controller_id) = controller_id {
-        let visible = call.permit_reading(service, VIEW_AUDIT_LOG, &controller_id).await?;
+        let visible = context.permit_reading(VIEW_AUDIT_LOG, &controller_id).await?;
         return Ok(Extent::only(controller_id, visible));
     }
-    match call.principal.extent(VIEW_AUDIT_LOG) {
+    match context.principal.extent(VIEW_AUDIT_LOG) {
         Some(extent) => {
-            call.progress.allowed();
+            context.progress.allowed();
             Ok(extent)
         }
         None => {
             let why = AuditLog::default();
-            Err(call.deny(service, VIEW_AUDIT_LOG, NO_CONTROLLER, &why).await?)
+            Err(context.deny(VIEW_AUDIT_LOG, NO_CONTROLLER, &why).await?)
         }
     }
 }

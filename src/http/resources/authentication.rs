@@ -1,7 +1,7 @@
-//! `/authentication/…`: login and logout.
+//! Sessions: login, logout and `/touch`.
 
 use actix_web::http::header;
-use actix_web::web::{Data, Payload};
+use actix_web::web::{Data, Json, Payload, post};
 use actix_web::{HttpRequest, HttpResponse};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -11,17 +11,16 @@ use tracing::Instrument;
 
 use crate::http::context::body;
 use crate::http::context::password;
+use crate::http::context::request::Context;
+use crate::http::context::response::{Dated, Done};
 use crate::http::context::service::Service;
 use crate::http::context::session::{self, ACCESS_TOKEN};
 use crate::http::context::throttle::{ThrottleError, Turn};
 use crate::http::error::{ApiError, Caller};
+use crate::http::openapi::{Endpoint, Schemas, with_examples};
 use crate::http::transport::limits;
-use crate::http::transport::prometheus;
-use crate::http::transport::prometheus::LoginOutcome;
-use crate::http::transport::request::call_name;
-use crate::http::transport::request::client_address;
-use crate::http::transport::request::client_ip;
-use crate::http::transport::request::request_id;
+use crate::http::transport::prometheus::{self, LoginOutcome};
+use crate::http::transport::request::{call_name, client_address, client_ip, request_id};
 use crate::model::audit::{AuditEntry, Category, Outcome, Parameters};
 use crate::model::checks::NO_CONTROLLER;
 use crate::model::checks::check_name;
@@ -93,8 +92,26 @@ struct Attempt {
     request_id: String,
 }
 
+pub fn endpoints(schemas: &mut Schemas) -> Vec<Endpoint> {
+    let endpoints = vec![
+        Endpoint::login("/authentication/login", post().to(login), "Open a session")
+            .describe("Account and password are UTF-8, or else ISO 8859-1")
+            .ignores_body()
+            .returns::<Login>(schemas)
+            .with_headers(&["X-Access-Token", "X-JOC-Timeout"]),
+        Endpoint::post("/authentication/logout", post().to(logout), "End the session")
+            .ignores_body()
+            .returns::<Session>(schemas),
+        Endpoint::post("/touch", post().to(touch), "Let the session go on")
+            .describe("As every request does")
+            .ignores_body()
+            .returns::<Dated<Done>>(schemas),
+    ];
+    with_examples(endpoints, include_str!("authentication.json"))
+}
+
 /// `POST /authentication/login`
-pub async fn login(
+async fn login(
     request: HttpRequest,
     payload: Payload,
     service: Data<Service>,
@@ -206,17 +223,17 @@ impl Attempt {
 }
 
 /// `POST /authentication/logout`
-pub async fn logout(
-    request: HttpRequest,
-    payload: Payload,
-    service: Data<Service>,
-) -> Result<HttpResponse, ApiError> {
-    let call = service.begin(&request, payload).await?;
-    if let Some(token) = session::access_token(&request) {
-        service.sessions.close(&*service.store, &token).await?;
+async fn logout(context: Context) -> Result<Json<Session>, ApiError> {
+    if let Some(token) = session::access_token(&context.http) {
+        context.service.sessions.close(context.store(), &token).await?;
     }
-    let account = &call.principal.account;
-    Ok(HttpResponse::Ok().json(Session::of(account, call.client_address, String::new(), false)))
+    let account = &context.principal.account;
+    Ok(Json(Session::of(account, context.client_address(), String::new(), false)))
+}
+
+/// `POST /touch`: any request with a session lets it go on.
+async fn touch(context: Context) -> Result<Json<Dated<Done>>, ApiError> {
+    Ok(context.dated(Done { ok: true }))
 }
 
 impl Credentials {

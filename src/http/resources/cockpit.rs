@@ -1,23 +1,22 @@
-//! What clients ask right after a login: which controllers there are, in which versions, and
-//! that the session go on.
+//! What clients ask right after a login: which controllers there are, and in which versions.
 
 use std::collections::HashSet;
 
-use actix_web::web::{Data, Payload};
-use actix_web::{HttpRequest, HttpResponse};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::http::context::body;
-use crate::http::context::call::Call;
+use crate::http::context::body::RequestBody;
 use crate::http::context::lists::Names;
-use crate::http::context::response::Done;
-use crate::http::context::service::Service;
+use crate::http::context::request::{Context, Request};
+use crate::http::context::response::Delivered;
 use crate::http::date::Instant;
 use crate::http::error::ApiError;
+use crate::http::openapi::{Endpoint, Schemas, with_examples};
 use crate::model::permission::VIEW_CONTROLLER;
 use crate::model::texts::OptionalControllerId;
 use crate::model::window::{Source, time_zone_database};
+use actix_web::HttpRequest;
+use actix_web::web::{Json, post};
 
 /// The release of JOC whose API this is.
 const JOC_VERSION: &str = "2.7.3";
@@ -112,55 +111,75 @@ struct ControllerVersion {
     version: &'static str,
 }
 
+impl RequestBody for ControllersBody {
+    const OPTIONAL: bool = true;
+}
+
+impl RequestBody for VersionsBody {
+    const OPTIONAL: bool = true;
+}
+
+pub fn endpoints(schemas: &mut Schemas) -> Vec<Endpoint> {
+    let endpoints = vec![
+        Endpoint::post(
+            "/controllers",
+            post().to(controllers),
+            "The controllers that the account has any permission for",
+        )
+        .describe("Only one that is named needs the permission")
+        .needs(&[VIEW_CONTROLLER])
+        .takes::<ControllersBody>(schemas)
+        .returns::<Delivered<Controllers>>(schemas),
+        Endpoint::post(
+            "/controller/ids",
+            post().to(controller_ids),
+            "The ids of the controllers that the account has any permission for",
+        )
+        .ignores_body()
+        .returns::<Delivered<ControllerIds>>(schemas),
+        Endpoint::post("/joc/versions", post().to(versions), "Versions")
+            .takes::<VersionsBody>(schemas)
+            .returns::<Versions>(schemas),
+    ];
+    with_examples(endpoints, include_str!("cockpit.json"))
+}
+
 /// `POST /controllers`
-pub async fn controllers(
-    request: HttpRequest,
-    payload: Payload,
-    service: Data<Service>,
-) -> Result<HttpResponse, ApiError> {
-    let call = service.begin(&request, payload).await?;
-    let body: ControllersBody = body::parse_optional(&call.body)?;
-    let mut ids = granted(&service, &call).await?;
+async fn controllers(
+    Request { context, body }: Request<ControllersBody>,
+) -> Result<Json<Delivered<Controllers>>, ApiError> {
+    let mut ids = context.controllers().await?;
     if let Some(id) = body.controller_id.filter(|id| !id.is_empty()) {
-        call.permit_reading(&service, VIEW_CONTROLLER, &id).await?;
+        context.permit_reading(VIEW_CONTROLLER, &id).await?;
         ids = vec![id];
     }
     let controllers = ids.into_iter().map(|id| Controller {
         title: id.clone(),
         controller_id: id,
         role: "STANDALONE",
-        url: url(&request),
+        url: url(&context.http),
         version: JOC_VERSION,
         is_coupled: false,
         component_state: Condition { text: "operational", severity: 0 },
         connection_state: Condition { text: "established", severity: 0 },
-        survey_date: Instant(call.now),
+        survey_date: Instant(context.now),
     });
     let controllers = Controllers { controllers: controllers.collect() };
-    Ok(HttpResponse::Ok().json(service.delivered(controllers)))
+    Ok(context.delivered(controllers))
 }
 
 /// `POST /controller/ids`
-pub async fn controller_ids(
-    request: HttpRequest,
-    payload: Payload,
-    service: Data<Service>,
-) -> Result<HttpResponse, ApiError> {
-    let call = service.begin(&request, payload).await?;
-    let ids = granted(&service, &call).await?;
+async fn controller_ids(context: Context) -> Result<Json<Delivered<ControllerIds>>, ApiError> {
+    let ids = context.controllers().await?;
     let selected = ids.first().cloned().unwrap_or_default();
-    Ok(HttpResponse::Ok().json(service.delivered(ControllerIds { selected, controller_ids: ids })))
+    Ok(context.delivered(ControllerIds { selected, controller_ids: ids }))
 }
 
 /// `POST /joc/versions`
-pub async fn versions(
-    request: HttpRequest,
-    payload: Payload,
-    service: Data<Service>,
-) -> Result<HttpResponse, ApiError> {
-    let call = service.begin(&request, payload).await?;
-    let body: VersionsBody = body::parse_optional(&call.body)?;
-    let mut ids = granted(&service, &call).await?;
+async fn versions(
+    Request { context, body }: Request<VersionsBody>,
+) -> Result<Json<Versions>, ApiError> {
+    let mut ids = context.controllers().await?;
     // Whoever asks for agents alone does not mean every controller.
     if body.controller_ids.is_some() || body.agent_ids.is_some() {
         let wanted: HashSet<String> = body.controller_ids.into_iter().flatten().collect();
@@ -168,33 +187,16 @@ pub async fn versions(
     }
     let controllers = ids.into_iter().map(|id| ControllerVersion {
         controller_id: id,
-        uri: url(&request),
+        uri: url(&context.http),
         version: JOC_VERSION,
     });
     let time_zones = time_zone_database();
-    Ok(HttpResponse::Ok().json(Versions {
+    Ok(Json(Versions {
         joc_version: JOC_VERSION,
         controller_versions: controllers.collect(),
         agent_versions: [],
         time_zones: TimeZones { version: &time_zones.version, source: time_zones.source },
     }))
-}
-
-/// `POST /touch`: that the session goes on is what every call has in common.
-pub async fn touch(
-    request: HttpRequest,
-    payload: Payload,
-    service: Data<Service>,
-) -> Result<HttpResponse, ApiError> {
-    let call = service.begin(&request, payload).await?;
-    Ok(HttpResponse::Ok().json(service.dated(&call, Done { ok: true })))
-}
-
-/// The controllers that the account has any permission for.
-pub async fn granted(service: &Service, call: &Call) -> Result<Vec<String>, ApiError> {
-    let mut ids = service.store.controllers().await?;
-    ids.retain(|id| call.principal.has_grant_for(id));
-    Ok(ids)
 }
 
 /// Where the caller reaches this service, which stands for the controllers.

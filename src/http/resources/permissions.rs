@@ -4,17 +4,16 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use actix_web::web::{Data, Payload};
-use actix_web::{HttpRequest, HttpResponse};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::http::context::service::Service;
+use crate::http::context::request::Context;
 use crate::http::error::ApiError;
-use crate::http::resources::cockpit::granted;
+use crate::http::openapi::{Endpoint, Schemas, with_examples};
 use crate::model::permission::known::{OF_CONTROLLER, OF_JOC};
 use crate::model::permission::{EVERY_CONTROLLER, Permission};
+use actix_web::web::{Json, post};
 
 /// What the account may do.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -76,15 +75,19 @@ fn tree_schema(names: &[(&str, Permission)]) -> Schema {
     tree.try_into().unwrap_or_default()
 }
 
+pub fn endpoints(schemas: &mut Schemas) -> Vec<Endpoint> {
+    let path = "/authentication/joc_cockpit_permissions";
+    let endpoint = Endpoint::post(path, post().to(permissions), "What the account may do")
+        .ignores_body()
+        .returns::<Permissions>(schemas);
+    with_examples(vec![endpoint], include_str!("permissions.json"))
+}
+
 /// `POST /authentication/joc_cockpit_permissions`
-pub async fn permissions(
-    request: HttpRequest,
-    payload: Payload,
-    service: Data<Service>,
-) -> Result<HttpResponse, ApiError> {
-    let call = service.begin(&request, payload).await?;
-    let principal = &call.principal;
-    let controllers = granted(&service, &call)
+async fn permissions(context: Context) -> Result<Json<Permissions>, ApiError> {
+    let principal = &context.principal;
+    let controllers = context
+        .controllers()
         .await?
         .into_iter()
         .map(|id| {
@@ -92,7 +95,7 @@ pub async fn permissions(
             (id, tree)
         })
         .collect();
-    Ok(HttpResponse::Ok().json(Permissions {
+    Ok(Json(Permissions {
         roles: principal.roles.clone(),
         // What belongs to no controller may be granted for one alone, and is good for that then.
         joc: booleans(OF_JOC, |name| principal.extent(name).is_some()),

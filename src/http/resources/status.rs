@@ -13,22 +13,23 @@ use serde_json::json;
 
 use crate::http::context::service::Service;
 use crate::http::error::ApiError;
-use crate::http::openapi::Endpoint;
+use crate::http::openapi::{Endpoint, Schemas, with_examples};
 use crate::http::transport::prometheus::{
     self, CONNECTIONS, LAST_SEAL, MAX_CONNECTIONS, UNDER_WAY, UNSEALED, UNSEALED_FOR,
 };
 
-/// The pages.
-pub fn endpoints() -> [Endpoint; 3] {
-    let page = |path, route, summary| Endpoint::document("Operation", path, route, summary);
-    let anything = || Schema::from(true);
-    [
-        page("/health", web::get().to(health), "Whether the service lives").answers(anything()),
-        page("/ready", web::get().to(ready), "Whether calls would be served")
-            .answers(anything())
+pub fn endpoints(_: &mut Schemas) -> Vec<Endpoint> {
+    let anything = Schema::from(true);
+    let endpoints = vec![
+        Endpoint::document("/health", web::get().to(health), "Whether the service lives")
+            .returns_schema(&anything),
+        Endpoint::document("/ready", web::get().to(ready), "Whether requests would be served")
+            .returns_schema(&anything)
             .fails("503", "Unavailable"),
-        page("/metrics", web::get().to(metrics), "What Prometheus collects").answers_in_text(),
-    ]
+        Endpoint::document("/metrics", web::get().to(metrics), "What Prometheus collects")
+            .returns_text(),
+    ];
+    with_examples(endpoints, include_str!("status.json"))
 }
 
 /// Tells the readiness of responses that report a database that takes no changes.

@@ -2,21 +2,22 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use actix_web::web::{Data, Payload};
-use actix_web::{HttpRequest, HttpResponse};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::http::context::body::{self, Object, inner};
+use crate::http::context::body::{Object, RequestBody, inner};
 use crate::http::context::lists::{Names, Words};
-use crate::http::context::service::Service;
+use crate::http::context::request::Request;
+use crate::http::context::response::Delivered;
 use crate::http::error::ApiError;
+use crate::http::openapi::{Endpoint, Schemas, with_examples};
 use crate::model::folders::{Folder, check_folders};
 use crate::model::invalid::Invalid;
 use crate::model::invalid::displayable;
 use crate::model::permission::{VIEW_WORKFLOWS, Visible};
 use crate::model::texts;
+use actix_web::web::{Json, post};
 
 /// What JOC's folders hold; only the first is known here.
 const TYPES: [&str; 17] = [
@@ -77,14 +78,20 @@ struct Tree {
     below: BTreeMap<String, Tree>,
 }
 
+impl RequestBody for TreeBody {}
+
+pub fn endpoints(schemas: &mut Schemas) -> Vec<Endpoint> {
+    let endpoint = Endpoint::post("/tree", post().to(tree), "The folders of workflows")
+        .needs(&[VIEW_WORKFLOWS])
+        .takes::<TreeBody>(schemas)
+        .returns::<Delivered<Folders>>(schemas);
+    with_examples(vec![endpoint], include_str!("tree.json"))
+}
+
 /// `POST /tree`
-pub async fn tree(
-    request: HttpRequest,
-    payload: Payload,
-    service: Data<Service>,
-) -> Result<HttpResponse, ApiError> {
-    let call = service.begin(&request, payload).await?;
-    let body: TreeBody = body::parse_reading(&call.body)?;
+async fn tree(
+    Request { context, body }: Request<TreeBody>,
+) -> Result<Json<Delivered<Folders>>, ApiError> {
     let types = body.types.unwrap_or_default();
     for (i, of_type) in types.iter().enumerate() {
         if !TYPES.contains(&of_type.as_str()) {
@@ -95,11 +102,11 @@ pub async fn tree(
     let folders = inner(body.folders);
     check_folders(&folders)?;
     let controller_id = &body.controller_id;
-    let visible = call.permit_reading(&service, VIEW_WORKFLOWS, controller_id).await?;
+    let visible = context.permit_reading(VIEW_WORKFLOWS, controller_id).await?;
 
     let mut known = Vec::new();
     if types.is_empty() || types.iter().any(|of_type| of_type == "WORKFLOW") {
-        known = service.store.workflow_folders(controller_id, &visible).await?;
+        known = context.store().workflow_folders(controller_id, &visible).await?;
     }
     let chosen = choose(&known, &folders);
     let mut root = Tree::default();
@@ -107,7 +114,7 @@ pub async fn tree(
         root.insert(folder);
     }
     let folders = if chosen.is_empty() { vec![] } else { vec![root.shown("/", "", &visible)] };
-    Ok(HttpResponse::Ok().json(service.delivered(Folders { folders })))
+    Ok(context.delivered(Folders { folders }))
 }
 
 /// The folders that a request means, of those known and the ones above them: as JOC, which

@@ -1,18 +1,18 @@
 //! `/workflows`, `/workflow` and `/workflows/order_count`: the workflows that are known, and how
 //! many orders they have.
 
-use actix_web::web::{self, Data, Payload};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::web::{self, Json, post};
 use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 
-use crate::http::context::body::{self, Limit, Object, Whole, check_limit, inner};
-use crate::http::context::call::Call;
+use crate::http::context::body::{Limit, Object, RequestBody, Whole, check_limit, inner};
 use crate::http::context::lists::{Names, Words};
 use crate::http::context::regex;
-use crate::http::context::service::Service;
+use crate::http::context::request::{Context, Request};
+use crate::http::context::response::Dated;
 use crate::http::date::Instant;
 use crate::http::error::ApiError;
+use crate::http::openapi::{Endpoint, Schemas, with_examples};
 use crate::http::resources::summary::Summary;
 use crate::model::folders::Folder;
 use crate::model::folders::Folders;
@@ -162,25 +162,53 @@ enum SyncState {
     Unknown,
 }
 
+impl RequestBody for WorkflowsBody {}
+
+impl RequestBody for WorkflowBody {}
+
+impl RequestBody for OrderCountBody {}
+
+pub fn endpoints(schemas: &mut Schemas) -> Vec<Endpoint> {
+    let endpoints = vec![
+        Endpoint::post("/workflows", post().to(workflows), "List workflows")
+            .describe(
+                "The current version of each, and older ones as long as they have orders that \
+                 are not terminal",
+            )
+            .needs(&[VIEW_WORKFLOWS])
+            .takes::<WorkflowsBody>(schemas)
+            .returns::<Dated<Workflows>>(schemas),
+        Endpoint::post("/workflow", post().to(workflow), "Show a workflow")
+            .needs(&[VIEW_WORKFLOWS])
+            .takes::<WorkflowBody>(schemas)
+            .returns::<Dated<OneWorkflow>>(schemas),
+        Endpoint::post(
+            "/workflows/order_count",
+            post().to(order_count),
+            "Count the orders of workflows",
+        )
+        .needs(&[VIEW_WORKFLOWS])
+        .takes::<OrderCountBody>(schemas)
+        .returns::<Dated<OrderCount>>(schemas),
+    ];
+    with_examples(endpoints, include_str!("workflows.json"))
+}
+
 /// `POST /workflows`
-pub async fn workflows(
-    request: HttpRequest,
-    payload: Payload,
-    service: Data<Service>,
-) -> Result<HttpResponse, ApiError> {
-    let call = service.begin(&request, payload).await?;
-    let body: WorkflowsBody = body::parse_reading(&call.body)?;
+async fn workflows(
+    Request { context, body }: Request<WorkflowsBody>,
+) -> Result<Json<Dated<Workflows>>, ApiError> {
     let limit = check_limit(body.limit)?.flatten();
     let named = named(inner(body.workflow_ids))?;
     let folders = Folders::checked(inner(body.folders))?;
     let regex = body.regex.filter(|regex| !regex.is_empty()).map(|regex| regex::compile(&regex));
     // Named workflows are not filtered further.
     let regex = regex.transpose()?.filter(|_| named.is_empty());
-    let filter = permit(&service, &call, body.controller_id, named, folders).await?;
+    let filter = permit(&context, body.controller_id, named, folders).await?;
 
     let states = body.states.unwrap_or_default();
     let mut workflows = if states.is_empty() || states.contains(&SyncState::InSync) {
-        service.store.workflows(&filter).await?
+        context.store().workflows(&filter).await?
     } else {
         Vec::new()
     };
@@ -194,33 +222,28 @@ pub async fn workflows(
     if let Some(limit) = limit.and_then(|limit| usize::try_from(limit).ok()) {
         workflows.truncate(limit);
     }
-    let counts = counts(&service, &call, &filter, body.compact).await?;
+    let counts = counts(&context, &filter, body.compact).await?;
     let workflows =
         workflows.into_iter().map(|workflow| shown(workflow, counts.as_ref())).collect();
-    Ok(HttpResponse::Ok().json(service.dated(&call, Workflows { workflows })))
+    Ok(context.dated(Workflows { workflows }))
 }
 
 /// `POST /workflow`
-pub async fn workflow(
-    request: HttpRequest,
-    payload: Payload,
-    service: Data<Service>,
-) -> Result<HttpResponse, ApiError> {
-    let call = service.begin(&request, payload).await?;
-    let body: WorkflowBody = body::parse_reading(&call.body)?;
+async fn workflow(
+    Request { context, body }: Request<WorkflowBody>,
+) -> Result<Json<Dated<OneWorkflow>>, ApiError> {
     let Object(id) = body.workflow_id;
     let id = id.without_empty_version();
     id.check("workflowId")?;
-    let filter =
-        permit(&service, &call, body.controller_id, vec![id.clone()], Folders::default()).await?;
+    let filter = permit(&context, body.controller_id, vec![id.clone()], Folders::default()).await?;
 
-    let mut found = service.store.workflows(&filter).await?;
+    let mut found = context.store().workflows(&filter).await?;
     let path = displayable(&id.path);
     match &found[..] {
         [_] => {
-            let counts = counts(&service, &call, &filter, body.compact).await?;
+            let counts = counts(&context, &filter, body.compact).await?;
             let workflow = shown(found.remove(0), counts.as_ref());
-            Ok(HttpResponse::Ok().json(service.dated(&call, OneWorkflow { workflow })))
+            Ok(context.dated(OneWorkflow { workflow }))
         }
         [] => {
             let version = id.version_id.as_deref().map(displayable);
@@ -237,22 +260,18 @@ pub async fn workflow(
 }
 
 /// `POST /workflows/order_count`
-pub async fn order_count(
-    request: HttpRequest,
-    payload: Payload,
-    service: Data<Service>,
-) -> Result<HttpResponse, ApiError> {
-    let call = service.begin(&request, payload).await?;
-    let body: OrderCountBody = body::parse_reading(&call.body)?;
+async fn order_count(
+    Request { context, body }: Request<OrderCountBody>,
+) -> Result<Json<Dated<OrderCount>>, ApiError> {
     let named = named(inner(Some(body.workflow_ids)))?;
     if named.is_empty() {
         return Err(Invalid::new("workflowIds", "is empty, expected at least one").into());
     }
     let (date_to, zone) = (body.date_to.as_deref(), body.time_zone.as_deref());
-    let until = Window::resolve(None, date_to, zone, call.now).map_err(Invalid::from)?.to;
-    let filter = permit(&service, &call, body.controller_id, named, Folders::default()).await?;
+    let until = Window::resolve(None, date_to, zone, context.now).map_err(Invalid::from)?.to;
+    let filter = permit(&context, body.controller_id, named, Folders::default()).await?;
 
-    let counts = service.store.order_counts(&filter, call.now, until).await?;
+    let counts = context.store().order_counts(&filter, context.now, until).await?;
     let num_of_all_orders = Summary::of(counts.values());
     let workflows = counts
         .into_iter()
@@ -262,7 +281,7 @@ pub async fn order_count(
             num_of_orders: Summary::of([&counts]),
         })
         .collect();
-    Ok(HttpResponse::Ok().json(service.dated(&call, OrderCount { workflows, num_of_all_orders })))
+    Ok(context.dated(OrderCount { workflows, num_of_all_orders }))
 }
 
 fn named(ids: Vec<WorkflowId>) -> Result<Vec<WorkflowId>, Invalid> {
@@ -274,13 +293,12 @@ fn named(ids: Vec<WorkflowId>) -> Result<Vec<WorkflowId>, Invalid> {
 }
 
 async fn permit(
-    service: &Service,
-    call: &Call,
+    context: &Context,
     controller_id: String,
     named: Vec<WorkflowId>,
     folders: Folders,
 ) -> Result<WorkflowFilter, ApiError> {
-    let visible: Visible = call.permit_reading(service, VIEW_WORKFLOWS, &controller_id).await?;
+    let visible: Visible = context.permit_reading(VIEW_WORKFLOWS, &controller_id).await?;
     Ok(WorkflowFilter { controller_id, named, folders, visible })
 }
 
@@ -308,13 +326,12 @@ fn shown(workflow: Workflow, counts: Option<&OrderCounts>) -> WorkflowV {
 
 /// The orders of the workflows, unless the answer is to be compact.
 async fn counts(
-    service: &Service,
-    call: &Call,
+    context: &Context,
     filter: &WorkflowFilter,
     compact: Option<bool>,
 ) -> Result<Option<OrderCounts>, ApiError> {
     if compact.unwrap_or_default() {
         return Ok(None);
     }
-    Ok(Some(service.store.order_counts(filter, call.now, None).await?))
+    Ok(Some(context.store().order_counts(filter, context.now, None).await?))
 }

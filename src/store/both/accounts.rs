@@ -6,8 +6,8 @@ use async_trait::async_trait;
 
 use super::backend::{Backend, Statement};
 use super::checked::{query, query_as, query_scalar};
-use crate::model::permission::Limits;
 use crate::model::folders::Folder;
+use crate::model::permission::Limits;
 use crate::store::accounts::{Account, AccountRow, Accounts, Role, accounts, expect_one};
 use crate::store::{Error, Result};
 

@@ -2,20 +2,17 @@
 
 use std::collections::{HashMap, HashSet};
 
-use actix_web::web::{Data, Payload};
-use actix_web::{HttpRequest, HttpResponse};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::http::context::audit::AuditLog;
-use crate::http::context::body::{self, Object, Whole, given};
-use crate::http::context::call::Call;
+use crate::http::context::body::{Object, RequestBody, Whole, given};
 use crate::http::context::lists::{ADDED, List};
-use crate::http::context::response;
-use crate::http::context::response::WorkflowItem;
-use crate::http::context::service::Service;
+use crate::http::context::request::{Context, Request};
+use crate::http::context::response::{Dated, Delivered, WorkflowItem, changed};
 use crate::http::error::ApiError;
+use crate::http::openapi::{Endpoint, Schemas, with_examples};
 use crate::model::arguments::{Arguments, Position, check_arguments, check_position};
 use crate::model::checks::check_workflow_path;
 use crate::model::invalid::Invalid;
@@ -26,6 +23,8 @@ use crate::model::permission::CREATE_ORDERS;
 use crate::model::texts;
 use crate::model::window::scheduled::{LocalZone, Schedule, ScheduleError};
 use crate::store::add::{AddedOrder, Addition};
+use actix_web::HttpResponse;
+use actix_web::web::{self, post};
 
 /// The orders to add.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -116,30 +115,41 @@ struct WouldAddOrder {
     scheduled_for: Option<i64>,
 }
 
+impl RequestBody for AddOrders {
+    const IGNORED: Option<&'static [&'static str]> = Some(&[]);
+}
+
+pub fn endpoints(schemas: &mut Schemas) -> Vec<Endpoint> {
+    let endpoints = vec![
+        Endpoint::post("/orders/add", post().to(add), "Add orders")
+            .needs(&[CREATE_ORDERS])
+            .takes::<AddOrders>(schemas)
+            .returns::<Delivered<Added>>(schemas)
+            .with_headers(&["X-Audit-Log-Id", "X-Orders-Affected"]),
+        Endpoint::post("/orders/add/preview", post().to(preview), "What /orders/add would add")
+            .needs(&[CREATE_ORDERS])
+            .takes::<AddOrders>(schemas)
+            .returns::<Dated<WouldAdd>>(schemas),
+    ];
+    with_examples(endpoints, include_str!("add.json"))
+}
+
 /// `POST /orders/add`
-pub async fn add(
-    request: HttpRequest,
-    payload: Payload,
-    service: Data<Service>,
-) -> Result<HttpResponse, ApiError> {
-    let call = service.begin(&request, payload).await?;
-    let addition = addition(&service, &call).await?;
-    call.progress.no_way_back();
-    let added = service.store.add_orders(&addition).await?;
+async fn add(Request { context, body }: Request<AddOrders>) -> Result<HttpResponse, ApiError> {
+    let addition = addition(&context, body).await?;
+    context.progress.no_way_back();
+    let added = context.store().add_orders(&addition).await?;
     let (audit_log_id, affected) = (added.audit_log_id, added.order_ids.len() as u64);
     tracing::info!(audit_log_id, affected, "orders added");
-    let body = service.delivered(Added { order_ids: added.order_ids });
-    Ok(response::changed("add", audit_log_id, affected, body))
+    let body = context.delivered(Added { order_ids: added.order_ids });
+    Ok(changed("add", audit_log_id, affected, body))
 }
 
 /// `POST /orders/add/preview`: what [`add`] would add. Ids are made only when it does.
-pub async fn preview(
-    request: HttpRequest,
-    payload: Payload,
-    service: Data<Service>,
-) -> Result<HttpResponse, ApiError> {
-    let call = service.begin(&request, payload).await?;
-    let addition = addition(&service, &call).await?;
+async fn preview(
+    Request { context, body }: Request<AddOrders>,
+) -> Result<web::Json<Dated<WouldAdd>>, ApiError> {
+    let addition = addition(&context, body).await?;
     let orders = addition.orders.into_iter().map(|order| WouldAddOrder {
         order_name: order.name,
         workflow_id: WorkflowItem {
@@ -151,12 +161,11 @@ pub async fn preview(
         scheduled_for: order.scheduled_for.map(|at| at.timestamp_millis()),
     });
     let orders: Vec<_> = orders.collect();
-    Ok(HttpResponse::Ok().json(service.dated(&call, WouldAdd { total: orders.len(), orders })))
+    Ok(context.dated(WouldAdd { total: orders.len(), orders }))
 }
 
 /// Checks the body, the permission, the comment, and that each workflow is known.
-async fn addition(service: &Service, call: &Call) -> Result<Addition, ApiError> {
-    let body: AddOrders = body::parse(&call.body, |_| false)?;
+async fn addition(context: &Context, body: AddOrders) -> Result<Addition, ApiError> {
     let audit_log = body.audit_log.map(|Object(log)| log).unwrap_or_default();
     audit_log.check()?;
     if body.orders.is_empty() {
@@ -164,14 +173,14 @@ async fn addition(service: &Service, call: &Call) -> Result<Addition, ApiError> 
     }
     let orders = body.orders.into_iter().enumerate();
     let mut orders: Vec<AddedOrder> =
-        orders.map(|(i, Object(order))| order.check(i, call)).collect::<Result<_, _>>()?;
+        orders.map(|(i, Object(order))| order.check(i, context)).collect::<Result<_, _>>()?;
     let controller_id = body.controller_id.as_str();
-    let visible = call.permit(service, CREATE_ORDERS, controller_id, &audit_log).await?;
-    audit_log.check_comment(service)?;
+    let visible = context.permit(CREATE_ORDERS, controller_id, &audit_log).await?;
+    context.check_comment(&audit_log)?;
 
     let asked: HashSet<&str> = orders.iter().map(|order| order.workflow_path.as_str()).collect();
     let asked: Vec<&str> = asked.into_iter().collect();
-    let found = service.store.current_workflows(controller_id, &visible, &asked).await?;
+    let found = context.store().current_workflows(controller_id, &visible, &asked).await?;
     let mut meant: HashMap<&str, Vec<_>> = HashMap::new();
     for workflow in &found {
         meant.entry(&workflow.asked).or_default().push(workflow);
@@ -194,12 +203,12 @@ async fn addition(service: &Service, call: &Call) -> Result<Addition, ApiError> 
             }
         }
     }
-    Ok(Addition { orders, audit: call.audit_entry(controller_id, &audit_log)? })
+    Ok(Addition { orders, audit: context.audit_entry(controller_id, &audit_log)? })
 }
 
 impl AddOrder {
     /// The order, with its workflow as it was asked for.
-    fn check(self, i: usize, call: &Call) -> Result<AddedOrder, Invalid> {
+    fn check(self, i: usize, context: &Context) -> Result<AddedOrder, Invalid> {
         let field = |name: &str| format!("orders[{i}].{name}");
         check_workflow_path(&field("workflowPath"), &self.workflow_path)?;
         let name = match given(self.order_name) {
@@ -207,7 +216,7 @@ impl AddOrder {
                 check_order_name(&field("orderName"), &name)?;
                 name
             }
-            None => order_name_of(&call.principal.account),
+            None => order_name_of(&context.principal.account),
         };
         let zone = match &given(self.time_zone) {
             None => LocalZone::utc(),
@@ -215,7 +224,7 @@ impl AddOrder {
                 .map_err(|unknown| Invalid::new(field("timeZone"), unknown.to_string()))?,
         };
         let text = self.scheduled_for.unwrap_or_default();
-        let schedule = Schedule::read(&text, zone, call.now).map_err(|error| {
+        let schedule = Schedule::read(&text, zone, context.now).map_err(|error| {
             let problem = match error {
                 ScheduleError::Unreadable => {
                     "is neither empty, now, now + SECONDS, now + HH:MM[:SS], never nor a date \

@@ -1,30 +1,33 @@
 //! `/orders/history` and `/order/history`: orders that are terminal.
 
-use actix_web::web::{Data, Payload};
-use actix_web::{HttpRequest, HttpResponse};
 use futures_util::{StreamExt, TryStreamExt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::http::context::body::{self, Limit, Object, Whole, check_limit, given, inner};
-use crate::http::context::call::Call;
+use crate::http::context::body::{Limit, Object, RequestBody, Whole, check_limit, given, inner};
 use crate::http::context::lists::{Names, Words};
-use crate::http::context::service::Service;
+use crate::http::context::request::{Context, Request};
+use crate::http::context::response::Dated;
 use crate::http::date::Instant;
 use crate::http::error::ApiError;
-use crate::http::resources::orders::item::{StateItem, position_string, stored_json};
-use crate::http::resources::orders::list::{LISTED, limit_to_visible, unknown_order};
+use crate::http::openapi::{Endpoint, Schemas, with_examples};
+use crate::http::resources::orders::item::{
+    LISTED, StateItem, limit_to_visible, position_string, stored_json, unknown_order,
+};
 use crate::model::arguments::Arguments;
 use crate::model::checks::{check_name, check_workflow_path};
 use crate::model::folders::Folder;
 use crate::model::invalid::Invalid;
 use crate::model::order::{EffectiveState, State};
+use crate::model::permission::VIEW_ORDERS;
 use crate::model::selection::{Reach, Selection, Selectors, Subject, Unfiltered};
 use crate::model::texts;
 use crate::model::window::Fields;
 use crate::store;
 use crate::store::list::{Family, HistoryFilter, PastOrder};
+use actix_web::HttpResponse;
+use actix_web::web::{Json, post};
 
 /// Which terminal orders: those that meet all that is given. Absent and `null` are the same.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -163,48 +166,68 @@ pub struct PastOrderId {
     order_id: Option<String>,
 }
 
+impl RequestBody for FilterHistory {}
+
+impl RequestBody for PastOrderId {}
+
+pub fn endpoints(schemas: &mut Schemas) -> Vec<Endpoint> {
+    let endpoints = vec![
+        Endpoint::post(
+            "/orders/history",
+            post().to(orders),
+            "List orders that are finished or cancelled",
+        )
+        .describe("The latest first, also those that are removed, without child orders")
+        .needs(&[VIEW_ORDERS])
+        .takes::<FilterHistory>(schemas)
+        .returns_schema(&schemas.list::<HistoryItem>("history")),
+        Endpoint::post(
+            "/order/history",
+            post().to(order),
+            "What became of an order that is finished or cancelled",
+        )
+        .needs(&[VIEW_ORDERS])
+        .takes::<PastOrderId>(schemas)
+        .returns::<Dated<OrderHistory>>(schemas),
+    ];
+    with_examples(endpoints, include_str!("history.json"))
+}
+
 /// `POST /orders/history`
-pub async fn orders(
-    request: HttpRequest,
-    payload: Payload,
-    service: Data<Service>,
+async fn orders(
+    Request { context, body }: Request<FilterHistory>,
 ) -> Result<HttpResponse, ApiError> {
-    let call = service.begin(&request, payload).await?;
-    let body: FilterHistory = body::parse_reading(&call.body)?;
     let limit = check_limit(body.limit)?.unwrap_or(Some(LISTED));
-    let (selection, filter) = select(&service, &call, body).await?;
-    let orders = service.store.history(&selection, &filter, limit);
+    let (selection, filter) = select(&context, body).await?;
+    let orders = context.store().history(&selection, &filter, limit);
     let items = orders.map(|order| item(order?));
-    service.list(&call, "history", items.boxed()).await
+    context.list("history", items.boxed()).await
 }
 
 /// `POST /order/history`: the children of an order and the states that calls have brought it
 /// to.
-pub async fn order(
-    request: HttpRequest,
-    payload: Payload,
-    service: Data<Service>,
-) -> Result<HttpResponse, ApiError> {
-    let call = service.begin(&request, payload).await?;
-    let PastOrderId { controller_id, order_id } = body::parse_reading(&call.body)?;
+async fn order(
+    Request { context, body }: Request<PastOrderId>,
+) -> Result<Json<Dated<OrderHistory>>, ApiError> {
+    let PastOrderId { controller_id, order_id } = body;
     let order_id = order_id.ok_or_else(|| {
         Invalid::new("orderId", "is missing: orders are known by their ids, not by historyId")
     })?;
     check_name("orderId", &order_id)?;
     let body = FilterHistory { controller_id, ..FilterHistory::default() };
-    let (selection, filter) = select(&service, &call, body).await?;
+    let (selection, filter) = select(&context, body).await?;
     let itself = HistoryFilter { family: Family::Only(order_id.clone()), ..filter.clone() };
-    let ended = service.store.history(&selection, &itself, Some(1)).try_next().await?;
+    let ended = context.store().history(&selection, &itself, Some(1)).try_next().await?;
     let ended = ended.ok_or_else(|| unknown_order(&order_id))?;
     let below = HistoryFilter { family: Family::Below(order_id.clone()), ..filter };
-    let children: Vec<Child> = service
-        .store
+    let children: Vec<Child> = context
+        .store()
         .history(&selection, &below, Some(LISTED))
         .map(|order| Ok::<_, store::Error>(Child { order: item(order?)? }))
         .try_collect()
         .await?;
 
-    let touches = service.store.trail(&selection.controller_id, &order_id).await?;
+    let touches = context.store().trail(&selection.controller_id, &order_id).await?;
     // Not every call leads to another state.
     let changed = touches.into_iter().rev().filter(|touch| touch.new_state != touch.previous_state);
     let mut states: Vec<(String, _)> =
@@ -222,13 +245,12 @@ pub async fn order(
         children,
         states: states.collect(),
     };
-    Ok(HttpResponse::Ok().json(service.dated(&call, history)))
+    Ok(context.dated(history))
 }
 
 /// Checks the body and the permission.
 async fn select(
-    service: &Service,
-    call: &Call,
+    context: &Context,
     body: FilterHistory,
 ) -> Result<(Selection, HistoryFilter), ApiError> {
     if body.history_ids.is_some_and(|ids| !ids.is_empty()) {
@@ -257,23 +279,23 @@ async fn select(
     }
     let zone = body.time_zone.as_deref();
     let [from, to] = [body.date_from.as_deref(), body.date_to.as_deref()];
-    let started = Fields::PAST_DATES.resolve(from, to, zone, call.now).map_err(Invalid::from)?;
+    let started = Fields::PAST_DATES.resolve(from, to, zone, context.now).map_err(Invalid::from)?;
     let [from, to] = [body.completed_date_from.as_deref(), body.completed_date_to.as_deref()];
     let completed =
-        Fields::COMPLETED_DATES.resolve(from, to, zone, call.now).map_err(Invalid::from)?;
+        Fields::COMPLETED_DATES.resolve(from, to, zone, context.now).map_err(Invalid::from)?;
     let selectors = Selectors {
         controller_id: body.controller_id,
         folders: inner(body.folders),
         ..Selectors::default()
     };
-    let mut selection = selectors.resolve(call.now, Unfiltered::Allow, Reach::InSight)?;
+    let mut selection = selectors.resolve(context.now, Unfiltered::Allow, Reach::InSight)?;
     selection.window = started;
     let named = !orders.is_empty();
     if named {
         // As in JOC, the orders that are named come before folders.
         selection.subject = Subject::Everything;
     }
-    limit_to_visible(service, call, &mut selection).await?;
+    limit_to_visible(context, &mut selection).await?;
 
     let wanted = body.history_states.unwrap_or_default();
     let states =

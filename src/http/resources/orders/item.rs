@@ -1,16 +1,25 @@
-//! An order as JOC's answers show it.
+//! An order as JOC's responses show it, and which orders they show.
 
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::http::context::request::Context;
 use crate::http::context::response::WorkflowItem;
+use crate::http::error::ApiError;
 use crate::model::action::{Action, Rule, Situation};
 use crate::model::arguments::{Arguments, Position};
+use crate::model::invalid::Invalid;
+use crate::model::invalid::displayable;
 use crate::model::json::Json;
 use crate::model::order::{ALL, EffectiveState, Mark};
+use crate::model::permission::VIEW_ORDERS;
+use crate::model::selection::{Selection, Sight};
 use crate::store::list::ListedOrder;
 use crate::store::{Error, Result};
+
+/// How many orders a list has unless asked for more or fewer, as in JOC.
+pub const LISTED: u64 = 10_000;
 
 /// An order, as JOC's `OrderV`.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -147,4 +156,19 @@ pub fn position_string(position: &Value) -> String {
 pub fn stored_json(text: &str) -> Result<Value> {
     let read: serde_json::Result<Json> = serde_json::from_str(text);
     read.map(|Json(value)| value).map_err(|error| Error::Data(error.to_string()))
+}
+
+/// Checks the permission to see orders, and leaves of the selection what the account can see.
+pub async fn limit_to_visible(
+    context: &Context,
+    selection: &mut Selection,
+) -> Result<(), ApiError> {
+    let visible = context.permit_reading(VIEW_ORDERS, &selection.controller_id).await?;
+    selection.sight = vec![Sight { states: &[], visible }];
+    Ok(())
+}
+
+pub fn unknown_order(order_id: &str) -> ApiError {
+    let problem = format!("there is no order '{}'", displayable(order_id));
+    Invalid::new("orderId", problem).into()
 }

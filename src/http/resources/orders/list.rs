@@ -1,32 +1,33 @@
 //! `/orders`, `/order` and `/orders/overview/snapshot`: what there is.
 
-use actix_web::web::{Data, Payload};
-use actix_web::{HttpRequest, HttpResponse};
 use futures_util::{StreamExt, TryStreamExt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::http::context::body::{self, Limit, Object, Whole, check_limit, inner};
-use crate::http::context::call::Call;
+use crate::http::context::body::{Limit, Object, RequestBody, Whole, check_limit, inner};
 use crate::http::context::lists::{List, Names, ORDER_IDS, Words};
 use crate::http::context::regex;
-use crate::http::context::service::Service;
+use crate::http::context::request::{Context, Request};
+use crate::http::context::response::Dated;
 use crate::http::error::ApiError;
-use crate::http::resources::orders::item::Items;
+use crate::http::openapi::{Endpoint, Schemas, with_examples};
+use crate::http::resources::orders::item::{
+    Items, LISTED, OrderItem, limit_to_visible, unknown_order,
+};
 use crate::http::resources::summary::{Counts, Summary};
+use crate::model::checks::check_controller_id;
+use crate::model::checks::check_name;
 use crate::model::folders::Folder;
 use crate::model::invalid::Invalid;
-use crate::model::invalid::displayable;
 use crate::model::order::EffectiveState;
 use crate::model::permission::VIEW_ORDERS;
-use crate::model::selection::{Reach, Selection, Selectors, Sight, Subject, Unfiltered};
+use crate::model::selection::{Reach, Selection, Selectors, Subject, Unfiltered};
 use crate::model::texts;
 use crate::model::window::Fields;
 use crate::model::workflow_id::WorkflowId;
 use crate::store::list::{ListedOrder, Wanted};
-
-/// How many orders a list has unless asked for more or fewer, as in JOC.
-pub const LISTED: u64 = 10_000;
+use actix_web::HttpResponse;
+use actix_web::web::{Json, post};
 
 /// Which orders to list or to count: those that meet all that is given. Absent, `null` and an
 /// empty list are the same.
@@ -104,53 +105,75 @@ pub struct OneOrder {
     order_id: String,
 }
 
+impl RequestBody for FilterOrders {}
+
+impl RequestBody for CountOrders {}
+
+impl RequestBody for OneOrder {}
+
+pub fn endpoints(schemas: &mut Schemas) -> Vec<Endpoint> {
+    let endpoints = vec![
+        Endpoint::post("/orders", post().to(orders), "List orders")
+            .describe(
+                "By id. The response is sent while it is read: if the database fails in the \
+                 middle, the connection is aborted",
+            )
+            .needs(&[VIEW_ORDERS])
+            .takes::<FilterOrders>(schemas)
+            .returns_schema(&schemas.list::<OrderItem>("orders")),
+        Endpoint::post("/order", post().to(order), "Show an order")
+            .needs(&[VIEW_ORDERS])
+            .takes::<OneOrder>(schemas)
+            .returns::<Dated<OrderItem>>(schemas),
+        Endpoint::post(
+            "/orders/overview/snapshot",
+            post().to(snapshot),
+            "Count orders by effective state",
+        )
+        .needs(&[VIEW_ORDERS])
+        .takes::<CountOrders>(schemas)
+        .returns::<Dated<Snapshot>>(schemas),
+    ];
+    with_examples(endpoints, include_str!("list.json"))
+}
+
 /// `POST /orders`
-pub async fn orders(
-    request: HttpRequest,
-    payload: Payload,
-    service: Data<Service>,
+async fn orders(
+    Request { context, body }: Request<FilterOrders>,
 ) -> Result<HttpResponse, ApiError> {
-    let call = service.begin(&request, payload).await?;
-    let body: FilterOrders = body::parse_reading(&call.body)?;
     let regex = body.regex.as_deref().map(regex::compile).transpose()?;
     let limit = check_limit(body.limit)?;
     let by_id = body.order_ids.as_ref().is_some_and(|ids| !ids.is_empty());
     // As in JOC, orders that are named by their ids are all shown.
     let limit = limit.unwrap_or((!by_id).then_some(LISTED));
-    let selection = select(&service, &call, body).await?;
+    let selection = select(&context, body).await?;
 
     let wanted = regex.map(|regex| -> Wanted<ListedOrder> {
         Box::new(move |order| regex.is_match(&order.order_id))
     });
     let items = Items::new();
-    let orders = service.store.orders(&selection, limit, wanted);
+    let orders = context.store().orders(&selection, limit, wanted);
     let orders = orders.map(move |order| items.item(order?));
-    service.list(&call, "orders", orders.boxed()).await
+    context.list("orders", orders.boxed()).await
 }
 
 /// `POST /order`
-pub async fn order(
-    request: HttpRequest,
-    payload: Payload,
-    service: Data<Service>,
-) -> Result<HttpResponse, ApiError> {
-    let call = service.begin(&request, payload).await?;
-    let OneOrder { controller_id, order_id } = body::parse_reading(&call.body)?;
+async fn order(
+    Request { context, body }: Request<OneOrder>,
+) -> Result<Json<Dated<OrderItem>>, ApiError> {
+    let OneOrder { controller_id, order_id } = body;
+    check_controller_id(&controller_id)?;
+    check_name("orderId", &order_id)?;
     let one = FilterOrders {
         controller_id,
         order_ids: Some(order_id.clone().into()),
         ..FilterOrders::default()
     };
-    let selection = select(&service, &call, one).await.map_err(|error| match error {
-        ApiError::BadRequest(message) => {
-            ApiError::BadRequest(message.replacen("orderIds[0]", "orderId", 1))
-        }
-        error => error,
-    })?;
-    let order = service.store.orders(&selection, Some(1), None).try_next().await?;
+    let selection = select(&context, one).await?;
+    let order = context.store().orders(&selection, Some(1), None).try_next().await?;
     let order = order.ok_or_else(|| unknown_order(&order_id))?;
     let item = Items::new().item(order)?;
-    Ok(HttpResponse::Ok().json(service.dated(&call, item)))
+    Ok(context.dated(item))
 }
 
 /// Numbers of orders.
@@ -160,13 +183,9 @@ pub struct Snapshot {
 }
 
 /// `POST /orders/overview/snapshot`
-pub async fn snapshot(
-    request: HttpRequest,
-    payload: Payload,
-    service: Data<Service>,
-) -> Result<HttpResponse, ApiError> {
-    let call = service.begin(&request, payload).await?;
-    let body: CountOrders = body::parse_reading(&call.body)?;
+async fn snapshot(
+    Request { context, body }: Request<CountOrders>,
+) -> Result<Json<Dated<Snapshot>>, ApiError> {
     let body = FilterOrders {
         controller_id: body.controller_id,
         workflow_ids: body.workflow_ids,
@@ -176,22 +195,22 @@ pub async fn snapshot(
         time_zone: body.time_zone,
         ..FilterOrders::default()
     };
-    let mut selection = select(&service, &call, body).await?;
+    let mut selection = select(&context, body).await?;
     selection.reach = Reach::InSight;
-    let counts = service.store.snapshot(&selection).await?;
+    let counts = context.store().snapshot(&selection).await?;
     let counts: Counts = counts.into_iter().collect();
-    Ok(HttpResponse::Ok().json(service.dated(&call, Snapshot { orders: Summary::of([&counts]) })))
+    Ok(context.dated(Snapshot { orders: Summary::of([&counts]) }))
 }
 
 /// Checks the body and the permission. Orders that are terminal are listed only if they are
 /// asked for, by their ids or by their states: they stay, and would soon be most of a list.
-async fn select(service: &Service, call: &Call, body: FilterOrders) -> Result<Selection, ApiError> {
+async fn select(context: &Context, body: FilterOrders) -> Result<Selection, ApiError> {
     let state_window = Fields::STATE_DATES
         .resolve(
             body.state_date_from.as_deref(),
             body.state_date_to.as_deref(),
             body.time_zone.as_deref(),
-            call.now,
+            context.now,
         )
         .map_err(Invalid::from)?;
     let selectors = Selectors {
@@ -204,28 +223,12 @@ async fn select(service: &Service, call: &Call, body: FilterOrders) -> Result<Se
         date_to: body.date_to,
         time_zone: body.time_zone,
     };
-    let mut selection = selectors.resolve(call.now, Unfiltered::Allow, Reach::InSight)?;
+    let mut selection = selectors.resolve(context.now, Unfiltered::Allow, Reach::InSight)?;
     selection.state_window = state_window;
     let by_id = matches!(selection.subject, Subject::Orders(_));
     if !by_id && !selection.states.iter().any(|state| state.is_terminal()) {
         selection.reach = Reach::Living;
     }
-    limit_to_visible(service, call, &mut selection).await?;
+    limit_to_visible(context, &mut selection).await?;
     Ok(selection)
-}
-
-/// Checks the permission to see orders, and leaves of the selection what the account can see.
-pub async fn limit_to_visible(
-    service: &Service,
-    call: &Call,
-    selection: &mut Selection,
-) -> Result<(), ApiError> {
-    let visible = call.permit_reading(service, VIEW_ORDERS, &selection.controller_id).await?;
-    selection.sight = vec![Sight { states: &[], visible }];
-    Ok(())
-}
-
-pub fn unknown_order(order_id: &str) -> ApiError {
-    let problem = format!("there is no order '{}'", displayable(order_id));
-    Invalid::new("orderId", problem).into()
 }

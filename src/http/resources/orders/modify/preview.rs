@@ -1,18 +1,17 @@
-//! What a preview answers.
+//! The response of a preview.
 
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::ChangeCall;
 use crate::http::context::response::WorkflowItem;
 use crate::http::date::Instant;
 use crate::model::order::EffectiveState;
 use crate::model::selection::Selection;
 use crate::store::Preview;
 
-/// What a call would do.
+/// What a request would do.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Previewed {
@@ -45,7 +44,7 @@ struct PreviewedOrder {
 }
 
 impl Previewed {
-    pub fn of(kind: &ChangeCall, selection: &Selection, preview: Preview) -> Self {
+    pub fn of(counts: &[(&'static str, &str)], selection: &Selection, preview: Preview) -> Self {
         let mut by_state = BTreeMap::<String, u64>::new();
         for (state, _, orders) in &preview.counts {
             *by_state.entry(state.clone()).or_default() += orders;
@@ -59,7 +58,7 @@ impl Previewed {
             date_to: selection.window.to.map(Instant),
             total: by_state.values().sum(),
             by_state,
-            counts: kind.counts.iter().map(|count| (*count, sum(count))).collect(),
+            counts: counts.iter().map(|(count, _)| (*count, sum(count))).collect(),
             orders: preview
                 .orders
                 .into_iter()

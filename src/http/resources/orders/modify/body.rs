@@ -1,0 +1,206 @@
+//! The bodies of requests that change orders.
+
+use schemars::{JsonSchema, Schema};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::http::context::audit::AuditLog;
+use crate::http::context::body::{Object, RequestBody, Whole};
+use crate::http::context::lists::{List, Names, ORDER_IDS, Words};
+use crate::model::action::Action;
+use crate::model::arguments::{Arguments, Position, check_arguments, check_position};
+use crate::model::folders::Folder;
+use crate::model::invalid::Invalid;
+use crate::model::json::{Json, JsonObject};
+use crate::model::order::EffectiveState;
+use crate::model::selection::MAX_PREVIEWED;
+use crate::model::texts;
+use crate::model::workflow_id::WorkflowId;
+
+/// How many orders a preview lists unless asked for more or fewer.
+pub const PREVIEWED: u32 = 1000;
+/// The fields that one of JOC's endpoints takes and its clients send along to the others.
+pub const SENT_ALONG: &[&str] = &[
+    "orders",
+    "reset",
+    "force",
+    "fromCurrentBlock",
+    "position",
+    "priority",
+    "variables",
+    "cycleEndTime",
+];
+
+/// The body of a request that changes orders.
+pub trait ChangeBody: RequestBody + 'static {
+    /// What all of these bodies have.
+    fn common(self) -> ModifyOrders;
+}
+
+/// Declares a body, of which only the fields that are its own are given. (`serde(flatten)` would
+/// lose the digits of numbers, unknown fields, and the places of errors.)
+macro_rules! change_body {
+    ($(#[$attribute:meta])* $name:ident { $($own:tt)* }) => {
+        /// Which orders: those that meet all that is given. Absent, `null` and an empty list are the
+        /// same. At least one of `orderIds`, `workflowIds`, `folders`, `states`, `dateFrom` and `dateTo`
+        /// is needed, unless a setting of the service allows a request without any to mean every order.
+        #[derive(Debug, Deserialize, JsonSchema)]
+        #[serde(rename_all = "camelCase")]
+        $(#[$attribute])*
+        pub struct $name {
+                #[schemars(with = "texts::ControllerId")]
+                pub controller_id: String,
+                /// These orders; `workflowIds`, `folders` and `states` do not count then.
+                #[schemars(with = "Option<List<texts::OrderId, ORDER_IDS>>", extend("uniqueItems" = true))]
+                pub order_ids: Option<List<String, ORDER_IDS>>,
+                /// Orders of these workflows; `folders` do not count then.
+                pub workflow_ids: Option<Names<Object<WorkflowId>>>,
+                /// Orders of the workflows in these folders; `/` and `recursive` means every order.
+                pub folders: Option<Names<Object<Folder>>>,
+                /// Orders in one of these effective states.
+                pub states: Option<Words<EffectiveState>>,
+                /// Scheduled at this instant or later. Numbers without a sign point to the future, and to
+                /// the past if that leaves no time between the dates.
+                #[schemars(with = "Option<texts::DateOrPeriod>")]
+                pub date_from: Option<String>,
+                /// Scheduled before this instant.
+                #[schemars(with = "Option<texts::DateOrPeriod>")]
+                pub date_to: Option<String>,
+                /// The zone of the dates; it overrides their offsets. UTC without both.
+                #[schemars(with = "Option<texts::TimeZone>")]
+                pub time_zone: Option<String>,
+                /// Running jobs get SIGTERM, and SIGKILL some seconds later (15, or what is set). Of
+                /// `/orders/cancel` and `/orders/suspend`.
+                #[schemars(extend("default" = false))]
+                pub kill: Option<bool>,
+                /// Child orders that are not terminal are taken along. Of `/orders/cancel` and
+                /// `/orders/suspend`.
+                #[schemars(extend("default" = false))]
+                pub deep: Option<bool>,
+                /// `FreshOnly` leaves started orders alone.
+                #[schemars(extend("default" = "FreshOrStarted"))]
+                pub order_type: Option<OrderType>,
+                /// The request is rejected if more orders than this would be affected.
+                pub max_orders: Option<Whole<u64>>,
+                /// Why.
+                pub audit_log: Option<Object<AuditLog>>,
+                /// At most so many orders are listed; all are counted.
+                #[schemars(extend("default" = PREVIEWED, "maximum" = MAX_PREVIEWED))]
+                pub limit: Option<Whole<u32>>,
+            $($own)*
+        }
+
+        impl RequestBody for $name {
+            const IGNORED: Option<&'static [&'static str]> = Some(SENT_ALONG);
+        }
+
+        impl ChangeBody for $name {
+            fn common(self) -> ModifyOrders {
+                ModifyOrders {
+                    controller_id: self.controller_id,
+                    order_ids: self.order_ids,
+                    workflow_ids: self.workflow_ids,
+                    folders: self.folders,
+                    states: self.states,
+                    date_from: self.date_from,
+                    date_to: self.date_to,
+                    time_zone: self.time_zone,
+                    kill: self.kill,
+                    deep: self.deep,
+                    order_type: self.order_type,
+                    max_orders: self.max_orders,
+                    audit_log: self.audit_log,
+                    limit: self.limit,
+                }
+            }
+        }
+    };
+}
+
+change_body!(ModifyOrders {});
+
+change_body!(SuspendOrders {
+    /// A waiting or prompting order begins what it waits for anew when it is resumed, unless
+    /// child orders hold it.
+    #[schemars(extend("default" = false))]
+    pub reset: Option<bool>,
+});
+
+change_body!(
+    #[schemars(transform = |schema: &mut Schema| texts::alias(schema, "variables", "arguments"))]
+    ResumeOrders {
+        /// Where the orders go on.
+        #[schemars(with = "Option<Position>")]
+        pub position: Option<Json>,
+        /// Put into the orders' arguments.
+        #[schemars(with = "Option<Arguments>")]
+        pub variables: Option<JsonObject>,
+        /// What JOC's shell client says for `variables`.
+        #[schemars(skip)]
+        pub arguments: Option<JsonObject>,
+        /// Not supported: send the position of the block's first instruction.
+        #[schemars(extend("enum" = [false, null]))]
+        pub from_current_block: Option<bool>,
+        /// Not supported.
+        #[schemars(with = "Option<()>")]
+        pub cycle_end_time: Option<Json>,
+    }
+);
+
+change_body!(PrioritizeOrders {
+    /// In JOC's GUI 20000 is high and -20000 low.
+    #[schemars(required, with = "i32")]
+    pub priority: Option<Whole<i32>>,
+});
+
+/// `orderType`: how far along an order may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum OrderType {
+    FreshOnly,
+    FreshOrStarted,
+}
+
+impl SuspendOrders {
+    pub fn action(&mut self) -> Result<Action, Invalid> {
+        let (kill, reset) = (self.kill.unwrap_or_default(), self.reset.unwrap_or_default());
+        Ok(Action::Suspend { kill, reset })
+    }
+}
+
+impl ResumeOrders {
+    pub fn action(&mut self) -> Result<Action, Invalid> {
+        if self.from_current_block == Some(true) {
+            let problem = "is not supported: send the position of the block's first instruction";
+            return Err(Invalid::new("fromCurrentBlock", problem));
+        }
+        if self.cycle_end_time.is_some() {
+            return Err(Invalid::new("cycleEndTime", "is not supported: cycles are not known"));
+        }
+        if let Some(position) = &self.position {
+            check_position("position", position)?;
+        }
+        let (name, variables) = match (self.variables.take(), self.arguments.take()) {
+            (Some(_), Some(_)) => {
+                let problem = "one of them is expected, not both";
+                return Err(Invalid::new("variables, arguments", problem));
+            }
+            (None, arguments @ Some(_)) => ("arguments", arguments),
+            (variables, None) => ("variables", variables),
+        };
+        let mut variables = variables.map(|JsonObject(members)| members).unwrap_or_default();
+        variables.retain(|_, value| !value.is_null());
+        check_arguments(name, &variables)?;
+        Ok(Action::Resume {
+            position: self.position.as_ref().map(|position| position.to_string()),
+            variables: (!variables.is_empty()).then(|| Value::Object(variables).to_string()),
+        })
+    }
+}
+
+impl PrioritizeOrders {
+    pub fn action(&mut self) -> Result<Action, Invalid> {
+        let missing = || Invalid::new("priority", "is missing, a whole number is expected");
+        let Whole(priority) = self.priority.ok_or_else(missing)?;
+        Ok(Action::Change { priority })
+    }
+}
