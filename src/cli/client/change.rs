@@ -13,45 +13,8 @@ use super::connection::{Answer, Connection, Session};
 use super::failure::Failure;
 use super::output::{self, Column, Format, Output, Screen, counted, visible};
 use super::selectors::{Controller, Selectors, Why};
+use crate::model::changing::ChangeKind;
 use crate::model::selection::MAX_PREVIEWED;
-
-/// A kind of change.
-pub(super) struct Kind {
-    call: &'static str,
-    /// "Cancel", as in a question.
-    verb: &'static str,
-    /// "cancelled", as in a report.
-    done: &'static str,
-    /// The counts of the preview, beside those by state, each with its verb.
-    counts: &'static [(&'static str, &'static str)],
-    /// What the service says where there is nothing to do.
-    nothing: &'static str,
-}
-
-/// `/orders/cancel`
-pub(super) const CANCEL: Kind = Kind {
-    call: "/orders/cancel",
-    verb: "Cancel",
-    done: "cancelled",
-    counts: &[("cancelled", "cancel"), ("marked", "mark"), ("killed", "kill")],
-    nothing: "No orders found.",
-};
-/// `/orders/suspend`
-pub(super) const SUSPEND: Kind = Kind {
-    call: "/orders/suspend",
-    verb: "Suspend",
-    done: "suspended",
-    counts: &[("suspended", "suspend"), ("marked", "mark"), ("killed", "kill")],
-    nothing: "No suspendible orders found.",
-};
-/// `/orders/resume`
-pub(super) const RESUME: Kind = Kind {
-    call: "/orders/resume",
-    verb: "Resume",
-    done: "resumed",
-    counts: &[("resumed", "resume")],
-    nothing: "No resumable orders found.",
-};
 
 const PREVIEWED: &[Column] = &[
     Column::text("order_id", "/orderId"),
@@ -94,7 +57,7 @@ pub(super) struct ChangeArgs {
 
 /// A change that is asked for.
 pub(super) struct Change {
-    kind: &'static Kind,
+    kind: &'static ChangeKind,
     /// Whether any order is asked for.
     selects: bool,
     args: ChangeArgs,
@@ -103,7 +66,7 @@ pub(super) struct Change {
 }
 
 impl Change {
-    pub(super) fn new(kind: &'static Kind, selectors: &Selectors, args: ChangeArgs) -> Self {
+    pub(super) fn new(kind: &'static ChangeKind, selectors: &Selectors, args: ChangeArgs) -> Self {
         let mut body = args.controller.body();
         selectors.put_into(&mut body);
         args.why.put_into(&mut body);
@@ -137,7 +100,7 @@ impl Change {
             confirm(session, &question).await?;
             body.put("maxOrders", total);
         }
-        self.report(&change(session, self.kind.call, &body.into(), "changed").await?)
+        self.report(&change(session, self.kind.path, &body.into(), "changed").await?)
     }
 
     /// Shows what would change, and gives how many orders: at least one, and no more than
@@ -145,7 +108,7 @@ impl Change {
     async fn preview(&self, session: &Session) -> anyhow::Result<u64> {
         let mut body = self.body.clone();
         body.put("limit", self.args.show);
-        let call = format!("{}/preview", self.kind.call);
+        let call = format!("{}/preview", self.kind.path);
         let preview = session.call(&call, &body.into()).await?.body;
         let total = preview["total"].as_u64();
         let total = total.ok_or_else(|| Failure::Other("the preview has no total".into()))?;
@@ -164,7 +127,7 @@ impl Change {
             output::aside(self.args.output.format, &self.effects(&preview));
         }
         if total == 0 {
-            return Err(Failure::Nothing(self.kind.nothing.into()).into());
+            return Err(Failure::Nothing(self.kind.nothing_found.into()).into());
         }
         match self.args.max_orders {
             Some(max) if total > max => {

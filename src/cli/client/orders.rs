@@ -4,11 +4,12 @@ use clap::{Args, Subcommand};
 use serde_json::Value;
 
 use super::add::{self, AddArgs};
-use super::change::{CANCEL, Change, ChangeArgs, RESUME, SUSPEND};
+use super::change::{Change, ChangeArgs};
 use super::connection::Connection;
 use super::failure::help_end;
 use super::output::{self, Column, Format, Output};
 use super::selectors::{Controller, Selectors, date};
+use crate::model::changing::{CANCEL, RESUME, SUSPEND};
 
 /// How many orders a service lists unless it is told a limit, as in JOC.
 const LIMIT: usize = 10_000;
