@@ -27,7 +27,7 @@ const TEXT: &str = r"^[^<>\x00]*$";
 #[serde(rename_all = "camelCase")]
 #[schemars(inline)]
 pub struct AuditLog {
-    /// For whoever reads the audit log. A setting of the service can make it obligatory.
+    /// The reason, for the audit log. A setting of the service can make it mandatory.
     #[schemars(length(max = MAX_COMMENT), regex(pattern = TEXT), example = "billing is down")]
     comment: Option<String>,
     /// In minutes.

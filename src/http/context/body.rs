@@ -1,4 +1,4 @@
-//! Request bodies: read up to a limit, parsed strictly, and refused with the field's name.
+//! Request bodies: read up to a limit, parsed strictly, and rejected with the name of the field.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -75,8 +75,8 @@ fn deserialize<T: DeserializeOwned>(
     Ok(parsed.0)
 }
 
-/// What is wrong where, in words of ours: of JSON that is well-formed, serde tells a line and a
-/// column, which say nothing to who made it of values, and the object that lacks a field.
+/// The place and the problem. serde has only text for it: of well-formed JSON a line and a column,
+/// which mean nothing to a client that serialised values, and the object that lacks a field.
 fn explained(path: &str, error: &serde_json::Error) -> String {
     let message = error.to_string();
     let placed = message.rsplit_once(" at line ").filter(|_| error.is_data());
@@ -90,8 +90,8 @@ fn explained(path: &str, error: &serde_json::Error) -> String {
     }
 }
 
-/// A message of serde that is fit for display. It repeats the client's text, of any length, and
-/// says after it what was expected.
+/// A message of serde, fit for display: it quotes the client's text, of any length, before it says
+/// what was expected.
 fn fit(message: &str) -> String {
     match message.rsplit_once(", expected ") {
         Some((found, expected)) => format!("{}, expected {expected}", displayable_quoting(found)),
@@ -99,7 +99,7 @@ fn fit(message: &str) -> String {
     }
 }
 
-/// A path as messages have it: `folders[0].recursive`; empty for the body itself.
+/// A path as messages show it: `folders[0].recursive`; empty for the body itself.
 fn place(path: &serde_path_to_error::Path) -> String {
     let mut place = String::new();
     for segment in path {
@@ -143,9 +143,9 @@ pub struct Object<T>(
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Members<T>(PhantomData<T>);
+        struct ObjectVisitor<T>(PhantomData<T>);
 
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for Members<T> {
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
             type Value = Object<T>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -157,7 +157,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
             }
         }
 
-        deserializer.deserialize_map(Members(PhantomData))
+        deserializer.deserialize_map(ObjectVisitor(PhantomData))
     }
 }
 
@@ -240,7 +240,7 @@ impl<T: JsonSchema> JsonSchema for Whole<T> {
     }
 }
 
-/// The values of a list of objects, of which there are none where there is no list.
+/// The values of a list of objects; none without a list.
 pub fn inner<T>(objects: Option<impl IntoIterator<Item = Object<T>>>) -> Vec<T> {
     objects.into_iter().flatten().map(|Object(inner)| inner).collect()
 }
@@ -274,7 +274,7 @@ pub fn check_limit(limit: Option<Whole<i64>>) -> Result<Option<Option<u64>>, Inv
     }
 }
 
-/// A text that is there: an unset variable of a script means none.
+/// The text unless it is empty, as an unset variable of a script is.
 pub fn given(text: Option<String>) -> Option<String> {
     text.filter(|text| !text.is_empty())
 }

@@ -1,4 +1,4 @@
-//! Lists in request bodies: each has a bound, over which it is refused while it is read.
+//! Lists in request bodies: each has a maximum length, checked while it is read.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,13 +9,13 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Error, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-/// How many order ids a request names at the most.
+/// How many order ids a request names at most.
 pub const ORDER_IDS: usize = 500_000;
-/// How many orders a request adds at the most.
+/// How many orders a request adds at most.
 pub const ADDED: usize = 100_000;
-/// How many folders, workflows or controllers a request names at the most, or orders of a history.
+/// How many folders, workflows or controllers a request names at most, or orders of a history.
 pub const NAMES: usize = 50_000;
-/// How many states or kinds, of which there are few, a request names at the most.
+/// How many states or kinds, of which there are few, a request names at most.
 pub const WORDS: usize = 1000;
 
 /// At most `MAX` values.

@@ -46,7 +46,7 @@ pub fn for_audit(body: &[u8]) -> Result<Parameters, ApiError> {
     Ok(Parameters::new(value.to_string()))
 }
 
-/// Masks secrets, and refuses numbers that whoever queries the audit trail cannot read.
+/// Masks secrets, and rejects numbers that queries of the audit trail could not read.
 fn mask(value: &mut Value) -> Result<(), Invalid> {
     let within = |place: String| {
         move |invalid: Invalid| Invalid { field: place + &invalid.field, ..invalid }

@@ -8,12 +8,11 @@ use tokio::sync::Mutex;
 use crate::http::error::ApiError;
 use crate::store::{self, Store};
 
-/// For how long the database's answer holds, so that probes are no load.
+/// How long a check is remembered, so that probes are no load.
 const REMEMBERED: Duration = Duration::from_secs(1);
-/// How long the database may take to answer.
+/// How long a check may take.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// For how long it holds that a call could not write: whether there is room again, or a disk takes
-/// changes again, shows only when something is written.
+/// How long a failed write is remembered: only another write shows that it would succeed again.
 const REFUSED: Duration = Duration::from_secs(10);
 
 const READ_ONLY: &str = "it is read-only";
@@ -22,12 +21,12 @@ const READ_ONLY: &str = "it is read-only";
 #[derive(Debug, Default)]
 pub struct Readiness {
     last: Mutex<Option<(Instant, Result<(), String>)>>,
-    /// When a call could last not write, and why.
+    /// When the last write failed, and why.
     refused: std::sync::Mutex<Option<(Instant, &'static str)>>,
 }
 
 impl Readiness {
-    /// Takes note of a call that could not write.
+    /// Takes note of a write that failed.
     pub fn hear(&self, error: &ApiError) {
         let why = match error {
             ApiError::NoRoom(_) => "it has no room left",
@@ -41,7 +40,7 @@ impl Readiness {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Asks the database, unless it has been asked just now.
+    /// Asks the database, unless it was asked a moment ago.
     pub async fn check(&self, store: &dyn Store) -> Result<(), String> {
         let refused = *self.refused();
         if let Some((at, why)) = refused

@@ -1,6 +1,6 @@
 //! The field `regex`: a regular expression that is looked for in names, here and not in the
 //! database, so that it means the same whichever that is. The time it takes grows with the name
-//! alone; look-around and back references, which would not allow that, are refused.
+//! alone; look-around and back references, which would not allow that, are rejected.
 
 use std::borrow::Cow;
 

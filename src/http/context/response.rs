@@ -40,7 +40,8 @@ pub struct Delivered<T> {
 
 /// A success that has nothing else to tell.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct Done {
+#[schemars(rename = "Done")]
+pub struct Acknowledged {
     /// Always true.
     pub ok: bool,
 }

@@ -45,7 +45,7 @@ impl Service {
         }
     }
 
-    /// What whoever watches the sealing tells the pages for operators.
+    /// The state of the sealing, which the metrics and `/ready` show.
     pub fn sealing(&self) -> Arc<sealing::Sealing> {
         self.sealing.clone()
     }

@@ -44,7 +44,7 @@ pub fn document(endpoints: Vec<Endpoint>, mut schemas: Schemas, tags: &[&str]) -
                 "basic": { "type": "http", "scheme": "basic" },
                 "accessToken": {
                     "type": "apiKey", "in": "header", "name": "X-Access-Token",
-                    "description": "What the login answered",
+                    "description": "The access token of the login",
                 },
                 "accessTokenInQuery": {
                     "type": "apiKey", "in": "query", "name": "accessToken",
@@ -80,10 +80,10 @@ pub fn document(endpoints: Vec<Endpoint>, mut schemas: Schemas, tags: &[&str]) -
                     &["WWW-Authenticate"],
                 ),
                 "Denied": response("Not permitted; the attempt is audited", &refusal, &[]),
-                "NoSuchCall": response("There is no such call", &failure, &[]),
+                "NoSuchCall": response("There is no such endpoint", &failure, &[]),
                 "WrongMethod": response("The path takes another method", &failure, &["Allow"]),
                 "TooLarge": response(
-                    "The body is larger than a setting allows, or than 4096 bytes where the call \
+                    "The body is larger than a setting allows, or than 4096 bytes where the endpoint \
                      ignores it. One that says so by its `Content-Length` is refused before it is \
                      read, and before the session is checked",
                     &failure,
@@ -92,12 +92,12 @@ pub fn document(endpoints: Vec<Endpoint>, mut schemas: Schemas, tags: &[&str]) -
                 "Invalid": response(
                     "Reason phrase `Invalid Request`. `JOC-400`: the request is malformed, or \
                      there is nothing to act on; the message begins with the field. `JOC-300`: \
-                     the obligatory comment is missing. `JOC-500`: anything unforeseen",
+                     the mandatory comment is missing. `JOC-500`: anything unforeseen",
                     &failure,
                     &[],
                 ),
                 "Throttled": response(
-                    "Too many failed logins, or calls of the account that were denied",
+                    "Too many failed logins, or denied requests of the account",
                     &refusal,
                     &["Retry-After"],
                 ),

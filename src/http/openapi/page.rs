@@ -8,7 +8,7 @@ use utoipa_swagger_ui::Config;
 
 use crate::http::error::ApiError;
 
-/// What the page may load: its own files, and the pictures that its style holds.
+/// What the page may load: its own files, and the images inlined in its style sheet.
 const POLICY: &str = "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
 
 /// The page itself.
@@ -17,7 +17,7 @@ const PAGE_NAME: &str = "index.html";
 
 /// Adds `/docs`. The page's own references are relative, hence the redirect.
 pub fn routes(config: &mut ServiceConfig) {
-    // Whoever reads does not send by a slip: each call has its own switch.
+    // A reader must not send a request by accident: each endpoint has its own switch.
     let settings = Config::from("../openapi.json").use_base_layout().try_it_out_enabled(false);
     config
         .app_data(Data::from(Arc::new(settings)))

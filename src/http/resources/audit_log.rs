@@ -25,7 +25,7 @@ use crate::store::{Detail, Entry};
 use actix_web::HttpResponse;
 use actix_web::web::post;
 
-/// How many entries are answered unless told otherwise, as in JOC.
+/// How many entries are listed unless told otherwise, as in JOC.
 const LIMIT: u64 = 10_000;
 
 /// Which entries of the audit log: those that meet all that is given. Absent, `null` and empty
@@ -36,7 +36,7 @@ pub struct EntriesOf {
     /// Entries of this controller; without it of every one that the account may see.
     #[schemars(with = "Option<OptionalControllerId>")]
     controller_id: Option<String>,
-    /// Who called.
+    /// Who sent the request.
     #[schemars(with = "Option<texts::Wildcards>")]
     account: Option<String>,
     /// Why.
@@ -45,19 +45,19 @@ pub struct EntriesOf {
     /// The ticket that asked for it.
     #[schemars(with = "Option<texts::Wildcards>")]
     ticket_link: Option<String>,
-    /// `CONTROLLER` are calls about orders, `IDENTITY` logins.
+    /// `CONTROLLER` are requests about orders, `IDENTITY` logins.
     categories: Option<Words<Category>>,
-    /// Calls that touched an order of a workflow in one of these folders.
+    /// Requests that touched an order of a workflow in one of these folders.
     folders: Option<Names<Object<Folder>>>,
-    /// Calls that touched an order with this id, or one whose workflow has this path or name.
+    /// Requests that touched an order with this id, or one whose workflow has this path or name.
     #[schemars(with = "Option<texts::Wildcards>")]
     object_name: Option<String>,
-    /// `ORDER` leaves out calls that touched no order, other types find nothing.
+    /// `ORDER` leaves out requests that touched no order, other types find nothing.
     object_types: Option<Words<ObjectType>>,
-    /// Called at this instant or later; a number without a sign points to the past.
+    /// Sent at this instant or later; a number without a sign points to the past.
     #[schemars(with = "Option<texts::DateOrPeriod>")]
     date_from: Option<String>,
-    /// Called before this instant.
+    /// Sent before this instant.
     #[schemars(with = "Option<texts::DateOrPeriod>")]
     date_to: Option<String>,
     /// The zone of the dates; it overrides their offsets. UTC without both.
@@ -268,7 +268,7 @@ impl From<Entry> for EntryItem {
     }
 }
 
-/// What a call did to an order. JOC has `path` and `type` of it.
+/// What a request did to an order. JOC has only `path` and `type`.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DetailItem {

@@ -12,7 +12,7 @@ use tracing::Instrument;
 use crate::http::context::body;
 use crate::http::context::password;
 use crate::http::context::request::Context;
-use crate::http::context::response::{Dated, Done};
+use crate::http::context::response::{Acknowledged, Dated};
 use crate::http::context::service::Service;
 use crate::http::context::session::{self, ACCESS_TOKEN};
 use crate::http::context::throttle::{ThrottleError, Turn};
@@ -49,17 +49,18 @@ enum Credentials {
 #[serde(rename_all = "camelCase")]
 pub struct Login {
     #[serde(flatten)]
-    session: Session,
-    /// For the header `X-Access-Token` of every other call.
+    session: SessionItem,
+    /// For the header `X-Access-Token` of every other request.
     access_token: String,
-    /// After how many milliseconds without a call the session ends.
+    /// Session idle timeout, in milliseconds.
     session_timeout: i64,
 }
 
 /// Who is logged in, or no longer.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Session {
+#[schemars(rename = "Session")]
+pub struct SessionItem {
     account: String,
     caller_ip_address: Option<String>,
     /// Always true.
@@ -101,11 +102,11 @@ pub fn endpoints(schemas: &mut Schemas) -> Vec<Endpoint> {
             .with_headers(&["X-Access-Token", "X-JOC-Timeout"]),
         Endpoint::post("/authentication/logout", post().to(logout), "End the session")
             .ignores_body()
-            .returns::<Session>(schemas),
+            .returns::<SessionItem>(schemas),
         Endpoint::post("/touch", post().to(touch), "Let the session go on")
             .describe("As every request does")
             .ignores_body()
-            .returns::<Dated<Done>>(schemas),
+            .returns::<Dated<Acknowledged>>(schemas),
     ];
     with_examples(endpoints, include_str!("authentication.json"))
 }
@@ -165,7 +166,7 @@ impl Attempt {
         prometheus::login(LoginOutcome::Accepted);
         let timeout = timeout.num_milliseconds();
         let login = Login {
-            session: Session::of(account, self.caller.clone(), principal.roles.join(","), true),
+            session: SessionItem::of(account, self.caller.clone(), principal.roles.join(","), true),
             access_token: token.clone(),
             session_timeout: timeout,
         };
@@ -193,7 +194,7 @@ impl Attempt {
         Ok(token.map(|token| (account.as_str(), token)))
     }
 
-    /// Audits the failure: what its answer is.
+    /// Audits the failure, and makes its response.
     async fn fail(&self) -> Result<ApiError, ApiError> {
         prometheus::login(LoginOutcome::Refused);
         let entry = AuditEntry {
@@ -223,17 +224,17 @@ impl Attempt {
 }
 
 /// `POST /authentication/logout`
-async fn logout(context: Context) -> Result<Json<Session>, ApiError> {
+async fn logout(context: Context) -> Result<Json<SessionItem>, ApiError> {
     if let Some(token) = session::access_token(&context.http) {
         context.service.sessions.close(context.store(), &token).await?;
     }
     let account = &context.principal.account;
-    Ok(Json(Session::of(account, context.client_address(), String::new(), false)))
+    Ok(Json(SessionItem::of(account, context.client_address(), String::new(), false)))
 }
 
 /// `POST /touch`: any request with a session lets it go on.
-async fn touch(context: Context) -> Result<Json<Dated<Done>>, ApiError> {
-    Ok(context.dated(Done { ok: true }))
+async fn touch(context: Context) -> Result<Json<Dated<Acknowledged>>, ApiError> {
+    Ok(context.dated(Acknowledged { ok: true }))
 }
 
 impl Credentials {
@@ -267,7 +268,7 @@ impl Credentials {
     }
 }
 
-impl Session {
+impl SessionItem {
     fn of(account: &str, caller: Option<String>, role: String, logged_in: bool) -> Self {
         Self {
             account: account.into(),

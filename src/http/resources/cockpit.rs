@@ -43,13 +43,14 @@ pub struct VersionsBody {
 /// The controllers.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Controllers {
-    controllers: Vec<Controller>,
+    controllers: Vec<ControllerItem>,
 }
 
 /// A controller, as JOC shows it.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct Controller {
+#[schemars(rename = "Controller")]
+struct ControllerItem {
     controller_id: String,
     title: String,
     /// Always `STANDALONE`.
@@ -59,14 +60,15 @@ struct Controller {
     /// Of the API.
     version: &'static str,
     is_coupled: bool,
-    component_state: Condition,
-    connection_state: Condition,
+    component_state: ShownState,
+    connection_state: ShownState,
     survey_date: Instant,
 }
 
 /// A state in words, and the number by which JOC's GUI colours it.
 #[derive(Debug, Serialize, JsonSchema)]
-struct Condition {
+#[schemars(rename = "Condition")]
+struct ShownState {
     #[serde(rename = "_text")]
     text: &'static str,
     severity: u8,
@@ -153,15 +155,15 @@ async fn controllers(
         context.permit_reading(VIEW_CONTROLLER, &id).await?;
         ids = vec![id];
     }
-    let controllers = ids.into_iter().map(|id| Controller {
+    let controllers = ids.into_iter().map(|id| ControllerItem {
         title: id.clone(),
         controller_id: id,
         role: "STANDALONE",
         url: url(&context.http),
         version: JOC_VERSION,
         is_coupled: false,
-        component_state: Condition { text: "operational", severity: 0 },
-        connection_state: Condition { text: "established", severity: 0 },
+        component_state: ShownState { text: "operational", severity: 0 },
+        connection_state: ShownState { text: "established", severity: 0 },
         survey_date: Instant(context.now),
     });
     let controllers = Controllers { controllers: controllers.collect() };
@@ -180,7 +182,7 @@ async fn versions(
     Request { context, body }: Request<VersionsBody>,
 ) -> Result<Json<Versions>, ApiError> {
     let mut ids = context.controllers().await?;
-    // Whoever asks for agents alone does not mean every controller.
+    // A request for agents alone does not mean every controller.
     if body.controller_ids.is_some() || body.agent_ids.is_some() {
         let wanted: HashSet<String> = body.controller_ids.into_iter().flatten().collect();
         ids.retain(|id| wanted.contains(id));

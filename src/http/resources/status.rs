@@ -50,9 +50,9 @@ async fn health() -> HttpResponse {
     HttpResponse::Ok().json(json!({ "alive": true }))
 }
 
-/// 200 if calls would be served: the service is not stopping, the database answers and takes
-/// changes, and its schema is this program's. Sealing that has stopped is told and no more: if it
-/// took every replica out of service, whoever can stop it could stop all calls.
+/// 200 if requests would be served: the service is not stopping, the database answers and takes
+/// changes, and its schema is this program's. Overdue seals are only reported: if they took every
+/// replica out of service, stopping the sealer would stop all of them.
 async fn ready(service: Data<Service>) -> Result<HttpResponse, ApiError> {
     if service.drain.is_stopping() {
         return Err(ApiError::Stopping);

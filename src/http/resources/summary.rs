@@ -1,4 +1,4 @@
-//! Numbers of orders as JOC's answers name them.
+//! Numbers of orders as JOC's responses name them.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::model::order::EffectiveState::{self, *};
 
 /// Numbers of orders by effective state.
-pub type Counts = BTreeMap<String, u64>;
+pub type CountsByState = BTreeMap<String, u64>;
 
 /// How many orders are in each effective state.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -29,7 +29,7 @@ pub struct Summary {
 
 impl Summary {
     /// The sums of some counts.
-    pub fn of<'a>(counts: impl IntoIterator<Item = &'a Counts>) -> Self {
+    pub fn of<'a>(counts: impl IntoIterator<Item = &'a CountsByState>) -> Self {
         let mut sums = BTreeMap::<&str, u64>::new();
         for (state, orders) in counts.into_iter().flatten() {
             *sums.entry(state).or_default() += orders;

@@ -55,7 +55,8 @@ pub struct TreeBody {
 
 /// The folders.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct Folders {
+#[schemars(rename = "Folders")]
+pub struct FolderTree {
     /// The root, or nothing.
     folders: Vec<FolderItem>,
 }
@@ -84,14 +85,14 @@ pub fn endpoints(schemas: &mut Schemas) -> Vec<Endpoint> {
     let endpoint = Endpoint::post("/tree", post().to(tree), "The folders of workflows")
         .needs(&[VIEW_WORKFLOWS])
         .takes::<TreeBody>(schemas)
-        .returns::<Delivered<Folders>>(schemas);
+        .returns::<Delivered<FolderTree>>(schemas);
     with_examples(vec![endpoint], include_str!("tree.json"))
 }
 
 /// `POST /tree`
 async fn tree(
     Request { context, body }: Request<TreeBody>,
-) -> Result<Json<Delivered<Folders>>, ApiError> {
+) -> Result<Json<Delivered<FolderTree>>, ApiError> {
     let types = body.types.unwrap_or_default();
     for (i, of_type) in types.iter().enumerate() {
         if !TYPES.contains(&of_type.as_str()) {
@@ -114,7 +115,7 @@ async fn tree(
         root.insert(folder);
     }
     let folders = if chosen.is_empty() { vec![] } else { vec![root.shown("/", "", &visible)] };
-    Ok(context.delivered(Folders { folders }))
+    Ok(context.delivered(FolderTree { folders }))
 }
 
 /// The folders that a request means, of those known and the ones above them: as JOC, which

@@ -89,7 +89,7 @@ pub struct OrderCountBody {
     time_zone: Option<String>,
 }
 
-/// A workflow in the answer of a call.
+/// A workflow, as JOC shows it.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct WorkflowV {
@@ -121,7 +121,8 @@ struct SyncStateItem {
 
 /// Workflows, the newest first.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct Workflows {
+#[schemars(rename = "Workflows")]
+pub struct WorkflowList {
     workflows: Vec<WorkflowV>,
 }
 
@@ -177,7 +178,7 @@ pub fn endpoints(schemas: &mut Schemas) -> Vec<Endpoint> {
             )
             .needs(&[VIEW_WORKFLOWS])
             .takes::<WorkflowsBody>(schemas)
-            .returns::<Dated<Workflows>>(schemas),
+            .returns::<Dated<WorkflowList>>(schemas),
         Endpoint::post("/workflow", post().to(workflow), "Show a workflow")
             .needs(&[VIEW_WORKFLOWS])
             .takes::<WorkflowBody>(schemas)
@@ -197,7 +198,7 @@ pub fn endpoints(schemas: &mut Schemas) -> Vec<Endpoint> {
 /// `POST /workflows`
 async fn workflows(
     Request { context, body }: Request<WorkflowsBody>,
-) -> Result<Json<Dated<Workflows>>, ApiError> {
+) -> Result<Json<Dated<WorkflowList>>, ApiError> {
     let limit = check_limit(body.limit)?.flatten();
     let named = named(inner(body.workflow_ids))?;
     let folders = Folders::checked(inner(body.folders))?;
@@ -225,7 +226,7 @@ async fn workflows(
     let counts = counts(&context, &filter, body.compact).await?;
     let workflows =
         workflows.into_iter().map(|workflow| shown(workflow, counts.as_ref())).collect();
-    Ok(context.dated(Workflows { workflows }))
+    Ok(context.dated(WorkflowList { workflows }))
 }
 
 /// `POST /workflow`
@@ -324,7 +325,7 @@ fn shown(workflow: Workflow, counts: Option<&OrderCounts>) -> WorkflowV {
     }
 }
 
-/// The orders of the workflows, unless the answer is to be compact.
+/// The orders of the workflows, unless the response is to be compact.
 async fn counts(
     context: &Context,
     filter: &WorkflowFilter,

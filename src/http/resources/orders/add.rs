@@ -88,7 +88,8 @@ struct AddOrder {
 /// The orders that were added.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Added {
+#[schemars(rename = "Added")]
+pub struct AddedOrders {
     /// In the order of the request.
     #[schemars(example = ["#2026-11-23#T26487268900-nightly"])]
     order_ids: Vec<String>,
@@ -124,7 +125,7 @@ pub fn endpoints(schemas: &mut Schemas) -> Vec<Endpoint> {
         Endpoint::post("/orders/add", post().to(add), "Add orders")
             .needs(&[CREATE_ORDERS])
             .takes::<AddOrders>(schemas)
-            .returns::<Delivered<Added>>(schemas)
+            .returns::<Delivered<AddedOrders>>(schemas)
             .with_headers(&["X-Audit-Log-Id", "X-Orders-Affected"]),
         Endpoint::post("/orders/add/preview", post().to(preview), "What /orders/add would add")
             .needs(&[CREATE_ORDERS])
@@ -141,7 +142,7 @@ async fn add(Request { context, body }: Request<AddOrders>) -> Result<HttpRespon
     let added = context.store().add_orders(&addition).await?;
     let (audit_log_id, affected) = (added.audit_log_id, added.order_ids.len() as u64);
     tracing::info!(audit_log_id, affected, "orders added");
-    let body = context.delivered(Added { order_ids: added.order_ids });
+    let body = context.delivered(AddedOrders { order_ids: added.order_ids });
     Ok(changed("add", audit_log_id, affected, body))
 }
 

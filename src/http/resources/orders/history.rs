@@ -138,7 +138,7 @@ pub struct OrderHistory {
     has_orders: bool,
     /// The child orders that are terminal.
     children: Vec<Child>,
-    /// The states to which calls have brought the order, and the last one.
+    /// The states to which requests have brought the order, and the last one.
     states: Vec<StateSince>,
 }
 
@@ -204,8 +204,7 @@ async fn orders(
     context.list("history", items.boxed()).await
 }
 
-/// `POST /order/history`: the children of an order and the states that calls have brought it
-/// to.
+/// `POST /order/history`: the children of an order and the states to which requests brought it.
 async fn order(
     Request { context, body }: Request<PastOrderId>,
 ) -> Result<Json<Dated<OrderHistory>>, ApiError> {
@@ -228,7 +227,7 @@ async fn order(
         .await?;
 
     let touches = context.store().trail(&selection.controller_id, &order_id).await?;
-    // Not every call leads to another state.
+    // Not every request leads to another state.
     let changed = touches.into_iter().rev().filter(|touch| touch.new_state != touch.previous_state);
     let mut states: Vec<(String, _)> =
         changed.map(|touch| (touch.new_state, touch.created.0)).collect();

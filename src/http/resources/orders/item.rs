@@ -29,7 +29,7 @@ pub struct OrderItem {
     workflow_id: WorkflowItem,
     /// The effective state.
     state: StateItem,
-    /// What whoever runs the order is asked to do with it.
+    /// What the executor is asked to do with the order.
     #[serde(skip_serializing_if = "Option::is_none")]
     marked: Option<StateItem>,
     /// Milliseconds since 1970; absent: never.

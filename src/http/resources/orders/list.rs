@@ -14,9 +14,8 @@ use crate::http::openapi::{Endpoint, Schemas, with_examples};
 use crate::http::resources::orders::item::{
     Items, LISTED, OrderItem, limit_to_visible, unknown_order,
 };
-use crate::http::resources::summary::{Counts, Summary};
-use crate::model::checks::check_controller_id;
-use crate::model::checks::check_name;
+use crate::http::resources::summary::{CountsByState, Summary};
+use crate::model::checks::{check_controller_id, check_name};
 use crate::model::folders::Folder;
 use crate::model::invalid::Invalid;
 use crate::model::order::EffectiveState;
@@ -198,7 +197,7 @@ async fn snapshot(
     let mut selection = select(&context, body).await?;
     selection.reach = Reach::InSight;
     let counts = context.store().snapshot(&selection).await?;
-    let counts: Counts = counts.into_iter().collect();
+    let counts: CountsByState = counts.into_iter().collect();
     Ok(context.dated(Snapshot { orders: Summary::of([&counts]) }))
 }
 

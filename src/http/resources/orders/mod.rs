@@ -1,4 +1,4 @@
-//! `/orders/…` and `/order/…`: a file for each kind of call.
+//! `/orders/…` and `/order/…`: a file for each kind of endpoint.
 
 pub mod add;
 pub mod history;

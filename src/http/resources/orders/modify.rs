@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::http::context::audit::AuditLog;
 use crate::http::context::body::{Object, Whole, inner};
 use crate::http::context::request::{Context, Request};
-use crate::http::context::response::{Dated, Done, changed};
+use crate::http::context::response::{Acknowledged, Dated, changed};
 use crate::http::error::ApiError;
 use crate::http::openapi::{Endpoint, Schemas, add_property, with_examples};
 use crate::model::action::Action;
@@ -160,7 +160,7 @@ fn pair<B: ChangeBody>(
             .describe("Orders and audit are changed in one transaction")
             .needs(&permissions)
             .takes_schema(body, true)
-            .returns::<Dated<Done>>(schemas)
+            .returns::<Dated<Acknowledged>>(schemas)
             .with_headers(&["X-Audit-Log-Id", "X-Orders-Affected"]),
         Endpoint::post(
             &format!("{path}/preview"),
@@ -179,7 +179,7 @@ fn body_schema<B: ChangeBody>(schemas: &mut Schemas, endpoint: &ChangeEndpoint<B
     let mut body = schemas.body::<B>();
     for name in SENT_ALONG {
         if body.pointer(&format!("/properties/{name}")).is_none() {
-            let ignored = json!({ "description": "Ignored: another of JOC's calls takes it" });
+            let ignored = json!({ "description": "Ignored: another of JOC's endpoints takes it" });
             add_property(&mut body, name, ignored, false);
         }
     }
@@ -232,7 +232,7 @@ async fn change<B: ChangeBody>(
     match context.store().change_orders(&change).await? {
         Changed::Done { audit_log_id, affected } => {
             tracing::info!(audit_log_id, affected, request = context.name(), "orders changed");
-            let body = context.dated(Done { ok: true });
+            let body = context.dated(Acknowledged { ok: true });
             Ok(changed(endpoint.kind.name(), audit_log_id, affected, body))
         }
         Changed::NoOrders => Err(ApiError::BadRequest(endpoint.kind.nothing_found.into())),

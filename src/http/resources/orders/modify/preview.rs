@@ -25,7 +25,7 @@ pub struct Previewed {
     /// How many of them in each effective state.
     by_state: BTreeMap<String, u64>,
     /// The first of them, by id.
-    orders: Vec<PreviewedOrder>,
+    orders: Vec<PreviewItem>,
     /// How many by effect.
     #[serde(flatten)]
     #[schemars(skip)]
@@ -35,7 +35,8 @@ pub struct Previewed {
 /// An order and what would become of it.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct PreviewedOrder {
+#[schemars(rename = "PreviewedOrder")]
+struct PreviewItem {
     order_id: String,
     workflow_id: WorkflowItem,
     #[schemars(with = "EffectiveState")]
@@ -62,7 +63,7 @@ impl Previewed {
             orders: preview
                 .orders
                 .into_iter()
-                .map(|order| PreviewedOrder {
+                .map(|order| PreviewItem {
                     order_id: order.order_id,
                     workflow_id: WorkflowItem {
                         path: order.workflow_path,
