@@ -9,7 +9,7 @@ use joc_orders::model::seal::SealLine;
 use joc_orders::model::folders::Folder;
 use joc_orders::store::check::{Checks, Counts};
 use joc_orders::store::copy::{Batch, Copies, Progress};
-use joc_orders::store::seals::{Due, FindingSink, Sealing, Seals, Unsealed, Verified};
+use joc_orders::store::seals::{Due, FindingSink, SealMaker, Seals, Unsealed, Verified};
 use joc_orders::store::{Account, Accounts, Differences, Health, PoolUse, Result, Role};
 use tokio::sync::mpsc::{Receiver, Sender};
 
@@ -35,7 +35,7 @@ impl Checks for NoDatabase {
 }
 
 #[async_trait]
-impl Sealing for NoDatabase {
+impl SealMaker for NoDatabase {
     async fn seal(&self, _: DateTime<Utc>) -> Result<u64> {
         unreachable!()
     }

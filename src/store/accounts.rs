@@ -11,7 +11,7 @@ use crate::model::permission::Limits;
 pub struct Account {
     /// Its name.
     pub account: String,
-    /// Whether it is locked out.
+    /// Whether it is disabled.
     pub disabled: bool,
     /// Its roles.
     pub roles: Vec<String>,
@@ -22,9 +22,9 @@ pub struct Account {
 pub struct Role {
     /// Its name.
     pub role: String,
-    /// Its permissions, each with the controller it is for.
+    /// Its permissions, each with its controller.
     pub permissions: Vec<(String, String)>,
-    /// The folders that it is limited to; empty: no limit.
+    /// The folders that it is limited to; no limit if empty.
     pub folders: Vec<Folder>,
 }
 
@@ -41,7 +41,7 @@ pub trait Accounts: Sync {
     async fn has_accounts(&self) -> Result<bool>;
     /// The password hash of an account that is not disabled.
     async fn password_hash(&self, account: &str) -> Result<Option<String>>;
-    /// Makes an account with roles. [`Error::Conflict`] if it is there or a role is not.
+    /// Creates an account with roles. [`Error::Conflict`] if it exists or a role does not.
     async fn add_account(
         &self,
         account: &str,
@@ -50,8 +50,8 @@ pub trait Accounts: Sync {
     ) -> Result<()> {
         self.add_account_if(account, password_hash, roles, &mut || true).await
     }
-    /// As [`Accounts::add_account`], but asks before it makes the account last, which nobody
-    /// else can have made then; after a no there is no account.
+    /// As [`Accounts::add_account`], but asks before it commits, when no one else can create the
+    /// account any more. If `ask` returns `false`, there is no account.
     async fn add_account_if(
         &self,
         account: &str,
@@ -61,29 +61,29 @@ pub trait Accounts: Sync {
     ) -> Result<()>;
     /// Replaces a password and ends the account's sessions.
     async fn set_password(&self, account: &str, password_hash: &str) -> Result<()>;
-    /// Locks an account out and ends its sessions, or lets it in again.
+    /// Disables or enables an account and ends its sessions.
     async fn set_disabled(&self, account: &str, disabled: bool) -> Result<()>;
-    /// Removes an account and ends its sessions. What it did stays in the audit trail.
+    /// Removes an account and ends its sessions. Its audit entries stay.
     async fn remove_account(&self, account: &str) -> Result<()>;
     /// Every account, by name.
     async fn accounts(&self) -> Result<Vec<Account>>;
-    /// Makes a role without permissions.
+    /// Creates a role without permissions.
     async fn add_role(&self, role: &str) -> Result<()>;
-    /// Removes a role from the database and so from every account.
+    /// Removes a role, also from every account.
     async fn remove_role(&self, role: &str) -> Result<()>;
-    /// Gives a role a permission for a controller, or for every one (`*`).
+    /// Grants a permission to a role, for one controller or for all (`*`).
     async fn grant(&self, role: &str, permission: &str, controller_id: &str) -> Result<()>;
-    /// Takes a permission back, exactly as it was given.
+    /// Revokes a permission, exactly as it was granted.
     async fn revoke(&self, role: &str, permission: &str, controller_id: &str) -> Result<()>;
-    /// Limits a role to folders, in place of those it was limited to, which it gives; none: no
+    /// Replaces the folders that a role is limited to and returns the previous ones. No folders, no
     /// limit.
     async fn limit(&self, role: &str, folders: &[Folder]) -> Result<Vec<Folder>>;
-    /// Changes the folders that a role is limited to, and gives what they were and what they are.
+    /// Changes the folders that a role is limited to and returns them as before and after.
     async fn change_limit(&self, role: &str, limits: &Limits)
     -> Result<(Vec<Folder>, Vec<Folder>)>;
-    /// Gives an account a role.
+    /// Assigns a role to an account.
     async fn assign(&self, role: &str, account: &str) -> Result<()>;
-    /// Takes a role from an account.
+    /// Removes a role from an account.
     async fn unassign(&self, role: &str, account: &str) -> Result<()>;
     /// Every role, by name.
     async fn roles(&self) -> Result<Vec<Role>>;
@@ -96,7 +96,7 @@ pub(super) struct AccountRow {
     pub role: Option<String>,
 }
 
-/// Puts the rows together, which come ordered by account.
+/// Groups rows that are ordered by account.
 pub(super) fn accounts(rows: Vec<AccountRow>) -> Vec<Account> {
     let mut accounts: Vec<Account> = Vec::new();
     for AccountRow { account, disabled, role } in rows {
@@ -110,7 +110,7 @@ pub(super) fn accounts(rows: Vec<AccountRow>) -> Vec<Account> {
     accounts
 }
 
-/// Refuses a change of accounts or roles that met anything but one row.
+/// Fails unless a change of accounts or roles affected exactly one row.
 pub(super) fn expect_one(rows: u64, otherwise: impl FnOnce() -> String) -> Result<()> {
     if rows == 1 { Ok(()) } else { Err(Error::Conflict(otherwise())) }
 }

@@ -10,54 +10,54 @@ use crate::model::permission::Extent;
 /// The audit trail.
 #[async_trait]
 pub trait Audit {
-    /// Writes an entry about no orders.
+    /// Writes an entry that affects no orders.
     async fn record(&self, entry: &AuditEntry, outcome: Outcome) -> Result<()>;
-    /// What has been done to an order, the newest first.
+    /// What requests did to an order, newest first.
     async fn trail(&self, controller_id: &str, order_id: &str) -> Result<Vec<Touch>>;
-    /// The entries that a filter means, the newest first, at most `limit` of them.
+    /// The entries that match a filter, newest first, at most `limit`.
     fn entries(
         &self,
         filter: &AuditFilter,
         limit: Option<u64>,
     ) -> BoxStream<'static, Result<Entry>>;
-    /// What the entry with this id did to the orders within reach, by order id.
+    /// The details of an entry for the orders within `extent`, by order id.
     fn details(&self, audit_log_id: i64, extent: &Extent) -> BoxStream<'static, Result<Detail>>;
 }
 
-/// A row of `audit_logs`, as far as an account may see it.
+/// A row of `audit_logs`, with only what an account may see.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct Entry {
-    /// Its number.
+    /// Its id.
     pub id: i64,
     /// The controller, or [`crate::model::checks::NO_CONTROLLER`].
     pub controller_id: String,
-    /// Who called.
+    /// The account that sent the request.
     pub account: String,
-    /// What was called: `./orders/cancel`.
+    /// The request: `./orders/cancel`.
     pub request: String,
-    /// The request's body; `None` if it may name what the account cannot see.
+    /// The request body; `None` if it may name what is hidden from the account.
     pub parameters: Option<String>,
-    /// What kind of call it was.
+    /// The category of the request.
     pub category: String,
-    /// Why.
+    /// The comment.
     pub comment: Option<String>,
     /// Minutes.
     pub time_spent: Option<i64>,
-    /// The ticket that asked for it.
+    /// The ticket link.
     pub ticket_link: Option<String>,
-    /// How it ended.
+    /// The outcome.
     pub outcome: String,
-    /// How many orders it affected that the account can see.
+    /// How many of the affected orders the account can see.
     pub affected: i64,
     /// The request's `X-Request-Id`.
     pub request_id: String,
-    /// The address that the call came from.
+    /// The address of the client.
     pub client_address: Option<String>,
-    /// When it was.
+    /// When it was written.
     pub created: StoredInstant,
 }
 
-/// A row of `audit_log_details`: what a call did to one order.
+/// A row of `audit_log_details`: what a request did to one order.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct Detail {
     /// The order.
@@ -70,35 +70,35 @@ pub struct Detail {
     pub previous_state: String,
     /// Its effective state after.
     pub new_state: String,
-    /// The mark that it got.
+    /// The mark that was set.
     pub mark: Option<String>,
-    /// Whether its job was to be killed.
+    /// Whether a kill of its job was requested.
     pub kill: bool,
-    /// The selected ancestor that took it along.
+    /// The selected ancestor through which it was affected.
     pub via_parent: Option<String>,
 }
 
-/// One call's effect on one order, from the audit trail.
+/// A request's effect on one order, from the audit trail.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct Touch {
-    /// `audit_logs.id` of the call.
+    /// `audit_logs.id` of the request.
     pub audit_log_id: i64,
-    /// When it was.
+    /// When it was written.
     pub created: StoredInstant,
-    /// Who called.
+    /// The account that sent the request.
     pub account: String,
-    /// What was called: `./orders/cancel`.
+    /// The request: `./orders/cancel`.
     pub request: String,
-    /// Why.
+    /// The comment.
     pub comment: Option<String>,
-    /// The ticket that asked for it.
+    /// The ticket link.
     pub ticket_link: Option<String>,
     /// The order's effective state before.
     pub previous_state: String,
     /// The order's effective state after.
     pub new_state: String,
-    /// The mark that it got.
+    /// The mark that was set.
     pub mark: Option<String>,
-    /// Whether its job was to be killed.
+    /// Whether a kill of its job was requested.
     pub kill: bool,
 }

@@ -1,10 +1,10 @@
-//! Why work on the database fails, as far as it matters to whoever asked for it.
+//! Why work on the database fails, as far as callers can tell.
 
 use std::io::ErrorKind;
 
-/// SQLite could not write, such as to a disk that has become read-only.
+/// SQLite could not write, for example because the disk became read-only.
 const SQLITE_IOERR_WRITE: &str = "778";
-/// Kinds of SQLite's errors.
+/// Primary result codes of SQLite.
 const SQLITE_BUSY: u32 = 5;
 const SQLITE_LOCKED: u32 = 6;
 const SQLITE_READONLY: u32 = 8;
@@ -12,76 +12,73 @@ const SQLITE_IOERR: u32 = 10;
 const SQLITE_FULL: u32 = 13;
 const SQLITE_CANTOPEN: u32 = 14;
 
-/// Why a unit of work did not happen.
+/// Why a unit of work failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The database cannot be reached, or has no connection free: trying again may help.
+    /// The database cannot be reached or has no free connection; a retry may help.
     #[error("the database cannot be reached: {0}")]
     Unavailable(#[source] sqlx::Error),
-    /// The database was lost while it worked, and whether it has done the work cannot be found
-    /// out: it is done as a whole or not at all.
-    #[error("the database was lost in the middle of the work, which may have been done")]
+    /// The connection was lost during the change, which the database applied fully or not at all.
+    #[error("connection lost during the change; outcome unknown")]
     Unsettled,
     /// The database has no room left to write.
     #[error("the database has no room left: {0}")]
     NoRoom(#[source] sqlx::Error),
-    /// The database only lets itself be read: a standby, a server that was told so, a file or its
-    /// disk.
+    /// The database is read-only: a standby, a server set to be so, or a file or its disk.
     #[error("the database is read-only: {0}")]
     ReadOnly(#[source] sqlx::Error),
-    /// The database's file was taken away while it was open, or another one is in its place.
+    /// The database file was removed or replaced while it was open.
     #[error("{0}; restart the service once the right file is there")]
     Lost(String),
-    /// What is to be made is there already, or what is to be changed is not there.
+    /// What is to be created exists, or what is to be changed does not.
     #[error("{0}")]
     Conflict(String),
-    /// `DATABASE_URL` is of no use.
+    /// `DATABASE_URL` is invalid.
     #[error("DATABASE_URL: {0}")]
     Url(String),
-    /// There is no file of this name, and whoever wants it may not make one.
+    /// The file does not exist, and this command must not create it.
     #[error("there is no such file: {0}")]
     NoFile(String),
-    /// The database lacks migrations, and whoever wants it may not run them.
+    /// The database lacks migrations, and this command must not run them.
     #[error("the database schema is out of date: {}; run `joc-orders migrate`", have_not_run(.0))]
     Older(Vec<i64>),
-    /// The database lacks migrations, and the role may not run them.
+    /// The database lacks migrations, and the role lacks the privileges to run them.
     #[error(
         "the database schema is out of date: {}; this role may not migrate: run `joc-orders \
          migrate` as the owner of the tables",
         have_not_run(.0)
     )]
     MayNotMigrate(Vec<i64>, #[source] sqlx::migrate::MigrateError),
-    /// Others held the locks that a migration needs; nothing of it was done, and trying again
-    /// may help.
+    /// Other sessions held the locks that a migration needs. Nothing has changed; a retry may help.
     #[error("{0}")]
     Blocked(String),
-    /// The database is not one that this program can use, and will not become one.
+    /// This program can never use the database.
     #[error("{0}")]
     Unusable(String),
     /// A newer program has migrated the database.
     #[error("the schema has migration {0}, newer than this program: run the newer release")]
     Newer(i64),
-    /// The schema is not this binary's, or could not be made so.
+    /// The schema does not match this program and could not be migrated.
     #[error("the database's schema: {0}")]
     Migrate(#[source] sqlx::migrate::MigrateError),
-    /// What the database holds is not what the schema promises.
+    /// The data breaks a promise of the schema.
     #[error("the database's data: {0}")]
     Data(String),
     /// A database that could not be opened.
     #[error("{place}: {error}")]
     At {
-        /// Where it is, without user and password.
+        /// Its location, without user and password.
         place: String,
         /// Why.
         #[source]
         error: Box<Error>,
     },
-    /// Anything else that the database said.
+    /// Any other database error.
     #[error("the database: {0}")]
     Database(#[source] sqlx::Error),
 }
 
-/// The numbers of migrations as a part of a sentence.
+/// Migration numbers as part of a sentence.
 fn have_not_run(versions: &[i64]) -> String {
     match versions {
         [] => "a migration has not run".into(),
@@ -94,14 +91,12 @@ fn have_not_run(versions: &[i64]) -> String {
 }
 
 impl Error {
-    /// Whether the schema is older or newer than this program, which stays so until a person
-    /// acts.
+    /// Whether the schema is older or newer than this program, so that an operator must act.
     pub fn is_of_schema(&self) -> bool {
         matches!(self, Self::Older(_) | Self::Newer(_) | Self::MayNotMigrate(..))
     }
 
-    /// Whether the database cannot be reached, or others are in the way, so that trying again may
-    /// help.
+    /// Whether a retry may help: the database cannot be reached, or locks are held.
     pub fn is_unavailable(&self) -> bool {
         match self {
             Self::At { error, .. } => error.is_unavailable(),
@@ -109,7 +104,7 @@ impl Error {
         }
     }
 
-    /// Whether another database, or another setting of it, is needed.
+    /// Whether a different database or URL is needed.
     pub fn is_unusable(&self) -> bool {
         match self {
             Self::At { error, .. } => error.is_unusable(),
@@ -117,7 +112,7 @@ impl Error {
         }
     }
 
-    /// Whether a number is wanted that no migration has.
+    /// Whether the requested migration does not exist.
     pub fn names_no_migration(&self) -> bool {
         match self {
             Self::At { error, .. } => error.names_no_migration(),
@@ -128,8 +123,8 @@ impl Error {
     }
 }
 
-/// The kind of an error of SQLite: the last byte of its code, which has fewer digits than
-/// PostgreSQL's.
+/// The primary result code of SQLite, the last byte of an extended one. PostgreSQL's codes have more
+/// digits.
 fn sqlite_kind(code: &str) -> Option<u32> {
     code.parse().ok().filter(|code| *code < 10_000).map(|code: u32| code & 0xff)
 }
@@ -168,9 +163,9 @@ impl From<sqlx::Error> for Error {
                     ("25006" | SQLITE_IOERR_WRITE, _) | (_, Some(SQLITE_READONLY)) => {
                         Self::ReadOnly(error)
                     }
-                    // 25P03, 25P04: a transaction was idle or took too long; 55P03: no lock in
-                    // time; 57014: the server ended the statement; 57P0x: it shuts down or
-                    // starts; 53300: too many connections.
+                    // 25P03, 25P04: the transaction was idle or ran too long; 55P03: lock timeout;
+                    // 57014: the server canceled the statement; 57P0x: it is shutting down or
+                    // starting; 53300: too many connections.
                     ("25P03" | "25P04" | "55P03" | "57014" | "53300", _)
                     | (_, Some(SQLITE_BUSY | SQLITE_LOCKED | SQLITE_IOERR | SQLITE_CANTOPEN)) => {
                         Self::Unavailable(error)

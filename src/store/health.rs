@@ -1,30 +1,30 @@
-//! How the database is doing: for probes and metrics.
+//! Database health, for probes and metrics.
 
 use async_trait::async_trait;
 use sqlx::{Database, Pool};
 
 use super::Result;
 
-/// The metric that counts transactions tried again.
+/// The metric that counts retried transactions.
 pub const RETRIES: &str = "joc_orders_database_retries_total";
 
-/// How many of its connections a pool uses.
+/// The connections of a pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PoolUse {
-    /// Which pool: `all`, or what its connections do.
+    /// The pool, named after what its connections do.
     pub name: &'static str,
-    /// Connections that work.
+    /// Busy connections.
     pub used: u32,
-    /// Connections that wait for work.
+    /// Idle connections.
     pub idle: u32,
-    /// How many it may have.
+    /// The pool's maximum.
     pub max: u32,
 }
 
-/// What a store tells of itself.
+/// The state of a store.
 #[async_trait]
 pub trait Health {
-    /// Fails unless the database answers and has exactly this program's migrations.
+    /// Fails unless the database responds and has exactly this program's migrations.
     async fn ready(&self) -> Result<()>;
     /// How the connections are used.
     fn pools(&self) -> Vec<PoolUse>;

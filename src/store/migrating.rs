@@ -1,4 +1,4 @@
-//! Applies migrations, or takes them back, without letting others wait for long.
+//! Applies and reverts migrations without blocking other sessions for long.
 
 use std::time::{Duration, Instant};
 
@@ -9,13 +9,13 @@ use super::migrations::{checked, expect_known, lacking, missing, refusal};
 use super::recorded::{Recorded, Step};
 use super::{Error, Result};
 
-/// For how long a migration waits for locks that others hold.
+/// How long a migration waits for locks held by other sessions.
 #[derive(Debug, Clone, Copy)]
 pub struct LockPatience {
-    /// At a time: meanwhile everybody else queues behind it. It pauses for as long before it
-    /// tries again.
+    /// Each attempt, during which other sessions queue behind it. The pause before the next attempt
+    /// is as long.
     pub at_a_time: Duration,
-    /// Until it is given up.
+    /// All attempts together.
     pub in_all: Duration,
 }
 
@@ -25,18 +25,18 @@ impl Default for LockPatience {
     }
 }
 
-/// What the database is to have in the end.
+/// What a database should have after a migration.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Goal {
     /// Every migration.
     Newest,
     /// The migrations up to this one, and none after it.
     Exactly(i64),
-    /// The records of the migrations up to this one, whose statements somebody else has run.
+    /// The records of the migrations up to this one, whose statements have already been run.
     Recorded(i64),
 }
 
-/// Brings the database to the goal. If every migration is there, [`Goal::Newest`] only reads.
+/// Migrates to the goal. [`Goal::Newest`] only reads if nothing is missing.
 pub(super) async fn migrate<C: Recorded>(
     migrator: &Migrator,
     connection: &mut C,
@@ -52,12 +52,12 @@ pub(super) async fn migrate<C: Recorded>(
     let table = &*migrator.table_name;
     patiently(connection, table, Step::Lock, patience).await.map_err(failure(&[]))?;
     let done = locked(migrator, connection, goal, patience).await;
-    // If this fails the connection is lost, and the lock with it.
+    // If this fails, the connection is lost and with it the lock.
     let _ = connection.unlock().await;
     done
 }
 
-/// [`migrate`] while nobody else does.
+/// [`migrate`], under the migration lock.
 async fn locked<C: Recorded>(
     migrator: &Migrator,
     connection: &mut C,
@@ -90,13 +90,13 @@ async fn locked<C: Recorded>(
 
 /// Why a step was not done.
 enum Failed {
-    /// Others were in the way for too long.
+    /// Other sessions held locks for too long.
     Blocked(String),
     /// Anything else.
     Otherwise(MigrateError),
 }
 
-/// The failure of a step as that of the whole, which wanted these migrations.
+/// The error for a failed step; `wanted` are the migrations to apply.
 fn failure(wanted: &[i64]) -> impl Fn(Failed) -> Error {
     move |failed| match failed {
         Failed::Blocked(problem) => Error::Blocked(problem),
@@ -104,7 +104,7 @@ fn failure(wanted: &[i64]) -> impl Fn(Failed) -> Error {
     }
 }
 
-/// Takes a step, again and again as long as others are in its way.
+/// Runs a step, and retries it while other sessions block it.
 async fn patiently<C: Recorded>(
     connection: &mut C,
     table: &str,
@@ -134,7 +134,7 @@ async fn patiently<C: Recorded>(
             )));
         }
         tracing::warn!(%step, attempts, in_the_way = holders, "no lock yet; trying again");
-        // So that those who queued behind it come through; behind this lock nobody does.
+        // Let the sessions that queue behind it through; none queue behind the migration lock.
         if !matches!(step, Step::Lock) {
             tokio::time::sleep(patience.at_a_time).await;
         }
@@ -142,7 +142,7 @@ async fn patiently<C: Recorded>(
     }
 }
 
-/// What the database said.
+/// The database's message.
 fn cause(error: &MigrateError) -> String {
     match error {
         MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
@@ -152,7 +152,7 @@ fn cause(error: &MigrateError) -> String {
     }
 }
 
-/// Whether others were in the way of a step: of its locks, or in a deadlock.
+/// Whether other sessions blocked a step, or it met a deadlock.
 fn is_blocked(error: &MigrateError) -> bool {
     let (MigrateError::Execute(sqlx::Error::Database(database))
     | MigrateError::ExecuteMigration(sqlx::Error::Database(database), _)) = error
@@ -162,7 +162,7 @@ fn is_blocked(error: &MigrateError) -> bool {
     let code = database.code().unwrap_or_default();
     match &*code {
         "55P03" | "40P01" | "40001" => true,
-        // Only the statement that takes the locks has a limit of time.
+        // Only the statement that takes the locks has a timeout.
         "57014" => matches!(error, MigrateError::Execute(_)),
         code => is_busy(code),
     }

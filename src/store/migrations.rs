@@ -1,4 +1,4 @@
-//! Which migrations a database has, and what is done about those that it lacks.
+//! The migrations that a database has and lacks.
 
 use sqlx::migrate::{AppliedMigration, MigrateError, Migrator};
 use sqlx::{Database, Executor, FromRow, IntoArguments};
@@ -6,14 +6,14 @@ use sqlx::{Database, Executor, FromRow, IntoArguments};
 use super::recorded::Recorded;
 use super::{Error, Result};
 
-/// What a command wants of the database.
+/// The access that a command needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// To write. An SQLite file is made if it is not there, and the schema is brought up to date.
+    /// Write. A missing SQLite file is created, and the schema is migrated.
     Create,
-    /// To write. File and schema must be there.
+    /// Write. File and schema must exist.
     Write,
-    /// To read. File and schema must be there, and not a byte of them is changed.
+    /// Read. File and schema must exist, and not a byte is changed.
     Read,
 }
 
@@ -22,14 +22,14 @@ pub enum Access {
 pub struct Migration {
     /// Its number.
     pub version: i64,
-    /// What it is about.
+    /// Its description.
     pub description: String,
     /// Whether it is applied.
     pub applied: bool,
 }
 
-/// The migrations that the database has. Only reads, unlike sqlx's `Migrator`, so that a role
-/// without the right to make tables can ask.
+/// The migrations that the database has. Unlike sqlx's `Migrator` this only reads, so it needs no
+/// privilege to create tables.
 async fn applied<C: Recorded>(
     migrator: &Migrator,
     connection: &mut C,
@@ -55,8 +55,8 @@ pub(super) async fn list<C: Recorded>(
     Ok(known.map(migration).collect())
 }
 
-/// The migrations that the database has. Fails if it has one that this program does not know,
-/// or, up to `target`, another one under the same number.
+/// The migrations that the database has. Fails if one is unknown to this program, or if one up to
+/// `target` differs from this program's.
 pub(super) async fn checked<C: Recorded>(
     migrator: &Migrator,
     connection: &mut C,
@@ -83,7 +83,7 @@ pub(super) async fn checked<C: Recorded>(
     Ok(applied)
 }
 
-/// The migrations up to `target` that are not among those that are applied.
+/// The migrations up to `target` that have not been applied.
 pub(super) fn lacking<'m>(
     migrator: &'m Migrator,
     applied: &[AppliedMigration],
@@ -113,10 +113,10 @@ pub(super) async fn expect_all<C: Recorded>(migrator: &Migrator, connection: &mu
     }
 }
 
-/// Why the database was not migrated; `missing` are the migrations that it lacks.
+/// The error for a failed migration; `missing` are the migrations that the database lacks.
 pub(super) fn refusal(missing: Vec<i64>, error: MigrateError) -> Error {
     match code(&error).as_deref() {
-        // The role may not change the schema; the session or the server only reads.
+        // The role lacks the privilege, or session or server is read-only.
         Some("42501" | "25006") => Error::MayNotMigrate(missing, error),
         _ => error.into(),
     }
@@ -132,7 +132,7 @@ fn code(error: &MigrateError) -> Option<String> {
     }
 }
 
-/// Refuses to migrate to a number that no migration has; 0 is before the first.
+/// Rejects a target that is no migration; 0 is before the first.
 pub(super) fn expect_known(migrator: &Migrator, target: i64) -> Result<()> {
     if target == 0 || migrator.version_exists(target) {
         return Ok(());
@@ -140,22 +140,22 @@ pub(super) fn expect_known(migrator: &Migrator, target: i64) -> Result<()> {
     Err(MigrateError::VersionNotPresent(target).into())
 }
 
-/// What goes for good when a migration is taken back.
+/// Data that is lost when a migration is reverted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Loss {
     /// The migration.
     pub version: i64,
-    /// How many there are.
+    /// How many rows.
     pub count: u64,
-    /// What: `order`.
+    /// What they are: `order`.
     pub noun: &'static str,
-    /// What of them, if not all: `priority, arguments and others of`.
+    /// What is lost of them, if not all: `priority, arguments and others of`.
     pub part: Option<&'static str>,
-    /// Whether it is the audit trail, or what proves it.
+    /// Whether it is the audit trail or its seals.
     pub is_trail: bool,
 }
 
-/// Of each migration, what its way back drops, and how to count it.
+/// What reverting each migration drops, and how to count it.
 type Dropped = (i64, &'static str, Option<&'static str>, bool, &'static str);
 const DROPPED: &[Dropped] = &[
     (5, "seal", None, true, "SELECT count(*) FROM audit_seals"),
@@ -178,7 +178,7 @@ const DROPPED: &[Dropped] = &[
     (1, "controller", None, false, "SELECT count(*) FROM controllers"),
 ];
 
-/// What there is that the way back to `target` would drop.
+/// The data that reverting to `target` would drop.
 pub(super) async fn losses<C, DB>(
     migrator: &Migrator,
     connection: &mut C,

@@ -1,5 +1,5 @@
-//! What a store can do. A method is one unit of work, which is one transaction: it happens as
-//! a whole or not at all. Only this module and those below it know SQL.
+//! What a store can do. Each method is one transaction. Only this module and those below it know
+//! SQL.
 
 use std::time::Duration;
 
@@ -53,11 +53,11 @@ pub use schema::{Differences, SchemaPart};
 pub use sessions::Sessions;
 pub use workflows::{OrderCounts, Workflow, WorkflowFilter, Workflows};
 
-/// How many connections read at the same time unless told otherwise.
+/// The default maximum of connections that read.
 pub const DEFAULT_CONNECTIONS: u32 = 16;
 
-/// How long the database may take for what a service does. Only a database across a network needs
-/// limits: one that is lost there may never say so.
+/// How long the database may take to serve a service. Only a database across a network needs limits:
+/// its connections can be lost silently.
 #[derive(Debug, Clone, Copy)]
 pub struct Deadlines {
     /// For a change of orders.
@@ -73,7 +73,7 @@ pub trait Store:
     + add::Additions
     + list::Lists
     + Audit
-    + seals::Sealing
+    + seals::SealMaker
     + seals::Seals
     + check::Checks
     + copy::Copies
@@ -84,8 +84,8 @@ pub trait Store:
     + Send
     + Sync
 {
-    /// Starts an import; with `replace`, orders that are there are updated.
+    /// Starts an import; with `replace`, existing orders are updated.
     async fn begin_import(&self, replace: bool) -> Result<Box<dyn Import>>;
-    /// Ends every connection.
+    /// Closes every connection.
     async fn close(&self);
 }

@@ -1,4 +1,4 @@
-//! Opens databases, and migrates them: the functions that begin with a URL.
+//! The functions that take a database URL: opening, migrating, and reading the schema.
 
 use std::sync::Arc;
 
@@ -60,8 +60,8 @@ async fn open_within(
     opened.map_err(|error| located(error, url))
 }
 
-/// Where the database of a URL is, without user and password: `sqlite:FILE`, or
-/// `postgres://HOST:PORT/DATABASE` of what the URL and PostgreSQL's variables say together.
+/// The location of a database without user and password: `sqlite:FILE`, or
+/// `postgres://HOST:PORT/DATABASE` as the URL and PostgreSQL's variables give it.
 ///
 /// # Errors
 ///
@@ -70,7 +70,7 @@ pub fn place(url: &str) -> Result<String> {
     in_database!(url, place(url))
 }
 
-/// What [`migrate`] with this target would drop for good; nothing where there is no file yet.
+/// The data that [`migrate`] to this target would drop; nothing if there is no file yet.
 ///
 /// # Errors
 ///
@@ -95,7 +95,7 @@ fn located(error: Error, url: &str) -> Error {
     }
 }
 
-/// Applies migrations up to `target`, or takes back those after it; without one, applies all.
+/// Applies migrations up to `target` and reverts those after it; without one, applies all.
 ///
 /// # Errors
 ///
@@ -104,7 +104,7 @@ pub async fn migrate(url: &str, target: Option<i64>) -> Result<()> {
     migrate_patiently(url, target, LockPatience::default()).await
 }
 
-/// As [`migrate`], and waits for so long for locks that others hold.
+/// As [`migrate`], with limits on waiting for locks.
 ///
 /// # Errors
 ///
@@ -119,8 +119,8 @@ pub async fn migrate_patiently(
     done.map_err(|error| located(error, url))
 }
 
-/// Records the migrations that the schema proves as applied, for a database whose schema `psql` or
-/// `sqlite3` made from the files. Gives what keeps the next one from being proved.
+/// Records as applied the migrations that match the schema, for a database that `psql` or `sqlite3`
+/// created from the files. Returns how the schema differs from the next one.
 ///
 /// # Errors
 ///
@@ -130,7 +130,7 @@ pub async fn record_migrations(url: &str) -> Result<Vec<String>> {
     done.map_err(|error| located(error, url))
 }
 
-/// The parts of a database's schema.
+/// The schema of a database.
 ///
 /// # Errors
 ///
@@ -139,7 +139,7 @@ pub async fn schema(url: &str) -> Result<Vec<SchemaPart>> {
     in_database!(url, schema(url).await)
 }
 
-/// Every migration that this binary knows.
+/// Every migration of this program.
 ///
 /// # Errors
 ///

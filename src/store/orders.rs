@@ -9,32 +9,32 @@ use crate::model::action::{Action, Effect};
 use crate::model::audit::AuditEntry;
 use crate::model::selection::Selection;
 
-/// A call that changes orders.
+/// A change of orders.
 #[derive(Debug, Clone)]
 pub struct Change {
     /// Which orders.
     pub selection: Selection,
     /// What happens to them.
     pub action: Action,
-    /// The call is refused if it would affect more orders than this.
+    /// The change is rejected if it would affect more orders than this.
     pub max_orders: Option<u64>,
     /// After how long a kill request turns from `SIGTERM` to `SIGKILL`.
     pub sigkill_after: Duration,
-    /// What the audit trail keeps of the call.
+    /// The entry for the audit trail.
     pub audit: AuditEntry,
 }
 
 /// How a [`Change`] ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Changed {
-    /// Orders and audit are written.
+    /// Orders and audit entry are written.
     Done {
-        /// `audit_logs.id` of the call.
+        /// `audit_logs.id` of the change.
         audit_log_id: i64,
         /// How many orders were affected; at least one.
         affected: u64,
     },
-    /// There was no order to affect; only that is in the audit trail.
+    /// No order was affected; only an audit entry is written.
     NoOrders,
     /// Nothing is written.
     TooMany {
@@ -67,16 +67,16 @@ pub struct PreviewedOrder {
     pub effect: Effect,
 }
 
-/// Orders, and what is done to them.
+/// Reads and changes orders.
 #[async_trait]
 pub trait Orders {
-    /// Whether there is such a controller.
+    /// Whether the controller exists.
     async fn knows_controller(&self, controller_id: &str) -> Result<bool>;
-    /// Changes the orders and writes the audit, both or neither.
+    /// Changes the orders and writes the audit entry, atomically.
     async fn change_orders(&self, change: &Change) -> Result<Changed>;
-    /// What [`Orders::change_orders`] would do to at most `limit` orders, and the counts of all.
+    /// What [`Orders::change_orders`] would do: at most `limit` orders, and counts of all.
     async fn preview(&self, selection: &Selection, action: &Action, limit: u32) -> Result<Preview>;
-    /// How the database would find what [`Orders::preview`] shows: its plan, line by line.
+    /// The lines of the query plan for [`Orders::preview`].
     async fn plan(&self, selection: &Selection, action: &Action) -> Result<Vec<String>>;
 }
 
@@ -90,7 +90,7 @@ pub(super) struct PreviewRow {
     orders: i64,
 }
 
-/// Puts a preview together from rows of counts, which have no order id, and rows of orders.
+/// Builds a preview from rows of counts, which have no order id, and rows of orders.
 pub(super) fn preview(action: &Action, rows: Vec<PreviewRow>) -> Result<Preview> {
     let effects = action.effects();
     let mut preview = Preview::default();

@@ -6,16 +6,16 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use sqlx::migrate::{Migrate, MigrateError, Migration};
 
-/// A step, which is done as a whole or not at all.
+/// An atomic step.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Step<'m> {
-    /// Keeps other programs from migrating until this one has ended.
+    /// Takes the lock that excludes other migrating programs.
     Lock,
-    /// Makes the table of migrations.
+    /// Creates the table of migrations.
     Table,
     /// Applies a migration.
     Apply(&'m Migration),
-    /// Takes a migration back.
+    /// Reverts a migration.
     Revert(&'m Migration),
     /// Records a migration as applied.
     Record(&'m Migration),
@@ -35,7 +35,7 @@ impl fmt::Display for Step<'_> {
 }
 
 impl Step<'_> {
-    /// Does it on a connection to any database.
+    /// Runs it on a connection to either database.
     pub(super) async fn run<C: Migrate>(
         self,
         connection: &mut C,
@@ -53,21 +53,19 @@ impl Step<'_> {
 
 /// A connection to a database that may have a table of migrations.
 pub(super) trait Recorded: Migrate + Send {
-    /// Whether it has one.
+    /// Whether the table exists.
     fn is_recorded(&mut self) -> BoxFuture<'_, sqlx::Result<bool>>;
-    /// From now on, no statement waits longer than this for a lock, and none is ended for
-    /// another reason.
+    /// Sets the lock timeout of the connection and removes its other limits.
     fn limit_waits(&mut self, wait: Duration) -> BoxFuture<'_, sqlx::Result<()>>;
-    /// Takes a step. One that needs several locks waits for all of them together no longer than
-    /// this.
+    /// Runs a step, which waits at most `wait` for all its locks together.
     fn step<'a>(
         &'a mut self,
         table: &'a str,
         step: Step<'a>,
         wait: Duration,
     ) -> BoxFuture<'a, Result<(), MigrateError>>;
-    /// Who seems to have been in the way of a step that waited for so long, as far as the
-    /// database tells.
+    /// The sessions that probably blocked a step that has waited for so long, as far as the database
+    /// tells.
     fn holders(
         &mut self,
         step: Step<'_>,

@@ -1,31 +1,31 @@
-//! Whether a schema is the one that the migrations make: its parts against those expected.
+//! Compares a schema with the one that the migrations create.
 
 use serde::{Deserialize, Serialize};
 use sqlx::FromRow;
 
-/// A part of a schema.
+/// A table, column or other part of a schema.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromRow)]
 pub struct SchemaPart {
-    /// What it is: `table`, `column`, `constraint`, `index`, `trigger`, `rule`, `view`,
+    /// Its kind: `table`, `column`, `constraint`, `index`, `trigger`, `rule`, `view`,
     /// `function`.
     pub kind: String,
     /// The table that it belongs to, if any.
     pub of: String,
     /// Its name.
     pub name: String,
-    /// How it is defined, as the database tells it.
+    /// Its definition, as the database reports it.
     pub definition: String,
 }
 
-/// What the definition of a part ends with that is not asked.
+/// The end of the definition of a disabled trigger.
 const DISABLED: &str = ", disabled";
 
-/// How a schema differs from the one expected.
+/// How a schema differs from the expected one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Differences {
-    /// What is missing or otherwise, each in a sentence.
+    /// One sentence for each difference.
     pub problems: Vec<String>,
-    /// Whether no table and no column is missing.
+    /// Whether every table and column exists.
     pub is_complete: bool,
 }
 
@@ -37,15 +37,15 @@ impl SchemaPart {
     fn described(&self) -> String {
         match &*self.kind {
             "column" => format!("the column {}.{}", self.of, self.name),
-            // On SQLite some have no name but their text.
+            // On SQLite, the name of an unnamed constraint is its text.
             "constraint" => format!("the constraint {} of {}", self.name, self.of),
             kind => format!("the {kind} {}", self.name),
         }
     }
 }
 
-/// Compares a schema with the one expected. What else there is belongs to whoever made it; with
-/// `strict`, triggers and rules on the tables expected do not, since they change what is written.
+/// Compares a schema with the expected one. Additional parts are ignored; with `strict`, triggers and
+/// rules on expected tables are not, since they change what is written.
 pub(super) fn compare(expected: &[SchemaPart], actual: &[SchemaPart], strict: bool) -> Differences {
     let mut differences = Differences { problems: Vec::new(), is_complete: true };
     let problems = &mut differences.problems;
@@ -77,8 +77,8 @@ pub(super) fn compare(expected: &[SchemaPart], actual: &[SchemaPart], strict: bo
     differences
 }
 
-/// Up to which migration a schema is as the migrations make it, and what keeps it from being as
-/// the next one makes it. `stages` are the schemas after each migration, with its number.
+/// The last migration whose schema matches, and how the actual schema differs from the next one.
+/// `stages` are the migrations' numbers and the schemas after them.
 pub(super) fn proved(
     stages: &[(i64, Vec<SchemaPart>)],
     actual: &[SchemaPart],
@@ -92,7 +92,7 @@ pub(super) fn proved(
             let next = problems.get(last + 1).map(|(_, problems)| problems.clone());
             (problems[last].0, next.unwrap_or_default())
         }
-        // Nothing fits: what comes nearest is what was meant.
+        // Without a match, compare with the closest stage.
         None => {
             let nearest = problems.into_iter().min_by_key(|(_, problems)| problems.len());
             (0, nearest.map(|(_, problems)| problems).unwrap_or_default())

@@ -32,9 +32,9 @@ pub struct Unsealed {
 
 /// Seals the audit trail.
 #[async_trait]
-pub trait Sealing {
-    /// Seals what can no longer have anything before it; gives how many seals were made. Whoever
-    /// does so at the same time is no matter: the first one to make a seal counts.
+pub trait SealMaker {
+    /// Seals the entries before which none can appear any more, and returns how many seals it made.
+    /// Several may do so at a time: of two seals with one number the first counts.
     async fn seal(&self, now: DateTime<Utc>) -> Result<u64>;
     /// How far sealing has come.
     async fn unsealed(&self) -> Result<Unsealed>;
@@ -43,9 +43,9 @@ pub trait Sealing {
 /// The seals over the audit trail.
 #[async_trait]
 pub trait Seals {
-    /// Compares every chain with the rows that it covers, and sees that it covers them in time.
+    /// Verifies every chain against the rows that it covers, and that entries are sealed in time.
     async fn verify(&self, due: Due, report: FindingSink<'_>) -> Result<Vec<Verified>>;
-    /// Hands over every seal, by controller and number, until one is refused.
+    /// Passes every seal to `to`, by controller and number, until it returns `false`.
     async fn export_seals(&self, to: &mut (dyn FnMut(SealLine) -> bool + Send)) -> Result<()>;
     /// One seal.
     async fn find_seal(&self, controller_id: &str, number: i64) -> Result<Option<SealLine>>;

@@ -7,13 +7,12 @@ use super::Result;
 use crate::model::folders::Folder;
 use crate::model::permission::{Grant, Principal};
 
-/// Sessions. A session is known by the hash of its access token.
+/// Sessions, identified by the hash of their access token.
 #[async_trait]
 pub trait Sessions {
-    /// Opens a session, and removes those that ended before `now`. No session ends after it:
-    /// those that would were opened or prolonged before the clock was set back. False: there is
-    /// none, since the account is gone or disabled or its password is no longer the one of this
-    /// hash, which was verified before.
+    /// Opens a session, and removes expired ones. Sessions that expire after it, because the clock
+    /// was set back, are shortened. Returns `false` if the account was removed or disabled or its
+    /// password changed since `password_hash` was verified.
     async fn open_session(
         &self,
         token_hash: &str,
@@ -22,7 +21,7 @@ pub trait Sessions {
         now: DateTime<Utc>,
         expires: DateTime<Utc>,
     ) -> Result<bool>;
-    /// Prolongs a session that has not ended at `now`; `None` if there is none.
+    /// Extends a session; `None` if there is none or it has expired at `now`.
     async fn touch_session(
         &self,
         token_hash: &str,
@@ -33,8 +32,7 @@ pub trait Sessions {
     async fn close_session(&self, token_hash: &str) -> Result<()>;
 }
 
-/// A row of the query for what an account may do: a permission of a role and a folder that the
-/// role is limited to.
+/// A permission of one of an account's roles, and a folder that the role is limited to.
 pub(super) struct GrantRow {
     pub role: String,
     pub permission: Option<String>,
@@ -43,7 +41,7 @@ pub(super) struct GrantRow {
     pub recursive: Option<bool>,
 }
 
-/// Puts the rows together, which come ordered by role, permission and controller.
+/// Groups rows that are ordered by role, permission and controller.
 pub(super) fn principal(account: String, rows: Vec<GrantRow>) -> Principal {
     let mut principal = Principal { account, roles: Vec::new(), grants: Vec::new() };
     let mut last = None;

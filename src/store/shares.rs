@@ -1,5 +1,5 @@
-//! What one account can have of the database at a time: all of it but a part that is kept for
-//! logins, probes and other accounts.
+//! Limits how much of the database one account can use at a time, so that some is left for logins,
+//! probes and other accounts.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -15,23 +15,23 @@ tokio::task_local! {
     static ACCOUNT: RefCell<Option<Arc<str>>>;
 }
 
-/// Runs a call, which may come to be known as one of an account.
-pub fn of_a_call<F: Future>(call: F) -> impl Future<Output = F::Output> {
-    ACCOUNT.scope(RefCell::default(), call)
+/// Runs a request, whose account [`is_for`] may set.
+pub fn of_a_call<F: Future>(request: F) -> impl Future<Output = F::Output> {
+    ACCOUNT.scope(RefCell::default(), request)
 }
 
-/// Counts the rest of the running request towards this account.
+/// Counts the rest of the current request toward this account.
 pub fn is_for(account: &str) {
-    // Outside of a call nobody is known, as in what the command line does.
+    // The command line runs outside of requests.
     let _ = ACCOUNT.try_with(|known| *known.borrow_mut() = Some(account.into()));
 }
 
-/// The account that the running call is for, if it is one of an account.
+/// The account of the current request, if known.
 pub(super) fn account() -> Option<Arc<str>> {
     ACCOUNT.try_with(|known| known.borrow().clone()).ok().flatten()
 }
 
-/// How much at a time one account can have of something, and who has how much.
+/// A limit per account on the concurrent use of something.
 #[derive(Debug, Clone)]
 pub(super) struct Shares {
     most: usize,
@@ -39,20 +39,20 @@ pub(super) struct Shares {
     free: Arc<Mutex<HashMap<Arc<str>, Arc<Semaphore>>>>,
 }
 
-/// What an account has, until this is dropped; nothing if it was taken for no account.
+/// Part of an account's limit, held until dropped; `None` without an account.
 pub(super) type Share = Option<OwnedSemaphorePermit>;
 
 impl Shares {
-    /// At most so many for an account, which waits for them as for a connection.
+    /// A limit of `most` per account, for which an account waits as long as for a connection.
     pub(super) fn of(most: usize, patience: Duration) -> Self {
         Self { most: most.max(1), patience, free: Arc::default() }
     }
 
-    /// Waits until an account has less than it can have.
+    /// Waits until the account is below its limit.
     ///
     /// # Errors
     ///
-    /// It takes too long.
+    /// [`sqlx::Error::PoolTimedOut`].
     pub(super) async fn take(&self, account: Option<Arc<str>>) -> Result<Share> {
         let Some(account) = account else { return Ok(None) };
         let free = {
@@ -63,7 +63,7 @@ impl Shares {
     }
 }
 
-/// Waits for a permit as for a connection.
+/// Waits for a permit.
 pub(super) async fn acquire(
     free: Arc<Semaphore>,
     patience: Duration,

@@ -1,4 +1,4 @@
-//! `DATABASE_URL`: what is wrong with one, and how it is told without its password.
+//! Checks `DATABASE_URL`, and shows it without its password.
 
 use crate::store::{Error, Result};
 
@@ -8,7 +8,7 @@ const EXPECTED: &str = "expected sqlite:FILE or postgres://USER:PASSWORD@HOST:PO
 ///
 /// # Errors
 ///
-/// [`Error::Url`] for one that names none, as when the variable in it was empty.
+/// [`Error::Url`] if it names none, for example because a variable in it was empty.
 pub(super) fn scheme(url: &str) -> Result<&str> {
     if url.trim().is_empty() {
         return Err(Error::Url(format!("is empty; {EXPECTED}")));
@@ -40,7 +40,7 @@ pub(super) fn scheme(url: &str) -> Result<&str> {
     Ok(scheme)
 }
 
-/// Refuses a name that no file has that one would want.
+/// Rejects names that cannot be a database file or are probably mistakes.
 #[cfg(feature = "sqlite")]
 pub(super) fn expect_file(file: &std::path::Path, url: &str) -> Result<()> {
     let is_blank = file.to_string_lossy().trim().is_empty();
@@ -62,13 +62,13 @@ pub(super) fn expect_file(file: &std::path::Path, url: &str) -> Result<()> {
     Ok(())
 }
 
-/// A URL is of no use, for this reason.
+/// The error for an invalid URL.
 pub(super) fn invalid(url: &str, why: String) -> Error {
     Error::Url(format!("{why}; got '{}'", shown(url)))
 }
 
-/// A URL without user, password and parameters. Of one that may have unescaped characters in its
-/// password only the scheme is left.
+/// A URL without user, password and parameters. If its password may contain unescaped characters, only
+/// the scheme is shown.
 pub(super) fn shown(url: &str) -> String {
     let (scheme, rest) = url.split_once(':').map_or(("", url), |(scheme, rest)| (scheme, rest));
     let is_scheme = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
@@ -79,9 +79,9 @@ pub(super) fn shown(url: &str) -> String {
     let (slashes, rest) = rest.strip_prefix("//").map_or(("", rest), |rest| ("//", rest));
     let before = |text: &str| text.split(['?', '#']).next().unwrap_or_default().to_owned();
     let place = match rest.rsplit_once('@') {
-        // A file, unless somebody has put the scheme before another URL's user.
+        // A file, unless the scheme was put before another URL's user.
         _ if scheme == "sqlite" => file_shown(rest.split('?').next().unwrap_or_default()),
-        // A port is a number; what else follows a colon may be a password whose @ is missing.
+        // Without a port number, the text after the colon may be a password whose @ is missing.
         None if has_no_port(rest) => "…".into(),
         None => before(rest),
         Some((user, _)) if user.contains(['?', '#']) => "…".into(),
@@ -90,7 +90,7 @@ pub(super) fn shown(url: &str) -> String {
     format!("{prefix}{slashes}{place}").escape_debug().to_string()
 }
 
-/// The name of a file, without what may be the user of another URL.
+/// A file name, without what may be the user of another URL.
 pub(super) fn file_shown(file: &str) -> String {
     match file.rsplit_once('@') {
         Some((user, place)) if user.contains(':') => place.to_owned(),

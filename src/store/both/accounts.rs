@@ -41,8 +41,8 @@ impl Backend {
         Ok(())
     }
 
-    /// Replaces the folders that a role is limited to by what a function makes of them, and gives
-    /// both.
+    /// Replaces the folders that a role is limited to by the result of a function, and returns them
+    /// as before and after.
     async fn replace_folders(
         &self,
         role: &str,
@@ -62,7 +62,7 @@ impl Backend {
         .fetch_all(&mut *transaction)
         .await?;
         let after = replaced(&before)?;
-        // What stays is not written anew: it may be older than the rules for new rows.
+        // Unchanged rows are not rewritten: they may predate the checks for new rows.
         for folder in before.iter().filter(|folder| !after.contains(folder)) {
             query!(
                 "DELETE FROM role_folders WHERE role = $1 AND folder = $2",
@@ -151,7 +151,7 @@ impl Accounts for Backend {
     }
 
     async fn remove_account(&self, account: &str) -> Result<()> {
-        // Its roles and sessions go with it.
+        // Its roles and sessions are deleted by cascade.
         let removed = query!("DELETE FROM accounts WHERE account = $1", account);
         let removed = self.write(removed).await?;
         expect_one(removed, || format!("there is no account {account}"))

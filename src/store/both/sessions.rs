@@ -1,4 +1,4 @@
-//! What sessions need of the database on both.
+//! The statements about sessions that both databases share.
 
 use super::backend::{Backend, DbConnection};
 use super::checked::{query, query_as};
@@ -6,7 +6,7 @@ use crate::model::permission::Principal;
 use crate::store::Result;
 use crate::store::sessions::{GrantRow, principal};
 
-/// What an account may do.
+/// The account with its roles and permissions.
 pub(in super::super) async fn principal_of(
     connection: &mut DbConnection,
     account: String,

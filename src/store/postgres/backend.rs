@@ -17,7 +17,7 @@ use crate::store::migrating::{self, Goal, LockPatience};
 use crate::store::rows::Gate;
 use crate::store::{Access, Deadlines, Error, RETRIES, Result, migrations, url};
 
-/// How often a unit of work is tried that another one gets in the way of.
+/// How often a transaction is attempted that conflicts with others.
 const ATTEMPTS: u32 = 20;
 
 /// A store over PostgreSQL.
@@ -112,8 +112,7 @@ async fn connect_with(options: &PgConnectOptions, access: Access) -> Result<PgCo
     Ok(connection)
 }
 
-/// Does a unit of work again if another one got in its way: a deadlock or a serialization
-/// failure says nothing about the work itself.
+/// Retries a transaction after a deadlock or a serialization failure, which others cause.
 pub(super) async fn retrying<T, F>(mut work: impl FnMut() -> F) -> Result<T>
 where
     F: Future<Output = Result<T>>,
@@ -125,7 +124,7 @@ where
                 if attempt < ATTEMPTS
                     && matches!(error.code().as_deref(), Some("40001" | "40P01")) =>
             {
-                tracing::debug!(attempt, %error, "tried again");
+                tracing::debug!(attempt, %error, "retrying a transaction");
                 metrics::counter!(RETRIES).increment(1);
                 tokio::time::sleep(Duration::from_millis(rand::random_range(
                     1..=10 * u64::from(attempt),

@@ -1,4 +1,4 @@
-//! What every connection is told before it is used, and whether it can be used again.
+//! Prepares connections for their use, and checks whether they can be used again.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -12,27 +12,25 @@ use crate::store::{Access, Deadlines};
 
 /// How long a request waits for a free connection.
 pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
-/// For how long an idle connection is taken to be alive.
+/// How long an idle connection is assumed to be alive.
 pub(super) const TRUSTED: Duration = Duration::from_secs(1);
-/// How long an idle connection may take to show that it is alive.
+/// How long an idle connection may take to respond.
 const ANSWER: Duration = Duration::from_secs(2);
 
-/// Settings with which the server detects lost clients, in its units: it ends a silent connection
-/// after 25 seconds, and while it works it checks twice a second whether its client has closed the
-/// connection.
+/// Settings with which the server detects lost clients, in its units: it closes a silent connection
+/// after 25 seconds, and checks twice a second during a statement whether the client has closed it.
 const TCP: [(&str, u128); 4] = [
     ("tcp_keepalives_idle", 10),
     ("tcp_keepalives_interval", 5),
     ("tcp_keepalives_count", 3),
     ("client_connection_check_interval", 500),
 ];
-/// How long what the server sends to a service may stay unacknowledged, in milliseconds. That also
-/// counts the time for which the service does not read, so it is longer than a list waits for its
-/// reader.
+/// How long data sent to a service may stay unacknowledged, in milliseconds. This includes the time
+/// during which the service does not read, so it is longer than a list waits for its reader.
 const TCP_USER_TIMEOUT: u128 = 40_000;
-/// How many seconds a client may need between two statements of its work.
+/// How many seconds a client may take between two statements of a transaction.
 const PAUSE: f64 = 3.0;
-/// How long a service may pause within a transaction, which holds locks meanwhile.
+/// How long a service may be idle in a transaction, which holds locks.
 const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(5);
 /// How long a service waits for a lock.
 const LOCK: Duration = Duration::from_secs(30);
@@ -41,15 +39,15 @@ const LOCK: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Purpose {
     pub access: Access,
-    /// Set for a service. The other commands may take as long as they like.
+    /// Set for a service; other commands have no limits.
     pub deadlines: Option<Deadlines>,
-    /// Whether orders are changed by it.
+    /// Whether it changes orders.
     pub changes: bool,
 }
 
 impl Purpose {
-    /// Tells a new connection what it is for. This is not part of the connection's start, since
-    /// poolers such as PgBouncer refuse settings there.
+    /// Configures a new connection. Not by startup parameters, which poolers such as PgBouncer
+    /// reject.
     pub(super) async fn prepare(self, connection: &mut PgConnection) -> sqlx::Result<()> {
         let mut limits: Vec<_> = TCP.into();
         if let Some(deadlines) = self.deadlines {
@@ -64,9 +62,9 @@ impl Purpose {
         let limits: Vec<_> =
             limits.iter().map(|(name, value)| format!("('{name}', {value})")).collect();
         let read_only = if self.access == Access::Read { "on" } else { "DEFAULT" };
-        // Living orders are in memory, where to go to a page costs little more than to go to the
-        // next one. A limit that the role or the server sets stays if it is stricter. Only Linux is
-        // known to tell of connections that have ended.
+        // Living orders are in memory, where random access costs little more than sequential. A
+        // stricter limit of the role or the server stays. client_connection_check_interval needs
+        // Linux.
         let sql = format!(
             "SET random_page_cost = 1.1;
              SET default_transaction_read_only = {read_only};
@@ -80,8 +78,8 @@ impl Purpose {
         Ok(())
     }
 
-    /// A pool of such connections. Those that went to a server that no longer takes changes are
-    /// replaced, as are those that do not answer.
+    /// A pool of such connections. It replaces connections that do not respond, or whose server has
+    /// become read-only although they write.
     pub(super) fn pool(self, connections: u32, doubt: &Doubt) -> PgPoolOptions {
         let writes = self.access != Access::Read;
         let doubt = doubt.clone();
@@ -89,33 +87,33 @@ impl Purpose {
             .max_connections(connections)
             .acquire_timeout(ACQUIRE_TIMEOUT)
             .after_connect(move |connection, _| Box::pin(self.prepare(connection)))
-            // A connection that was in use just now needs no question whether it is alive.
+            // A connection used a moment ago need not be tested.
             .test_before_acquire(false)
             .before_acquire(move |connection, meta| {
                 let doubt = doubt.clone();
                 Box::pin(async move { Ok(doubt.clears(connection, meta.idle_for, writes).await) })
             })
-            // Else sqlx would ask without a limit of time whether it is alive.
+            // Otherwise sqlx would test it, without a timeout.
             .after_release(move |connection, _| {
                 let asking = async move { Ok(is_usable(connection, writes).await == Some(true)) };
-                // No request's any more.
+                // Outside of the request's span.
                 Box::pin(asking.instrument(tracing::info_span!("released")))
             })
     }
 }
 
-/// Since when connections are doubted: one that was lost silently, such as in a firewall that has
-/// forgotten it, is seldom alone.
+/// Since when idle connections are suspect: if one was lost silently, for example in a firewall that
+/// has dropped its state, others probably were too.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Doubt(Arc<Mutex<Option<Instant>>>);
 
 impl Doubt {
-    /// Doubts every connection that is idle now.
+    /// Makes every connection that is idle now suspect.
     pub(super) fn raise(&self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
-    /// Whether a connection that has been idle for so long can be used.
+    /// Whether a connection that has been idle for this long can be used.
     pub(super) async fn clears(
         &self,
         connection: &mut PgConnection,
@@ -137,12 +135,12 @@ impl Doubt {
     }
 }
 
-/// Whether a connection takes what it is for; `None`: it does not answer in time.
+/// Whether a connection can be used for its purpose; `None` if it does not respond in time.
 async fn is_usable(connection: &mut PgConnection, writes: bool) -> Option<bool> {
     ask(connection).await.map(|reads_only| !(writes && reads_only))
 }
 
-/// Whether transactions on this connection only read; `None`: it does not answer in time.
+/// Whether transactions on this connection are read-only; `None` if it does not respond in time.
 pub(super) async fn ask(connection: &mut PgConnection) -> Option<bool> {
     timeout(ANSWER, is_on(connection, "SHOW transaction_read_only")).await.ok()?.ok()
 }
@@ -153,15 +151,14 @@ pub(super) async fn is_on(connection: &mut PgConnection, show: &'static str) -> 
     Ok(row.try_get::<&str, _>(0)? == "on")
 }
 
-/// The number of the process that serves a connection, asked without a prepared statement, since that
-/// is what goes wrong first where processes are shared.
+/// The id of the server process of a connection. Not a prepared statement, which would fail first
+/// behind a pooler that shares sessions.
 pub(super) async fn process(connection: &mut PgConnection) -> sqlx::Result<i32> {
     let row = timeout(ANSWER, sqlx::raw_sql("SELECT pg_backend_pid()").fetch_one(connection)).await;
     row.unwrap_or(Err(sqlx::Error::PoolTimedOut))?.try_get(0)
 }
 
-/// Whether a process of the server, told by its number, still works for its client, or did so just
-/// now.
+/// Whether a server process is still working for its client, or was a moment ago.
 pub(super) async fn works(options: &PgConnectOptions, process: i32) -> bool {
     let asking = async {
         use sqlx::{ConnectOptions, Connection};
@@ -181,7 +178,7 @@ pub(super) async fn works(options: &PgConnectOptions, process: i32) -> bool {
     };
     match timeout(ACQUIRE_TIMEOUT, asking).await {
         Ok(Ok(works)) => works,
-        // Such as a server that has no connection left.
+        // For example, the server has no connection left.
         Ok(Err(sqlx::Error::Database(_))) => true,
         Ok(Err(_)) | Err(_) => false,
     }

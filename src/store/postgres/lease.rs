@@ -1,6 +1,6 @@
-//! Connections for changes. The pool of sqlx asks each connection that comes back whether it is
-//! alive, which is a round trip more for each change; these are asked only if they have been idle
-//! for a while, or if what they were used for has failed.
+//! Connections for changes. sqlx's pool tests each connection that is returned, which costs a round
+//! trip for each change; this one tests only connections that have been idle for a while or whose
+//! work has failed.
 
 use std::fmt::{self, Debug, Formatter};
 use std::future::Future;
@@ -19,13 +19,13 @@ use super::connection::{self, ACQUIRE_TIMEOUT, Doubt, TRUSTED};
 use crate::store::shares::{self, Share, Shares};
 use crate::store::{Access, Deadlines, Error, PoolUse, Result};
 
-/// How old a connection becomes, like those of sqlx's pool.
+/// The maximum age of a connection, as in sqlx's pool.
 const MAX_AGE: Duration = Duration::from_secs(30 * 60);
-/// How often it is looked whether the server still works on a change.
+/// How often to check that the server is still working on a change.
 const LOOK: Duration = Duration::from_secs(5);
-/// How long a change may take beyond the time after which the server ends it.
+/// How long a change may take after the server should have canceled it.
 const GRACE: Duration = Duration::from_secs(5);
-/// How long a probe waits for a connection while others use them all.
+/// How long a probe waits for a connection while all are in use.
 const PROBE: Duration = Duration::from_secs(1);
 
 /// The connections for changes.
@@ -33,20 +33,19 @@ pub(super) struct Leases {
     pool: managed::Pool<Manager>,
     shares: Shares,
     deadline: Option<Duration>,
-    /// When one was last given out.
+    /// When a connection was last leased.
     given: Mutex<Instant>,
 }
 
-/// Opens connections by a pool of sqlx, which tries again where the server is about to come back.
-/// None of them goes back there, so that each is new, and its socket served by the thread that
-/// opened it.
+/// Opens connections through a pool of sqlx, which retries while the server starts. They never return
+/// to that pool, so each is new and its socket is served by the thread that opened it.
 struct Manager {
     opener: PgPool,
     doubt: Doubt,
     writes: bool,
 }
 
-/// A connection, and the number of the process that serves it.
+/// A connection and the id of its server process.
 struct Served {
     connection: PgConnection,
     process: i32,
@@ -64,13 +63,13 @@ impl managed::Manager for Manager {
 
     async fn recycle(&self, served: &mut Served, metrics: &Metrics) -> RecycleResult<sqlx::Error> {
         if metrics.age() > MAX_AGE {
-            return Err(RecycleError::message("it is too old"));
+            return Err(RecycleError::message("too old"));
         }
         let connection = &mut served.connection;
         if self.doubt.clears(connection, metrics.last_used(), self.writes).await {
             Ok(())
         } else {
-            Err(RecycleError::message("it cannot be used any more"))
+            Err(RecycleError::message("not usable any more"))
         }
     }
 }
@@ -82,11 +81,11 @@ impl Debug for Leases {
 }
 
 impl Leases {
-    /// At most so many connections, each of which the pool opens anew.
+    /// A pool of at most `connections` connections, which `opener` opens.
     ///
     /// # Errors
     ///
-    /// Settings that do not fit together.
+    /// Invalid settings of the pool.
     pub(super) fn of(
         connections: u32,
         opener: PgPool,
@@ -98,8 +97,8 @@ impl Leases {
         let max_size = connections.try_into().unwrap_or(usize::MAX);
         let pool = managed::Pool::builder(Manager { opener, doubt, writes })
             .max_size(max_size)
-            // The one that was used last: it is sure to be alive, and its socket is likely served
-            // by this very thread.
+            // The most recently used one is surely alive, and its socket is likely served by this
+            // very thread.
             .queue_mode(QueueMode::Lifo)
             .runtime(Runtime::Tokio1)
             .build()
@@ -109,11 +108,11 @@ impl Leases {
         Ok(Self { pool, shares, deadline, given: Mutex::new(Instant::now()) })
     }
 
-    /// A connection, once one is free. One account can have all of them but one.
+    /// Waits for a free connection. One account can use all but one.
     ///
     /// # Errors
     ///
-    /// None is free in time, or none can be opened.
+    /// No connection is free in time, or none can be opened.
     pub(super) async fn get(&self) -> Result<Lease> {
         let share = self.shares.take(shares::account()).await?;
         match timeout(ACQUIRE_TIMEOUT, self.pool.get()).await {
@@ -127,9 +126,9 @@ impl Leases {
         }
     }
 
-    /// Fails unless changes get a connection that lets them write. That all are in use is no
-    /// failure for as long as they are given out again within the time that a change waits for one:
-    /// load is no reason to take a replica away.
+    /// Fails unless changes get a connection that can write. That all are in use is no failure while
+    /// they are leased again within the time that a change waits for one: load must not take a
+    /// replica out of service.
     pub(super) async fn ready(&self) -> Result<()> {
         let status = self.pool.status();
         let all_used = status.available == 0 && status.size == status.max_size;
@@ -159,7 +158,7 @@ impl Leases {
         }
     }
 
-    /// Does a change on the connection of a lease, which the server ends if it takes too long.
+    /// Runs a change on a leased connection, which the server cancels if it takes too long.
     ///
     /// # Errors
     ///
@@ -179,14 +178,13 @@ impl Leases {
         }
     }
 
-    /// Does work on a connection that is served by this process. It ends also if the connection is
-    /// lost silently: every few seconds another connection shows whether the server still
-    /// works for it.
+    /// Runs work on the connection of a server process. Notices if the connection is lost silently:
+    /// every few seconds it asks on another connection whether the server is still working.
     ///
     /// # Errors
     ///
-    /// Those of the work; a lost connection if the server no longer works for it or cannot be
-    /// reached. Then the connection must not be used any more.
+    /// Those of the work; [`sqlx::Error::Io`] if the server no longer works for the connection or
+    /// cannot be reached. The connection must not be used then.
     pub(super) async fn watch<T>(
         &self,
         process: i32,
@@ -209,13 +207,13 @@ impl Leases {
         }
     }
 
-    /// Connections that were lost together are not tried one by one.
+    /// The error for a lost connection. Makes all idle ones suspect.
     fn lost(&self) -> Error {
         self.pool.manager().doubt.raise();
-        sqlx::Error::Io(io::Error::new(ErrorKind::TimedOut, "the server has not answered")).into()
+        sqlx::Error::Io(io::Error::new(ErrorKind::TimedOut, "the server has not responded")).into()
     }
 
-    /// How the connections are used.
+    /// The use of the pool.
     pub(super) fn pool_use(&self) -> PoolUse {
         let status = self.pool.status();
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
@@ -227,7 +225,7 @@ impl Leases {
         }
     }
 
-    /// Closes the connections that nobody uses; nobody gets one any more.
+    /// Closes the idle connections and leases no more.
     pub(super) async fn close(&self) {
         let idle = self.pool.retain(|_, _| false).removed;
         self.pool.close();
@@ -238,18 +236,18 @@ impl Leases {
     }
 }
 
-/// A connection for some work. Unless the work comes to its end, it is not used again: nobody
-/// knows what the server still does on it.
+/// A leased connection. If its work does not finish, it is not reused, since the server may still be
+/// working on it.
 pub(super) struct Lease {
     object: Option<Object<Manager>>,
     _share: Share,
 }
 
 impl Lease {
-    /// Gives the connection back after the work, unless it was lost with it or only reads.
+    /// Returns the connection after the work, unless it was lost or is read-only.
     pub(super) async fn end(mut self, succeeded: bool) {
         let Some(served) = self.object.as_mut() else { return };
-        // That also ends a transaction that was left open.
+        // The test also ends an open transaction.
         if succeeded || connection::ask(&mut served.connection).await == Some(false) {
             self.object = None;
         }
@@ -261,7 +259,7 @@ impl Lease {
         Ok(&mut served.connection)
     }
 
-    /// The number of the process that serves it.
+    /// The id of the server process.
     pub(super) fn process(&self) -> i32 {
         self.object.as_ref().map_or(0, |served| served.process)
     }

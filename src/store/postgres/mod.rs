@@ -1,4 +1,4 @@
-//! The store over PostgreSQL: its connections, its dialect, and what is tried again.
+//! The store over PostgreSQL, and its SQL dialect.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -155,11 +155,11 @@ pub(super) async fn migrations(url: &str) -> Result<Vec<Migration>> {
 }
 
 impl Dialect for Postgres {
-    // Not reliably: after a few values it may take one plan for all of them.
+    // Not reliably: after a few executions it may use one plan for all values.
     const PLANS_ANEW: bool = false;
 
     async fn end_once(_: &mut PgConnection, _: Arc<AtomicBool>) -> sqlx::Result<()> {
-        // The server looks whether its client is there still.
+        // The server notices that its client is gone.
         Ok(())
     }
 
@@ -182,7 +182,7 @@ impl Dialect for Postgres {
     }
 
     fn push_among(sql: &mut QueryBuilder<Self>, texts: Vec<&str>) {
-        // Of an array the planner knows how many texts there are, of unnest not.
+        // The planner knows the length of an array but not of unnest.
         sql.push(" = ANY (").push_bind(texts).push(")");
     }
 

@@ -1,5 +1,5 @@
-//! Seals on PostgreSQL. Transactions may commit in another order than that of their ids, so what
-//! is sealed goes only up to an id before which nothing can come any more.
+//! Seals on PostgreSQL. Transactions may commit in another order than their ids, so entries are
+//! sealed only up to an id before which none can appear any more.
 
 use std::time::{Duration, Instant};
 
@@ -11,19 +11,19 @@ use super::PgStore;
 use super::connection;
 use crate::model::seal::Seal;
 use crate::store::Result;
-use crate::store::seals::{self, LedgerBase, Sealing, Stray, Unsealed};
+use crate::store::seals::{self, LedgerBase, SealMaker, Stray, Unsealed};
 
-/// How long the sealer waits, in one go, for those who may still write what comes before.
+/// How long the sealer waits at a time for transactions that may still write earlier entries.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How often it looks whether they have ended.
+/// How often it checks whether they have ended.
 const LOOK: Duration = Duration::from_millis(20);
 
 #[async_trait]
-impl Sealing for PgStore {
+impl SealMaker for PgStore {
     async fn seal(&self, now: DateTime<Utc>) -> Result<u64> {
         let mut sealer = self.sealer.acquire().await?;
         let process = connection::process(&mut sealer).await?;
-        // No lock: whoever held it could stop sealing.
+        // No lock: its holder could stop sealing.
         let sealing = async {
             match settled(&mut sealer).await? {
                 Some(upto) => seals::seal(&mut DbLedger::over(self, &mut sealer), upto, now).await,
@@ -70,13 +70,13 @@ impl Sealing for PgStore {
     }
 }
 
-/// An id up to which entries are either there or will never be, if there is any entry.
+/// An id up to which no entry can appear any more; `None` if there is no entry.
 ///
-/// An id is drawn while its transaction holds a lock on the table, which it keeps until its end.
-/// So once all who hold one now have gone, every id up to the highest that is seen is settled.
-/// Others are not held up by this, and a transaction that writes elsewhere does not matter.
+/// A transaction draws an id while it holds a lock on the table, which it keeps until it ends. So once
+/// all current holders have ended, every id up to the highest visible one is settled. This blocks no
+/// one, and transactions that write elsewhere do not matter.
 async fn settled(connection: &mut PgConnection) -> Result<Option<i64>> {
-    // A forged id that nobody has drawn would leave no room for the seals to come.
+    // A forged id that was never drawn would leave no room for later seals.
     let upto = sqlx::query_scalar!(
         "SELECT max(id) FROM audit_logs
          WHERE id <= least((SELECT last_drawn_id()), 9007199254740991)"
@@ -126,7 +126,7 @@ impl<'c> DbLedger<'c> {
 impl LedgerBase for DbLedger<'_> {
     async fn add(&mut self, seal: Seal) -> Result<bool> {
         let added = sqlx::query!(
-            // A trigger lets a number that is taken come here.
+            // The trigger ignores a number that is taken.
             "INSERT INTO audit_seals (controller_id, number, first_id, last_id, entries, details,
                  previous_hash, hash, created, digests)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9::text::timestamptz, $10)
@@ -151,7 +151,7 @@ impl LedgerBase for DbLedger<'_> {
     }
 
     async fn strays(&mut self) -> Result<Vec<Stray>> {
-        // An id is drawn before its row can be seen.
+        // An id is drawn before its row is visible.
         let strays = sqlx::query_as!(
             Stray,
             "SELECT controller_id, id FROM audit_logs

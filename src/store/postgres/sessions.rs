@@ -18,8 +18,8 @@ impl Sessions for PgStore {
         now: DateTime<Utc>,
         expires: DateTime<Utc>,
     ) -> Result<bool> {
-        // A clock that was set back leaves sessions that are to begin. The lock makes a change of the account that is under way come before or after: it ends
-        // every session that it finds.
+        // Sessions may begin in the future after the clock was set back. The lock orders this before
+        // or after a concurrent change of the account, which ends every session that it finds.
         let opened = sqlx::query!(
             "WITH ended AS (DELETE FROM sessions WHERE expires <= $3),
                  shortened AS (UPDATE sessions SET expires = $4, created = least(created, $3)

@@ -1,4 +1,4 @@
-//! What migrating needs of PostgreSQL: its locks, and who holds them.
+//! Migrations on PostgreSQL: the locks that they take, and the sessions that hold them.
 
 use std::time::Duration;
 
@@ -12,9 +12,8 @@ use crate::store::recorded::{Recorded, Step};
 /// The migrations of PostgreSQL.
 pub(super) static MIGRATOR: Migrator = sqlx::migrate!("migrations/postgres");
 
-/// The tables that a migration locks one after another, and how. They are locked together at its
-/// beginning: else it would lock everybody out for the time of its work, only to be given up at the
-/// last table.
+/// The tables that a migration locks, and the lock mode. They are locked together at its start:
+/// otherwise it might block everyone during its work and then fail on the last table.
 const LOCKS: &[(i64, &str, &str)] = &[
     (4, "controllers, orders, audit_logs", ALONE),
     (
@@ -25,7 +24,7 @@ const LOCKS: &[(i64, &str, &str)] = &[
     (7, "audit_logs, audit_log_details, audit_seals", ALONE),
 ];
 
-/// The lock that dropping anything of a table takes, and so every way back.
+/// The lock that dropping parts of a table takes, and so every reverting migration.
 const ALONE: &str = "ACCESS EXCLUSIVE";
 
 impl Recorded for PgConnection {
@@ -66,7 +65,7 @@ impl Recorded for PgConnection {
             };
             let mode = if matches!(step, Step::Revert(_)) { ALONE } else { mode };
             let mut transaction = self.begin().await?;
-            // lock_timeout counts for each table, this for all of them.
+            // lock_timeout applies to each table, this to all of them.
             let lock = format!(
                 "SET LOCAL statement_timeout = {}; LOCK TABLE {tables} IN {mode} MODE",
                 wait.as_millis()
@@ -85,8 +84,7 @@ impl Recorded for PgConnection {
     ) -> BoxFuture<'_, sqlx::Result<Vec<String>>> {
         let locks = if matches!(step, Step::Lock) { "advisory" } else { "relation" };
         Box::pin(async move {
-            // Whoever was in the way had begun before. Of other roles' processes a role may not
-            // see when that was.
+            // The blocking session began earlier. When, may be hidden for sessions of other roles.
             sqlx::query_scalar!(
                 r#"SELECT coalesce(
                        'process ' || a.pid || ' of role ' || a.usename

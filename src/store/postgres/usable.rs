@@ -1,5 +1,5 @@
-//! Whether the service can work with the database at all: how it encodes texts, and whether
-//! something pools transactions before it.
+//! Rejects databases that the service cannot use: in another encoding than UTF-8, or behind a pooler
+//! that shares sessions.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 use super::connection::process;
 use crate::store::{Error, Result};
 
-/// How long the second connection may take. A pooler with one session to give never makes one.
+/// How long the second connection may take. A pooler limited to one session never opens one.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Connects, unless the database is one that this program cannot use.
+/// Connects, unless this program cannot use the database.
 pub(super) async fn connect(options: &PgConnectOptions) -> Result<PgConnection> {
     let mut connection = PgConnection::connect_with(options).await?;
     match tokio::time::timeout(PROBE_TIMEOUT, shares_sessions(&mut connection, options)).await {
@@ -26,8 +26,8 @@ pub(super) async fn connect(options: &PgConnectOptions) -> Result<PgConnection> 
                     .into(),
             ));
         }
-        Ok(Err(error)) => tracing::debug!(%error, "not known whether transactions are pooled"),
-        Err(_) => tracing::debug!("not known whether transactions are pooled: no second session"),
+        Ok(Err(error)) => tracing::debug!(%error, "unknown whether transactions are pooled"),
+        Err(_) => tracing::debug!("unknown whether transactions are pooled: no second session"),
     }
     let database = sqlx::query!(
         r#"SELECT current_database() AS "name!", current_setting('server_encoding') AS "encoding!""#
@@ -45,9 +45,8 @@ pub(super) async fn connect(options: &PgConnectOptions) -> Result<PgConnection> 
     Ok(connection)
 }
 
-/// Whether two connections are served by one process, or one by several. A pooler hands out either
-/// the process that was idle for the shortest time or the one that was for the longest: this order
-/// finds both.
+/// Whether connections share server processes. A pooler picks the process that was idle for either
+/// the shortest or the longest time; this sequence detects both.
 async fn shares_sessions(
     connection: &mut PgConnection,
     options: &PgConnectOptions,

@@ -13,10 +13,10 @@ use crate::store::Result;
 /// At most how many seals a page of them has.
 pub(in crate::store) const PAGE: i64 = 100;
 
-/// Who is told what a checker finds, as it finds it.
+/// Receives findings as they are made.
 pub type FindingSink<'a> = &'a mut (dyn FnMut(Finding) + Send);
 
-/// The rows that the chains are about, on a connection of their own.
+/// The rows of the chains, read on one connection.
 #[async_trait]
 pub(in crate::store) trait Ledger: LedgerBase {
     /// The controllers that have entries after their last seal.
@@ -48,7 +48,7 @@ pub(in crate::store) trait Ledger: LedgerBase {
         after: i64,
         due: DateTime<Utc>,
     ) -> Result<(i64, Option<i64>)>;
-    /// Details after this entry, or before all entries, that have no entry: its id, and how many.
+    /// Details without an entry, after this entry or before all: the entry's id and their number.
     async fn orphans(&mut self, controller_id: &str, after: i64) -> Result<Vec<(i64, i64)>>;
 }
 
@@ -93,13 +93,13 @@ pub(in crate::store) struct Range<'a> {
 /// The part of a [`Ledger`] that depends on how a database draws ids.
 #[async_trait]
 pub(in crate::store) trait LedgerBase: Send {
-    /// Writes a seal, unless there is one with its number: then it gives `false`.
+    /// Writes a seal; `false` if its number is taken.
     async fn add(&mut self, seal: Seal) -> Result<bool>;
-    /// The highest id of an entry that has been drawn, if the database tells.
+    /// The highest entry id that has been drawn, if the database knows.
     async fn drawn(&mut self) -> Result<Option<i64>>;
-    /// Entries that the service cannot have written, by their ids and controllers.
+    /// Entries that the service cannot have written, by id and controller.
     async fn strays(&mut self) -> Result<Vec<Stray>>;
-    /// When the newest of all entries after this one was written.
+    /// When the newest entry after this one was written, of all controllers.
     async fn newest(&mut self, after: i64) -> Result<Option<DateTime<Utc>>>;
 }
 
@@ -115,7 +115,7 @@ pub(super) enum HashedRow {
     Detail(i64, String, Digest),
 }
 
-/// Visits these entries of a range and the details in it, in the order of a seal.
+/// Visits the entries and details of a range in the order of a seal.
 pub(super) async fn walk(
     ledger: &mut dyn Ledger,
     range: Range<'_>,

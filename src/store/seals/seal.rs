@@ -8,11 +8,11 @@ use crate::model::seal::{Content, Digest};
 use crate::model::window::iso;
 use crate::store::Result;
 
-/// How many entries a seal covers at the most.
+/// The maximum number of entries in a seal.
 const ENTRIES: i64 = 1000;
-/// At how many orders that its entries affected a seal ends, if there is more.
+/// A seal ends once its entries affected this many orders.
 const AFFECTED: i64 = 100_000;
-/// Seals the entries up to this id, which are all that there will ever be.
+/// Seals the entries up to this id, to which none can be added any more.
 pub(in crate::store) async fn seal(
     ledger: &mut dyn Ledger,
     upto: i64,
@@ -38,7 +38,7 @@ pub(in crate::store) async fn seal(
             };
             previous = Some(seal.line.clone());
             if !ledger.add(seal).await? {
-                // Another one seals just now: the rest is theirs.
+                // Another replica is sealing and does the rest.
                 return Ok(made);
             }
             made += 1;
@@ -47,7 +47,7 @@ pub(in crate::store) async fn seal(
     Ok(made)
 }
 
-/// As many of the entries as go into one seal.
+/// The entries of the next seal.
 async fn some_entries(ledger: &mut dyn Ledger, range: Range<'_>) -> Result<Vec<(i64, Digest)>> {
     let mut rows = ledger.entries(range, ENTRIES);
     let (mut entries, mut affected) = (Vec::new(), 0_i64);

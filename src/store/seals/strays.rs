@@ -1,5 +1,5 @@
-//! What no seal says anything about: entries that the service cannot have written, entries that
-//! should have been sealed long ago, and details without an entry.
+//! Problems outside the seals: entries that the service cannot have written, overdue entries, and
+//! details without an entry.
 
 use chrono::{DateTime, Utc};
 
@@ -28,14 +28,14 @@ pub(super) async fn report_strays(ledger: &mut dyn Ledger, report: FindingSink<'
     Ok(())
 }
 
-/// What is wrong with a chain beyond its last seal.
+/// Finds problems of a chain after its last seal.
 pub(super) struct BrokenChains<'a> {
     pub ledger: &'a mut dyn Ledger,
     pub report: &'a mut (dyn FnMut(Finding) + Send),
 }
 
 impl BrokenChains<'_> {
-    /// Reports it for the chain whose last seal covers the entries up to this one.
+    /// Reports them for a chain whose last seal covers entries up to `last_id`.
     pub(super) async fn find(
         &mut self,
         controller_id: &str,

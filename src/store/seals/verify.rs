@@ -24,19 +24,19 @@ pub struct Verified {
     pub entries: u64,
     /// How many rows of details they cover.
     pub details: u64,
-    /// How many entries no seal covers yet.
+    /// How many entries are not sealed yet.
     pub unsealed: u64,
 }
 
-/// By when an entry must have a seal.
+/// When an entry must have been sealed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Due {
-    /// For how long it may have none.
+    /// How long it may be unsealed.
     pub within: TimeDelta,
     /// The present instant.
     pub now: DateTime<Utc>,
-    /// Whether entries count as old compared with `now`: the database is in use. Otherwise it may
-    /// be a backup, and they count as old compared with the newest entry.
+    /// Whether the database is in use, so that ages are relative to `now`. Otherwise it may be a
+    /// backup, and ages are relative to the newest entry.
     pub live: bool,
 }
 
@@ -55,7 +55,7 @@ pub(in crate::store) async fn verify(
         loop {
             let seals = some_seals(ledger, &controller_id, chain.last.number).await?;
             let Some(upto) = seals.iter().map(|seal| seal.line.last_id).max() else { break };
-            // After the seals, so that what they rightly cover has been drawn.
+            // Asked after reading the seals, so that every id that they rightly cover was drawn.
             chain.drawn = ledger.drawn().await?.unwrap_or(i64::MAX);
             let range = Range { controller_id: &controller_id, after: chain.last.last_id, upto };
             let entries = ledger.entries(range, i64::MAX).map_ok(|row| (row.id, row.digest()));
@@ -71,7 +71,7 @@ pub(in crate::store) async fn verify(
         let last_id = chain.last.last_id;
         let mut verified = chain.verified;
         verified.unsealed += ledger.count(&controller_id, last_id).await?.unsigned_abs();
-        // Those before may have been written by a clock that has been set back since.
+        // Earlier entries may have been written before the clock was set back.
         let newest = match due.live || verified.seals == 0 {
             true => None,
             false => ledger.newest(last_id).await?,
@@ -84,7 +84,7 @@ pub(in crate::store) async fn verify(
     Ok(chains)
 }
 
-/// The next seals, of which the digests are not too long to hold.
+/// The next seals, limited by the size of their digests.
 async fn some_seals(ledger: &mut dyn Ledger, controller_id: &str, after: i64) -> Result<Vec<Seal>> {
     let mut rows = ledger.page(controller_id, after);
     let (mut seals, mut length) = (Vec::new(), 0);
@@ -106,7 +106,7 @@ struct Chain<'a> {
     report: &'a mut (dyn FnMut(Finding) + Send),
 }
 
-/// The seal before.
+/// The previous seal.
 struct Last {
     number: i64,
     /// The last entry that has been covered.
@@ -146,10 +146,10 @@ struct Open<'p> {
     seal: &'p Seal,
     content: Content,
     matching: Matching<'p>,
-    /// Whether seals before it are missing, and so what covered the rows before its own.
+    /// Whether the seals before it are missing, so that nothing covers the rows before its own.
     alone: bool,
-    /// If it covers an entry whose id was never drawn: the last one before that. What has been
-    /// written since has ids in between, and no seal.
+    /// If it covers an entry whose id was never drawn: the last entry before that one. Entries
+    /// written since have ids in between and no seal.
     forged_after: Option<i64>,
 }
 

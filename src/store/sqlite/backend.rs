@@ -28,9 +28,9 @@ use crate::store::{Access, Result, migrations};
 pub(super) struct SqliteStore {
     pub(super) connections: Arc<Connections>,
     pub(super) writer: Writer,
-    /// What is left to be done at the end, if the file is only read.
+    /// Cleans up at the end, if the file is only read.
     pub(super) reading: Option<ReadOnlyFile>,
-    /// What looks after the file, if it is not only read.
+    /// The task that looks after the file, unless it is only read.
     pub(super) keeper: Option<JoinHandle<()>>,
 }
 
@@ -53,7 +53,7 @@ impl Drop for SqliteStore {
 }
 
 impl SqliteStore {
-    /// Opens the file and sees to its schema.
+    /// Opens the file, and migrates or checks its schema.
     pub(super) async fn open(url: &str, connections: u32, access: Access) -> Result<Self> {
         if access == Access::Read {
             let reading = ReadOnlyFile::of(url).await?;
@@ -83,7 +83,7 @@ impl SqliteStore {
             let watch = Watch::over(options.get_filename()).map_err(sqlx::Error::Io)?;
             (Some(Arc::new(watch)), Some(connection))
         };
-        // A file that is gone must not be made anew.
+        // A file that was removed must not be recreated.
         let options = options.clone().create_if_missing(false);
         let pool = |connections| {
             SqlitePoolOptions::new()
@@ -96,14 +96,14 @@ impl SqliteStore {
                 .after_connect(move |connection, _| {
                     Box::pin(async move {
                         match shadow_clock(connection).await {
-                            // Without its view a schema can be read, to find out just that.
+                            // `check` must be able to open a schema that lacks the view.
                             Err(sqlx::Error::RowNotFound) if access == Access::Read => Ok(()),
                             result => result,
                         }
                     })
                 })
-                // SQLite ends a transaction by itself when the disk is full, and sqlx, which
-                // does not know, would begin no other one on the connection.
+                // When the disk is full, SQLite ends a transaction by itself; sqlx does not notice
+                // and would begin no other one on the connection.
                 .before_acquire(|connection, _| {
                     let is_free = !connection.is_in_transaction();
                     Box::pin(async move { Ok(is_free) })
@@ -115,7 +115,7 @@ impl SqliteStore {
             Access::Write | Access::Create => {
                 let writer = pool(1).after_release(|connection, _| {
                     let asking = async move { Ok(!reads_only(connection).await) };
-                    // No request's any more.
+                    // Outside of the request's span.
                     Box::pin(asking.instrument(tracing::info_span!("released")))
                 });
                 writer.connect_with(options.clone()).await?
@@ -157,7 +157,7 @@ impl SqliteStore {
         Ok(&self.connections.sealer)
     }
 
-    /// A long result.
+    /// Streams a long result.
     pub(super) fn stream<T>(
         &self,
         sql: QueryBuilder<Sqlite>,
@@ -173,7 +173,7 @@ impl SqliteStore {
     }
 }
 
-/// Sees to the schema.
+/// Migrates or checks the schema.
 async fn prepare(connection: &mut SqliteConnection, access: Access) -> Result<()> {
     match access {
         Access::Read => return migrations::expect_all(&MIGRATOR, connection).await,
@@ -186,10 +186,10 @@ async fn prepare(connection: &mut SqliteConnection, access: Access) -> Result<()
     optimize(connection).await
 }
 
-/// Puts a clock of the connection's own before that of the schema, and with it a copy of the
-/// schema's `orders_effective`: the one rule, asked for the instant of a request. The
-/// connection also gets a table for the orders that a call affects, with statistics that say it
-/// is small: else a call would look up each order of the controller in it.
+/// Shadows the schema's `clock` with a temporary one, and `orders_effective` with a copy over that, so
+/// that its one rule applies to the instant of a request. Also creates a table for the orders that a
+/// change affects, with statistics that say it is small: otherwise a change would look up each order
+/// of the controller in it.
 async fn shadow_clock(connection: &mut SqliteConnection) -> sqlx::Result<()> {
     let view: String =
         sqlx::query_scalar("SELECT sql FROM main.sqlite_schema WHERE name = 'orders_effective'")

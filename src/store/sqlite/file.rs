@@ -1,4 +1,4 @@
-//! How the file is opened for what is to be done with it.
+//! Opens the file for reading or writing.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -16,7 +16,7 @@ pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
 /// only if nobody is reading.
 pub(super) const LOG: u64 = 32 << 20;
 
-/// Kinds of SQLite's errors.
+/// Primary result codes of SQLite.
 const SQLITE_READONLY: u32 = 8;
 const SQLITE_CANTOPEN: u32 = 14;
 
@@ -33,7 +33,7 @@ pub(super) fn options(url: &str, access: Access) -> Result<SqliteConnectOptions>
         .create_if_missing(access == Access::Create)
         .foreign_keys(true)
         .busy_timeout(TIMEOUT)
-        // What does not fit into its cache goes to a file, however many orders a call affects.
+        // A change may affect more orders than fit into memory.
         .pragma("temp_store", "FILE");
     let file = options.get_filename();
     if access != Access::Create && !file.exists() {
@@ -43,15 +43,15 @@ pub(super) fn options(url: &str, access: Access) -> Result<SqliteConnectOptions>
         return Ok(options.read_only(true));
     }
     let synchronous = synchronous.parse().map_err(invalid)?;
-    // Shortened by the next change after a time when nobody reads; else `keeper` sees to it.
+    // Applies to the next change while nobody reads; otherwise `keeper` truncates it.
     let options = options.pragma("journal_size_limit", LOG.to_string());
     Ok(options.journal_mode(SqliteJournalMode::Wal).synchronous(synchronous))
 }
 
-/// Connects, unless the file is one that this program cannot use.
+/// Connects, unless this program cannot use the file.
 pub(super) async fn connect(options: &SqliteConnectOptions) -> Result<SqliteConnection> {
     let mut connection = SqliteConnection::connect_with(options).await?;
-    // UTF-16 sorts by other bytes, so that the paths in a folder are no range.
+    // In UTF-16, the paths in a folder are no range of bytes.
     let encoding: String = sqlx::query_scalar("PRAGMA encoding").fetch_one(&mut connection).await?;
     if encoding != "UTF-8" {
         connection.close().await?;
@@ -76,21 +76,20 @@ fn split_synchronous(url: &str) -> (String, &str) {
     (if others.is_empty() { file.into() } else { format!("{file}?{others}") }, synchronous)
 }
 
-/// A file that is read, and stays as it is.
+/// A file that is read without being changed.
 #[derive(Debug)]
 pub(super) struct ReadOnlyFile {
     /// How to connect to it.
     pub options: SqliteConnectOptions,
-    /// Whether nobody else had it open, or had left anything beside it.
+    /// Whether nothing was beside the file, so that no one else had it open.
     is_alone: bool,
 }
 
 impl ReadOnlyFile {
-    /// Finds out how the file can be read.
+    /// Determines how the file can be read.
     ///
-    /// To read a file in WAL mode, SQLite needs a `-wal` and a `-shm` beside it. Where it may not
-    /// make them, and nothing is there that says otherwise, nobody writes to the file, and it can
-    /// be read without.
+    /// To read a file in WAL mode, SQLite needs a `-wal` and a `-shm` beside it. If it must not create
+    /// them and there are none, no one is writing to the file, and it can be read without.
     pub(super) async fn of(url: &str) -> Result<Self> {
         let mut reading = Self { options: options(url, Access::Read)?, is_alone: false };
         let beside = ["-wal", "-shm", "-journal"].map(|end| reading.beside(end));
@@ -109,9 +108,8 @@ impl ReadOnlyFile {
         watch::beside(self.options.get_filename(), end)
     }
 
-    /// Takes away what reading has put beside the file, once every connection is closed.
-    /// SQLite knows whether others use it by now, and does so for the last connection that may
-    /// write; this one finds nothing to write.
+    /// Removes the files that reading created beside it, once every connection is closed. SQLite
+    /// does so when the last connection that may write is closed, unless others use the file.
     pub(super) async fn end(&self) {
         let is_empty = self.beside("-wal").metadata().is_ok_and(|wal| wal.len() == 0);
         if self.is_alone && is_empty {
@@ -123,38 +121,38 @@ impl ReadOnlyFile {
     }
 }
 
-/// Whether SQLite could not make a file beside the one that it reads.
+/// Whether SQLite could not create a file beside the one that it reads.
 fn is_of_place(error: &Error) -> bool {
     let (Error::Unavailable(error) | Error::ReadOnly(error) | Error::Database(error)) = error
     else {
         return false;
     };
     let code = error.as_database_error().and_then(|error| error.code()?.parse::<u32>().ok());
-    // Its last byte is the kind.
+    // The last byte is the primary code.
     code.is_some_and(|code| matches!(code & 0xff, SQLITE_READONLY | SQLITE_CANTOPEN))
 }
 
-/// Connects, reads the schema, and goes.
+/// Tests whether the schema can be read.
 async fn look(options: &SqliteConnectOptions) -> Result<()> {
     let mut connection = SqliteConnection::connect_with(options).await?;
     sqlx::query("SELECT count(*) FROM sqlite_schema").execute(&mut connection).await?;
     Ok(connection.close().await?)
 }
 
-/// Whether a connection only reads: SQLite opens a file so that it may not write to at the moment.
+/// Whether a connection is read-only: SQLite opens a file so that it cannot write at that moment.
 pub(super) async fn reads_only(connection: &mut SqliteConnection) -> bool {
     let tried = change_nothing(connection).await;
     matches!(tried, Err(Error::ReadOnly(_)))
 }
 
-/// What fails where nothing can be written, and writes nothing.
+/// Fails if nothing can be written; changes nothing.
 pub(super) async fn change_nothing(connection: &mut SqliteConnection) -> Result<()> {
     sqlx::query("DELETE FROM sessions WHERE false").execute(connection).await?;
     Ok(())
 }
 
-/// Renews the statistics that have become stale, without which SQLite takes indexes that fit
-/// for ones that do not. It looks at a sample of each table and takes milliseconds.
+/// Updates stale statistics, without which SQLite picks unsuitable indexes. It samples each table and
+/// takes milliseconds.
 pub(super) async fn optimize(connection: &mut SqliteConnection) -> Result<()> {
     sqlx::query("PRAGMA optimize = 0x10002").execute(connection).await?;
     Ok(())

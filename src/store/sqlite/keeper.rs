@@ -1,5 +1,5 @@
-//! Looks after the file while it is open: keeps the write-ahead log short, and lets go of a database
-//! whose file somebody has taken away.
+//! Looks after the open file: keeps the write-ahead log short, and closes a database whose file was
+//! removed or replaced.
 
 use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,31 +15,31 @@ use super::writer::Writer;
 use crate::store::Result;
 use crate::store::rows::Gate;
 
-/// How often it looks.
+/// How often it checks.
 const EVERY: Duration = Duration::from_millis(250);
-/// How long cutting it waits for those who read, while nobody can write.
+/// How long truncation waits for readers, while nobody can write.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How long it waits for long results to end, while none begins.
+/// How long it waits for long results to end, while none can start.
 const GATE: Duration = Duration::from_millis(500);
-/// How long after cutting failed it is tried again.
+/// How long to wait after a failed truncation.
 const AGAIN: Duration = Duration::from_secs(5);
 
 /// The connections to a file.
 #[derive(Debug)]
 pub(super) struct Connections {
     pub readers: SqlitePool,
-    /// The connection that reads what is sealed, beside those of the calls.
+    /// The sealer's own connection for reading.
     pub sealer: SqlitePool,
     pub writer: Writer,
-    /// Before the readers, for long results.
+    /// Limits how many readers read long results.
     pub gate: Gate,
-    /// There is none over a file that is only read.
+    /// `None` for a file that is only read.
     pub watch: Option<Arc<Watch>>,
-    /// While it is open, no other connection is the last one, which removes what is beside the file.
+    /// Kept open because closing the last connection removes the files beside the database.
     pub anchor: Mutex<Option<SqliteConnection>>,
 }
 
-/// Works until the file is lost.
+/// Runs until the file is lost.
 pub(super) async fn keep(connections: Arc<Connections>, watch: Arc<Watch>) {
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -66,14 +66,14 @@ pub(super) async fn keep(connections: Arc<Connections>, watch: Arc<Watch>) {
 }
 
 impl Connections {
-    /// Fails if the file is not the one that was opened any more.
+    /// Fails if the file is no longer the one that was opened.
     pub(super) fn check(&self) -> Result<()> {
         self.watch.as_ref().map_or(Ok(()), |watch| watch.check())
     }
 
-    /// Writes all of the log into the file and makes it empty, if none but short work is in the way.
+    /// Checkpoints and truncates the log, unless long results are being read.
     async fn cut(&self) -> Result<bool> {
-        // First: while a long change has the writer, lists go on.
+        // The writer first: lists continue while a long change holds it.
         let mut connection = self.writer.connection().await?;
         let Ok(_nobody_reads) = timeout(GATE, self.gate.shut()).await else { return Ok(false) };
         wait_for_others(&mut connection, PATIENCE).await?;
@@ -82,10 +82,10 @@ impl Connections {
         is_cut
     }
 
-    /// Ends every connection to a file that is lost, and before that writes the log into the file that
-    /// it belongs to, wherever that is now: a log left in its old place would be read as that of
-    /// the file that has come. If another log is there already, the connections stay open up to the
-    /// end of the process, since the last one to be closed would remove that log as its own.
+    /// Closes every connection to a lost file, after a checkpoint into that file, wherever it is now:
+    /// a log left in the old place would be taken for that of the new file. If another log is there
+    /// already, the connections stay open until the process ends, since closing the last one would
+    /// remove that log.
     async fn let_go(&self, watch: &Watch) {
         if watch.is_off_limits() {
             mem::forget((self.readers.clone(), self.sealer.clone(), self.writer.clone()));
@@ -103,7 +103,7 @@ impl Connections {
         }
     }
 
-    /// Renews the statistics, and ends every connection.
+    /// Updates the statistics and closes every connection.
     pub(super) async fn close(&self) {
         if let Some(watch) = &self.watch
             && watch.is_lost()
@@ -114,7 +114,7 @@ impl Connections {
             && let Ok(mut connection) = self.writer.connection().await
             && let Err(error) = optimize(&mut connection).await
         {
-            tracing::warn!(%error, "statistics were not renewed");
+            tracing::warn!(%error, "cannot update the statistics");
         }
         self.end_pools().await;
         if let Some(anchor) = self.take_anchor() {
@@ -135,18 +135,18 @@ impl Connections {
 
 async fn end(anchor: SqliteConnection) {
     if let Err(error) = anchor.close().await {
-        tracing::warn!(%error, "the database was not closed");
+        tracing::warn!(%error, "cannot close the database");
     }
 }
 
-/// Whether all of the log is in the file now, and the log empty.
+/// Checkpoints and truncates the log. `false` if readers prevent it.
 async fn checkpoint(connection: &mut SqliteConnection) -> Result<bool> {
     let sql = "PRAGMA wal_checkpoint(TRUNCATE)";
     let (is_busy, ..): (bool, i64, i64) = sqlx::query_as(sql).fetch_one(connection).await?;
     Ok(!is_busy)
 }
 
-/// Says for how long the connection waits for the locks of others.
+/// Sets how long the connection waits for locks.
 async fn wait_for_others(connection: &mut SqliteConnection, patience: Duration) -> Result<()> {
     let sql = format!("PRAGMA busy_timeout = {}", patience.as_millis());
     sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(connection).await?;

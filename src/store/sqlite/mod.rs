@@ -1,5 +1,4 @@
-//! The store over an SQLite file: one connection that writes, several that read, and its
-//! dialect.
+//! The store over an SQLite file, and its SQL dialect.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -49,10 +48,10 @@ mod watch;
 mod workflows;
 mod writer;
 
-/// How long a probe waits for others who write.
+/// How long a probe waits for other writers.
 const PROBE: Duration = Duration::from_secs(1);
-/// How many steps of SQLite's machine, some microseconds each, go by before it looks whether
-/// anybody waits for the result.
+/// How many instructions of SQLite's virtual machine run between checks whether anyone still waits for
+/// the result.
 const STEPS: i32 = 10_000;
 
 #[async_trait]
@@ -83,7 +82,7 @@ impl Checks for SqliteStore {
 impl Health for SqliteStore {
     async fn ready(&self) -> Result<()> {
         let change = self.writer.run(|connection| Box::pin(change_nothing(connection)));
-        // Others may be writing: that is no failure.
+        // Other writers are no failure.
         if let Ok(Err(error @ Error::ReadOnly(_))) = tokio::time::timeout(PROBE, change).await {
             return Err(error);
         }
@@ -139,7 +138,7 @@ pub(super) fn place(url: &str) -> Result<String> {
 
 /// See [`super::migrate_patiently`].
 pub(super) async fn migrate(url: &str, goal: Goal, patience: LockPatience) -> Result<()> {
-    // The way back needs something to go back from.
+    // There is nothing to revert in a new file.
     let access = if matches!(goal, Goal::Exactly(0)) { Access::Write } else { Access::Create };
     let mut connection = connect(&options(url, access)?).await?;
     migrating::migrate(&MIGRATOR, &mut connection, goal, patience).await?;
@@ -175,7 +174,7 @@ pub(super) async fn migrations(url: &str) -> Result<Vec<Migration>> {
     reading(url, async |connection| migrations::list(&MIGRATOR, connection).await).await
 }
 
-/// Reads something on a connection of its own, and leaves the file as it is.
+/// Reads on a connection of its own and leaves the file unchanged.
 async fn reading<T>(
     url: &str,
     work: impl AsyncFnOnce(&mut SqliteConnection) -> Result<T>,

@@ -1,5 +1,5 @@
-//! Seals on SQLite. There is one writer at a time, so ids follow one another as they are
-//! committed; rows are hashed on a connection that reads, and only the seal itself is written.
+//! Seals on SQLite. There is one writer at a time, so ids are committed in order. Rows are hashed on a
+//! connection that reads; only the seal itself is written.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -9,10 +9,10 @@ use super::SqliteStore;
 use super::writer::Writer;
 use crate::model::seal::Seal;
 use crate::store::Result;
-use crate::store::seals::{self, LedgerBase, Sealing, Stray, Unsealed};
+use crate::store::seals::{self, LedgerBase, SealMaker, Stray, Unsealed};
 
 #[async_trait]
-impl Sealing for SqliteStore {
+impl SealMaker for SqliteStore {
     async fn seal(&self, now: DateTime<Utc>) -> Result<u64> {
         let mut connection = self.sealer()?.acquire().await?;
         let upto = sqlx::query_scalar!("SELECT max(id) AS \"id: i64\" FROM audit_logs")
@@ -71,14 +71,14 @@ impl LedgerBase for DbLedger<'_> {
     }
 
     async fn drawn(&mut self) -> Result<Option<i64>> {
-        // It follows the highest id that there is, whoever chose that.
+        // The next id follows the highest one, even a forged one.
         Ok(None)
     }
 
     async fn strays(&mut self) -> Result<Vec<Stray>> {
         let strays = sqlx::query_as!(
             Stray,
-            // Those that follow one that is too high were drawn.
+            // Ids that follow one that is too high were drawn.
             "SELECT controller_id, id FROM audit_logs l
              WHERE id <= 0 OR controller_id = '' OR id > 9007199254740991
                  AND NOT EXISTS (SELECT 1 FROM audit_logs b
@@ -94,14 +94,14 @@ impl LedgerBase for DbLedger<'_> {
             after
         );
         let newest = newest.fetch_one(&mut *self.connection).await?;
-        // What is no instant is for `check` to name.
+        // `check` reports what is no instant.
         Ok(newest.and_then(|newest| newest.parse().ok()))
     }
 }
 
 async fn insert(connection: &mut SqliteConnection, seal: Seal) -> Result<bool> {
     let Seal { line, previous_hash, digests } = seal;
-    // ON CONFLICT would come too late: a trigger refuses the row before.
+    // ON CONFLICT would come too late: a trigger rejects the row first.
     let added = sqlx::query!(
         "INSERT INTO audit_seals (controller_id, number, first_id, last_id, entries, details,
              previous_hash, hash, created, digests)

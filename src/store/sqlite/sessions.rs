@@ -12,7 +12,7 @@ use crate::model::permission::Principal;
 use crate::model::window::iso;
 use crate::store::{Result, Sessions};
 
-/// How long a call waits for its session to be prolonged.
+/// How long a request waits for its session to be extended.
 const PATIENCE: Duration = Duration::from_millis(50);
 
 #[async_trait]
@@ -30,7 +30,7 @@ impl Sessions for SqliteStore {
         sqlx::query!("DELETE FROM sessions WHERE expires <= ?1", now)
             .execute(&mut *transaction)
             .await?;
-        // A clock that was set back leaves sessions that are to begin.
+        // Sessions may begin in the future after the clock was set back.
         sqlx::query!(
             "UPDATE sessions SET expires = ?1, created = min(created, ?2) WHERE expires > ?1",
             expires,
@@ -85,8 +85,8 @@ impl Sessions for SqliteStore {
 }
 
 impl SqliteStore {
-    /// Lets a session end later. It holds already, so nobody who calls waits for it until a long
-    /// change is through, and where it cannot be written the session ends when it would have.
+    /// Extends a session. It is valid already, so requests do not wait until a long change is done, and
+    /// if the write fails, the session keeps its end.
     async fn prolong(&self, token_hash: String, now: String, expires: String) {
         let writer = self.writer.clone();
         let prolonging = async move {
@@ -105,7 +105,7 @@ impl SqliteStore {
                 })
             });
             if let Err(error) = work.await {
-                tracing::warn!(%error, "a session was not prolonged");
+                tracing::warn!(%error, "cannot extend a session");
             }
         };
         let written = tokio::spawn(prolonging.in_current_span());

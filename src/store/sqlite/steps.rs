@@ -1,4 +1,4 @@
-//! What migrating needs of SQLite.
+//! Migrations on SQLite.
 
 use std::time::Duration;
 
@@ -38,8 +38,7 @@ impl Recorded for SqliteConnection {
                 Step::Apply(migration) | Step::Record(migration) => (migration, true),
                 Step::Revert(migration) => (migration, false),
             };
-            // The write lock is the only lock among those who migrate, so another one may have
-            // done this by now.
+            // Only the write lock excludes others who migrate, so this may have been done by now.
             let mut transaction = self.begin_with("BEGIN IMMEDIATE").await?;
             let applied = transaction.list_applied_migrations(table).await?;
             if applied.iter().any(|m| m.version == migration.version) != is_there {

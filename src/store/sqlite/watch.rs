@@ -1,7 +1,7 @@
-//! Whether the file under the database's name is still the one that was opened. SQLite looks files
-//! up by their names again and again, and would mix two databases if somebody puts another one
-//! there: it opens new connections to it, and reads its `-shm`, which it shares between processes,
-//! as its own.
+//! Checks that the file under the database's name is still the one that was opened. SQLite opens files
+//! by name again and again, so it would mix two databases if the file were replaced: new connections
+//! would open the new file, and its `-shm`, which processes share, would be read as that of the old
+//! one.
 
 use std::fs::{self, Metadata};
 use std::io::{self, ErrorKind};
@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 
 use crate::store::{Error, Result};
 
-/// What may have become of a file.
+/// What may have happened to a file.
 const REPLACED: &str = "was replaced";
 const EMPTIED: &str = "was emptied";
 
@@ -19,10 +19,10 @@ const EMPTIED: &str = "was emptied";
 #[derive(Debug)]
 pub(super) struct Watch {
     file: Watched,
-    /// Those beside it, as far as the database has them.
+    /// The files beside it, if they exist.
     log: Option<Watched>,
     index: Option<Watched>,
-    /// What has become of them, once it is known that they are not what they were.
+    /// What happened to them, once a change has been noticed.
     lost: OnceLock<String>,
 }
 
@@ -35,7 +35,7 @@ struct Watched {
     may_be_empty: bool,
 }
 
-/// A file beside a database's, where SQLite looks for it: a link to the database is followed first.
+/// The path of a file beside the database, where SQLite looks for it: symbolic links are followed.
 pub(super) fn beside(file: &Path, end: &str) -> PathBuf {
     let mut file = fs::canonicalize(file).unwrap_or_else(|_| file.into()).into_os_string();
     file.push(end);
@@ -51,7 +51,7 @@ impl Watched {
         Ok(Self { what, id: id(&fs::metadata(&path)?), path, may_be_empty })
     }
 
-    /// What has become of the file, if it is not what it was.
+    /// What happened to the file, if it changed.
     fn look(&self) -> io::Result<Option<&'static str>> {
         match fs::metadata(&self.path) {
             Ok(now) if id(&now) != self.id => Ok(Some(REPLACED)),
@@ -64,7 +64,7 @@ impl Watched {
 }
 
 impl Watch {
-    /// Watches a file to which there is a connection, which keeps the files beside it there.
+    /// Watches a file to which a connection is open, which keeps the files beside it.
     pub(super) fn over(file: &Path) -> io::Result<Self> {
         let side = |what, end, may_be_empty| {
             let path = beside(file, end);
@@ -78,8 +78,8 @@ impl Watch {
         })
     }
 
-    /// Fails once a file is not what it was, for good. It costs a few microseconds, so it comes
-    /// before whatever is done with the database.
+    /// Fails for good once a file has changed. It takes a few microseconds, so every use of the
+    /// database begins with it.
     pub(super) fn check(&self) -> Result<()> {
         if let Some(lost) = self.lost.get() {
             return Err(Error::Lost(lost.clone()));
@@ -100,9 +100,9 @@ impl Watch {
         self.lost.get().is_some()
     }
 
-    /// Whether nothing may be closed or written any more: beside the database are files of
-    /// somebody else by now, or a file was emptied, of which the index is mapped into memory, and the
-    /// database may be about to be written over.
+    /// Whether nothing may be closed or written any more: the files beside the database belong to
+    /// another one by now, or a file was emptied and may be about to be overwritten, while the index
+    /// is mapped into memory.
     pub(super) fn is_off_limits(&self) -> bool {
         let looks = [Some(&self.file), self.log.as_ref(), self.index.as_ref()];
         let mut problems = looks.into_iter().flatten().map(|file| (file.what, file.look()));
@@ -113,7 +113,7 @@ impl Watch {
         })
     }
 
-    /// How long the write-ahead log is.
+    /// The length of the write-ahead log.
     pub(super) fn log_length(&self) -> u64 {
         let log = self.log.as_ref().and_then(|log| fs::metadata(&log.path).ok());
         log.map_or(0, |log| log.len())

@@ -1,6 +1,6 @@
-//! The one writer of a file. An SQLite file takes one transaction after the other, and each ends
-//! with a wait for the disk; so what is waiting together is done in one transaction, each unit
-//! of work in a savepoint of its own, and nobody hears of success before it is committed.
+//! The one writer of a file. SQLite runs one write transaction at a time, and each commit waits for
+//! the disk. So jobs that wait together share a transaction, each in a savepoint of its own, and
+//! report success only after the commit.
 
 use std::collections::VecDeque;
 use std::fmt::{self, Debug, Formatter};
@@ -23,38 +23,37 @@ use super::watch::Watch;
 use crate::store::shares::{self, Shares};
 use crate::store::{Error, PoolUse, Result, health};
 
-/// How many units of work may share a transaction: a limit to how long the first one waits for
-/// the others.
+/// The maximum number of jobs in a transaction, which limits how long the first waits for the others.
 const BATCH: usize = 64;
 
-/// Whoever may write, one after the other.
+/// Serializes writes.
 #[derive(Debug, Clone)]
 pub(super) struct Writer {
-    /// Of one connection.
+    /// A pool of one connection.
     pool: SqlitePool,
     watch: Option<Arc<Watch>>,
-    /// What of one account may wait to be written: as much as is written together.
+    /// Limits the waiting jobs of one account to a transaction's worth.
     shares: Shares,
     queue: Arc<Mutex<Queue>>,
 }
 
-/// What waits to be written.
+/// The waiting jobs.
 #[derive(Debug, Default)]
 struct Queue {
     jobs: VecDeque<Job>,
-    /// Whether a task writes, which looks here again before it ends.
+    /// Whether a task is writing; it checks the queue again before it ends.
     is_writing: bool,
-    /// The connection between two transactions: for the pool to have it back and to give it out
-    /// again costs as much as a statement.
+    /// The connection between two transactions. Returning it to the pool and acquiring it again would
+    /// cost as much as a statement.
     kept: Option<PoolConnection<Sqlite>>,
-    /// How many want the connection for themselves, and wait for it at the pool.
+    /// How many tasks wait for exclusive use of the connection.
     asking: usize,
 }
 
-/// A unit of work that tells its result once it is known whether the transaction was committed.
+/// A unit of work that reports its result once the outcome of the transaction is known.
 struct Job(Box<Work>);
 
-/// Gets no connection where none could be had, or no transaction begun.
+/// Gets an error instead of a connection if no transaction could begin.
 type Work = dyn for<'c> FnOnce(
         Result<&'c mut SqliteConnection, CommitFailure>,
     ) -> BoxFuture<'c, Option<FinishedJob>>
@@ -66,7 +65,7 @@ type CommitFailure = (ErrorKind, String);
 /// Whether the transaction was committed.
 type Committed = Result<(), CommitFailure>;
 
-/// What is left of a unit of work that has been done.
+/// A job that has run and must report its result.
 struct FinishedJob {
     succeeded: bool,
     tell: Box<dyn FnOnce(Committed) + Send>,
@@ -84,7 +83,7 @@ impl Writer {
         Self { pool, watch, shares: Shares::of(BATCH, TIMEOUT), queue: Arc::default() }
     }
 
-    /// Fails if the file is not the one that was opened any more.
+    /// Fails if the file is no longer the one that was opened.
     fn check(&self) -> Result<()> {
         self.watch.as_ref().map_or(Ok(()), |watch| watch.check())
     }
@@ -93,34 +92,34 @@ impl Writer {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The connection, for as long as it is wanted.
+    /// Acquires the connection for exclusive use.
     pub(super) async fn connection(&self) -> Result<PoolConnection<Sqlite>> {
         self.check()?;
         let _asking = Asking::at(self);
         Ok(self.pool.acquire().await?)
     }
 
-    /// A transaction of its own: it holds the file's write lock from its beginning.
+    /// Begins an exclusive transaction, which holds the file's write lock from the start.
     pub(super) async fn begin(&self) -> Result<Transaction<'static, Sqlite>> {
         self.check()?;
         let _asking = Asking::at(self);
         Ok(self.pool.begin_with("BEGIN IMMEDIATE").await?)
     }
 
-    /// How the connection is used.
+    /// The use of the connection.
     pub(super) fn pool_use(&self) -> PoolUse {
         let kept = u32::from(self.queue().kept.is_some());
         let PoolUse { name, used, idle, max } = health::pool_use("write", &self.pool);
         PoolUse { name, used: used.saturating_sub(kept), idle: idle + kept, max }
     }
 
-    /// Closes the connection, once whoever has it gives it back.
+    /// Closes the connection once it is returned.
     pub(super) async fn close(&self) {
         let _asking = Asking::at(self);
         self.pool.close().await;
     }
 
-    /// Writes what waits, until nothing does.
+    /// Runs jobs until none is waiting.
     async fn write(self) {
         let ends = Ends(&self);
         loop {
@@ -134,13 +133,13 @@ impl Writer {
                 (queue.jobs.drain(..size).collect(), queue.kept.take())
             };
             if self.check().is_err() {
-                // Whoever waits for one of the jobs learns that it was not begun.
+                // Dropping the jobs tells those who wait that they did not start.
                 continue;
             }
-            // A panic ends the batch and not the writer.
+            // A panic ends the batch but not the writer.
             let written = AssertUnwindSafe(write(&self.pool, kept, batch)).catch_unwind().await;
             let connection = written.unwrap_or_else(|_| {
-                tracing::error!("a transaction broke off");
+                tracing::error!("a transaction panicked");
                 None
             });
             let mut queue = self.queue();
@@ -148,8 +147,8 @@ impl Writer {
         }
     }
 
-    /// Does some work in a transaction, alone or with others, and gives its result once it is
-    /// committed; a failure takes back what the work has done.
+    /// Runs work in a transaction, alone or with other jobs, and returns its result after the commit.
+    /// If the work fails, its changes are rolled back.
     pub(super) async fn run<T, F>(&self, work: F) -> Result<T>
     where
         T: Send + 'static,
@@ -162,7 +161,7 @@ impl Writer {
         let span = Span::current();
         let job = Job(Box::new(move |connection| {
             let work = async move {
-                // Nobody waits for it any more.
+                // The caller has given up waiting.
                 begins.send(()).ok()?;
                 let result = match connection {
                     Ok(connection) => work(connection).await,
@@ -186,7 +185,7 @@ impl Writer {
             mem::replace(&mut queue.is_writing, true)
         };
         if !is_writing {
-            // By the thread of the caller, who need not be woken by another one then.
+            // On the caller's thread, which then need not be woken by another one.
             tokio::spawn(self.clone().write());
         }
         if !has_begun(&mut begun, TIMEOUT).await {
@@ -196,7 +195,7 @@ impl Writer {
     }
 }
 
-/// Somebody who wants the connection; it is kept from nobody.
+/// A task waiting for exclusive use of the connection.
 struct Asking<'w>(&'w Writer);
 
 impl<'w> Asking<'w> {
@@ -214,7 +213,7 @@ impl Drop for Asking<'_> {
     }
 }
 
-/// Lets another task write if this one is given up, as its runtime ends.
+/// Lets another task write if this one is dropped with its runtime.
 struct Ends<'w>(&'w Writer);
 
 impl Drop for Ends<'_> {
@@ -223,8 +222,8 @@ impl Drop for Ends<'_> {
     }
 }
 
-/// Whether work begins in time; if not, it never will. What could not begin at all has a result
-/// nonetheless: an error.
+/// Whether work begins in time; if not, it never will. Work that gets no transaction counts as begun:
+/// its result is an error.
 async fn has_begun(begun: &mut oneshot::Receiver<()>, patience: Duration) -> bool {
     if tokio::time::timeout(patience, &mut *begun).await.is_ok() {
         return true;
@@ -233,8 +232,8 @@ async fn has_begun(begun: &mut oneshot::Receiver<()>, patience: Duration) -> boo
     begun.try_recv().is_ok()
 }
 
-/// Does the jobs in one transaction, and tells their results after it. Gives the connection back
-/// if it can be used again.
+/// Runs jobs in one transaction and then reports their results. Returns the connection if it can be
+/// used again.
 async fn write(
     pool: &SqlitePool,
     kept: Option<PoolConnection<Sqlite>>,
@@ -246,7 +245,7 @@ async fn write(
         Ok(connection) => (Ok(()), Some(connection)),
         Err(error) => {
             let error = Error::from(error);
-            tracing::warn!(%error, "a transaction was not committed");
+            tracing::warn!(%error, "cannot commit a transaction");
             let kind = match error {
                 Error::NoRoom(_) => ErrorKind::StorageFull,
                 Error::ReadOnly(_) => ErrorKind::ReadOnlyFilesystem,
@@ -259,7 +258,7 @@ async fn write(
             (Err(refused), None)
         }
     };
-    // Where work has failed, the pool looks at the connection.
+    // If a job failed, the pool must test the connection.
     let connection = connection.filter(|_| done.iter().all(|done| done.succeeded));
     for FinishedJob { tell, .. } in done {
         tell(committed.clone());
@@ -281,7 +280,7 @@ async fn transact(
         Some(connection) => connection,
         None => pool.acquire().await?,
     };
-    // The file's write lock from the beginning.
+    // Take the file's write lock at once.
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     let alone = batch.len() == 1;
     let mut savepoint = "SAVEPOINT job";
