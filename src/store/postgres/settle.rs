@@ -1,5 +1,4 @@
-//! What became of a call whose connection was lost while it changed something: the database
-//! may have done it and its word not have come through.
+//! The outcome of a change whose connection was lost: it may have committed without our hearing.
 
 use std::time::{Duration, Instant};
 
@@ -11,17 +10,17 @@ use super::connection::{self, ACQUIRE_TIMEOUT};
 use crate::model::audit::AuditEntry;
 use crate::store::{Error, Result};
 
-/// How often it is tried again to find out.
+/// Pause between attempts to find out.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// What the audit trail has of a call.
+/// What the audit trail has of a request.
 pub(super) struct Settled {
     pub audit_log_id: i64,
     pub affected: i64,
 }
 
-/// The key of an advisory lock, a call's own. A transaction only changes something once it
-/// shares the lock, and has it to its end.
+/// The key of a request's own advisory lock. Its transaction shares the lock from before its first
+/// change until it ends.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Lock(pub i64);
 
@@ -32,12 +31,12 @@ impl Lock {
 }
 
 impl PgStore {
-    /// Looks up what became of a call that ended with an error, if the connection was lost with
-    /// it. It must not be one of those that come before anything is sent.
+    /// Looks up the outcome of a request that failed, if its connection was lost. Not for errors
+    /// from before anything is sent.
     ///
     /// # Errors
     ///
-    /// The error itself if nothing has happened, [`Error::Unsettled`] if it cannot be known.
+    /// The error itself if nothing has changed, [`Error::Unsettled`] if the outcome is unknown.
     pub(super) async fn settle(
         &self,
         lock: Lock,
@@ -45,7 +44,7 @@ impl PgStore {
         error: Error,
     ) -> Result<Settled> {
         let lost = lost(error)?;
-        tracing::warn!(error = %lost, "the connection was lost in the middle of a change");
+        tracing::warn!(error = %lost, "connection lost during a change");
         let until = Instant::now() + ACQUIRE_TIMEOUT;
         while Instant::now() < until {
             let looked_up = async {
@@ -60,7 +59,7 @@ impl PgStore {
                 // Other connections of the pool may have been lost with it.
                 Err(Error::Unavailable(_)) => tokio::time::sleep(PAUSE).await,
                 Err(error) => {
-                    tracing::warn!(%error, "what became of it is not known");
+                    tracing::warn!(%error, "the outcome of the change is unknown");
                     break;
                 }
             }
@@ -69,7 +68,7 @@ impl PgStore {
     }
 }
 
-/// The error that the connection went with, which so says nothing of the work.
+/// The error by which the connection was lost, which says nothing about the change.
 fn lost(error: Error) -> Result<sqlx::Error> {
     let is_lost = |error: &sqlx::Error| match error {
         sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) => true,
@@ -84,7 +83,7 @@ fn lost(error: Error) -> Result<sqlx::Error> {
     }
 }
 
-/// Sees to it that the call changes nothing from now on, and reads what it has left.
+/// Keeps the request from changing anything from now on, and reads what it has changed.
 async fn look_up(
     connection: &mut PgConnection,
     lock: Lock,
@@ -92,11 +91,11 @@ async fn look_up(
     until: Instant,
 ) -> Result<Option<Settled>> {
     if connection::is_on(connection, "SHOW in_hot_standby").await? {
-        // It may not have heard of the change yet, and its locks are its own.
+        // A standby may lag behind, and does not share the primary's locks.
         return Err(Error::Unavailable(sqlx::Error::Protocol("this is a standby".into())));
     }
-    // Who has it alone keeps the call from beginning, if it has not arrived yet. So it stays
-    // with this connection; it is of no use to anybody else.
+    // The exclusive lock keeps a request that has not arrived yet from starting, so this
+    // connection keeps it. Nothing else uses the key.
     while !sqlx::query_scalar!(r#"SELECT pg_try_advisory_lock($1) AS "alone!""#, lock.0)
         .fetch_one(&mut *connection)
         .await?
@@ -120,7 +119,7 @@ async fn look_up(
     .fetch_all(connection)
     .await?;
     match (found.pop(), found.pop()) {
-        // A client that gave the same id to calls of the same instant.
+        // A client sent the same request ID twice at the same instant.
         (Some(_), Some(_)) => Err(Error::Unsettled),
         (settled, _) => Ok(settled),
     }
