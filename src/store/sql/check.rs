@@ -7,7 +7,7 @@ use crate::model::permission::known::permissions;
 use crate::store::copy;
 
 /// A rule gives rows of `controller_id`, `audit_log_id`, `order_id` and the problem.
-pub(in crate::store) struct Rule {
+pub(in crate::store) struct Invariant {
     /// The query.
     pub sql: &'static str,
     /// Whether an import or a script may break it, as far as they may change orders.
@@ -114,12 +114,12 @@ pub(in crate::store) fn of_rows<DB: Dialect>(is_wanted: impl Fn(&str) -> bool) -
     rules
 }
 
-const fn always(sql: &'static str) -> Rule {
-    Rule { sql, strict: false }
+const fn always(sql: &'static str) -> Invariant {
+    Invariant { sql, strict: false }
 }
 
-const fn strict(sql: &'static str) -> Rule {
-    Rule { sql, strict: true }
+const fn strict(sql: &'static str) -> Invariant {
+    Invariant { sql, strict: true }
 }
 
 /// Every rule. SQLite may know nothing of how many rows there are, and so must not be given the choice
@@ -128,7 +128,7 @@ const fn strict(sql: &'static str) -> Rule {
 ///
 /// An order that was deleted and came in anew under its id is younger than what is
 /// told of the old one, which says nothing about it.
-pub(in crate::store) const RULES: &[Rule] = &[
+pub(in crate::store) const RULES: &[Invariant] = &[
     always(
         "SELECT l.controller_id, l.id AS audit_log_id, CAST(NULL AS TEXT) AS order_id,
              'affected is ' || l.affected || ', and there are ' || l.details || ' details'
