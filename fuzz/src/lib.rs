@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use futures_util::stream::{self, BoxStream, StreamExt};
 use joc_orders::model::action::Action;
 use joc_orders::model::audit::{AuditEntry, AuditFilter, Outcome};
+use joc_orders::model::order::EffectiveState;
 use joc_orders::model::permission::{EVERY_CONTROLLER, Extent, Grant, Principal, Visible};
 use joc_orders::model::selection::Selection;
 use joc_orders::store::add::{Added, Addition, Additions, CurrentWorkflow};
@@ -94,9 +95,9 @@ impl Lists for NoDatabase {
             order_id: "#2026-11-23#P1-eod".into(),
             workflow_path: "/sos/billing/eod".into(),
             workflow_version_id: "1".into(),
-            effective_state: "SCHEDULED".into(),
+            effective_state: EffectiveState::Scheduled,
             mark: None,
-            kill_requested: false,
+            kill_requested: None,
             reason: None,
             scheduled_for: Some(at()),
             priority: 0,
@@ -108,7 +109,7 @@ impl Lists for NoDatabase {
         stream::iter(is_wanted.then_some(Ok(order))).boxed()
     }
 
-    async fn snapshot(&self, selection: &Selection) -> Result<Vec<(String, u64)>> {
+    async fn snapshot(&self, selection: &Selection) -> Result<Vec<(EffectiveState, u64)>> {
         limits::selection(selection);
         Ok(vec![])
     }

@@ -7,8 +7,8 @@ use joc_orders::model::finding::Finding;
 use joc_orders::model::permission::Limits;
 use joc_orders::model::seal::SealLine;
 use joc_orders::model::folders::Folder;
-use joc_orders::store::check::{Checks, Counts};
-use joc_orders::store::copy::{Batch, Copies, Progress};
+use joc_orders::store::check::{Checks, RowCounts};
+use joc_orders::store::copy::{Copies, CopyBatch, CopyProgress};
 use joc_orders::store::seals::{Due, FindingSink, SealMaker, Seals, Unsealed, Verified};
 use joc_orders::store::{Account, Accounts, Differences, Health, PoolUse, Result, Role};
 use tokio::sync::mpsc::{Receiver, Sender};
@@ -21,7 +21,7 @@ impl Checks for NoDatabase {
         unreachable!()
     }
 
-    async fn looked_at(&self) -> Result<Counts> {
+    async fn looked_at(&self) -> Result<RowCounts> {
         unreachable!()
     }
 
@@ -66,11 +66,11 @@ impl Copies for NoDatabase {
         unreachable!()
     }
 
-    async fn dump(&self, _: Sender<Batch>) -> Result<()> {
+    async fn dump(&self, _: Sender<CopyBatch>) -> Result<()> {
         unreachable!()
     }
 
-    async fn load(&self, _: Receiver<Batch>, _: Progress<'_>) -> Result<bool> {
+    async fn load(&self, _: Receiver<CopyBatch>, _: CopyProgress<'_>) -> Result<bool> {
         unreachable!()
     }
 }

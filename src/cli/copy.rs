@@ -11,7 +11,8 @@ use tokio::sync::mpsc::{self, Receiver, Sender};
 use super::client::failure::{Failure, help_end};
 use super::client::output::counted;
 use super::stop::{self, Signals};
-use crate::store::copy::{Batch, Table};
+use crate::store::copy::CopyBatch;
+use crate::store::tables::Table;
 use crate::store::{self, Access, DEFAULT_CONNECTIONS, Store};
 
 /// How many batches may wait to be written.
@@ -109,7 +110,7 @@ async fn refuse_wrong_rows(source: &dyn Store) -> anyhow::Result<()> {
 
 /// Passes batches on, and ends only if it is told to stop before the last one. Without that the
 /// target commits nothing, so from then on nothing can have been copied.
-async fn until_stopped(stop: &Signals, mut from: Receiver<Batch>, to: Sender<Batch>) {
+async fn until_stopped(stop: &Signals, mut from: Receiver<CopyBatch>, to: Sender<CopyBatch>) {
     loop {
         tokio::select! {
             () = stop.next() => return,
@@ -121,11 +122,11 @@ async fn until_stopped(stop: &Signals, mut from: Receiver<Batch>, to: Sender<Bat
 }
 
 /// Whether there was a batch, and not the last one.
-async fn pass_on(from: &mut Receiver<Batch>, to: &Sender<Batch>) -> bool {
+async fn pass_on(from: &mut Receiver<CopyBatch>, to: &Sender<CopyBatch>) -> bool {
     // A place first: a batch that is taken is passed on, whatever comes between.
     let Ok(place) = to.reserve().await else { return false };
     let Some(batch) = from.recv().await else { return false };
-    let goes_on = !matches!(batch, Batch::End);
+    let goes_on = !matches!(batch, CopyBatch::End);
     place.send(batch);
     goes_on
 }

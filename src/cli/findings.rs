@@ -5,7 +5,7 @@ use clap::{Args, ValueEnum};
 use super::client::failure::Failure;
 use super::client::output::{counted, tell, visible, write};
 use crate::model::finding::Finding;
-use crate::store::check::Counts;
+use crate::store::check::RowCounts;
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Format {
@@ -49,7 +49,7 @@ impl Findings {
     }
 
     /// Tells what was looked at, if everything was; [`Failure::Found`] if something was found.
-    pub(super) fn finish(self, looked_at: anyhow::Result<Counts>) -> anyhow::Result<()> {
+    pub(super) fn finish(self, looked_at: anyhow::Result<RowCounts>) -> anyhow::Result<()> {
         match looked_at {
             Ok(looked_at) => {
                 let looked_at = looked_at.into_iter().map(|(number, noun)| counted(number, noun));

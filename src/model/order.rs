@@ -56,7 +56,7 @@ impl State {
 /// The states that an API client sees and filters by, as JOC's documentation lists them.
 ///
 /// Which order has which effective state is said once, in the database (`orders_effective`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum EffectiveState {
     /// Fresh and never scheduled.

@@ -2,18 +2,19 @@
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use serde::Serialize;
 
+use super::import::IncomingOrder;
 use super::{Error, Result};
 use crate::model::audit::AuditEntry;
+use crate::model::order::State;
 use crate::model::permission::Visible;
 use crate::model::window::iso;
 
-/// `previous_state` in the audit trail of an order that a call added.
+/// `previous_state` in the audit trail of an added order.
 pub const NO_STATE: &str = "NONE";
 /// How many numbers the ids of added orders have: 11 digits.
 const NUMBERS: i64 = 100_000_000_000;
-/// How often ids are made that are there already, since somebody else made them by hand.
+/// How many times to generate ids if they are taken, as ids made by hand may be.
 const ATTEMPTS: u32 = 5;
 
 /// The current version of a workflow that was asked for by its path or its name.
@@ -27,12 +28,12 @@ pub struct CurrentWorkflow {
     pub version_id: String,
 }
 
-/// A call that adds orders.
+/// A request that adds orders.
 #[derive(Debug, Clone)]
 pub struct Addition {
     /// The orders; at least one.
     pub orders: Vec<AddedOrder>,
-    /// What the audit trail keeps of the call, its controller and its instant among it.
+    /// The audit entry, with the controller and the instant of the request.
     pub audit: AuditEntry,
 }
 
@@ -58,9 +59,9 @@ pub struct AddedOrder {
 /// What an [`Addition`] did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Added {
-    /// `audit_logs.id` of the call.
+    /// `audit_logs.id` of the request.
     pub audit_log_id: i64,
-    /// The ids of the orders, in the order of the call.
+    /// The ids of the orders, in the order of the request.
     pub order_ids: Vec<String>,
 }
 
@@ -77,19 +78,6 @@ pub trait Additions {
     ) -> Result<Vec<CurrentWorkflow>>;
     /// Adds the orders and writes the audit, all or nothing.
     async fn add_orders(&self, addition: &Addition) -> Result<Added>;
-}
-
-/// An order as the statements take it.
-#[derive(Serialize)]
-pub(super) struct Row<'a> {
-    order_id: &'a str,
-    workflow_path: &'a str,
-    workflow_version_id: &'a str,
-    scheduled_for: Option<String>,
-    priority: i32,
-    arguments: &'a serde_json::Value,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    position: Option<&'a serde_json::Value>,
 }
 
 impl Addition {
@@ -111,18 +99,23 @@ impl Addition {
         numbered.map(id).collect()
     }
 
-    /// The orders as JSON.
-    pub(super) fn rows(&self, ids: &[String]) -> String {
-        let rows = self.orders.iter().zip(ids).map(|(order, order_id)| Row {
+    /// The orders as the statements take them.
+    pub(super) fn incoming(&self, ids: &[String]) -> String {
+        let orders = self.orders.iter().zip(ids).map(|(order, order_id)| IncomingOrder {
+            controller_id: &self.audit.controller_id,
             order_id,
             workflow_path: &order.workflow_path,
             workflow_version_id: &order.workflow_version_id,
+            state: State::Fresh.as_str(),
+            suspended: false,
+            mark: None,
             scheduled_for: order.scheduled_for.as_ref().map(iso),
+            reason: None,
             priority: order.priority,
-            arguments: &order.arguments,
-            position: order.position.as_ref(),
+            arguments: order.arguments.to_string().into(),
+            position: order.position.as_ref().map(|position| position.to_string().into()),
         });
-        serde_json::json!(rows.collect::<Vec<_>>()).to_string()
+        IncomingOrder::json(orders)
     }
 }
 

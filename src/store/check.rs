@@ -3,17 +3,17 @@
 use async_trait::async_trait;
 use futures_util::stream::{self, BoxStream, StreamExt};
 use sqlx::database::HasStatementCache;
-use sqlx::{Executor, FromRow, IntoArguments, Pool, QueryBuilder};
+use sqlx::{Executor, FromRow, IntoArguments, Pool};
 
 use super::Result;
 use super::rows::{self, Gate, Sieve};
 use super::schema::Differences;
-use super::sql::Dialect;
 use super::sql::check::{RULES, of_rows};
+use super::sql::{Dialect, Sql};
 use crate::model::finding::Finding;
 
 /// How many rows there are, and of what.
-pub type Counts = Vec<(u64, &'static str)>;
+pub type RowCounts = Vec<(u64, &'static str)>;
 
 /// Checks of what the database holds.
 #[async_trait]
@@ -22,7 +22,7 @@ pub trait Checks {
     /// its tables.
     async fn check_schema(&self, strict: bool) -> Result<Differences>;
     /// How much there is to check.
-    async fn looked_at(&self) -> Result<Counts>;
+    async fn looked_at(&self) -> Result<RowCounts>;
     /// What does not agree between orders and audit trail. With `strict`, also what an import or
     /// a script may have brought about.
     fn check(&self, strict: bool) -> BoxStream<'static, Result<Finding>>;
@@ -41,7 +41,7 @@ pub(super) struct Broken {
 }
 
 /// How many orders, entries and seals there are.
-pub(super) async fn looked_at<DB>(pool: &Pool<DB>) -> Result<Counts>
+pub(super) async fn looked_at<DB>(pool: &Pool<DB>) -> Result<RowCounts>
 where
     DB: Dialect + HasStatementCache,
     DB::Arguments: IntoArguments<DB>,
@@ -74,7 +74,7 @@ where
     Broken: for<'r> FromRow<'r, DB::Row>,
 {
     let broken = stream::iter(queries).flat_map(move |sql| {
-        rows::stream(gate.clone(), pool.clone(), QueryBuilder::new(sql), Sieve::default())
+        rows::stream(gate.clone(), pool.clone(), Sql::of(sql), Sieve::default())
     });
     let finding = |Broken { controller_id, audit_log_id, order_id, problem }| Finding {
         controller_id: Some(controller_id),

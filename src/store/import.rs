@@ -1,13 +1,16 @@
 //! Imports: their items, and what they make of them on either database.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use serde::Serialize;
 
 use super::Result;
 use crate::model::order::{Mark, State};
+use crate::model::window::iso;
 
 /// A workflow or an order to import.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,7 +72,7 @@ pub trait Import: Send {
 }
 
 /// A version of a workflow that items name.
-pub(super) struct Version<'a> {
+pub(super) struct NamedVersion<'a> {
     pub(super) controller_id: &'a str,
     pub(super) path: &'a str,
     pub(super) version_id: &'a str,
@@ -79,8 +82,8 @@ pub(super) struct Version<'a> {
 
 /// The versions that items name, in the order in which they first do: where no date says
 /// otherwise, what comes later is newer.
-pub(super) fn versions(items: &[Item]) -> Vec<Version<'_>> {
-    let mut versions: Vec<Version<'_>> = Vec::new();
+pub(super) fn versions(items: &[Item]) -> Vec<NamedVersion<'_>> {
+    let mut versions: Vec<NamedVersion<'_>> = Vec::new();
     let mut places = HashMap::new();
     for Item { controller_id, workflow_path: path, workflow_version_id, version_date, .. } in items
     {
@@ -88,7 +91,7 @@ pub(super) fn versions(items: &[Item]) -> Vec<Version<'_>> {
             Entry::Vacant(entry) => {
                 entry.insert(versions.len());
                 let (version_id, date) = (workflow_version_id, *version_date);
-                versions.push(Version { controller_id, path, version_id, date });
+                versions.push(NamedVersion { controller_id, path, version_id, date });
             }
             Entry::Occupied(entry) => {
                 let version = &mut versions[*entry.get()];
@@ -97,4 +100,87 @@ pub(super) fn versions(items: &[Item]) -> Vec<Version<'_>> {
         }
     }
     versions
+}
+
+/// An order that comes in: the columns of `tables::Use::Given`.
+#[derive(Serialize)]
+pub(super) struct IncomingOrder<'a> {
+    pub(super) controller_id: &'a str,
+    pub(super) order_id: &'a str,
+    pub(super) workflow_path: &'a str,
+    pub(super) workflow_version_id: &'a str,
+    pub(super) state: &'static str,
+    pub(super) suspended: bool,
+    pub(super) mark: Option<&'static str>,
+    pub(super) scheduled_for: Option<String>,
+    pub(super) reason: Option<&'a str>,
+    pub(super) priority: i32,
+    /// JSON as text, as all that follows.
+    pub(super) arguments: Cow<'a, str>,
+    pub(super) position: Option<Cow<'a, str>>,
+}
+
+impl IncomingOrder<'_> {
+    /// The orders as the statements take them.
+    pub(super) fn json<'a>(orders: impl Iterator<Item = IncomingOrder<'a>>) -> String {
+        serde_json::json!(orders.collect::<Vec<_>>()).to_string()
+    }
+}
+
+/// The orders among items.
+pub(super) fn incoming(items: &[Item]) -> impl Iterator<Item = IncomingOrder<'_>> {
+    items.iter().filter_map(|item| {
+        let order = item.order.as_ref()?;
+        Some(IncomingOrder {
+            controller_id: &item.controller_id,
+            order_id: &order.order_id,
+            workflow_path: &item.workflow_path,
+            workflow_version_id: &item.workflow_version_id,
+            state: order.state.as_str(),
+            suspended: order.suspended,
+            mark: order.mark.map(Mark::as_str),
+            scheduled_for: order.scheduled_for.as_ref().map(iso),
+            reason: order.reason.as_deref(),
+            priority: order.priority,
+            arguments: Cow::from(&order.arguments),
+            position: order.position.as_deref().map(Cow::from),
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::order::State;
+    use crate::store::NewOrder;
+    use crate::store::tables::{Use, of_orders};
+
+    #[test]
+    fn an_incoming_order_has_a_field_for_each_column() {
+        let order = NewOrder {
+            order_id: "a".into(),
+            state: State::Fresh,
+            suspended: false,
+            mark: None,
+            reason: None,
+            scheduled_for: None,
+            priority: 0,
+            arguments: "{}".into(),
+            position: None,
+        };
+        let item = Item {
+            controller_id: "prod".into(),
+            workflow_path: "/sos/eod".into(),
+            workflow_version_id: "1".into(),
+            version_date: None,
+            order: Some(order),
+        };
+        let json: serde_json::Value =
+            serde_json::from_str(&IncomingOrder::json(incoming(&[item]))).unwrap();
+        let mut fields: Vec<_> = json[0].as_object().unwrap().keys().cloned().collect();
+        let mut columns: Vec<_> = of_orders(Use::Given).map(|column| column.name).collect();
+        fields.sort_unstable();
+        columns.sort_unstable();
+        assert_eq!(fields, columns);
+    }
 }

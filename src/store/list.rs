@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 
 use super::{Result, StoredInstant};
-use crate::model::order::State;
+use crate::model::order::{EffectiveState, Mark, State};
 use crate::model::selection::Selection;
 use crate::model::window::Window;
 
@@ -18,11 +18,11 @@ pub struct ListedOrder {
     /// The version of its workflow.
     pub workflow_version_id: String,
     /// Its effective state.
-    pub effective_state: String,
+    pub effective_state: EffectiveState,
     /// Its mark.
-    pub mark: Option<String>,
-    /// Whether a kill is requested for its job.
-    pub kill_requested: bool,
+    pub mark: Option<Mark>,
+    /// Since when its job is to be killed; `None`: it is not.
+    pub kill_requested: Option<StoredInstant>,
     /// Why it waits.
     pub reason: Option<String>,
     /// When it is due; `None`: never.
@@ -112,7 +112,7 @@ pub trait Lists {
     ) -> BoxStream<'static, Result<ListedOrder>>;
     /// How many orders there are of each effective state. The selection's window limits only
     /// orders that are `SCHEDULED`.
-    async fn snapshot(&self, selection: &Selection) -> Result<Vec<(String, u64)>>;
+    async fn snapshot(&self, selection: &Selection) -> Result<Vec<(EffectiveState, u64)>>;
     /// Terminal orders, the latest first, at most `limit` of them.
     fn history(
         &self,

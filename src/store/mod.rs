@@ -32,7 +32,9 @@ pub mod shares;
 mod sql;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+pub mod tables;
 mod url;
+mod words;
 mod workflows;
 
 pub use accounts::{Account, Accounts, Role};
@@ -47,8 +49,8 @@ pub use open::{
     losses, migrate, migrate_patiently, migrations, open, open_to_serve, place, record_migrations,
     schema,
 };
+use orders::preview;
 pub use orders::{Change, Changed, Orders, Preview, PreviewedOrder};
-use orders::{counts, preview};
 pub use schema::{Differences, SchemaPart};
 pub use sessions::Sessions;
 pub use workflows::{OrderCounts, Workflow, WorkflowFilter, Workflows};

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use super::{Error, Result};
 use crate::model::action::{Action, Effect};
 use crate::model::audit::AuditEntry;
+use crate::model::order::EffectiveState;
 use crate::model::selection::Selection;
 
 /// A change of orders.
@@ -47,7 +48,7 @@ pub enum Changed {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Preview {
     /// How many orders, by effective state and effect.
-    pub counts: Vec<(String, Effect, u64)>,
+    pub counts: Vec<(EffectiveState, Effect, u64)>,
     /// The first orders by id.
     pub orders: Vec<PreviewedOrder>,
 }
@@ -62,7 +63,7 @@ pub struct PreviewedOrder {
     /// The version of its workflow.
     pub workflow_version_id: String,
     /// Its effective state.
-    pub state: String,
+    pub state: EffectiveState,
     /// What would happen to it.
     pub effect: Effect,
 }
@@ -85,7 +86,7 @@ pub(super) struct PreviewRow {
     order_id: Option<String>,
     workflow_path: Option<String>,
     workflow_version_id: Option<String>,
-    effective_state: String,
+    effective_state: EffectiveState,
     effect: String,
     orders: i64,
 }
@@ -112,9 +113,4 @@ pub(super) fn preview(action: &Action, rows: Vec<PreviewRow>) -> Result<Preview>
         }
     }
     Ok(preview)
-}
-
-/// Rows of a word and a number.
-pub(super) fn counts(rows: Vec<(String, i64)>) -> Vec<(String, u64)> {
-    rows.into_iter().map(|(word, count)| (word, count.unsigned_abs())).collect()
 }

@@ -1,6 +1,5 @@
-//! Results that may take long. Rows of long ones come as a stream, so that neither the database's
-//! answer nor the client's pace makes the service hold them all. Nobody's work goes on in the
-//! database once nobody waits for it.
+//! Results that may take long. Their rows come as a stream, so that the service never holds all of
+//! them. A statement ends once nobody waits for its result.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -9,7 +8,7 @@ use std::time::Duration;
 use futures_util::stream::{self, BoxStream, StreamExt};
 use sqlx::database::HasStatementCache;
 use sqlx::pool::PoolConnection;
-use sqlx::{Executor, FromRow, IntoArguments, Pool, QueryBuilder};
+use sqlx::{Executor, FromRow, IntoArguments, Pool};
 use tokio::sync::mpsc::{self, Sender};
 use tokio::sync::{
     OwnedRwLockReadGuard, OwnedRwLockWriteGuard, OwnedSemaphorePermit, RwLock, Semaphore,
@@ -18,16 +17,16 @@ use tracing::Instrument;
 
 use super::list::Wanted;
 use super::shares::{self, Share, Shares};
-use super::sql::Dialect;
+use super::sql::{Dialect, Sql};
 use super::{Error, Result};
 
 /// How many rows are handed over at a time.
 const BATCH: usize = 32;
 /// How many batches may wait for the reader.
 const QUEUED: usize = 2;
-/// How long a batch waits for the reader before the connection is taken back from it: a reader
-/// that stopped must not keep others from the database, nor hold a snapshot. (Responses are read
-/// ahead of their clients, so it is not they who wait here.)
+/// How long a batch waits for the reader before the connection is taken away: a reader that stopped
+/// must not hold a connection or a snapshot. (Responses are read ahead of their clients, so slow
+/// clients do not count as such.)
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Lets long results have half of a pool's connections, so that what is short, such as a session
@@ -82,8 +81,8 @@ impl Gate {
     }
 }
 
-/// A connection while it works for somebody. If nobody waits for the end, it is closed: the
-/// database breaks the work off, and what is left of the result need not be read.
+/// A connection that runs a statement. If dropped before the end, it is closed: the database then
+/// aborts the statement, and the rest of the result need not be read.
 struct Working<DB: Dialect> {
     connection: Option<PoolConnection<DB>>,
     is_abandoned: Arc<AtomicBool>,
@@ -101,7 +100,7 @@ impl<DB: Dialect> Working<DB> {
         Ok(self.connection.as_deref_mut().ok_or(sqlx::Error::PoolClosed)?)
     }
 
-    /// The work has come to its end.
+    /// The statement has ended.
     fn end(mut self) {
         self.connection = None;
     }
@@ -121,7 +120,7 @@ impl<DB: Dialect> Drop for Working<DB> {
 pub(super) async fn all<DB, T>(
     gate: &Gate,
     pool: &Pool<DB>,
-    mut sql: QueryBuilder<DB>,
+    mut sql: Sql<DB>,
     is_kept: bool,
 ) -> Result<Vec<T>>
 where
@@ -133,14 +132,14 @@ where
     // Dropped after the connection.
     let _share = gate.shares.take(shares::account()).await?;
     let mut working = Working::on(pool).await?;
-    let query = sql.build_query_as::<T>().persistent(is_kept || DB::PLANS_ANEW);
+    let query = sql.builder().build_query_as::<T>().persistent(is_kept || DB::PLANS_ANEW);
     let rows = query.fetch_all(working.connection()?).await;
     working.end();
     Ok(rows?)
 }
 
-/// What is handed over: a result that ends without [`Message::End`] is not complete.
-enum Message<T> {
+/// What is handed over: a result that ends without [`Handover::End`] is not complete.
+enum Handover<T> {
     Rows(Vec<T>),
     End,
 }
@@ -185,7 +184,7 @@ impl<T> Sieve<T> {
 pub(super) fn stream<DB, T>(
     gate: Gate,
     pool: Pool<DB>,
-    sql: QueryBuilder<DB>,
+    sql: Sql<DB>,
     sieve: Sieve<T>,
 ) -> BoxStream<'static, Result<T>>
 where
@@ -215,7 +214,7 @@ where
         };
         // Nobody is left to hear of a reader that has gone.
         let _gone = match sent.await {
-            Ok(()) => sender.send(Ok(Message::End)).await,
+            Ok(()) => sender.send(Ok(Handover::End)).await,
             Err(error) => sender.send(Err(error)).await,
         };
     };
@@ -223,8 +222,8 @@ where
     let batches = stream::unfold(Some(receiver), |receiver| async {
         let mut receiver = receiver?;
         match receiver.recv().await {
-            Some(Ok(Message::Rows(rows))) => Some((Ok(rows), Some(receiver))),
-            Some(Ok(Message::End)) => None,
+            Some(Ok(Handover::Rows(rows))) => Some((Ok(rows), Some(receiver))),
+            Some(Ok(Handover::End)) => None,
             Some(Err(error)) => Some((Err(error), None)),
             None => Some((Err(sqlx::Error::WorkerCrashed.into()), None)),
         }
@@ -243,10 +242,10 @@ where
 /// Reads every row, or as many as are wanted or there is a reader for.
 async fn send<DB, T>(
     pool: Pool<DB>,
-    mut sql: QueryBuilder<DB>,
+    mut sql: Sql<DB>,
     mut sieve: Sieve<T>,
     silence: Duration,
-    sender: &Sender<Result<Message<T>>>,
+    sender: &Sender<Result<Handover<T>>>,
 ) -> Result<()>
 where
     DB: Dialect + HasStatementCache,
@@ -258,7 +257,7 @@ where
     let outcome = {
         // One plan does not fit all: PostgreSQL makes one for these very parameters. SQLite does so
         // for a statement that is kept, too.
-        let query = sql.build_query_as::<T>().persistent(DB::PLANS_ANEW);
+        let query = sql.builder().build_query_as::<T>().persistent(DB::PLANS_ANEW);
         let mut rows = query.fetch(working.connection()?).ready_chunks(BATCH);
         loop {
             let batch = tokio::select! {
@@ -277,7 +276,7 @@ where
             if batch.is_empty() {
                 continue;
             }
-            let sent = sender.send_timeout(Ok(Message::Rows(batch)), PATIENCE).await;
+            let sent = sender.send_timeout(Ok(Handover::Rows(batch)), PATIENCE).await;
             if sent.is_err() {
                 break Err(sqlx::Error::PoolTimedOut.into());
             }

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 
 use super::{Result, StoredInstant};
 use crate::model::folders::Folders;
+use crate::model::order::EffectiveState;
 use crate::model::permission::Visible;
 use crate::model::workflow_id::WorkflowId;
 
@@ -38,7 +39,7 @@ pub struct Workflow {
 }
 
 /// How many orders each version of workflows has, by effective state: by path and version.
-pub type OrderCounts = BTreeMap<(String, String), BTreeMap<String, u64>>;
+pub type OrderCounts = BTreeMap<(String, String), BTreeMap<EffectiveState, u64>>;
 
 /// Workflows, their folders, and the controllers.
 #[async_trait]
@@ -76,6 +77,6 @@ pub(super) fn order_counts(rows: Vec<CountRow>) -> OrderCounts {
 pub(super) struct CountRow {
     path: String,
     version_id: String,
-    state: Option<String>,
+    state: Option<EffectiveState>,
     orders: i64,
 }

@@ -152,16 +152,21 @@ async fn statements(served: &Served, from: usize, id: &str) -> Vec<String> {
         let text = line["fields"]["db.statement"].as_str().filter(|text| !text.is_empty());
         Some(dedented(text.or(line["fields"]["summary"].as_str())?))
     });
-    texts.filter(|text| !OCCASIONAL.iter().any(|word| text.contains(word))).collect()
+    texts.filter(|text| !is_occasional(text)).collect()
 }
 
-/// What is sent only by requests that open a connection, or find that a session has not been
-/// looked up for a while.
-const OCCASIONAL: [&str; 3] = ["set_config(", "pg_backend_pid", "sessions"];
+/// Whether a statement is sent only by requests that open or test a connection, or look a session
+/// up, which is remembered for a while.
+fn is_occasional(text: &str) -> bool {
+    let begins =
+        ["SHOW ", "PRAGMA ", "COMMIT", "SELECT sql FROM main.sqlite_schema", "CREATE TEMP"];
+    let about = ["set_config(", "pg_backend_pid", "sessions", "account_roles"];
+    begins.iter().any(|word| text.starts_with(word)) || about.iter().any(|word| text.contains(word))
+}
 
 /// A statement without the indentation that it has in the source.
 fn dedented(text: &str) -> String {
-    let lines: Vec<&str> = text.trim().lines().collect();
+    let lines: Vec<&str> = text.trim().trim_end_matches(';').lines().collect();
     let indent = |line: &&str| line.len() - line.trim_start().len();
     let common = lines.iter().skip(1).filter(|line| !line.is_empty()).map(indent).min();
     let common = common.unwrap_or_default();

@@ -47,6 +47,7 @@ mod spoken;
 mod sqlite_file;
 mod stop;
 mod stream;
+mod tables;
 mod transaction;
 mod upgrade;
 mod workflows;

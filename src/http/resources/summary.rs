@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::model::order::EffectiveState::{self, *};
 
 /// Numbers of orders by effective state.
-pub type CountsByState = BTreeMap<String, u64>;
+pub type CountsByState = BTreeMap<EffectiveState, u64>;
 
 /// How many orders are in each effective state.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -30,11 +30,11 @@ pub struct Summary {
 impl Summary {
     /// The sums of some counts.
     pub fn of<'a>(counts: impl IntoIterator<Item = &'a CountsByState>) -> Self {
-        let mut sums = BTreeMap::<&str, u64>::new();
+        let mut sums = BTreeMap::<EffectiveState, u64>::new();
         for (state, orders) in counts.into_iter().flatten() {
-            *sums.entry(state).or_default() += orders;
+            *sums.entry(*state).or_default() += orders;
         }
-        let sum = |state: EffectiveState| sums.get(state.as_str()).copied().unwrap_or_default();
+        let sum = |state: EffectiveState| sums.get(&state).copied().unwrap_or_default();
         Self {
             pending: sum(Pending),
             scheduled: sum(Scheduled),

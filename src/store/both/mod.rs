@@ -2,8 +2,15 @@
 //! stands once, is compiled for each, and its statements are checked on both. The modules used here
 //! are those of the database.
 
-use super::{backend, checked, sealing};
+use super::{backend, built, checked, copy, import, sealing};
 
 mod accounts;
+mod additions;
+mod copies;
+mod imports;
+mod list;
+pub(super) mod preview;
 mod seals;
 pub(super) mod sessions;
+mod trail;
+mod workflows;

@@ -1,39 +1,19 @@
 //! Adding orders on PostgreSQL.
 
-use async_trait::async_trait;
-use sqlx::{Connection, PgConnection, Postgres, QueryBuilder};
+use sqlx::{Connection, PgConnection};
 
+use super::audit;
+use super::backend::{PgStore, retrying};
 use super::settle::Lock;
-use super::{PgStore, audit, retrying};
 use crate::model::audit::Outcome;
-use crate::model::permission::Visible;
-use crate::store::add::{
-    Added, Addition, Additions, CurrentWorkflow, NO_STATE, ids_are_taken, newest,
-};
-use crate::store::sql::push_current_workflows;
-use crate::store::{Result, rows};
+use crate::store::Result;
+use crate::store::add::{Added, Addition, NO_STATE};
+use crate::store::sql::incoming;
 
-#[async_trait]
-impl Additions for PgStore {
-    async fn current_workflows(
-        &self,
-        controller_id: &str,
-        visible: &Visible,
-        asked: &[&str],
-    ) -> Result<Vec<CurrentWorkflow>> {
-        let mut sql = QueryBuilder::<Postgres>::new("");
-        push_current_workflows(&mut sql, controller_id, visible, asked);
-        Ok(newest(rows::all(&self.gate, &self.pool, sql, false).await?))
-    }
-
-    async fn add_orders(&self, addition: &Addition) -> Result<Added> {
-        let mut attempt = 0;
-        loop {
-            match retrying(|| add(self, addition, attempt)).await {
-                Err(error) if ids_are_taken(&error, attempt) => attempt += 1,
-                result => return result,
-            }
-        }
+impl PgStore {
+    /// Adds the orders, unless one of their ids is taken.
+    pub(super) async fn try_to_add(&self, addition: &Addition, attempt: u32) -> Result<Added> {
+        retrying(|| add(self, addition, attempt)).await
     }
 }
 
@@ -80,22 +60,8 @@ async fn insert(
     .fetch_one(&mut *transaction)
     .await?;
     let order_ids = addition.ids(last);
-    let rows = addition.rows(&order_ids);
-    // Executors go by the database's clock: for it, no order is made in the future.
-    sqlx::query!(
-        "INSERT INTO orders (controller_id, order_id, workflow_path, workflow_version_id,
-             scheduled_for, priority, arguments, position, created, modified)
-         SELECT $1, n.order_id, n.workflow_path, n.workflow_version_id, n.scheduled_for,
-             n.priority, n.arguments, n.position, least($3, now()), least($3, now())
-         FROM jsonb_to_recordset($2::text::jsonb) AS n (order_id text, workflow_path text,
-             workflow_version_id text, scheduled_for timestamptz, priority integer,
-             arguments jsonb, position jsonb)",
-        audit.controller_id,
-        rows,
-        audit.created,
-    )
-    .execute(&mut *transaction)
-    .await?;
+    let mut rows = incoming::add(&addition.incoming(&order_ids), audit.created);
+    rows.builder().build().execute(&mut *transaction).await?;
     let affected = order_ids.len() as u64;
     let audit_log_id = audit::insert(&mut transaction, audit, Outcome::Done, affected).await?;
     sqlx::query!(

@@ -1,15 +1,10 @@
-//! The audit trail on PostgreSQL.
+//! New entries of the audit trail on PostgreSQL.
 
-use async_trait::async_trait;
-use futures_util::stream::BoxStream;
-use sqlx::{PgConnection, QueryBuilder};
+use sqlx::PgConnection;
 
-use super::PgStore;
-use crate::model::audit::{AuditEntry, AuditFilter, Outcome};
-use crate::model::permission::Extent;
-use crate::store::rows::{self, Sieve};
-use crate::store::sql::audit::{push_details, push_entries, push_trail};
-use crate::store::{Audit, Detail, Entry, Result, Touch};
+use super::backend::PgStore;
+use crate::model::audit::{AuditEntry, Outcome};
+use crate::store::Result;
 
 /// Writes an entry about `affected` orders and gives its id.
 pub(super) async fn insert(
@@ -41,32 +36,10 @@ pub(super) async fn insert(
     Ok(id.fetch_one(connection).await?)
 }
 
-#[async_trait]
-impl Audit for PgStore {
-    async fn record(&self, entry: &AuditEntry, outcome: Outcome) -> Result<()> {
+impl PgStore {
+    /// Writes an entry about no orders.
+    pub(super) async fn insert_entry(&self, entry: &AuditEntry, outcome: Outcome) -> Result<()> {
         insert(&mut *self.pool.acquire().await?, entry, outcome, 0).await?;
         Ok(())
-    }
-
-    async fn trail(&self, controller_id: &str, order_id: &str) -> Result<Vec<Touch>> {
-        let mut sql = QueryBuilder::new("");
-        push_trail(&mut sql, controller_id, order_id);
-        rows::all(&self.gate, &self.pool, sql, true).await
-    }
-
-    fn entries(
-        &self,
-        filter: &AuditFilter,
-        limit: Option<u64>,
-    ) -> BoxStream<'static, Result<Entry>> {
-        let mut sql = QueryBuilder::new("");
-        push_entries(&mut sql, filter, limit);
-        rows::stream(self.gate.clone(), self.pool.clone(), sql, Sieve::default())
-    }
-
-    fn details(&self, audit_log_id: i64, extent: &Extent) -> BoxStream<'static, Result<Detail>> {
-        let mut sql = QueryBuilder::new("");
-        push_details(&mut sql, audit_log_id, extent);
-        rows::stream(self.gate.clone(), self.pool.clone(), sql, Sieve::default())
     }
 }

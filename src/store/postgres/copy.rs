@@ -1,72 +1,34 @@
 //! Copies out of and into PostgreSQL.
 
-use async_trait::async_trait;
 use sqlx::{AssertSqlSafe, PgConnection};
-use tokio::sync::mpsc::{Receiver, Sender};
 
-use super::PgStore;
 use crate::store::Result;
-use crate::store::copy::{
-    Batch, Copies, HAS_DATA, Kind, Progress, TABLES, TRAIL, Table, count, expect_no_data, json,
-    send,
-};
+use crate::store::copy::TRAIL;
+use crate::store::tables::{ColumnType, Table, TableColumn, list};
 
-#[async_trait]
-impl Copies for PgStore {
-    async fn size(&self) -> Result<u64> {
-        let count = sqlx::query_scalar::<_, i64>(AssertSqlSafe(count()));
-        Ok(count.fetch_one(&self.pool).await?.unsigned_abs())
-    }
+/// Keeps others from the tables.
+pub(super) async fn lock(connection: &mut PgConnection, tables: &str) -> Result<()> {
+    let lock = format!("LOCK TABLE {tables} IN EXCLUSIVE MODE");
+    sqlx::query(AssertSqlSafe(lock)).execute(connection).await?;
+    Ok(())
+}
 
-    async fn dump(&self, to: Sender<Batch>) -> Result<()> {
-        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
-        let mut transaction = self.pool.begin_with(begin).await?;
-        for table in TABLES {
-            let sql = AssertSqlSafe(select(table));
-            let rows = sqlx::query_scalar(sql).fetch(&mut *transaction);
-            if !send(table, rows, &to).await? {
-                return Ok(());
-            }
-        }
-        let _gone = to.send(Batch::End).await;
-        Ok(())
-    }
-
-    async fn load(&self, mut from: Receiver<Batch>, progress: Progress<'_>) -> Result<bool> {
-        let mut transaction = self.pool.begin().await?;
-        let tables: Vec<&str> = TABLES.iter().map(|table| table.name).collect();
-        let lock = format!("LOCK TABLE {} IN EXCLUSIVE MODE", tables.join(", "));
-        sqlx::query(AssertSqlSafe(lock)).execute(&mut *transaction).await?;
-        expect_no_data(sqlx::query_scalar(HAS_DATA).fetch_one(&mut *transaction).await?)?;
-        sqlx::query!("DELETE FROM roles WHERE true").execute(&mut *transaction).await?;
-        let rules = suspend_rules(&mut transaction).await?;
-        while let Some(batch) = from.recv().await {
-            let Batch::Rows(table, rows) = batch else {
-                // A forged id may be so high that it would leave none for what is to come.
-                sqlx::query!(
-                    "SELECT setval(pg_get_serial_sequence('audit_logs', 'id'), max(id))
+/// Lets new entries have ids after those that are there. A forged id may be so high that it would
+/// leave none for them.
+pub(super) async fn reserve_ids(connection: &mut PgConnection) -> Result<()> {
+    sqlx::query!(
+        "SELECT setval(pg_get_serial_sequence('audit_logs', 'id'), max(id))
                      FROM audit_logs WHERE id BETWEEN 1 AND 4503599627370496
                      HAVING max(id) IS NOT NULL"
-                )
-                .fetch_optional(&mut *transaction)
-                .await?;
-                sqlx::raw_sql(AssertSqlSafe(rules)).execute(&mut *transaction).await?;
-                let analyze = format!("ANALYZE {}", tables.join(", "));
-                sqlx::query(AssertSqlSafe(analyze)).execute(&mut *transaction).await?;
-                transaction.commit().await?;
-                return Ok(true);
-            };
-            let sql = AssertSqlSafe(insert(table));
-            sqlx::query(sql).bind(json(&rows)).execute(&mut *transaction).await?;
-            progress(table, rows.len());
-        }
-        Ok(false)
-    }
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(())
 }
 
 /// Takes the rules off the trail that are for its new rows alone, and gives the statements that
 /// put them back. Until the transaction ends, nobody else writes to it.
-async fn suspend_rules(connection: &mut PgConnection) -> Result<String> {
+pub(super) async fn suspend_rules(connection: &mut PgConnection) -> Result<String> {
     let rules = sqlx::query!(
         r#"SELECT format('ALTER TABLE %s DROP CONSTRAINT %I;', conrelid::regclass, conname) AS "off!",
                format('ALTER TABLE %s ADD CONSTRAINT %I %s;', conrelid::regclass, conname,
@@ -89,33 +51,35 @@ async fn suspend_rules(connection: &mut PgConnection) -> Result<String> {
     Ok(rules.into_iter().map(|rule| rule.on).collect())
 }
 
-fn select(table: &Table) -> String {
-    let columns = table.list(|_, name, kind| match kind {
-        Kind::Text | Kind::Integer => name.into(),
-        Kind::Flag => format!("{name}::integer"),
-        Kind::Json | Kind::JsonText => format!("{name}::text"),
-        Kind::Bytes => format!("encode({name}, 'hex')"),
-        Kind::Instant => {
+/// The query of a table's rows.
+pub(super) fn select(table: &Table) -> String {
+    let columns = list(table.written(), |TableColumn { name, holds, .. }| match holds {
+        ColumnType::Text | ColumnType::Integer => (*name).into(),
+        ColumnType::Flag => format!("{name}::integer"),
+        ColumnType::Json | ColumnType::JsonText => format!("{name}::text"),
+        ColumnType::Bytes => format!("encode({name}, 'hex')"),
+        ColumnType::Instant => {
             format!(r#"to_char({name} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')"#)
         }
     });
     format!("SELECT json_build_array({columns})::text FROM {}", table.name)
 }
 
-fn insert(table: &Table) -> String {
-    let values = table.list(|i, _, kind| match kind {
-        Kind::Text => format!("value ->> {i}"),
-        Kind::Integer => format!("(value ->> {i})::bigint"),
-        Kind::Flag => format!("(value ->> {i})::integer::boolean"),
-        Kind::Json => format!("(value ->> {i})::jsonb"),
-        Kind::JsonText => format!("(value ->> {i})::json"),
-        Kind::Bytes => format!("decode(value ->> {i}, 'hex')"),
-        Kind::Instant => format!("(value ->> {i})::timestamptz"),
+/// The insert of such rows.
+pub(super) fn insert(table: &Table) -> String {
+    let values = list(table.written().enumerate(), |(i, column)| match column.holds {
+        ColumnType::Text => format!("value ->> {i}"),
+        ColumnType::Integer => format!("(value ->> {i})::bigint"),
+        ColumnType::Flag => format!("(value ->> {i})::integer::boolean"),
+        ColumnType::Json => format!("(value ->> {i})::jsonb"),
+        ColumnType::JsonText => format!("(value ->> {i})::json"),
+        ColumnType::Bytes => format!("decode(value ->> {i}, 'hex')"),
+        ColumnType::Instant => format!("(value ->> {i})::timestamptz"),
     });
+    let names = list(table.written(), |column| column.name.to_owned());
     format!(
-        "INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE SELECT {values} \
+        "INSERT INTO {} ({names}) OVERRIDING SYSTEM VALUE SELECT {values} \
          FROM json_array_elements($1::text::json)",
         table.name,
-        table.names(),
     )
 }

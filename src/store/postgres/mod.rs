@@ -10,16 +10,17 @@ use sqlx::postgres::{PgConnection, Postgres};
 use sqlx::{Connection, QueryBuilder};
 
 use self::backend::PgStore;
-use self::backend::{connect, options, retrying};
+use self::backend::{connect, options};
 use self::steps::MIGRATOR;
 use crate::model::finding::Finding;
-use crate::store::check::{self, Checks, Counts};
+use crate::store::check::{self, Checks, RowCounts};
 use crate::store::copy::is_copied;
 use crate::store::migrating::{self, Goal, LockPatience};
 use crate::store::migrations::{self};
 use crate::store::schema::{Differences, SchemaPart, compare, proved};
 use crate::store::sql::check::of_rows;
 use crate::store::sql::{Dialect, search};
+use crate::store::tables::{ColumnType, TableColumn, list};
 use crate::store::{
     Access, Deadlines, Health, Import, Loss, Migration, PoolUse, Result, Store, health,
 };
@@ -30,12 +31,12 @@ mod backend;
 #[path = "../both/mod.rs"]
 #[allow(clippy::duplicate_mod, reason = "the same source for each database")]
 mod both;
+mod built;
 mod checked;
 mod connection;
 mod copy;
 mod import;
 mod lease;
-mod list;
 mod orders;
 mod schema;
 mod sealing;
@@ -43,7 +44,6 @@ mod sessions;
 mod settle;
 mod steps;
 mod usable;
-mod workflows;
 
 #[async_trait]
 impl Checks for PgStore {
@@ -54,7 +54,7 @@ impl Checks for PgStore {
         Ok(compare(expected, &actual, strict))
     }
 
-    async fn looked_at(&self) -> Result<Counts> {
+    async fn looked_at(&self) -> Result<RowCounts> {
         check::looked_at(&self.pool).await
     }
 
@@ -85,7 +85,7 @@ impl Health for PgStore {
 #[async_trait]
 impl Store for PgStore {
     async fn begin_import(&self, replace: bool) -> Result<Box<dyn Import>> {
-        Ok(Box::new(import::PgImport::begin(&self.pool, replace).await?))
+        self.start_import(replace).await
     }
 
     async fn close(&self) {
@@ -163,6 +163,10 @@ impl Dialect for Postgres {
         Ok(())
     }
 
+    fn begin(_at: DateTime<Utc>) -> QueryBuilder<Self> {
+        QueryBuilder::new("")
+    }
+
     fn push_orders(sql: &mut QueryBuilder<Self>, at: DateTime<Utc>) {
         sql.push("(SELECT o.*, effective_state(o.state, o.suspended, o.scheduled_for, ");
         Self::push_instant(sql, at);
@@ -197,8 +201,12 @@ impl Dialect for Postgres {
         sql.push(", ").push_bind(column(2)).push(") r (a, b, c)");
     }
 
-    fn push_integer(sql: &mut QueryBuilder<Self>, number: i64) {
-        sql.push_bind(number);
+    fn push_optional(sql: &mut QueryBuilder<Self>, text: Option<&str>) {
+        sql.push_bind(text);
+    }
+
+    fn push_integer(sql: &mut QueryBuilder<Self>, number: impl Into<Option<i64>>) {
+        sql.push_bind(number.into());
     }
 
     fn push_like(sql: &mut QueryBuilder<Self>, pattern: &str) {
@@ -212,6 +220,35 @@ impl Dialect for Postgres {
     fn push_merged(sql: &mut QueryBuilder<Self>, column: &str, json: &str) {
         sql.push(column).push(" || ");
         Self::push_json(sql, json);
+    }
+
+    const AS_PARAMETERS: &str = "::json";
+
+    const PRESENT: &str = "greatest(o.created, now())";
+
+    fn push_records(sql: &mut QueryBuilder<Self>, json: &str, columns: &[&TableColumn]) {
+        let columns = list(columns, |column| {
+            let name = match column.holds {
+                ColumnType::Text | ColumnType::Json | ColumnType::JsonText => "text",
+                ColumnType::Integer => "bigint",
+                ColumnType::Flag => "boolean",
+                ColumnType::Instant => "timestamptz",
+                ColumnType::Bytes => "bytea",
+            };
+            format!("{} {name}", column.name)
+        });
+        sql.push("json_to_recordset(").push_bind(json);
+        sql.push("::text::json) AS n (").push(columns).push(")");
+    }
+
+    fn given(column: &TableColumn) -> String {
+        let cast = if column.holds == ColumnType::Json { "::jsonb" } else { "" };
+        format!("n.{}{cast}", column.name)
+    }
+
+    fn push_created(sql: &mut QueryBuilder<Self>, at: DateTime<Utc>) {
+        // Executors go by the database's clock: for it, no order is made in the future.
+        sql.push("least(").push_bind(at).push(", now())");
     }
 
     fn push_new_state(

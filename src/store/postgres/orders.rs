@@ -1,18 +1,20 @@
 //! Orders on PostgreSQL. One statement selects, locks, changes and audits.
 
 use async_trait::async_trait;
-use sqlx::{Connection, PgConnection, Postgres, QueryBuilder};
+use sqlx::{Connection, PgConnection, Postgres};
 
+use super::backend::{PgStore, retrying};
+use super::both::preview::push_query;
 use super::settle::{Lock, Settled};
-use super::{PgStore, retrying};
 use crate::model::action::Action;
-use crate::model::audit::Outcome;
 use crate::model::selection::Selection;
+use crate::store::sql::Sql;
 use crate::store::sql::change::{
-    concerns_runner, push_affected, push_assignments, push_details, push_preview,
+    concerns_runner, push_affected, push_assignments, push_details, push_entry,
 };
-use crate::store::sql::{Dialect, plans_alike, push_chosen};
-use crate::store::{Change, Changed, Error, Orders, Preview, Result, preview, rows};
+use crate::store::sql::selection::{plans_alike, push_chosen};
+use crate::store::tables::{Use, list, of_orders};
+use crate::store::{Change, Changed, Error, Orders, Preview, Result};
 
 /// How often a transaction looks again at orders that changed while it waited for them. Each
 /// time it keeps its locks, so that only orders that came to be selected since can differ.
@@ -50,20 +52,12 @@ impl Orders for PgStore {
     }
 
     async fn preview(&self, selection: &Selection, action: &Action, limit: u32) -> Result<Preview> {
-        let mut sql = QueryBuilder::<Postgres>::new("WITH ");
-        push_chosen(&mut sql, selection);
-        push_affected(&mut sql, selection, action);
-        push_preview(&mut sql, limit);
-        let is_kept = plans_alike(selection);
-        preview(action, rows::all(&self.gate, &self.pool, sql, is_kept).await?)
+        self.show_preview(selection, action, limit).await
     }
 
     async fn plan(&self, selection: &Selection, action: &Action) -> Result<Vec<String>> {
-        let mut sql = QueryBuilder::<Postgres>::new("EXPLAIN WITH ");
-        push_chosen(&mut sql, selection);
-        push_affected(&mut sql, selection, action);
-        push_preview(&mut sql, 0);
-        Ok(sql.build_query_scalar().fetch_all(&self.pool).await?)
+        let mut sql = push_query(Sql::of("EXPLAIN "), selection, action, 0);
+        Ok(sql.builder().build_query_scalar().fetch_all(&self.pool).await?)
     }
 }
 
@@ -102,72 +96,49 @@ async fn apply(
 ) -> Result<Option<Changed>> {
     let Change { selection, action, max_orders, sigkill_after, audit } = change;
     let controller_id = selection.controller_id.as_str();
-    let max_orders = max_orders.map(|max| i64::try_from(max).unwrap_or(i64::MAX));
+    let max_orders = max_orders.map_or(i64::MAX, |max| i64::try_from(max).unwrap_or(i64::MAX));
 
-    let mut sql = QueryBuilder::<Postgres>::new("WITH ");
+    let mut sql = Sql::new();
     push_chosen(&mut sql, selection);
-    sql.push(
-        ", locked AS MATERIALIZED (SELECT (o.workflow_path, o.workflow_version_id, o.state, \
-         o.suspended, o.mark, o.kill_requested, o.scheduled_for, o.reason, \
-         o.remove_when_terminated) IS NOT DISTINCT FROM \
-         (c.workflow_path, c.workflow_version_id, c.state, c.suspended, c.mark, \
-         c.kill_requested, c.scheduled_for, c.reason, c.remove_when_terminated) AS same \
-         FROM chosen c JOIN orders o ON o.order_id = c.order_id WHERE o.controller_id = ",
-    );
-    Postgres::push_key(&mut sql, controller_id);
-    // In the order of the key, so that two calls that want the same orders do not deadlock.
-    sql.push(" ORDER BY o.order_id FOR NO KEY UPDATE OF o)");
+    sql.with("locked", |sql| push_locked(sql, controller_id));
     push_affected(&mut sql, selection, action);
-    sql.push(
-        ", gate AS MATERIALIZED (SELECT (SELECT count(*) FROM affected) AS affected, \
-         (SELECT count(*) FROM chosen) <> (SELECT count(*) FROM locked WHERE same) AS stale), \
-         audit AS (INSERT INTO audit_logs (controller_id, account, request, parameters, \
-         category, comment, time_spent, ticket_link, outcome, affected, request_id, \
-         client_address, created) SELECT ",
-    );
-    sql.push_bind(audit.controller_id.as_str()).push(", ");
-    sql.push_bind(audit.account.as_str()).push(", ");
-    sql.push_bind(audit.request.as_str()).push(", ");
-    sql.push("CASE g.affected WHEN 0 THEN ").push_bind(audit.parameters.kept(Outcome::NoOrders));
-    sql.push(" ELSE ").push_bind(audit.parameters.kept(Outcome::Done)).push(" END::json, ");
-    sql.push_bind(audit.category.as_str()).push(", ");
-    sql.push_bind(audit.comment.as_deref()).push(", ");
-    sql.push_bind(audit.time_spent).push(", ");
-    sql.push_bind(audit.ticket_link.as_deref());
-    sql.push(", CASE g.affected WHEN 0 THEN 'NO_ORDERS' ELSE 'DONE' END, g.affected, ");
-    sql.push_bind(audit.request_id.as_str()).push(", ");
-    sql.push_bind(audit.client_address.as_deref()).push(", ");
-    sql.push_bind(audit.created).push(" FROM gate g WHERE NOT g.stale AND g.affected <= ");
-    sql.push_bind(max_orders.unwrap_or(i64::MAX));
-    sql.push(" AND pg_try_advisory_xact_lock_shared(").push_bind(lock.0).push(")");
+    sql.with("gate", |sql| {
+        sql.push(
+            "SELECT (SELECT count(*) FROM affected) AS affected,\n    \
+                 (SELECT count(*) FROM chosen) <> (SELECT count(*) FROM locked WHERE same) AS stale",
+        );
+    });
+    sql.with_change("audit", |sql| {
+        push_entry(sql, audit);
+        sql.push("\nFROM gate g\nWHERE NOT g.stale AND g.affected <= ").integer(max_orders);
+        sql.push("\n  AND pg_try_advisory_xact_lock_shared(").integer(lock.0).push(")");
+        sql.push("\nRETURNING id");
+    });
     // Whatever joins `audit` happens only if the gate is open.
-    sql.push(" RETURNING id), changed AS (UPDATE orders AS o SET ");
-    push_assignments(&mut sql, action, selection.now, selection.now + *sigkill_after);
-    sql.push(" FROM affected a, audit WHERE o.order_id = a.order_id AND o.controller_id = ");
-    Postgres::push_key(&mut sql, controller_id);
-    sql.push("), details AS (");
-    push_details(
-        &mut sql,
-        action,
-        controller_id,
-        selection.now,
-        |sql| {
-            sql.push("audit.id");
-        },
-        ", audit",
-    );
+    sql.with_change("changed", |sql| {
+        sql.push("UPDATE orders AS o\nSET ");
+        push_assignments(sql, action, selection.now, selection.now + *sigkill_after);
+        sql.push("\nFROM affected a, audit\nWHERE o.order_id = a.order_id AND o.controller_id = ");
+        sql.key(controller_id);
+    });
+    sql.with_change("details", |sql| {
+        push_details(sql, action, controller_id, selection.now, "audit.id", ", audit");
+    });
     sql.push(
-        ") SELECT g.stale, g.affected, (SELECT id FROM audit) AS audit_log_id, \
-         (SELECT count(*) FROM (SELECT pg_notify('joc_orders_marks', ",
+        "\nSELECT g.stale, g.affected, (SELECT id FROM audit) AS audit_log_id,\n    \
+             (SELECT count(*) FROM (\n        \
+                 SELECT pg_notify('joc_orders_marks', ",
     );
-    Postgres::push_key(&mut sql, controller_id);
-    sql.push(format_args!(
-        ") FROM audit WHERE EXISTS (SELECT 1 FROM affected a WHERE {}) OFFSET 0) n) \
-         AS notified FROM gate g",
+    sql.key(controller_id).push(format_args!(
+        ") FROM audit\n        \
+                 WHERE EXISTS (SELECT 1 FROM affected a WHERE {})\n        \
+                 OFFSET 0\n    \
+             ) n) AS notified\n\
+         FROM gate g",
         concerns_runner(action)
     ));
 
-    let query = sql.build_query_as().persistent(plans_alike(selection));
+    let query = sql.builder().build_query_as().persistent(plans_alike(selection));
     let verdict: Verdict = query.fetch_one(connection).await?;
     let affected = verdict.affected.unsigned_abs();
     Ok(match verdict.audit_log_id {
@@ -176,4 +147,22 @@ async fn apply(
         Some(_) if affected == 0 => Some(Changed::NoOrders),
         Some(audit_log_id) => Some(Changed::Done { audit_log_id, affected }),
     })
+}
+
+/// Locks the chosen orders, and says of each whether it is still as the snapshot shows it.
+fn push_locked(sql: &mut Sql<Postgres>, controller_id: &str) {
+    let compared = |table: &str| {
+        let changeable = of_orders(Use::Chosen).filter(|column| column.is_changeable());
+        list(changeable, |column| format!("{table}.{}", column.name))
+    };
+    sql.push(format_args!(
+        "SELECT ({})\n    \
+             IS NOT DISTINCT FROM ({}) AS same\n\
+         FROM chosen c JOIN orders o ON o.order_id = c.order_id\n\
+         WHERE o.controller_id = ",
+        compared("o"),
+        compared("c"),
+    ));
+    // In the order of the key, so that two requests for the same orders do not deadlock.
+    sql.key(controller_id).push("\nORDER BY o.order_id\nFOR NO KEY UPDATE OF o");
 }

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use sqlx::postgres::PgConnection;
 
-use super::PgStore;
+use super::backend::PgStore;
 use super::connection;
 use crate::model::seal::Seal;
 use crate::store::Result;

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use super::PgStore;
+use super::backend::PgStore;
 use super::both::sessions::principal_of;
 use crate::model::permission::Principal;
 use crate::store::{Result, Sessions};

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use sqlx::postgres::{PgConnection, PgDatabaseError, PgSeverity};
 use tokio::time::timeout;
 
-use super::PgStore;
+use super::backend::PgStore;
 use super::connection::{self, ACQUIRE_TIMEOUT};
 use crate::model::audit::AuditEntry;
 use crate::store::{Error, Result};

@@ -5,11 +5,11 @@
 //! folders sees an entry only by way of a detail row in one of them; whatever a filter says
 //! about orders is therefore asked of rows that the account can see, and of one row at a time.
 
-use sqlx::QueryBuilder;
-
+use super::folders::{MANY_FOLDERS, push_among_folders, push_in_few_folders};
 use super::list::push_limit;
 use super::search::{is_pattern, push_matches};
-use super::{Dialect, MANY_FOLDERS, push_among_folders, push_in_few_folders};
+use super::selection::push_within;
+use super::{Dialect, Sql};
 use crate::model::audit::{AuditFilter, Category};
 use crate::model::folders::Folders;
 use crate::model::permission::{Extent, Visible};
@@ -18,95 +18,80 @@ use crate::model::permission::{Extent, Visible};
 const NAME: &str = "substr(d.workflow_path, \
                     length(d.folder) + CASE WHEN d.folder = '/' THEN 1 ELSE 2 END)";
 
-/// Adds the query for the entries, the newest first.
-pub(in crate::store) fn push_entries<DB: Dialect>(
-    sql: &mut QueryBuilder<DB>,
-    filter: &AuditFilter,
-    limit: Option<u64>,
-) {
+/// The query for the entries, the newest first.
+pub(in crate::store) fn entries<DB: Dialect>(filter: &AuditFilter, limit: Option<u64>) -> Sql<DB> {
     let AuditFilter { extent, window, categories, .. } = filter;
+    let mut sql = Sql::new();
     sql.push(
-        "SELECT l.id, l.controller_id, l.account, l.request, l.category, l.comment, \
-         l.time_spent, l.ticket_link, l.outcome, l.request_id, l.client_address, l.created, ",
+        "SELECT l.id, l.controller_id, l.account, l.request, l.category, l.comment,\n    \
+             l.time_spent, l.ticket_link, l.outcome, l.request_id, l.client_address, l.created,\n    ",
     );
-    push_by_extent(sql, extent, "CAST(l.parameters AS text)", |sql, _, _| {
+    push_by_extent(&mut sql, extent, "CAST(l.parameters AS text)", |sql, _, _| {
         sql.push("NULL");
     });
-    sql.push(" AS parameters, ");
-    push_by_extent(sql, extent, "l.affected", |sql, controller, folders| {
+    sql.push(" AS parameters,\n    ");
+    push_by_extent(&mut sql, extent, "l.affected", |sql, controller, folders| {
         sql.push("(SELECT count(*) FROM audit_log_details d WHERE ");
         sql.push("d.controller_id = l.controller_id AND d.audit_log_id = l.id AND ");
-        push_in_folders(sql, Of::Controller(controller), folders);
+        push_in_folders(sql, DetailsOf::Controller(controller), folders);
         sql.push(")");
     });
-    sql.push(" AS affected FROM audit_logs l WHERE ");
-    push_within(sql, extent, "l", |sql, controller, visible| {
+    sql.push(" AS affected\nFROM audit_logs l\nWHERE ");
+    push_within_extent(&mut sql, extent, "l", |sql, controller, visible| {
         push_about(sql, filter, controller, visible);
     });
-    if let Some(from) = window.from {
-        sql.push(" AND l.created >= ");
-        DB::push_instant(sql, from);
-    }
-    if let Some(to) = window.to {
-        sql.push(" AND l.created < ");
-        DB::push_instant(sql, to);
-    }
+    push_within(&mut sql, "l.created", window);
     if !categories.is_empty() {
-        sql.push(" AND l.category");
-        DB::push_among(sql, categories.iter().copied().map(Category::as_str).collect());
+        let words = categories.iter().copied().map(Category::as_str);
+        sql.push("\n  AND l.category").among(words.collect());
     }
-    let texts = [
+    for (column, text) in [
         ("l.account", &filter.account),
         ("l.comment", &filter.comment),
         ("l.ticket_link", &filter.ticket_link),
-    ];
-    for (column, text) in texts {
+    ] {
         if let Some(text) = text {
-            sql.push(" AND ");
-            push_matches(sql, column, text);
+            push_matches(sql.push("\n  AND "), column, text);
         }
     }
-    sql.push(" ORDER BY l.created DESC, l.id DESC");
-    push_limit(sql, limit);
+    sql.push("\nORDER BY l.created DESC, l.id DESC");
+    push_limit(&mut sql, limit);
+    sql
 }
 
-/// Adds the query for what an entry did to the orders within the extent.
-pub(in crate::store) fn push_details<DB: Dialect>(
-    sql: &mut QueryBuilder<DB>,
-    audit_log_id: i64,
-    extent: &Extent,
-) {
+/// The query for what an entry did to the orders within the extent.
+pub(in crate::store) fn details<DB: Dialect>(audit_log_id: i64, extent: &Extent) -> Sql<DB> {
+    let mut sql = Sql::new();
     sql.push(
-        "SELECT d.order_id, d.workflow_path, d.workflow_version_id, d.previous_state, \
-         d.new_state, d.mark, d.kill, d.via_parent FROM audit_log_details d WHERE ",
+        "SELECT d.order_id, d.workflow_path, d.workflow_version_id, d.previous_state,\n    \
+             d.new_state, d.mark, d.kill, d.via_parent\n\
+         FROM audit_log_details d\n\
+         WHERE ",
     );
-    push_of_entry(sql, "d", audit_log_id);
-    sql.push(" AND ");
-    push_within(sql, extent, "d", |sql, _, visible| {
+    push_of_entry(&mut sql, "d", audit_log_id);
+    sql.push("\n  AND ");
+    push_within_extent(&mut sql, extent, "d", |sql, _, visible| {
         if let Visible::Folders(folders) = visible {
-            sql.push(" AND ");
-            push_in_folders(sql, Of::Entry(audit_log_id), folders);
+            push_in_folders(sql.push(" AND "), DetailsOf::Entry(audit_log_id), folders);
         }
     });
-    sql.push(" ORDER BY d.order_id");
+    sql.push("\nORDER BY d.order_id");
+    sql
 }
 
-/// Adds the query for what calls did to one order, the last of them first.
-pub(in crate::store) fn push_trail<DB: Dialect>(
-    sql: &mut QueryBuilder<DB>,
-    controller_id: &str,
-    order_id: &str,
-) {
+/// The query for what requests did to one order, the latest first.
+pub(in crate::store) fn trail<DB: Dialect>(controller_id: &str, order_id: &str) -> Sql<DB> {
+    let mut sql = Sql::new();
     sql.push(
-        "SELECT l.id AS audit_log_id, l.created, l.account, l.request, l.comment, l.ticket_link, \
-         d.previous_state, d.new_state, d.mark, d.kill FROM audit_log_details d \
-         JOIN audit_logs l ON l.controller_id = d.controller_id AND l.id = d.audit_log_id \
+        "SELECT l.id AS audit_log_id, l.created, l.account, l.request, l.comment,\n    \
+             l.ticket_link, d.previous_state, d.new_state, d.mark, d.kill\n\
+         FROM audit_log_details d\n\
+         JOIN audit_logs l ON l.controller_id = d.controller_id AND l.id = d.audit_log_id\n\
          WHERE d.controller_id = ",
     );
-    DB::push_key(sql, controller_id);
-    sql.push(" AND d.order_id = ");
-    DB::push_key(sql, order_id);
-    sql.push(" ORDER BY l.id DESC");
+    sql.key(controller_id).push("\n  AND d.order_id = ").key(order_id);
+    sql.push("\nORDER BY l.id DESC");
+    sql
 }
 
 /// The parts of an extent: a controller, or `None` for those that are not named.
@@ -118,36 +103,30 @@ fn parts(extent: &Extent) -> impl Iterator<Item = (Option<&str>, &Visible)> {
 
 /// Adds that a row is of a part's controller.
 fn push_of_controller<DB: Dialect>(
-    sql: &mut QueryBuilder<DB>,
+    sql: &mut Sql<DB>,
     extent: &Extent,
     table: &str,
     controller: Option<&str>,
 ) {
     match controller {
-        Some(controller) => {
-            sql.push(format_args!("{table}.controller_id = "));
-            DB::push_text(sql, controller);
-        }
-        None if extent.controllers.is_empty() => {
-            sql.push("TRUE");
-        }
+        Some(controller) => sql.push(format_args!("{table}.controller_id = ")).text(controller),
+        None if extent.controllers.is_empty() => sql.push("TRUE"),
         None => {
             let named = extent.controllers.iter().map(|(controller, _)| controller.as_str());
-            sql.push(format_args!("NOT {table}.controller_id"));
-            DB::push_among(sql, named.collect());
+            sql.push(format_args!("NOT {table}.controller_id")).among(named.collect())
         }
-    }
+    };
 }
 
 /// Adds that a row is within the extent; `further` adds what else must hold of it in a part.
-fn push_within<DB: Dialect>(
-    sql: &mut QueryBuilder<DB>,
+fn push_within_extent<DB: Dialect>(
+    sql: &mut Sql<DB>,
     extent: &Extent,
     table: &str,
-    further: impl Fn(&mut QueryBuilder<DB>, Option<&str>, &Visible),
+    further: impl Fn(&mut Sql<DB>, Option<&str>, &Visible),
 ) {
     for (i, (controller, visible)) in parts(extent).enumerate() {
-        sql.push(if i == 0 { "(" } else { " OR " });
+        sql.push(if i == 0 { "(" } else { "\n    OR " });
         push_of_controller(sql, extent, table, controller);
         further(sql, controller, visible);
     }
@@ -157,10 +136,10 @@ fn push_within<DB: Dialect>(
 /// Adds a value of `l`: `unlimited`, or what `limited` adds where the account sees only these
 /// folders.
 fn push_by_extent<DB: Dialect>(
-    sql: &mut QueryBuilder<DB>,
+    sql: &mut Sql<DB>,
     extent: &Extent,
     unlimited: &str,
-    limited: impl Fn(&mut QueryBuilder<DB>, Option<&str>, &Folders),
+    limited: impl Fn(&mut Sql<DB>, Option<&str>, &Folders),
 ) {
     if parts(extent).all(|(_, visible)| *visible == Visible::Everything) {
         sql.push(unlimited);
@@ -183,7 +162,7 @@ fn push_by_extent<DB: Dialect>(
 
 /// Adds what must hold of the orders that the entry `l` is about, if anything must.
 fn push_about<DB: Dialect>(
-    sql: &mut QueryBuilder<DB>,
+    sql: &mut Sql<DB>,
     filter: &AuditFilter,
     controller: Option<&str>,
     visible: &Visible,
@@ -192,42 +171,39 @@ fn push_about<DB: Dialect>(
         return;
     }
     let order_id = filter.object_name.as_deref().filter(|name| is_order_id(name));
-    if let Some(order_id) = order_id {
+    if order_id.is_some() {
         // Few rows, which an index finds: from them to their entries.
-        sql.push(
-            " AND (l.controller_id, l.id) IN (SELECT d.controller_id, d.audit_log_id \
-             FROM audit_log_details d WHERE d.order_id = ",
-        );
-        DB::push_text(sql, order_id);
-        if let Some(controller) = controller {
-            sql.push(" AND d.controller_id = ");
-            DB::push_text(sql, controller);
-        }
+        sql.push(" AND (l.controller_id, l.id) IN ");
     } else {
         // Maybe very many: from the newest entries to one such row of each.
-        sql.push(
-            " AND EXISTS (SELECT 1 FROM audit_log_details d \
-             WHERE d.controller_id = l.controller_id AND d.audit_log_id = l.id",
-        );
-        if let Some(name) = &filter.object_name {
-            for (i, column) in ["d.order_id", "d.workflow_path", NAME].into_iter().enumerate() {
-                sql.push(if i == 0 { " AND (" } else { " OR " });
-                push_matches(sql, column, name);
+        sql.push(" AND EXISTS ");
+    }
+    sql.nested(|sql| {
+        if let Some(order_id) = order_id {
+            sql.push("SELECT d.controller_id, d.audit_log_id\nFROM audit_log_details d\n");
+            sql.push("WHERE d.order_id = ").text(order_id);
+            if let Some(controller) = controller {
+                sql.push(" AND d.controller_id = ").text(controller);
             }
-            sql.push(")");
+        } else {
+            sql.push("SELECT 1\nFROM audit_log_details d\n");
+            sql.push("WHERE d.controller_id = l.controller_id AND d.audit_log_id = l.id");
+            if let Some(name) = &filter.object_name {
+                for (i, column) in ["d.order_id", "d.workflow_path", NAME].into_iter().enumerate() {
+                    sql.push(if i == 0 { "\n  AND (" } else { " OR " });
+                    push_matches(sql, column, name);
+                }
+                sql.push(")");
+            }
         }
-    }
-    let folders = match visible {
-        Visible::Everything if filter.folders.is_empty() => None,
-        Visible::Everything => Some(filter.folders.clone()),
-        Visible::Folders(visible) if filter.folders.is_empty() => Some(visible.clone()),
-        Visible::Folders(visible) => Some(filter.folders.intersection(visible)),
-    };
-    if let Some(folders) = folders {
-        sql.push(" AND ");
-        push_in_folders(sql, Of::Controller(controller), &folders);
-    }
-    sql.push(")");
+        let folders = match visible {
+            Visible::Everything if filter.folders.is_empty() => return,
+            Visible::Everything => filter.folders.clone(),
+            Visible::Folders(visible) if filter.folders.is_empty() => visible.clone(),
+            Visible::Folders(visible) => filter.folders.intersection(visible),
+        };
+        push_in_folders(sql.push("\n  AND "), DetailsOf::Controller(controller), &folders);
+    });
 }
 
 /// Whether an object's name can only be an order's id: JOC's begin with `#`, and no workflow's
@@ -237,25 +213,23 @@ fn is_order_id(name: &str) -> bool {
 }
 
 /// What is known of the details among which one looks.
-enum Of<'a> {
+enum DetailsOf<'a> {
     Entry(i64),
     Controller(Option<&'a str>),
 }
 
 /// Adds that a row of details is of an entry.
-fn push_of_entry<DB: Dialect>(sql: &mut QueryBuilder<DB>, table: &str, audit_log_id: i64) {
-    sql.push(format_args!("{table}.audit_log_id = "));
-    DB::push_integer(sql, audit_log_id);
+fn push_of_entry<DB: Dialect>(sql: &mut Sql<DB>, table: &str, audit_log_id: i64) {
+    sql.push(format_args!("{table}.audit_log_id = ")).integer(audit_log_id);
     // The key begins with the controller, which the entry knows.
     sql.push(format_args!(
-        " AND {table}.controller_id IN (SELECT l.controller_id FROM audit_logs l WHERE l.id = "
+        "\n  AND {table}.controller_id IN (SELECT l.controller_id FROM audit_logs l WHERE l.id = "
     ));
-    DB::push_integer(sql, audit_log_id);
-    sql.push(")");
+    sql.integer(audit_log_id).push(")");
 }
 
 /// Adds that the folder of `d` is among these.
-fn push_in_folders<DB: Dialect>(sql: &mut QueryBuilder<DB>, of: Of<'_>, folders: &Folders) {
+fn push_in_folders<DB: Dialect>(sql: &mut Sql<DB>, of: DetailsOf<'_>, folders: &Folders) {
     if folders.len() < MANY_FOLDERS || folders.are_all() {
         return push_in_few_folders(sql, "d.folder", folders);
     }
@@ -264,12 +238,11 @@ fn push_in_folders<DB: Dialect>(sql: &mut QueryBuilder<DB>, of: Of<'_>, folders:
     push_among_folders(sql, folders, |sql| {
         sql.push("SELECT DISTINCT k.folder FROM audit_log_details k WHERE ");
         match of {
-            Of::Entry(id) => push_of_entry(sql, "k", id),
-            Of::Controller(Some(controller)) => {
-                sql.push("k.controller_id = ");
-                DB::push_text(sql, controller);
+            DetailsOf::Entry(id) => push_of_entry(sql, "k", id),
+            DetailsOf::Controller(Some(controller)) => {
+                sql.push("k.controller_id = ").text(controller);
             }
-            Of::Controller(None) => {
+            DetailsOf::Controller(None) => {
                 sql.push("TRUE");
             }
         }

@@ -1,18 +1,19 @@
 //! What an [`Action`] adds to the statements of a selection, its rules turned into SQL:
-//! - `held`: chosen orders with a living descendant that the call does not end;
+//! - `held`: chosen orders with a living descendant that the request does not end;
 //! - `affected`: chosen orders that a rule of the action gives an effect.
 
 use chrono::{DateTime, Utc};
-use sqlx::QueryBuilder;
 
-use super::{DESCENDS, Dialect, LIVING, words};
+use super::selection::words;
+use super::{DESCENDS, Dialect, LIVING, Sql, quoted};
 use crate::model::action::{Action, Assign, Condition, Effect, Rule};
+use crate::model::audit::{AuditEntry, Outcome};
 use crate::model::order::{EffectiveState, Mark, State};
 use crate::model::selection::Selection;
 
 /// Adds the expressions `held`, if a rule asks for it, and `affected`, which follow `chosen`.
 pub(in crate::store) fn push_affected<DB: Dialect>(
-    sql: &mut QueryBuilder<DB>,
+    sql: &mut Sql<DB>,
     selection: &Selection,
     action: &Action,
 ) {
@@ -22,41 +23,45 @@ pub(in crate::store) fn push_affected<DB: Dialect>(
     let holding: Vec<EffectiveState> =
         holding.iter().flat_map(|rule| rule.states).copied().collect();
     if !holding.is_empty() {
-        push_held(sql, selection, &holding, others);
+        sql.with("held", |sql| push_held(sql, selection, &holding, others));
     }
-    sql.push(format_args!(
-        ", affected AS MATERIALIZED (SELECT e.* FROM (SELECT c.*, {} AS effect FROM chosen c) e \
-         WHERE e.effect IS NOT NULL)",
-        effect_of(&rules),
-    ));
+    sql.with("affected", |sql| {
+        let effect = effect_of(&rules);
+        sql.push("SELECT e.*\nFROM ");
+        sql.nested(|sql| {
+            sql.push(format_args!("SELECT c.*, {effect} AS effect\nFROM chosen c"));
+        });
+        sql.push(" e\nWHERE e.effect IS NOT NULL");
+    });
 }
 
 fn push_held<DB: Dialect>(
-    sql: &mut QueryBuilder<DB>,
+    sql: &mut Sql<DB>,
     selection: &Selection,
     holding: &[EffectiveState],
     others: Vec<Rule>,
 ) {
-    // A child holds its parent unless this call ends it. A child that is held itself is so by
-    // a descendant of its own, which holds the parent just as well.
+    // A child holds its parent unless this request ends it. A child that is itself held is held
+    // by a descendant, which holds the parent too.
     let ends: Vec<Rule> = others
         .into_iter()
         .map(|rule| Rule { effect: rule.effect.filter(Effect::ends), ..rule })
         .collect();
     sql.push(format_args!(
-        ", held AS MATERIALIZED (SELECT DISTINCT p.order_id FROM chosen p CROSS JOIN orders o \
-         WHERE p.effective_state IN ({}) AND {DESCENDS} AND {LIVING}",
+        "SELECT DISTINCT p.order_id\n\
+         FROM chosen p CROSS JOIN orders o\n\
+         WHERE p.effective_state IN ({})\n  \
+           AND {DESCENDS}\n  \
+           AND {LIVING}",
         words(holding),
     ));
     if ends.iter().any(|rule| rule.effect.is_some()) {
-        sql.push(format_args!(
-            " AND o.order_id NOT IN (SELECT c.order_id FROM chosen c WHERE {} IS NOT NULL)",
-            effect_of(&ends),
-        ));
+        sql.push("\n  AND o.order_id NOT IN ").nested(|sql| {
+            let effect = effect_of(&ends);
+            sql.push(format_args!("SELECT c.order_id\nFROM chosen c\nWHERE {effect} IS NOT NULL"));
+        });
     }
-    sql.push(" AND o.controller_id = ");
-    DB::push_key(sql, &selection.controller_id);
-    sql.push(")");
+    sql.push("\n  AND o.controller_id = ").key(&selection.controller_id);
 }
 
 /// The first rule that fits the order `c`, as a CASE that gives its effect.
@@ -75,22 +80,23 @@ fn effect_of(rules: &[Rule]) -> String {
                 " AND c.order_id IN (SELECT h.order_id FROM held h)".into()
             }
             Condition::WaitsFor(reasons) => {
-                format!(" AND c.reason IN ({})", list(reasons.iter().copied()))
+                format!(" AND c.reason IN ({})", quoted(reasons.iter().copied()))
             }
         };
         let effect = match rule.effect {
             Some(effect) => format!("'{}'", effect.name),
             None => "NULL".into(),
         };
-        case += &format!(" WHEN c.effective_state IN ({states}){condition} THEN {effect}");
+        case +=
+            &format!("\n    WHEN c.effective_state IN ({states}){condition}\n    THEN {effect}");
     }
-    case + " END"
+    case + "\nEND"
 }
 
 /// Adds what an action writes: the SET list of an update of `orders o` from `affected a`.
-/// Columns that no effect of it concerns are not named, since a trigger would mind.
+/// Unaffected columns are omitted: naming them would fire the trigger.
 pub(in crate::store) fn push_assignments<DB: Dialect>(
-    sql: &mut QueryBuilder<DB>,
+    sql: &mut Sql<DB>,
     action: &Action,
     now: DateTime<Utc>,
     sigkill_at: DateTime<Utc>,
@@ -102,11 +108,11 @@ pub(in crate::store) fn push_assignments<DB: Dialect>(
     let other = values
         .iter()
         .filter_map(|(column, value)| Some(format!("o.{column} <> {}", value.as_ref()?)));
-    let other = other.collect::<Vec<_>>().join(" OR ");
+    let other = other.collect::<Vec<_>>().join("\n        OR ");
     if !other.is_empty() {
-        sql.push(format_args!("state_since = CASE WHEN {other} THEN "));
+        sql.push(format_args!("state_since = CASE\n        WHEN {other}\n        THEN "));
         push_present(sql, now);
-        sql.push(" ELSE o.state_since END, ");
+        sql.push("\n        ELSE o.state_since END,\n    ");
     }
     for (column, value) in [
         ("state", state),
@@ -115,7 +121,7 @@ pub(in crate::store) fn push_assignments<DB: Dialect>(
         ("reason", case(&effects, "o.reason", |effect| effect.state.map(|_| "NULL".into()))),
     ] {
         if let Some(value) = value {
-            sql.push(format_args!("{column} = {value}, "));
+            sql.push(format_args!("{column} = {value},\n    "));
         }
     }
     let killed = named(&effects, |effect| effect.kill == Assign::Set(()));
@@ -127,10 +133,9 @@ pub(in crate::store) fn push_assignments<DB: Dialect>(
                 sql.push(format_args!(" WHEN a.effect IN ({settled}) THEN NULL"));
             }
             if let Some(killed) = &killed {
-                sql.push(format_args!(" WHEN a.effect IN ({killed}) THEN "));
-                DB::push_instant(sql, at);
+                sql.push(format_args!(" WHEN a.effect IN ({killed}) THEN ")).instant(at);
             }
-            sql.push(format_args!(" ELSE o.{column} END, "));
+            sql.push(format_args!(" ELSE o.{column} END,\n    "));
         }
     }
     push_values(sql, action);
@@ -140,35 +145,27 @@ pub(in crate::store) fn push_assignments<DB: Dialect>(
 
 /// Adds the instant of the request or, where a clock was set back since, that at which the order
 /// was created: nothing happens to an order before.
-fn push_present<DB: Dialect>(sql: &mut QueryBuilder<DB>, now: DateTime<Utc>) {
-    sql.push("CASE WHEN o.created > ");
-    DB::push_instant(sql, now);
+fn push_present<DB: Dialect>(sql: &mut Sql<DB>, now: DateTime<Utc>) {
+    sql.push("CASE WHEN o.created > ").instant(now);
     sql.push(" AND o.created <= '9999-12-31T23:59:59.999Z' THEN o.created ELSE ");
-    DB::push_instant(sql, now);
-    sql.push(" END");
+    sql.instant(now).push(" END");
 }
 
 /// Adds what the request itself gives.
-fn push_values<DB: Dialect>(sql: &mut QueryBuilder<DB>, action: &Action) {
+fn push_values<DB: Dialect>(sql: &mut Sql<DB>, action: &Action) {
     match action {
         Action::Change { priority } => {
-            sql.push("priority = ");
-            DB::push_integer(sql, (*priority).into());
-            sql.push(", ");
+            sql.push("priority = ").integer(i64::from(*priority)).push(",\n    ");
         }
         Action::RemoveWhenTerminated => {
-            sql.push("remove_when_terminated = TRUE, ");
+            sql.push("remove_when_terminated = TRUE,\n    ");
         }
         Action::Resume { position, variables } => {
             if let Some(position) = position {
-                sql.push("position = ");
-                DB::push_json(sql, position);
-                sql.push(", ");
+                sql.push("position = ").json(position).push(",\n    ");
             }
             if let Some(variables) = variables {
-                sql.push("arguments = ");
-                DB::push_merged(sql, "o.arguments", variables);
-                sql.push(", ");
+                sql.push("arguments = ").merged("o.arguments", variables).push(",\n    ");
             }
         }
         _ => {}
@@ -178,11 +175,11 @@ fn push_values<DB: Dialect>(sql: &mut QueryBuilder<DB>, action: &Action) {
 /// Adds the insert of one detail row for each row of `affected a`; `audit` is an expression
 /// for the entry's id and `from` what else it needs in FROM.
 pub(in crate::store) fn push_details<DB: Dialect>(
-    sql: &mut QueryBuilder<DB>,
+    sql: &mut Sql<DB>,
     action: &Action,
     controller_id: &str,
     now: DateTime<Utc>,
-    audit: impl FnOnce(&mut QueryBuilder<DB>),
+    audit: &str,
     from: &str,
 ) {
     let effects = action.effects();
@@ -191,40 +188,65 @@ pub(in crate::store) fn push_details<DB: Dialect>(
         Assign::Set(mark) => Some(format!("'{}'", mark.as_str())),
         Assign::Keep | Assign::Clear => None,
     });
-    sql.push(
-        "INSERT INTO audit_log_details (controller_id, audit_log_id, order_id, workflow_path, \
-         workflow_version_id, folder, previous_state, new_state, mark, kill, via_parent, created) \
-         SELECT ",
-    );
-    DB::push_key(sql, controller_id);
-    sql.push(", ");
-    audit(sql);
-    sql.push(", a.order_id, a.workflow_path, a.workflow_version_id, a.folder, a.effective_state, ");
     let state = new_state(&effects, "a").unwrap_or_else(|| "a.state".into());
     let suspended = new_suspended(&effects, "a").unwrap_or_else(|| "a.suspended".into());
-    DB::push_new_state(sql, controller_id, now, &state, &suspended);
-    sql.push(format_args!(
-        ", {}, {}, a.via_parent, ",
+    sql.push(
+        "INSERT INTO audit_log_details (controller_id, audit_log_id, order_id, workflow_path,\n    \
+             workflow_version_id, folder, previous_state, new_state, mark, kill, via_parent, created)\n\
+         SELECT ",
+    );
+    sql.key(controller_id).push(format_args!(
+        ", {audit}, a.order_id, a.workflow_path,\n    \
+         a.workflow_version_id, a.folder, a.effective_state,\n    "
+    ));
+    sql.new_state(controller_id, now, &state, &suspended).push(format_args!(
+        ",\n    {}, {}, a.via_parent, ",
         mark.as_deref().unwrap_or("NULL"),
         killed.map_or_else(|| "FALSE".into(), |killed| format!("a.effect IN ({killed})")),
     ));
-    DB::push_instant(sql, now);
-    sql.push(format_args!(" FROM affected a{from}"));
+    sql.instant(now).push(format_args!("\nFROM affected a{from}"));
+}
+
+/// Adds the insert of the audit entry, up to FROM: `g` says how many orders are affected.
+pub(in crate::store) fn push_entry<DB: Dialect>(sql: &mut Sql<DB>, audit: &AuditEntry) {
+    sql.push(
+        "INSERT INTO audit_logs (controller_id, account, request, parameters, category, comment,\n    \
+             time_spent, ticket_link, request_id, client_address, created, outcome, affected)\n\
+         SELECT ",
+    );
+    sql.text(&audit.controller_id).push(", ").text(&audit.account);
+    sql.push(", ").text(&audit.request).push(", CASE g.affected WHEN 0 THEN ");
+    sql.text(&audit.parameters.kept(Outcome::NoOrders)).push(" ELSE ");
+    sql.text(&audit.parameters.kept(Outcome::Done)).push(" END").push(DB::AS_PARAMETERS);
+    sql.push(",\n    ").text(audit.category.as_str());
+    sql.push(", ").optional(audit.comment.as_deref());
+    sql.push(", ").integer(audit.time_spent);
+    sql.push(", ").optional(audit.ticket_link.as_deref());
+    sql.push(", ").text(&audit.request_id);
+    sql.push(", ").optional(audit.client_address.as_deref());
+    sql.push(", ").instant(audit.created);
+    sql.push(",\n    CASE g.affected WHEN 0 THEN 'NO_ORDERS' ELSE 'DONE' END, g.affected");
 }
 
 /// Adds the query of a preview, which follows `affected`: rows of counts, without an order
 /// id, and rows of the first orders.
-pub(in crate::store) fn push_preview<DB: Dialect>(sql: &mut QueryBuilder<DB>, limit: u32) {
+pub(in crate::store) fn push_preview<DB: Dialect>(sql: &mut Sql<DB>, limit: u32) {
     sql.push(format_args!(
-        " SELECT NULL AS order_id, NULL AS workflow_path, NULL AS workflow_version_id, \
-         effective_state, effect, count(*) AS orders FROM affected \
-         GROUP BY effective_state, effect \
-         UNION ALL SELECT * FROM (SELECT order_id, workflow_path, workflow_version_id, \
-         effective_state, effect, 1 FROM affected ORDER BY order_id LIMIT {limit}) f"
+        "\nSELECT NULL AS order_id, NULL AS workflow_path, NULL AS workflow_version_id,\n    \
+             effective_state, effect, count(*) AS orders\n\
+         FROM affected\n\
+         GROUP BY effective_state, effect\n\
+         UNION ALL\n\
+         SELECT * FROM (\n    \
+             SELECT order_id, workflow_path, workflow_version_id, effective_state, effect, 1\n    \
+             FROM affected\n    \
+             ORDER BY order_id\n    \
+             LIMIT {limit}\n\
+         ) f"
     ));
 }
 
-/// Whether the order of `affected a` is one whose runner has something to do.
+/// Whether the executor of the order of `affected a` has something to do.
 #[cfg(feature = "postgres")]
 pub(in crate::store) fn concerns_runner(action: &Action) -> String {
     let concerned = named(&action.effects(), Effect::concerns_runner);
@@ -265,10 +287,6 @@ fn case(
 
 /// The names of the effects that are so, if any is.
 fn named(effects: &[Effect], which: impl Fn(&Effect) -> bool) -> Option<String> {
-    let names = list(effects.iter().filter(|effect| which(effect)).map(|effect| effect.name));
+    let names = quoted(effects.iter().filter(|effect| which(effect)).map(|effect| effect.name));
     (!names.is_empty()).then_some(names)
-}
-
-fn list<'a>(words: impl Iterator<Item = &'a str>) -> String {
-    words.map(|word| format!("'{word}'")).collect::<Vec<_>>().join(", ")
 }

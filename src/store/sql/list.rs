@@ -1,167 +1,157 @@
 //! The statements that show orders: lists, single orders, histories and counts.
 
-use sqlx::QueryBuilder;
-
 use super::search::push_matches;
-use super::{Dialect, STATE_SINCE, push_in_reach, push_in_sight, push_selected, push_within};
+use super::selection::{push_in_reach, push_in_sight, push_selected, push_within};
+use super::{Dialect, STATE_SINCE, Sql};
 use crate::model::order::State;
 use crate::model::selection::Selection;
 use crate::model::window::Window;
 use crate::store::list::{Family, HistoryFilter};
+use crate::store::tables::{ColumnType, Use, list, of_orders};
 
-/// What a list shows of the order `o`.
-const SHOWN: &str = "o.order_id, o.workflow_path, o.workflow_version_id, \
-     o.effective_state, o.mark, o.kill_requested IS NOT NULL AS kill_requested, o.reason, \
-     o.scheduled_for, o.priority, CAST(o.arguments AS text) AS arguments, \
-     CAST(o.position AS text) AS position";
+/// The columns of the order `o` that are shown, JSON as the text that it is.
+fn shown(of: Use) -> String {
+    list(of_orders(of), |column| match (column.name, column.holds) {
+        (name, ColumnType::Json) => format!("CAST(o.{name} AS text) AS {name}"),
+        (name, _) => format!("o.{name}"),
+    })
+}
 
-/// Adds the query of the orders that a selection means, by id.
-pub(in crate::store) fn push_list<DB: Dialect>(
-    sql: &mut QueryBuilder<DB>,
-    selection: &Selection,
-    limit: Option<u64>,
-) {
+/// The query of the orders that a selection means, by id.
+pub(in crate::store) fn orders<DB: Dialect>(selection: &Selection, limit: Option<u64>) -> Sql<DB> {
+    let mut sql = Sql::at(selection.now);
     // A living descendant, as DESCENDS has it.
     sql.push(format_args!(
-        "SELECT {SHOWN}, EXISTS (SELECT 1 FROM orders c WHERE c.controller_id = o.controller_id \
-         AND c.root_id = o.root_id AND c.parent_id IS NOT NULL \
-         AND c.order_id > o.order_id || '|' AND c.order_id < o.order_id || '}}' \
-         AND c.state NOT IN ('FINISHED', 'CANCELLED')) AS has_children FROM "
+        "SELECT {}, o.effective_state,\n    \
+             EXISTS (\n        \
+                 SELECT 1 FROM orders c\n        \
+                 WHERE c.controller_id = o.controller_id AND c.root_id = o.root_id\n          \
+                   AND c.parent_id IS NOT NULL\n          \
+                   AND c.order_id > o.order_id || '|' AND c.order_id < o.order_id || '}}'\n          \
+                   AND c.state NOT IN ('FINISHED', 'CANCELLED')\n    \
+             ) AS has_children\n\
+         FROM ",
+        shown(Use::Listed),
     ));
-    DB::push_orders(sql, selection.now);
-    sql.push(" WHERE ");
-    push_in_reach(sql, selection);
-    push_selected(sql, selection);
-    sql.push(" ORDER BY o.order_id");
-    push_limit(sql, limit);
+    sql.orders(selection.now).push("\nWHERE ");
+    push_in_reach(&mut sql, selection);
+    push_selected(&mut sql, selection);
+    sql.push("\nORDER BY o.order_id");
+    push_limit(&mut sql, limit);
+    sql
 }
 
-/// Adds the query of the numbers of orders by effective state. Only scheduled orders are limited
-/// by the window, as in JOC.
-pub(in crate::store) fn push_snapshot<DB: Dialect>(
-    sql: &mut QueryBuilder<DB>,
-    selection: &Selection,
-) {
-    sql.push("SELECT o.effective_state, count(*) AS orders FROM ");
-    DB::push_orders(sql, selection.now);
-    sql.push(" WHERE ");
-    push_in_reach(sql, selection);
+/// The query of the numbers of orders by effective state. Only scheduled orders are limited by the
+/// window, as in JOC.
+pub(in crate::store) fn snapshot<DB: Dialect>(selection: &Selection) -> Sql<DB> {
+    let mut sql = Sql::at(selection.now);
+    sql.push("SELECT o.effective_state, count(*) AS orders\nFROM ").orders(selection.now);
+    sql.push("\nWHERE ");
+    push_in_reach(&mut sql, selection);
     let unlimited = Selection { window: Window::UNBOUNDED, ..selection.clone() };
-    push_selected(sql, &unlimited);
+    push_selected(&mut sql, &unlimited);
     if !selection.window.is_unbounded() {
-        sql.push(" AND (o.effective_state <> 'SCHEDULED' OR (TRUE");
-        push_within(sql, "o.scheduled_for", &selection.window);
+        sql.push("\n  AND (o.effective_state <> 'SCHEDULED' OR (TRUE");
+        push_within(&mut sql, "o.scheduled_for", &selection.window);
         sql.push("))");
     }
-    sql.push(" GROUP BY o.effective_state");
+    sql.push("\nGROUP BY o.effective_state");
+    sql
 }
 
-/// Adds the query of terminal orders, the latest first.
-pub(in crate::store) fn push_history<DB: Dialect>(
-    sql: &mut QueryBuilder<DB>,
+/// The query of terminal orders, the latest first.
+pub(in crate::store) fn history<DB: Dialect>(
     selection: &Selection,
     filter: &HistoryFilter,
     limit: Option<u64>,
-) {
+) -> Sql<DB> {
     const STARTED: &str = "coalesce(o.started, o.created)";
     const WORKFLOW_NAME: &str = "substr(o.workflow_path, length(rtrim(o.workflow_path, replace(o.workflow_path, '/', ''))) + 1)";
+    let mut sql = Sql::at(selection.now);
     sql.push(format_args!(
-        "SELECT o.controller_id, o.order_id, o.workflow_path, o.workflow_version_id, \
-         o.state, o.scheduled_for, {STARTED} AS started, {STATE_SINCE} AS ended, o.modified, \
-         CAST(o.arguments AS text) AS arguments, CAST(o.position AS text) AS position \
-         FROM orders o WHERE o.controller_id = "
+        "SELECT {}, {STARTED} AS started, {STATE_SINCE} AS ended\n\
+         FROM orders o\n\
+         WHERE o.controller_id = ",
+        shown(Use::Past),
     ));
-    DB::push_key(sql, &selection.controller_id);
+    sql.key(&selection.controller_id);
     // Word for word the condition of the indexes over terminal orders.
-    sql.push(" AND o.state IN ('FINISHED', 'CANCELLED')");
+    sql.push("\n  AND o.state IN ('FINISHED', 'CANCELLED')");
     for state in [State::Finished, State::Cancelled] {
         if !filter.states.contains(&state) {
-            sql.push(format_args!(" AND o.state <> '{}'", state.as_str()));
+            sql.push(format_args!("\n  AND o.state <> '{}'", state.as_str()));
         }
     }
     match &filter.family {
         Family::Heads => {
-            sql.push(" AND o.parent_id IS NULL");
+            sql.push("\n  AND o.parent_id IS NULL");
         }
         Family::Only(order_id) => {
-            sql.push(" AND o.order_id = ");
-            DB::push_text(sql, order_id);
+            sql.push("\n  AND o.order_id = ").text(order_id);
         }
         Family::Below(parent) => {
-            sql.push(" AND o.order_id > ");
-            DB::push_text(sql, &format!("{parent}|"));
-            sql.push(" AND o.order_id < ");
-            DB::push_text(sql, &format!("{parent}}}"));
+            sql.push("\n  AND o.order_id > ").text(&format!("{parent}|"));
+            sql.push(" AND o.order_id < ").text(&format!("{parent}}}"));
         }
     }
-    push_in_sight(sql, &selection.controller_id, &selection.sight);
+    push_in_sight(&mut sql, &selection.controller_id, &selection.sight);
     let others = Selection { window: Window::UNBOUNDED, ..selection.clone() };
-    push_selected(sql, &others);
-    push_within(sql, STARTED, &selection.window);
-    push_within(sql, STATE_SINCE, &filter.completed);
-    for (column, text) in [("o.order_id", &filter.order_id), (WORKFLOW_NAME, &filter.workflow_name)]
-    {
+    push_selected(&mut sql, &others);
+    push_within(&mut sql, STARTED, &selection.window);
+    push_within(&mut sql, STATE_SINCE, &filter.completed);
+    // No path begins otherwise, but a name may.
+    let is_path = |path: &str| path.starts_with(['/', '*']);
+    let workflow = |path: &String| if is_path(path) { "o.workflow_path" } else { WORKFLOW_NAME };
+    for (column, text) in [
+        ("o.order_id", &filter.order_id),
+        (WORKFLOW_NAME, &filter.workflow_name),
+        (filter.workflow_path.as_ref().map_or("", workflow), &filter.workflow_path),
+    ] {
         if let Some(text) = text {
-            sql.push(" AND ");
-            push_matches(sql, column, text);
+            push_matches(sql.push("\n  AND "), column, text);
         }
-    }
-    match &filter.workflow_path {
-        Some(path) if path.starts_with(['/', '*']) => {
-            sql.push(" AND ");
-            push_matches(sql, "o.workflow_path", path);
-        }
-        // No path begins like that, but a name may.
-        Some(name) => {
-            sql.push(" AND ");
-            push_matches(sql, WORKFLOW_NAME, name);
-        }
-        None => {}
     }
     if !filter.exclude_workflows.is_empty() {
         let texts = || filter.exclude_workflows.iter().map(String::as_str).collect();
-        sql.push(" AND NOT o.workflow_path");
-        DB::push_among(sql, texts());
-        sql.push(format_args!(" AND NOT {WORKFLOW_NAME}"));
-        DB::push_among(sql, texts());
+        sql.push("\n  AND NOT o.workflow_path").among(texts());
+        sql.push(format_args!("\n  AND NOT {WORKFLOW_NAME}")).among(texts());
     }
-    push_named(sql, &filter.orders, WORKFLOW_NAME);
-    sql.push(format_args!(" ORDER BY {STATE_SINCE} DESC, o.order_id"));
-    push_limit(sql, limit);
+    push_named(&mut sql, &filter.orders, WORKFLOW_NAME);
+    sql.push(format_args!("\nORDER BY {STATE_SINCE} DESC, o.order_id"));
+    push_limit(&mut sql, limit);
+    sql
 }
 
 /// Adds that the order is one of these, if there are any: of a workflow, by its path or its name,
 /// or the one with an id.
 fn push_named<DB: Dialect>(
-    sql: &mut QueryBuilder<DB>,
+    sql: &mut Sql<DB>,
     orders: &[(String, Option<String>)],
     workflow_name: &str,
 ) {
     if orders.is_empty() {
         return;
     }
-    sql.push(" AND (FALSE");
+    sql.push("\n  AND (FALSE");
     for (column, bare) in [("o.workflow_path", false), (workflow_name, true)] {
         let of_kind = orders.iter().filter(|(workflow, _)| workflow.starts_with('/') != bare);
         let (single, all): (Vec<_>, Vec<_>) = of_kind.partition(|(_, id)| id.is_some());
         if !all.is_empty() {
-            sql.push(format_args!(" OR {column}"));
-            DB::push_among(sql, all.iter().map(|(workflow, _)| &**workflow).collect());
+            sql.push(format_args!("\n    OR {column}"));
+            sql.among(all.iter().map(|(workflow, _)| &**workflow).collect());
         }
         if !single.is_empty() {
-            sql.push(format_args!(" OR ({column}, o.order_id) IN (SELECT r.a, r.b FROM "));
+            sql.push(format_args!("\n    OR ({column}, o.order_id) IN (SELECT r.a, r.b FROM "));
             let rows = single.iter().map(|(workflow, id)| [Some(&**workflow), id.as_deref(), None]);
-            DB::push_rows(sql, rows.collect());
-            sql.push(")");
+            sql.rows(rows.collect()).push(")");
         }
     }
     sql.push(")");
 }
 
 /// Adds the limit, if there is one.
-pub(super) fn push_limit<DB: Dialect>(sql: &mut QueryBuilder<DB>, limit: Option<u64>) {
+pub(super) fn push_limit<DB: Dialect>(sql: &mut Sql<DB>, limit: Option<u64>) {
     if let Some(limit) = limit {
-        sql.push(" LIMIT ");
-        DB::push_integer(sql, limit.try_into().unwrap_or(i64::MAX));
+        sql.push("\nLIMIT ").integer(limit.try_into().unwrap_or(i64::MAX));
     }
 }

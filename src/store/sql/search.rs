@@ -1,8 +1,6 @@
 //! Texts with JOC's wildcards.
 
-use sqlx::QueryBuilder;
-
-use super::Dialect;
+use super::{Dialect, Sql};
 
 /// Whether a text has wildcards.
 pub(in crate::store) fn is_pattern(text: &str) -> bool {
@@ -10,17 +8,12 @@ pub(in crate::store) fn is_pattern(text: &str) -> bool {
 }
 
 /// Adds the condition that a column is the text, or matches it if it has wildcards.
-pub(in crate::store) fn push_matches<DB: Dialect>(
-    sql: &mut QueryBuilder<DB>,
-    column: &str,
-    text: &str,
-) {
+pub(super) fn push_matches<DB: Dialect>(sql: &mut Sql<DB>, column: &str, text: &str) {
     sql.push(column);
     if is_pattern(text) {
-        DB::push_like(sql, text);
+        sql.like(text);
     } else {
-        sql.push(" = ");
-        DB::push_text(sql, text);
+        sql.push(" = ").text(text);
     }
 }
 

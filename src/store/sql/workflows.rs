@@ -2,108 +2,141 @@
 //! what says which folders are meant.
 
 use chrono::{DateTime, Utc};
-use sqlx::QueryBuilder;
 
-use super::{Dialect, LIVING, push_in_folders, push_reach};
+use super::folders::push_in_folders;
+use super::selection::push_reach;
+use super::{Dialect, LIVING, Sql};
 use crate::model::permission::Visible;
 use crate::model::selection::Reach;
 use crate::model::workflow_id::WorkflowId;
 use crate::store::workflows::WorkflowFilter;
 
-/// Adds the query of the folders that have workflows in themselves.
-pub(in crate::store) fn push_workflow_folders<DB: Dialect>(
-    sql: &mut QueryBuilder<DB>,
-    controller_id: &str,
-    visible: &Visible,
-) {
-    sql.push("SELECT DISTINCT o.folder ");
-    push_visible(sql, controller_id, visible);
+/// The query of the folders that have workflows in themselves.
+pub(in crate::store) fn folders<DB: Dialect>(controller_id: &str, visible: &Visible) -> Sql<DB> {
+    let mut sql = Sql::new();
+    sql.push("SELECT DISTINCT o.folder\n");
+    push_visible(&mut sql, controller_id, visible);
+    sql
 }
 
-/// Adds the query of the workflows, the newest version first.
-pub(in crate::store) fn push_workflows<DB: Dialect>(
-    sql: &mut QueryBuilder<DB>,
-    filter: &WorkflowFilter,
-) {
-    push_known(sql, filter);
+/// The query of the workflows, the newest version first.
+pub(in crate::store) fn workflows<DB: Dialect>(filter: &WorkflowFilter) -> Sql<DB> {
+    let mut sql = Sql::new();
+    push_known(&mut sql, filter);
     sql.push(
-        "SELECT k.workflow_path AS path, k.workflow_version_id AS version_id, k.created, \
-         k.is_current FROM known k ORDER BY k.created DESC, path, version_id DESC",
+        "\nSELECT k.workflow_path AS path, k.workflow_version_id AS version_id, k.created,\n    \
+             k.is_current\n\
+         FROM known k\n\
+         ORDER BY k.created DESC, path, version_id DESC",
     );
+    sql
 }
 
-/// Adds the query of counts: rows of workflows, without a state, and rows of counts.
-pub(in crate::store) fn push_order_counts<DB: Dialect>(
-    sql: &mut QueryBuilder<DB>,
+/// The query of counts: rows of workflows, without a state, and rows of counts.
+pub(in crate::store) fn order_counts<DB: Dialect>(
     filter: &WorkflowFilter,
     now: DateTime<Utc>,
     until: Option<DateTime<Utc>>,
-) {
-    push_known(sql, filter);
+) -> Sql<DB> {
+    let mut sql = Sql::at(now);
+    push_known(&mut sql, filter);
     sql.push(
-        "SELECT k.workflow_path AS path, k.workflow_version_id AS version_id, \
-         NULL AS state, 0 AS orders FROM known k \
-         UNION ALL SELECT o.workflow_path, o.workflow_version_id, o.effective_state, count(*) FROM ",
+        "\nSELECT k.workflow_path AS path, k.workflow_version_id AS version_id, NULL AS state,\n    \
+             0 AS orders\n\
+         FROM known k\n\
+         UNION ALL\n\
+         SELECT o.workflow_path, o.workflow_version_id, o.effective_state, count(*)\n\
+         FROM ",
     );
-    DB::push_orders(sql, now);
-    sql.push(" WHERE o.controller_id = ");
-    DB::push_key(sql, &filter.controller_id);
-    sql.push(
-        " AND (o.workflow_path, o.workflow_version_id) IN \
-         (SELECT k.workflow_path, k.workflow_version_id FROM known k) AND ",
+    sql.orders(now).push("\nWHERE o.controller_id = ").key(&filter.controller_id).push(
+        "\n  AND (o.workflow_path, o.workflow_version_id) IN\n      \
+           (SELECT k.workflow_path, k.workflow_version_id FROM known k)\n  AND ",
     );
-    push_reach(sql, Reach::InSight);
+    push_reach(&mut sql, Reach::InSight);
     if let Some(until) = until {
-        sql.push(" AND (o.effective_state <> 'SCHEDULED' OR o.scheduled_for < ");
-        DB::push_instant(sql, until);
-        sql.push(")");
+        sql.push("\n  AND (o.effective_state <> 'SCHEDULED' OR o.scheduled_for < ");
+        sql.instant(until).push(")");
     }
-    sql.push(" GROUP BY o.workflow_path, o.workflow_version_id, o.effective_state");
+    sql.push("\nGROUP BY o.workflow_path, o.workflow_version_id, o.effective_state");
+    sql
+}
+
+/// The query of the versions of the workflows that paths or bare names mean, the newest first.
+pub(in crate::store) fn current<DB: Dialect>(
+    controller_id: &str,
+    visible: &Visible,
+    asked: &[&str],
+) -> Sql<DB> {
+    let mut sql = Sql::new();
+    let (paths, names): (Vec<&str>, Vec<&str>) = asked.iter().partition(|a| a.starts_with('/'));
+    for (i, (column, asked)) in [("workflow_path", paths), ("name", names)].into_iter().enumerate()
+    {
+        sql.push(if i == 0 { "" } else { "\nUNION ALL\n" });
+        sql.push("SELECT r.a AS asked, o.workflow_path AS path, o.version_id, o.created\nFROM ");
+        sql.rows(asked.into_iter().map(|asked| [Some(asked), None, None]).collect());
+        sql.push("\nJOIN ").nested(|sql| {
+            sql.push(
+                "SELECT controller_id, path AS workflow_path, version_id, folder, name, created\n\
+                 FROM workflows",
+            );
+        });
+        sql.push(format_args!(" o ON o.{column} = r.a\nWHERE o.controller_id = "));
+        sql.key(controller_id);
+        push_if_limited(&mut sql, controller_id, visible);
+    }
+    sql.push("\nORDER BY created DESC, version_id DESC");
+    sql
 }
 
 /// Adds `known`: the workflows that are meant.
-fn push_known<DB: Dialect>(sql: &mut QueryBuilder<DB>, filter: &WorkflowFilter) {
+fn push_known<DB: Dialect>(sql: &mut Sql<DB>, filter: &WorkflowFilter) {
     // All versions of a path share its folder, so what is invisible takes no version away.
-    sql.push(
-        "WITH versions AS MATERIALIZED (SELECT o.controller_id, o.workflow_path, \
-         o.version_id AS workflow_version_id, o.name, o.folder, o.created, row_number() OVER \
-         (PARTITION BY o.workflow_path ORDER BY o.created DESC, o.version_id DESC) = 1 \
-         AS is_current ",
-    );
-    push_visible(sql, &filter.controller_id, &filter.visible);
-    sql.push("), known AS MATERIALIZED (SELECT o.* FROM versions o WHERE ");
-    if !filter.named.is_empty() {
-        push_named(sql, &filter.named);
-        sql.push(") ");
-        return;
-    }
-    sql.push(
-        "(o.is_current OR (o.workflow_path, o.workflow_version_id) IN \
-         (SELECT o.workflow_path, o.workflow_version_id FROM orders o WHERE o.controller_id = ",
-    );
-    DB::push_key(sql, &filter.controller_id);
-    sql.push(format_args!(" AND {LIVING}))"));
-    if !filter.folders.is_empty() {
-        sql.push(" AND ");
-        push_in_folders(sql, &filter.controller_id, &filter.folders);
-    }
-    sql.push(") ");
+    sql.with("versions", |sql| {
+        sql.push(
+            "SELECT o.controller_id, o.workflow_path, o.version_id AS workflow_version_id,\n    \
+                 o.name, o.folder, o.created,\n    \
+                 row_number() OVER (\n        \
+                     PARTITION BY o.workflow_path ORDER BY o.created DESC, o.version_id DESC\n    \
+                 ) = 1 AS is_current\n",
+        );
+        push_visible(sql, &filter.controller_id, &filter.visible);
+    });
+    sql.with("known", |sql| {
+        sql.push("SELECT o.*\nFROM versions o\nWHERE ");
+        if !filter.named.is_empty() {
+            return push_named(sql, &filter.named);
+        }
+        sql.push(
+            "(o.is_current OR (o.workflow_path, o.workflow_version_id) IN (\n    \
+                 SELECT o.workflow_path, o.workflow_version_id\n    \
+                 FROM orders o\n    \
+                 WHERE o.controller_id = ",
+        );
+        sql.key(&filter.controller_id).push(format_args!(" AND {LIVING}\n))"));
+        if !filter.folders.is_empty() {
+            push_in_folders(sql.push("\n  AND "), &filter.controller_id, &filter.folders);
+        }
+    });
 }
 
 /// Adds FROM and WHERE: the workflows `o` of a controller that the account can see.
-fn push_visible<DB: Dialect>(sql: &mut QueryBuilder<DB>, controller_id: &str, visible: &Visible) {
+fn push_visible<DB: Dialect>(sql: &mut Sql<DB>, controller_id: &str, visible: &Visible) {
     sql.push(
-        "FROM (SELECT w.*, w.path AS workflow_path FROM workflows w) o WHERE o.controller_id = ",
+        "FROM (SELECT w.*, w.path AS workflow_path FROM workflows w) o\nWHERE o.controller_id = ",
     );
-    DB::push_key(sql, controller_id);
+    sql.key(controller_id);
+    push_if_limited(sql, controller_id, visible);
+}
+
+/// Adds that the workflow `o` is in one of the folders that the account can see.
+fn push_if_limited<DB: Dialect>(sql: &mut Sql<DB>, controller_id: &str, visible: &Visible) {
     if let Visible::Folders(folders) = visible {
-        sql.push(" AND ");
-        push_in_folders(sql, controller_id, folders);
+        push_in_folders(sql.push("\n  AND "), controller_id, folders);
     }
 }
 
 /// Adds the condition that the version `o` is named: the current one where no version is.
-fn push_named<DB: Dialect>(sql: &mut QueryBuilder<DB>, named: &[WorkflowId]) {
+fn push_named<DB: Dialect>(sql: &mut Sql<DB>, named: &[WorkflowId]) {
     sql.push("(FALSE");
     for (column, bare) in [("workflow_path", false), ("name", true)] {
         let (versioned, current): (Vec<&WorkflowId>, Vec<&WorkflowId>) = named
@@ -111,17 +144,14 @@ fn push_named<DB: Dialect>(sql: &mut QueryBuilder<DB>, named: &[WorkflowId]) {
             .filter(|workflow| workflow.is_bare_name() == bare)
             .partition(|workflow| workflow.version_id.is_some());
         if !current.is_empty() {
-            sql.push(format_args!(" OR o.is_current AND o.{column}"));
-            DB::push_among(sql, current.iter().map(|w| w.path.as_str()).collect());
+            sql.push(format_args!("\n    OR o.is_current AND o.{column}"));
+            sql.among(current.iter().map(|w| w.path.as_str()).collect());
         }
         if !versioned.is_empty() {
-            sql.push(format_args!(
-                " OR (o.{column}, o.workflow_version_id) IN (SELECT r.a, r.b FROM "
-            ));
+            sql.push(format_args!("\n    OR (o.{column}, o.workflow_version_id) IN "));
             let rows =
                 versioned.iter().map(|w| [Some(w.path.as_str()), w.version_id.as_deref(), None]);
-            DB::push_rows(sql, rows.collect());
-            sql.push(")");
+            sql.push("(SELECT r.a, r.b FROM ").rows(rows.collect()).push(")");
         }
     }
     sql.push(")");

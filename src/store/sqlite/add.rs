@@ -1,42 +1,20 @@
 //! Adding orders on SQLite.
 
-use async_trait::async_trait;
-use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
+use sqlx::SqliteConnection;
 
-use super::{SqliteStore, audit, text_at};
+use super::backend::SqliteStore;
+use super::{audit, text_at};
 use crate::model::audit::Outcome;
-use crate::model::permission::Visible;
 use crate::model::window::iso;
-use crate::store::add::{
-    Added, Addition, Additions, CurrentWorkflow, NO_STATE, ids_are_taken, newest,
-};
-use crate::store::sql::push_current_workflows;
-use crate::store::{Result, rows};
+use crate::store::Result;
+use crate::store::add::{Added, Addition, NO_STATE};
+use crate::store::sql::incoming;
 
-#[async_trait]
-impl Additions for SqliteStore {
-    async fn current_workflows(
-        &self,
-        controller_id: &str,
-        visible: &Visible,
-        asked: &[&str],
-    ) -> Result<Vec<CurrentWorkflow>> {
-        let mut sql = QueryBuilder::<Sqlite>::new("");
-        push_current_workflows(&mut sql, controller_id, visible, asked);
-        Ok(newest(rows::all(&self.connections.gate, self.readers()?, sql, false).await?))
-    }
-
-    async fn add_orders(&self, addition: &Addition) -> Result<Added> {
-        let mut attempt = 0;
-        loop {
-            let addition = addition.clone();
-            let work =
-                self.writer.run(move |connection| Box::pin(add(connection, addition, attempt)));
-            match work.await {
-                Err(error) if ids_are_taken(&error, attempt) => attempt += 1,
-                result => return result,
-            }
-        }
+impl SqliteStore {
+    /// Adds the orders, unless one of their ids is taken.
+    pub(super) async fn try_to_add(&self, addition: &Addition, attempt: u32) -> Result<Added> {
+        let addition = addition.clone();
+        self.writer.run(move |connection| Box::pin(add(connection, addition, attempt))).await
     }
 }
 
@@ -54,20 +32,8 @@ async fn add(connection: &mut SqliteConnection, addition: Addition, attempt: u32
     .fetch_one(&mut *connection)
     .await?;
     let order_ids = addition.ids(last);
-    let (rows, created) = (addition.rows(&order_ids), iso(&audit.created));
-    sqlx::query!(
-        "INSERT INTO orders (controller_id, order_id, workflow_path, workflow_version_id,
-             scheduled_for, priority, arguments, position, created, modified)
-         SELECT ?1, value ->> 'order_id', value ->> 'workflow_path',
-             value ->> 'workflow_version_id', value ->> 'scheduled_for', value ->> 'priority',
-             value -> 'arguments', value -> 'position', ?3, ?3
-         FROM json_each(?2)",
-        audit.controller_id,
-        rows,
-        created,
-    )
-    .execute(&mut *connection)
-    .await?;
+    let mut rows = incoming::add(&addition.incoming(&order_ids), audit.created);
+    rows.builder().build().execute(&mut *connection).await?;
     let affected = order_ids.len() as u64;
     let audit_log_id = audit::insert(connection, audit, Outcome::Done, affected).await?;
     let ids = super::json(&order_ids);
@@ -85,7 +51,7 @@ async fn add(connection: &mut SqliteConnection, addition: Addition, attempt: u32
         .bind(ids)
         .bind(audit_log_id)
         .bind(NO_STATE)
-        .bind(created)
+        .bind(iso(&audit.created))
         .execute(&mut *connection)
         .await?;
     Ok(Added { audit_log_id, order_ids })

@@ -1,16 +1,11 @@
-//! The audit trail on SQLite.
+//! New entries of the audit trail on SQLite.
 
-use async_trait::async_trait;
-use futures_util::stream::BoxStream;
-use sqlx::{QueryBuilder, SqliteConnection};
+use sqlx::SqliteConnection;
 
-use super::SqliteStore;
-use crate::model::audit::{AuditEntry, AuditFilter, Outcome};
-use crate::model::permission::Extent;
+use super::backend::SqliteStore;
+use crate::model::audit::{AuditEntry, Outcome};
 use crate::model::window::iso;
-use crate::store::rows::{self, Sieve};
-use crate::store::sql::audit::{push_details, push_entries, push_trail};
-use crate::store::{Audit, Detail, Entry, Result, Touch};
+use crate::store::Result;
 
 /// Writes an entry about `affected` orders and gives its id.
 pub(super) async fn insert(
@@ -45,9 +40,9 @@ pub(super) async fn insert(
     Ok(id.fetch_one(connection).await?)
 }
 
-#[async_trait]
-impl Audit for SqliteStore {
-    async fn record(&self, entry: &AuditEntry, outcome: Outcome) -> Result<()> {
+impl SqliteStore {
+    /// Writes an entry about no orders.
+    pub(super) async fn insert_entry(&self, entry: &AuditEntry, outcome: Outcome) -> Result<()> {
         let entry = entry.clone();
         self.writer
             .run(move |connection| {
@@ -55,27 +50,5 @@ impl Audit for SqliteStore {
             })
             .await?;
         Ok(())
-    }
-
-    async fn trail(&self, controller_id: &str, order_id: &str) -> Result<Vec<Touch>> {
-        let mut sql = QueryBuilder::new("");
-        push_trail(&mut sql, controller_id, order_id);
-        rows::all(&self.connections.gate, self.readers()?, sql, true).await
-    }
-
-    fn entries(
-        &self,
-        filter: &AuditFilter,
-        limit: Option<u64>,
-    ) -> BoxStream<'static, Result<Entry>> {
-        let mut sql = QueryBuilder::new("");
-        push_entries(&mut sql, filter, limit);
-        self.stream(sql, Sieve::default())
-    }
-
-    fn details(&self, audit_log_id: i64, extent: &Extent) -> BoxStream<'static, Result<Detail>> {
-        let mut sql = QueryBuilder::new("");
-        push_details(&mut sql, audit_log_id, extent);
-        self.stream(sql, Sieve::default())
     }
 }

@@ -3,13 +3,11 @@
 use std::sync::{Arc, Mutex};
 
 use chrono::{DateTime, Utc};
-use futures_util::stream::{self, BoxStream, StreamExt};
 use sqlx::query::Query;
 use sqlx::sqlite::{
     Sqlite, SqliteArguments, SqliteConnectOptions, SqliteConnection, SqlitePool, SqlitePoolOptions,
-    SqliteRow,
 };
-use sqlx::{AssertSqlSafe, Connection, FromRow, QueryBuilder, Transaction};
+use sqlx::{AssertSqlSafe, Connection, Transaction};
 use tokio::task::JoinHandle;
 use tracing::Instrument;
 
@@ -20,7 +18,7 @@ use super::watch::Watch;
 use super::writer::Writer;
 use crate::model::window::iso;
 use crate::store::migrating::{self, Goal, LockPatience};
-use crate::store::rows::{self, Gate, Sieve};
+use crate::store::rows::Gate;
 use crate::store::{Access, Result, migrations};
 
 /// A store over an SQLite file.
@@ -155,21 +153,6 @@ impl SqliteStore {
     pub(super) fn sealer(&self) -> Result<&SqlitePool> {
         self.connections.check()?;
         Ok(&self.connections.sealer)
-    }
-
-    /// Streams a long result.
-    pub(super) fn stream<T>(
-        &self,
-        sql: QueryBuilder<Sqlite>,
-        sieve: Sieve<T>,
-    ) -> BoxStream<'static, Result<T>>
-    where
-        T: for<'r> FromRow<'r, SqliteRow> + Send + Unpin + 'static,
-    {
-        match self.readers() {
-            Ok(readers) => rows::stream(self.connections.gate.clone(), readers.clone(), sql, sieve),
-            Err(error) => stream::iter([Err(error)]).boxed(),
-        }
     }
 }
 

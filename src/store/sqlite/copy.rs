@@ -1,62 +1,20 @@
 //! Copies out of and into SQLite.
 
-use async_trait::async_trait;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, SqliteConnection};
-use tokio::sync::mpsc::{Receiver, Sender};
 
-use super::SqliteStore;
-use super::file::optimize;
-use crate::store::copy::{
-    self, Batch, Copies, HAS_DATA, Kind, Progress, TABLES, TRAIL, Table, count, expect_no_data,
-    send,
-};
+use crate::store::copy::TRAIL;
+use crate::store::tables::{ColumnType, Table, list};
 use crate::store::{Error, Result};
 
-#[async_trait]
-impl Copies for SqliteStore {
-    async fn size(&self) -> Result<u64> {
-        let count = sqlx::query_scalar::<_, i64>(AssertSqlSafe(count()));
-        Ok(count.fetch_one(self.readers()?).await?.unsigned_abs())
-    }
-
-    async fn dump(&self, to: Sender<Batch>) -> Result<()> {
-        let mut transaction = self.readers()?.begin().await?;
-        for table in TABLES {
-            let sql = AssertSqlSafe(select(table));
-            let rows = sqlx::query_scalar(sql).fetch(&mut *transaction);
-            if !send(table, rows, &to).await? {
-                return Ok(());
-            }
-        }
-        let _gone = to.send(Batch::End).await;
-        Ok(())
-    }
-
-    async fn load(&self, mut from: Receiver<Batch>, progress: Progress<'_>) -> Result<bool> {
-        let mut transaction = self.writer.begin().await?;
-        expect_no_data(sqlx::query_scalar(HAS_DATA).fetch_one(&mut *transaction).await?)?;
-        sqlx::query!("DELETE FROM roles").execute(&mut *transaction).await?;
-        let rules = suspend_rules(&mut transaction).await?;
-        while let Some(batch) = from.recv().await {
-            let Batch::Rows(table, rows) = batch else {
-                expect_ids_left(&mut transaction).await?;
-                sqlx::raw_sql(AssertSqlSafe(rules)).execute(&mut *transaction).await?;
-                optimize(&mut transaction).await?;
-                transaction.commit().await?;
-                return Ok(true);
-            };
-            let sql = AssertSqlSafe(insert(table));
-            sqlx::query(sql).bind(copy::json(&rows)).execute(&mut *transaction).await?;
-            progress(table, rows.len());
-        }
-        Ok(false)
-    }
+/// The writing connection keeps others from the tables already.
+pub(super) async fn lock(_: &mut SqliteConnection, _: &str) -> Result<()> {
+    Ok(())
 }
 
 /// Takes the rules off the trail that are for its new rows alone, and gives the statements that
 /// put them back. A trigger that keeps rows from being replaced is no such rule.
-async fn suspend_rules(connection: &mut SqliteConnection) -> Result<String> {
+pub(super) async fn suspend_rules(connection: &mut SqliteConnection) -> Result<String> {
     let rules = sqlx::query!(
         r#"SELECT name AS "name!", sql AS "sql!" FROM sqlite_schema
            WHERE type = 'trigger' AND tbl_name IN (SELECT value FROM json_each(?1))
@@ -72,7 +30,7 @@ async fn suspend_rules(connection: &mut SqliteConnection) -> Result<String> {
 
 /// Refuses a trail with an id so high, a forged one, that it leaves none for what is to come:
 /// here, an id follows the highest one.
-async fn expect_ids_left(connection: &mut SqliteConnection) -> Result<()> {
+pub(super) async fn reserve_ids(connection: &mut SqliteConnection) -> Result<()> {
     let highest = sqlx::query_scalar!(
         r#"SELECT max(id) AS "id: i64" FROM audit_logs WHERE id > 4503599627370496"#
     );
@@ -85,19 +43,21 @@ async fn expect_ids_left(connection: &mut SqliteConnection) -> Result<()> {
     }
 }
 
-fn select(table: &Table) -> String {
-    let columns = table.list(|_, name, kind| match kind {
-        Kind::Bytes => format!("hex({name})"),
-        _ => name.into(),
+/// The query of a table's rows.
+pub(super) fn select(table: &Table) -> String {
+    let columns = list(table.written(), |column| match column.holds {
+        ColumnType::Bytes => format!("hex({})", column.name),
+        _ => column.name.into(),
     });
     format!("SELECT json_array({columns}) FROM {}", table.name)
 }
 
-fn insert(table: &Table) -> String {
-    let values = table.list(|i, _, kind| match kind {
-        Kind::Bytes => format!("unhex(value ->> {i})"),
+/// The insert of such rows.
+pub(super) fn insert(table: &Table) -> String {
+    let values = list(table.written().enumerate(), |(i, column)| match column.holds {
+        ColumnType::Bytes => format!("unhex(value ->> {i})"),
         _ => format!("value ->> {i}"),
     });
-    let (name, names) = (table.name, table.names());
-    format!("INSERT INTO {name} ({names}) SELECT {values} FROM json_each(?1)")
+    let names = list(table.written(), |column| column.name.to_owned());
+    format!("INSERT INTO {} ({names}) SELECT {values} FROM json_each(?1)", table.name)
 }

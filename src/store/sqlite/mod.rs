@@ -16,13 +16,14 @@ use self::keeper::Connections;
 use self::steps::MIGRATOR;
 use crate::model::finding::Finding;
 use crate::model::window::iso;
-use crate::store::check::{self, Checks, Counts};
+use crate::store::check::{self, Checks, RowCounts};
 use crate::store::copy::is_copied;
 use crate::store::migrating::{self, Goal, LockPatience};
 use crate::store::migrations::{self};
 use crate::store::schema::{Differences, SchemaPart, compare, proved};
 use crate::store::sql::check::of_rows;
 use crate::store::sql::{Dialect, search};
+use crate::store::tables::{TableColumn, list};
 use crate::store::{
     Access, Deadlines, Error, Health, Import, Loss, Migration, PoolUse, Result, Store, health, url,
 };
@@ -33,19 +34,18 @@ mod backend;
 #[path = "../both/mod.rs"]
 #[allow(clippy::duplicate_mod, reason = "the same source for each database")]
 mod both;
+mod built;
 mod checked;
 mod copy;
 mod file;
 mod import;
 mod keeper;
-mod list;
 mod orders;
 mod schema;
 mod sealing;
 mod sessions;
 mod steps;
 mod watch;
-mod workflows;
 mod writer;
 
 /// How long a probe waits for other writers.
@@ -63,7 +63,7 @@ impl Checks for SqliteStore {
         Ok(compare(expected, &actual, strict))
     }
 
-    async fn looked_at(&self) -> Result<Counts> {
+    async fn looked_at(&self) -> Result<RowCounts> {
         check::looked_at(self.readers()?).await
     }
 
@@ -97,7 +97,7 @@ impl Health for SqliteStore {
 #[async_trait]
 impl Store for SqliteStore {
     async fn begin_import(&self, replace: bool) -> Result<Box<dyn Import>> {
-        Ok(Box::new(import::SqliteImport::begin(self, replace).await?))
+        self.start_import(replace).await
     }
 
     async fn close(&self) {
@@ -116,7 +116,7 @@ impl Store for SqliteStore {
 /// wait for it, takes about as long as the statement.
 fn text_at(at: DateTime<Utc>) -> QueryBuilder<Sqlite> {
     let mut sql = QueryBuilder::new("UPDATE temp.clock SET now = ");
-    sql.push_bind(iso(&at)).push("; ");
+    sql.push_bind(iso(&at)).push(";\n");
     sql
 }
 
@@ -203,6 +203,10 @@ impl Dialect for Sqlite {
         Ok(())
     }
 
+    fn begin(at: DateTime<Utc>) -> QueryBuilder<Self> {
+        text_at(at)
+    }
+
     fn push_orders(sql: &mut QueryBuilder<Self>, _at: DateTime<Utc>) {
         // The instant is that of the connection's clock.
         sql.push("orders_effective o");
@@ -238,8 +242,12 @@ impl Dialect for Sqlite {
         sql.push_bind(json(&rows)).push(")) r");
     }
 
-    fn push_integer(sql: &mut QueryBuilder<Self>, number: i64) {
-        sql.push_bind(number);
+    fn push_optional(sql: &mut QueryBuilder<Self>, text: Option<&str>) {
+        sql.push_bind(text.map(str::to_owned));
+    }
+
+    fn push_integer(sql: &mut QueryBuilder<Self>, number: impl Into<Option<i64>>) {
+        sql.push_bind(number.into());
     }
 
     fn push_like(sql: &mut QueryBuilder<Self>, pattern: &str) {
@@ -252,6 +260,24 @@ impl Dialect for Sqlite {
 
     fn push_merged(sql: &mut QueryBuilder<Self>, column: &str, json: &str) {
         sql.push("json_patch(").push(column).push(", ").push_bind(json.to_owned()).push(")");
+    }
+
+    const AS_PARAMETERS: &str = "";
+
+    const PRESENT: &str = "max(o.created, strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))";
+
+    fn push_records(sql: &mut QueryBuilder<Self>, json: &str, columns: &[&TableColumn]) {
+        let columns = list(columns, |column| format!("value ->> '{0}' AS {0}", column.name));
+        sql.push("(SELECT ").push(columns).push(" FROM json_each(");
+        sql.push_bind(json.to_owned()).push(")) n");
+    }
+
+    fn given(column: &TableColumn) -> String {
+        format!("n.{}", column.name)
+    }
+
+    fn push_created(sql: &mut QueryBuilder<Self>, at: DateTime<Utc>) {
+        Self::push_instant(sql, at);
     }
 
     fn push_new_state(

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use sqlx::sqlite::SqliteConnection;
 
-use super::SqliteStore;
+use super::backend::SqliteStore;
 use super::writer::Writer;
 use crate::model::seal::Seal;
 use crate::store::Result;

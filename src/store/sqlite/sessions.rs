@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use tracing::Instrument;
 
-use super::SqliteStore;
+use super::backend::SqliteStore;
 use super::both::sessions::principal_of;
 use crate::model::permission::Principal;
 use crate::model::window::iso;

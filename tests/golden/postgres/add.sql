@@ -1,4 +1,19 @@
-SELECT r.a AS asked, o.workflow_path AS path, o.version_id, o.created FROM unnest($1, $2, $3) r (a, b, c) JOIN (SELECT controller_id, path AS workflow_path, version_id, folder, name, created FROM workflows) o ON o.workflow_path = r.a WHERE o.controller_id = $4 UNION ALL SELECT r.a AS asked, o.workflow_path AS path, o.version_id, o.created FROM unnest($5, $6, $7) r (a, b, c) JOIN (SELECT controller_id, path AS workflow_path, version_id, folder, name, created FROM workflows) o ON o.name = r.a WHERE o.controller_id = $8 ORDER BY created DESC, version_id DESC;
+SELECT r.a AS asked, o.workflow_path AS path, o.version_id, o.created
+FROM unnest($1, $2, $3) r (a, b, c)
+JOIN (
+    SELECT controller_id, path AS workflow_path, version_id, folder, name, created
+    FROM workflows
+) o ON o.workflow_path = r.a
+WHERE o.controller_id = $4
+UNION ALL
+SELECT r.a AS asked, o.workflow_path AS path, o.version_id, o.created
+FROM unnest($5, $6, $7) r (a, b, c)
+JOIN (
+    SELECT controller_id, path AS workflow_path, version_id, folder, name, created
+    FROM workflows
+) o ON o.name = r.a
+WHERE o.controller_id = $8
+ORDER BY created DESC, version_id DESC;
 
 SELECT pg_advisory_xact_lock_shared($1) AS "shared!: ()";
 
@@ -6,13 +21,14 @@ UPDATE controllers
 SET last_order_number = greatest(last_order_number, $2::bigint - 1) + $3::bigint
 WHERE controller_id = $1 RETURNING last_order_number;
 
-INSERT INTO orders (controller_id, order_id, workflow_path, workflow_version_id,
-    scheduled_for, priority, arguments, position, created, modified)
-SELECT $1, n.order_id, n.workflow_path, n.workflow_version_id, n.scheduled_for,
-    n.priority, n.arguments, n.position, least($3, now()), least($3, now())
-FROM jsonb_to_recordset($2::text::jsonb) AS n (order_id text, workflow_path text,
-    workflow_version_id text, scheduled_for timestamptz, priority integer,
-    arguments jsonb, position jsonb);
+INSERT INTO orders (controller_id, order_id, workflow_path, workflow_version_id, state, suspended, mark,
+    scheduled_for, priority, arguments, position, reason, created, modified)
+SELECT n.controller_id, n.order_id, n.workflow_path, n.workflow_version_id, n.state,
+    n.suspended, n.mark, n.scheduled_for, n.priority, n.arguments::jsonb,
+    n.position::jsonb, n.reason, least($1, now()), least($2, now())
+FROM json_to_recordset($3::text::json) AS n (controller_id text, order_id text, workflow_path text, workflow_version_id text,
+    state text, suspended boolean, mark text, scheduled_for timestamptz, priority bigint,
+    arguments text, position text, reason text);
 
 INSERT INTO audit_logs (controller_id, account, request, parameters, category,
     comment, time_spent, ticket_link, outcome, affected, request_id, client_address,
@@ -25,5 +41,3 @@ INSERT INTO audit_log_details (controller_id, audit_log_id, order_id, workflow_p
 SELECT o.controller_id, $3, o.order_id, o.workflow_path, o.workflow_version_id,
     o.folder, $4, effective_state(o.state, o.suspended, o.scheduled_for, $5), $5
 FROM orders o WHERE o.controller_id = $1 AND o.order_id = ANY ($2);
-
-COMMIT;

@@ -1,1 +1,7 @@
-SELECT d.order_id, d.workflow_path, d.workflow_version_id, d.previous_state, d.new_state, d.mark, d.kill, d.via_parent FROM audit_log_details d WHERE d.audit_log_id = $1 AND d.controller_id IN (SELECT l.controller_id FROM audit_logs l WHERE l.id = $2) AND (d.controller_id = $3 AND ((d.folder >= $4 AND d.folder < $5 AND (d.folder >= $6 OR d.folder = $7)))) ORDER BY d.order_id;
+SELECT d.order_id, d.workflow_path, d.workflow_version_id, d.previous_state,
+    d.new_state, d.mark, d.kill, d.via_parent
+FROM audit_log_details d
+WHERE d.audit_log_id = $1
+  AND d.controller_id IN (SELECT l.controller_id FROM audit_logs l WHERE l.id = $2)
+  AND (d.controller_id = $3 AND ((d.folder >= $4 AND d.folder < $5 AND (d.folder >= $6 OR d.folder = $7))))
+ORDER BY d.order_id;

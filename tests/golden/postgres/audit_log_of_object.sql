@@ -1,1 +1,13 @@
-SELECT l.id, l.controller_id, l.account, l.request, l.category, l.comment, l.time_spent, l.ticket_link, l.outcome, l.request_id, l.client_address, l.created, CAST(l.parameters AS text) AS parameters, l.affected AS affected FROM audit_logs l WHERE (l.controller_id = $1 AND EXISTS (SELECT 1 FROM audit_log_details d WHERE d.controller_id = l.controller_id AND d.audit_log_id = l.id AND (d.order_id = $2 OR d.workflow_path = $3 OR substr(d.workflow_path, length(d.folder) + CASE WHEN d.folder = '/' THEN 1 ELSE 2 END) = $4))) ORDER BY l.created DESC, l.id DESC LIMIT $5;
+SELECT l.id, l.controller_id, l.account, l.request, l.category, l.comment,
+    l.time_spent, l.ticket_link, l.outcome, l.request_id, l.client_address, l.created,
+    CAST(l.parameters AS text) AS parameters,
+    l.affected AS affected
+FROM audit_logs l
+WHERE (l.controller_id = $1 AND EXISTS (
+    SELECT 1
+    FROM audit_log_details d
+    WHERE d.controller_id = l.controller_id AND d.audit_log_id = l.id
+      AND (d.order_id = $2 OR d.workflow_path = $3 OR substr(d.workflow_path, length(d.folder) + CASE WHEN d.folder = '/' THEN 1 ELSE 2 END) = $4)
+))
+ORDER BY l.created DESC, l.id DESC
+LIMIT $5;

@@ -1,1 +1,16 @@
-SELECT o.controller_id, o.order_id, o.workflow_path, o.workflow_version_id, o.state, o.scheduled_for, coalesce(o.started, o.created) AS started, coalesce(o.state_since, o.created) AS ended, o.modified, CAST(o.arguments AS text) AS arguments, CAST(o.position AS text) AS position FROM orders o WHERE o.controller_id = $1 AND o.state IN ('FINISHED', 'CANCELLED') AND o.state <> 'CANCELLED' AND o.parent_id IS NULL AND coalesce(o.started, o.created) >= $2 AND coalesce(o.started, o.created) < $3 AND coalesce(o.state_since, o.created) >= $4 AND (FALSE OR (o.workflow_path, o.order_id) IN (SELECT r.a, r.b FROM unnest($5, $6, $7) r (a, b, c)) OR substr(o.workflow_path, length(rtrim(o.workflow_path, replace(o.workflow_path, '/', ''))) + 1) = ANY ($8)) ORDER BY coalesce(o.state_since, o.created) DESC, o.order_id LIMIT $9;
+SELECT o.controller_id, o.order_id, o.workflow_path, o.workflow_version_id, o.state,
+    o.scheduled_for, o.modified, CAST(o.arguments AS text) AS arguments,
+    CAST(o.position AS text) AS position, coalesce(o.started, o.created) AS started, coalesce(o.state_since, o.created) AS ended
+FROM orders o
+WHERE o.controller_id = $1
+  AND o.state IN ('FINISHED', 'CANCELLED')
+  AND o.state <> 'CANCELLED'
+  AND o.parent_id IS NULL
+  AND coalesce(o.started, o.created) >= $2
+  AND coalesce(o.started, o.created) < $3
+  AND coalesce(o.state_since, o.created) >= $4
+  AND (FALSE
+    OR (o.workflow_path, o.order_id) IN (SELECT r.a, r.b FROM unnest($5, $6, $7) r (a, b, c))
+    OR substr(o.workflow_path, length(rtrim(o.workflow_path, replace(o.workflow_path, '/', ''))) + 1) = ANY ($8))
+ORDER BY coalesce(o.state_since, o.created) DESC, o.order_id
+LIMIT $9;

@@ -1,5 +1,27 @@
-SELECT o.controller_id, o.order_id, o.workflow_path, o.workflow_version_id, o.state, o.scheduled_for, coalesce(o.started, o.created) AS started, coalesce(o.state_since, o.created) AS ended, o.modified, CAST(o.arguments AS text) AS arguments, CAST(o.position AS text) AS position FROM orders o WHERE o.controller_id = $1 AND o.state IN ('FINISHED', 'CANCELLED') AND o.order_id = $2 ORDER BY coalesce(o.state_since, o.created) DESC, o.order_id LIMIT $3;
+SELECT o.controller_id, o.order_id, o.workflow_path, o.workflow_version_id, o.state,
+    o.scheduled_for, o.modified, CAST(o.arguments AS text) AS arguments,
+    CAST(o.position AS text) AS position, coalesce(o.started, o.created) AS started, coalesce(o.state_since, o.created) AS ended
+FROM orders o
+WHERE o.controller_id = $1
+  AND o.state IN ('FINISHED', 'CANCELLED')
+  AND o.order_id = $2
+ORDER BY coalesce(o.state_since, o.created) DESC, o.order_id
+LIMIT $3;
 
-SELECT o.controller_id, o.order_id, o.workflow_path, o.workflow_version_id, o.state, o.scheduled_for, coalesce(o.started, o.created) AS started, coalesce(o.state_since, o.created) AS ended, o.modified, CAST(o.arguments AS text) AS arguments, CAST(o.position AS text) AS position FROM orders o WHERE o.controller_id = $1 AND o.state IN ('FINISHED', 'CANCELLED') AND o.order_id > $2 AND o.order_id < $3 ORDER BY coalesce(o.state_since, o.created) DESC, o.order_id LIMIT $4;
+SELECT o.controller_id, o.order_id, o.workflow_path, o.workflow_version_id, o.state,
+    o.scheduled_for, o.modified, CAST(o.arguments AS text) AS arguments,
+    CAST(o.position AS text) AS position, coalesce(o.started, o.created) AS started, coalesce(o.state_since, o.created) AS ended
+FROM orders o
+WHERE o.controller_id = $1
+  AND o.state IN ('FINISHED', 'CANCELLED')
+  AND o.order_id > $2 AND o.order_id < $3
+ORDER BY coalesce(o.state_since, o.created) DESC, o.order_id
+LIMIT $4;
 
-SELECT l.id AS audit_log_id, l.created, l.account, l.request, l.comment, l.ticket_link, d.previous_state, d.new_state, d.mark, d.kill FROM audit_log_details d JOIN audit_logs l ON l.controller_id = d.controller_id AND l.id = d.audit_log_id WHERE d.controller_id = $1 AND d.order_id = $2 ORDER BY l.id DESC;
+SELECT l.id AS audit_log_id, l.created, l.account, l.request, l.comment,
+    l.ticket_link, d.previous_state, d.new_state, d.mark, d.kill
+FROM audit_log_details d
+JOIN audit_logs l ON l.controller_id = d.controller_id AND l.id = d.audit_log_id
+WHERE d.controller_id = $1
+  AND d.order_id = $2
+ORDER BY l.id DESC;

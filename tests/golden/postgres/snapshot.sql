@@ -1,1 +1,6 @@
-SELECT o.effective_state, count(*) AS orders FROM (SELECT o.*, effective_state(o.state, o.suspended, o.scheduled_for, $1) AS effective_state FROM orders o) o WHERE o.controller_id = $2 AND (o.state NOT IN ('FINISHED', 'CANCELLED') OR NOT o.remove_when_terminated) AND ((o.folder >= $3 AND o.folder < $4 AND (o.folder >= $5 OR o.folder = $6))) GROUP BY o.effective_state;
+SELECT o.effective_state, count(*) AS orders
+FROM (SELECT o.*, effective_state(o.state, o.suspended, o.scheduled_for, $1) AS effective_state FROM orders o) o
+WHERE o.controller_id = $2
+  AND (o.state NOT IN ('FINISHED', 'CANCELLED') OR NOT o.remove_when_terminated)
+  AND ((o.folder >= $3 AND o.folder < $4 AND (o.folder >= $5 OR o.folder = $6)))
+GROUP BY o.effective_state;

@@ -1,13 +1,54 @@
-SELECT r.role, p.permission AS "permission?", p.controller_id AS "controller_id?",
-    f.folder AS "folder?", f.recursive AS "recursive?"
-FROM account_roles r
-LEFT JOIN role_permissions p ON p.role = r.role
-LEFT JOIN role_folders f ON f.role = r.role
-WHERE r.account = $1
-ORDER BY r.role, p.permission, p.controller_id, f.folder;
+WITH versions AS MATERIALIZED (
+    SELECT o.controller_id, o.workflow_path, o.version_id AS workflow_version_id,
+        o.name, o.folder, o.created,
+        row_number() OVER (
+            PARTITION BY o.workflow_path ORDER BY o.created DESC, o.version_id DESC
+        ) = 1 AS is_current
+    FROM (SELECT w.*, w.path AS workflow_path FROM workflows w) o
+    WHERE o.controller_id = $1
+),
+known AS MATERIALIZED (
+    SELECT o.*
+    FROM versions o
+    WHERE (o.is_current OR (o.workflow_path, o.workflow_version_id) IN (
+        SELECT o.workflow_path, o.workflow_version_id
+        FROM orders o
+        WHERE o.controller_id = $2 AND o.state NOT IN ('FINISHED', 'CANCELLED')
+    ))
+      AND ((o.folder >= $3 AND o.folder < $4 AND (o.folder >= $5 OR o.folder = $6)))
+)
+SELECT k.workflow_path AS path, k.workflow_version_id AS version_id, k.created,
+    k.is_current
+FROM known k
+ORDER BY k.created DESC, path, version_id DESC;
 
-COMMIT;
-
-WITH versions AS MATERIALIZED (SELECT o.controller_id, o.workflow_path, o.version_id AS workflow_version_id, o.name, o.folder, o.created, row_number() OVER (PARTITION BY o.workflow_path ORDER BY o.created DESC, o.version_id DESC) = 1 AS is_current FROM (SELECT w.*, w.path AS workflow_path FROM workflows w) o WHERE o.controller_id = $1), known AS MATERIALIZED (SELECT o.* FROM versions o WHERE (o.is_current OR (o.workflow_path, o.workflow_version_id) IN (SELECT o.workflow_path, o.workflow_version_id FROM orders o WHERE o.controller_id = $2 AND o.state NOT IN ('FINISHED', 'CANCELLED'))) AND ((o.folder >= $3 AND o.folder < $4 AND (o.folder >= $5 OR o.folder = $6)))) SELECT k.workflow_path AS path, k.workflow_version_id AS version_id, k.created, k.is_current FROM known k ORDER BY k.created DESC, path, version_id DESC;
-
-WITH versions AS MATERIALIZED (SELECT o.controller_id, o.workflow_path, o.version_id AS workflow_version_id, o.name, o.folder, o.created, row_number() OVER (PARTITION BY o.workflow_path ORDER BY o.created DESC, o.version_id DESC) = 1 AS is_current FROM (SELECT w.*, w.path AS workflow_path FROM workflows w) o WHERE o.controller_id = $1), known AS MATERIALIZED (SELECT o.* FROM versions o WHERE (o.is_current OR (o.workflow_path, o.workflow_version_id) IN (SELECT o.workflow_path, o.workflow_version_id FROM orders o WHERE o.controller_id = $2 AND o.state NOT IN ('FINISHED', 'CANCELLED'))) AND ((o.folder >= $3 AND o.folder < $4 AND (o.folder >= $5 OR o.folder = $6)))) SELECT k.workflow_path AS path, k.workflow_version_id AS version_id, NULL AS state, 0 AS orders FROM known k UNION ALL SELECT o.workflow_path, o.workflow_version_id, o.effective_state, count(*) FROM (SELECT o.*, effective_state(o.state, o.suspended, o.scheduled_for, $7) AS effective_state FROM orders o) o WHERE o.controller_id = $8 AND (o.workflow_path, o.workflow_version_id) IN (SELECT k.workflow_path, k.workflow_version_id FROM known k) AND (o.state NOT IN ('FINISHED', 'CANCELLED') OR NOT o.remove_when_terminated) GROUP BY o.workflow_path, o.workflow_version_id, o.effective_state;
+WITH versions AS MATERIALIZED (
+    SELECT o.controller_id, o.workflow_path, o.version_id AS workflow_version_id,
+        o.name, o.folder, o.created,
+        row_number() OVER (
+            PARTITION BY o.workflow_path ORDER BY o.created DESC, o.version_id DESC
+        ) = 1 AS is_current
+    FROM (SELECT w.*, w.path AS workflow_path FROM workflows w) o
+    WHERE o.controller_id = $1
+),
+known AS MATERIALIZED (
+    SELECT o.*
+    FROM versions o
+    WHERE (o.is_current OR (o.workflow_path, o.workflow_version_id) IN (
+        SELECT o.workflow_path, o.workflow_version_id
+        FROM orders o
+        WHERE o.controller_id = $2 AND o.state NOT IN ('FINISHED', 'CANCELLED')
+    ))
+      AND ((o.folder >= $3 AND o.folder < $4 AND (o.folder >= $5 OR o.folder = $6)))
+)
+SELECT k.workflow_path AS path, k.workflow_version_id AS version_id, NULL AS state,
+    0 AS orders
+FROM known k
+UNION ALL
+SELECT o.workflow_path, o.workflow_version_id, o.effective_state, count(*)
+FROM (SELECT o.*, effective_state(o.state, o.suspended, o.scheduled_for, $7) AS effective_state FROM orders o) o
+WHERE o.controller_id = $8
+  AND (o.workflow_path, o.workflow_version_id) IN
+      (SELECT k.workflow_path, k.workflow_version_id FROM known k)
+  AND (o.state NOT IN ('FINISHED', 'CANCELLED') OR NOT o.remove_when_terminated)
+GROUP BY o.workflow_path, o.workflow_version_id, o.effective_state;

@@ -1,16 +1,36 @@
-SELECT r.a AS asked, o.workflow_path AS path, o.version_id, o.created FROM (SELECT value ->> 0 AS a, value ->> 1 AS b, value ->> 2 AS c FROM json_each(?)) r JOIN (SELECT controller_id, path AS workflow_path, version_id, folder, name, created FROM workflows) o ON o.workflow_path = r.a WHERE o.controller_id = (SELECT ?) UNION ALL SELECT r.a AS asked, o.workflow_path AS path, o.version_id, o.created FROM (SELECT value ->> 0 AS a, value ->> 1 AS b, value ->> 2 AS c FROM json_each(?)) r JOIN (SELECT controller_id, path AS workflow_path, version_id, folder, name, created FROM workflows) o ON o.name = r.a WHERE o.controller_id = (SELECT ?) ORDER BY created DESC, version_id DESC;
+SELECT r.a AS asked, o.workflow_path AS path, o.version_id, o.created
+FROM (SELECT value ->> 0 AS a, value ->> 1 AS b, value ->> 2 AS c FROM json_each(?)) r
+JOIN (
+    SELECT controller_id, path AS workflow_path, version_id, folder, name, created
+    FROM workflows
+) o ON o.workflow_path = r.a
+WHERE o.controller_id = (SELECT ?)
+UNION ALL
+SELECT r.a AS asked, o.workflow_path AS path, o.version_id, o.created
+FROM (SELECT value ->> 0 AS a, value ->> 1 AS b, value ->> 2 AS c FROM json_each(?)) r
+JOIN (
+    SELECT controller_id, path AS workflow_path, version_id, folder, name, created
+    FROM workflows
+) o ON o.name = r.a
+WHERE o.controller_id = (SELECT ?)
+ORDER BY created DESC, version_id DESC;
 
-UPDATE temp.clock SET now = ?;;
+UPDATE temp.clock SET now = ?;
 
 UPDATE controllers SET last_order_number = max(last_order_number, ?2 - 1) + ?3
 WHERE controller_id = ?1 RETURNING last_order_number;
 
-INSERT INTO orders (controller_id, order_id, workflow_path, workflow_version_id,
-    scheduled_for, priority, arguments, position, created, modified)
-SELECT ?1, value ->> 'order_id', value ->> 'workflow_path',
-    value ->> 'workflow_version_id', value ->> 'scheduled_for', value ->> 'priority',
-    value -> 'arguments', value -> 'position', ?3, ?3
-FROM json_each(?2);
+INSERT INTO orders (controller_id, order_id, workflow_path, workflow_version_id, state, suspended, mark,
+    scheduled_for, priority, arguments, position, reason, created, modified)
+SELECT n.controller_id, n.order_id, n.workflow_path, n.workflow_version_id, n.state,
+    n.suspended, n.mark, n.scheduled_for, n.priority, n.arguments, n.position, n.reason, ?, ?
+FROM (SELECT value ->> 'controller_id' AS controller_id, value ->> 'order_id' AS order_id,
+    value ->> 'workflow_path' AS workflow_path,
+    value ->> 'workflow_version_id' AS workflow_version_id, value ->> 'state' AS state,
+    value ->> 'suspended' AS suspended, value ->> 'mark' AS mark,
+    value ->> 'scheduled_for' AS scheduled_for, value ->> 'priority' AS priority,
+    value ->> 'arguments' AS arguments, value ->> 'position' AS position,
+    value ->> 'reason' AS reason FROM json_each(?)) n;
 
 INSERT INTO audit_logs (controller_id, account, request, parameters, category,
     comment, time_spent, ticket_link, outcome, affected, request_id, client_address,

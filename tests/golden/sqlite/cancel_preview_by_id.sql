@@ -1,33 +1,61 @@
-SELECT r.role, p.permission AS "permission?", p.controller_id AS "controller_id?",
-    f.folder AS "folder?", f.recursive AS "recursive?: bool"
-FROM account_roles r
-LEFT JOIN role_permissions p ON p.role = r.role
-LEFT JOIN role_folders f ON f.role = r.role
-WHERE r.account = ?1
-ORDER BY r.role, p.permission, p.controller_id, f.folder;
-
 SELECT EXISTS (SELECT 1 FROM controllers WHERE controller_id = ?1) AS "known!: bool";
 
-PRAGMA journal_mode = WAL; PRAGMA foreign_keys = ON; PRAGMA synchronous = FULL; PRAGMA temp_store = FILE; PRAGMA journal_size_limit = 33554432;;
-
-SELECT sql FROM main.sqlite_schema WHERE name = 'orders_effective';
-
-CREATE TEMP TABLE clock (now TEXT); INSERT INTO temp.clock VALUES (NULL); CREATE TEMP VIEW orders_effective AS
-SELECT o.*,
-    CASE
-        WHEN state IN ('FINISHED', 'CANCELLED') THEN state
-        WHEN suspended THEN 'SUSPENDED'
-        WHEN state <> 'FRESH' THEN state
-        WHEN scheduled_for IS NULL THEN 'PENDING'
-        WHEN scheduled_for >= (SELECT now FROM clock) THEN 'SCHEDULED'
-        ELSE 'BLOCKED'
-    END AS effective_state
-FROM orders o;
-         CREATE TEMP TABLE affected (order_id TEXT PRIMARY KEY, workflow_path TEXT,
-             workflow_version_id TEXT, folder TEXT, effective_state TEXT, via_parent TEXT,
-             effect TEXT) WITHOUT ROWID;
-         INSERT INTO temp.affected (order_id) VALUES ('');
-         ANALYZE temp.affected;
-         DELETE FROM temp.affected;;
-
-UPDATE temp.clock SET now = ?; WITH chosen AS MATERIALIZED (SELECT o.order_id, o.root_id, o.workflow_path, o.workflow_version_id, o.folder, o.state, o.suspended, o.mark, o.kill_requested, o.scheduled_for, o.reason, o.remove_when_terminated, o.effective_state, NULL AS via_parent FROM orders_effective o WHERE o.controller_id = (SELECT ?) AND o.state NOT IN ('FINISHED', 'CANCELLED') AND o.order_id = (SELECT ?)), held AS MATERIALIZED (SELECT DISTINCT p.order_id FROM chosen p CROSS JOIN orders o WHERE p.effective_state IN ('WAITING') AND o.root_id = p.root_id AND o.parent_id IS NOT NULL AND o.order_id > p.order_id || '|' AND o.order_id < p.order_id || '}' AND o.state NOT IN ('FINISHED', 'CANCELLED') AND o.order_id NOT IN (SELECT c.order_id FROM chosen c WHERE CASE WHEN c.effective_state IN ('BLOCKED', 'FAILED', 'INPROGRESS', 'PENDING', 'PROMPTING', 'RUNNING', 'SCHEDULED', 'SUSPENDED', 'WAITING') AND c.mark = 'CANCELLING' THEN NULL WHEN c.effective_state IN ('INPROGRESS', 'RUNNING') THEN NULL WHEN c.effective_state IN ('BLOCKED', 'FAILED', 'INPROGRESS', 'PENDING', 'PROMPTING', 'RUNNING', 'SCHEDULED', 'SUSPENDED', 'WAITING') THEN 'CANCELLED' END IS NOT NULL) AND o.controller_id = (SELECT ?)), affected AS MATERIALIZED (SELECT e.* FROM (SELECT c.*, CASE WHEN c.effective_state IN ('BLOCKED', 'FAILED', 'INPROGRESS', 'PENDING', 'PROMPTING', 'RUNNING', 'SCHEDULED', 'SUSPENDED', 'WAITING') AND c.mark = 'CANCELLING' THEN NULL WHEN c.effective_state IN ('INPROGRESS', 'RUNNING') THEN 'CANCELLING' WHEN c.effective_state IN ('WAITING') AND c.order_id IN (SELECT h.order_id FROM held h) THEN 'CANCELLING' WHEN c.effective_state IN ('BLOCKED', 'FAILED', 'INPROGRESS', 'PENDING', 'PROMPTING', 'RUNNING', 'SCHEDULED', 'SUSPENDED', 'WAITING') THEN 'CANCELLED' END AS effect FROM chosen c) e WHERE e.effect IS NOT NULL) SELECT NULL AS order_id, NULL AS workflow_path, NULL AS workflow_version_id, effective_state, effect, count(*) AS orders FROM affected GROUP BY effective_state, effect UNION ALL SELECT * FROM (SELECT order_id, workflow_path, workflow_version_id, effective_state, effect, 1 FROM affected ORDER BY order_id LIMIT 1000) f;
+UPDATE temp.clock SET now = ?;
+WITH chosen AS MATERIALIZED (
+    SELECT o.order_id, o.root_id, o.workflow_path, o.workflow_version_id, o.folder, o.state,
+        o.suspended, o.mark, o.scheduled_for, o.kill_requested, o.reason,
+        o.remove_when_terminated, o.effective_state, NULL AS via_parent
+    FROM orders_effective o
+    WHERE o.controller_id = (SELECT ?)
+      AND o.state NOT IN ('FINISHED', 'CANCELLED')
+      AND o.order_id = (SELECT ?)
+),
+held AS MATERIALIZED (
+    SELECT DISTINCT p.order_id
+    FROM chosen p CROSS JOIN orders o
+    WHERE p.effective_state IN ('WAITING')
+      AND o.root_id = p.root_id AND o.parent_id IS NOT NULL
+      AND o.order_id > p.order_id || '|' AND o.order_id < p.order_id || '}'
+      AND o.state NOT IN ('FINISHED', 'CANCELLED')
+      AND o.order_id NOT IN (
+        SELECT c.order_id
+        FROM chosen c
+        WHERE CASE
+            WHEN c.effective_state IN ('BLOCKED', 'FAILED', 'INPROGRESS', 'PENDING', 'PROMPTING', 'RUNNING', 'SCHEDULED', 'SUSPENDED', 'WAITING') AND c.mark = 'CANCELLING'
+            THEN NULL
+            WHEN c.effective_state IN ('INPROGRESS', 'RUNNING')
+            THEN NULL
+            WHEN c.effective_state IN ('BLOCKED', 'FAILED', 'INPROGRESS', 'PENDING', 'PROMPTING', 'RUNNING', 'SCHEDULED', 'SUSPENDED', 'WAITING')
+            THEN 'CANCELLED'
+        END IS NOT NULL
+    )
+      AND o.controller_id = (SELECT ?)
+),
+affected AS MATERIALIZED (
+    SELECT e.*
+    FROM (
+        SELECT c.*, CASE
+            WHEN c.effective_state IN ('BLOCKED', 'FAILED', 'INPROGRESS', 'PENDING', 'PROMPTING', 'RUNNING', 'SCHEDULED', 'SUSPENDED', 'WAITING') AND c.mark = 'CANCELLING'
+            THEN NULL
+            WHEN c.effective_state IN ('INPROGRESS', 'RUNNING')
+            THEN 'CANCELLING'
+            WHEN c.effective_state IN ('WAITING') AND c.order_id IN (SELECT h.order_id FROM held h)
+            THEN 'CANCELLING'
+            WHEN c.effective_state IN ('BLOCKED', 'FAILED', 'INPROGRESS', 'PENDING', 'PROMPTING', 'RUNNING', 'SCHEDULED', 'SUSPENDED', 'WAITING')
+            THEN 'CANCELLED'
+        END AS effect
+        FROM chosen c
+    ) e
+    WHERE e.effect IS NOT NULL
+)
+SELECT NULL AS order_id, NULL AS workflow_path, NULL AS workflow_version_id,
+    effective_state, effect, count(*) AS orders
+FROM affected
+GROUP BY effective_state, effect
+UNION ALL
+SELECT * FROM (
+    SELECT order_id, workflow_path, workflow_version_id, effective_state, effect, 1
+    FROM affected
+    ORDER BY order_id
+    LIMIT 1000
+) f;

@@ -1,1 +1,17 @@
-UPDATE temp.clock SET now = ?; SELECT o.controller_id, o.order_id, o.workflow_path, o.workflow_version_id, o.state, o.scheduled_for, coalesce(o.started, o.created) AS started, coalesce(o.state_since, o.created) AS ended, o.modified, CAST(o.arguments AS text) AS arguments, CAST(o.position AS text) AS position FROM orders o WHERE o.controller_id = (SELECT ?) AND o.state IN ('FINISHED', 'CANCELLED') AND o.state <> 'CANCELLED' AND o.parent_id IS NULL AND coalesce(o.started, o.created) >= ? AND coalesce(o.started, o.created) < ? AND coalesce(o.state_since, o.created) >= ? AND (FALSE OR (o.workflow_path, o.order_id) IN (SELECT r.a, r.b FROM (SELECT value ->> 0 AS a, value ->> 1 AS b, value ->> 2 AS c FROM json_each(?)) r) OR substr(o.workflow_path, length(rtrim(o.workflow_path, replace(o.workflow_path, '/', ''))) + 1) IN (SELECT value FROM json_each(?))) ORDER BY coalesce(o.state_since, o.created) DESC, o.order_id LIMIT ?;
+UPDATE temp.clock SET now = ?;
+SELECT o.controller_id, o.order_id, o.workflow_path, o.workflow_version_id, o.state,
+    o.scheduled_for, o.modified, CAST(o.arguments AS text) AS arguments,
+    CAST(o.position AS text) AS position, coalesce(o.started, o.created) AS started, coalesce(o.state_since, o.created) AS ended
+FROM orders o
+WHERE o.controller_id = (SELECT ?)
+  AND o.state IN ('FINISHED', 'CANCELLED')
+  AND o.state <> 'CANCELLED'
+  AND o.parent_id IS NULL
+  AND coalesce(o.started, o.created) >= ?
+  AND coalesce(o.started, o.created) < ?
+  AND coalesce(o.state_since, o.created) >= ?
+  AND (FALSE
+    OR (o.workflow_path, o.order_id) IN (SELECT r.a, r.b FROM (SELECT value ->> 0 AS a, value ->> 1 AS b, value ->> 2 AS c FROM json_each(?)) r)
+    OR substr(o.workflow_path, length(rtrim(o.workflow_path, replace(o.workflow_path, '/', ''))) + 1) IN (SELECT value FROM json_each(?)))
+ORDER BY coalesce(o.state_since, o.created) DESC, o.order_id
+LIMIT ?;

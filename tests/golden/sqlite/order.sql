@@ -1,1 +1,17 @@
-UPDATE temp.clock SET now = ?; SELECT o.order_id, o.workflow_path, o.workflow_version_id, o.effective_state, o.mark, o.kill_requested IS NOT NULL AS kill_requested, o.reason, o.scheduled_for, o.priority, CAST(o.arguments AS text) AS arguments, CAST(o.position AS text) AS position, EXISTS (SELECT 1 FROM orders c WHERE c.controller_id = o.controller_id AND c.root_id = o.root_id AND c.parent_id IS NOT NULL AND c.order_id > o.order_id || '|' AND c.order_id < o.order_id || '}' AND c.state NOT IN ('FINISHED', 'CANCELLED')) AS has_children FROM orders_effective o WHERE o.controller_id = (SELECT ?) AND (o.state NOT IN ('FINISHED', 'CANCELLED') OR NOT o.remove_when_terminated) AND o.order_id = (SELECT ?) ORDER BY o.order_id LIMIT ?;
+UPDATE temp.clock SET now = ?;
+SELECT o.order_id, o.workflow_path, o.workflow_version_id, o.mark, o.scheduled_for,
+    o.kill_requested, o.priority, CAST(o.arguments AS text) AS arguments,
+    CAST(o.position AS text) AS position, o.reason, o.effective_state,
+    EXISTS (
+        SELECT 1 FROM orders c
+        WHERE c.controller_id = o.controller_id AND c.root_id = o.root_id
+          AND c.parent_id IS NOT NULL
+          AND c.order_id > o.order_id || '|' AND c.order_id < o.order_id || '}'
+          AND c.state NOT IN ('FINISHED', 'CANCELLED')
+    ) AS has_children
+FROM orders_effective o
+WHERE o.controller_id = (SELECT ?)
+  AND (o.state NOT IN ('FINISHED', 'CANCELLED') OR NOT o.remove_when_terminated)
+  AND o.order_id = (SELECT ?)
+ORDER BY o.order_id
+LIMIT ?;

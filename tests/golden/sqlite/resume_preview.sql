@@ -1,1 +1,40 @@
-UPDATE temp.clock SET now = ?; WITH chosen AS MATERIALIZED (SELECT o.order_id, o.root_id, o.workflow_path, o.workflow_version_id, o.folder, o.state, o.suspended, o.mark, o.kill_requested, o.scheduled_for, o.reason, o.remove_when_terminated, o.effective_state, NULL AS via_parent FROM orders_effective o WHERE o.controller_id = (SELECT ?) AND o.state NOT IN ('FINISHED', 'CANCELLED') AND ((TRUE AND o.effective_state IN ('BLOCKED', 'INPROGRESS', 'PENDING', 'PROMPTING', 'RUNNING', 'SCHEDULED', 'SUSPENDED', 'WAITING')) OR (TRUE AND o.effective_state IN ('FAILED'))) AND ((o.folder >= ? AND o.folder < ? AND (o.folder >= ? OR o.folder = ?)))), affected AS MATERIALIZED (SELECT e.* FROM (SELECT c.*, CASE WHEN c.effective_state IN ('BLOCKED', 'FAILED', 'INPROGRESS', 'PENDING', 'PROMPTING', 'RUNNING', 'SCHEDULED', 'SUSPENDED', 'WAITING') AND c.mark = 'CANCELLING' THEN NULL WHEN c.effective_state IN ('SUSPENDED') THEN 'RESUMED' WHEN c.effective_state IN ('FAILED') THEN 'RETRIED' WHEN c.effective_state IN ('BLOCKED', 'FAILED', 'INPROGRESS', 'PENDING', 'PROMPTING', 'RUNNING', 'SCHEDULED', 'SUSPENDED', 'WAITING') AND c.mark = 'SUSPENDING' AND c.kill_requested IS NULL THEN 'RESUMED' END AS effect FROM chosen c) e WHERE e.effect IS NOT NULL) SELECT NULL AS order_id, NULL AS workflow_path, NULL AS workflow_version_id, effective_state, effect, count(*) AS orders FROM affected GROUP BY effective_state, effect UNION ALL SELECT * FROM (SELECT order_id, workflow_path, workflow_version_id, effective_state, effect, 1 FROM affected ORDER BY order_id LIMIT 1000) f;
+UPDATE temp.clock SET now = ?;
+WITH chosen AS MATERIALIZED (
+    SELECT o.order_id, o.root_id, o.workflow_path, o.workflow_version_id, o.folder, o.state,
+        o.suspended, o.mark, o.scheduled_for, o.kill_requested, o.reason,
+        o.remove_when_terminated, o.effective_state, NULL AS via_parent
+    FROM orders_effective o
+    WHERE o.controller_id = (SELECT ?)
+      AND o.state NOT IN ('FINISHED', 'CANCELLED')
+      AND ((TRUE AND o.effective_state IN ('BLOCKED', 'INPROGRESS', 'PENDING', 'PROMPTING', 'RUNNING', 'SCHEDULED', 'SUSPENDED', 'WAITING'))
+        OR (TRUE AND o.effective_state IN ('FAILED')))
+      AND ((o.folder >= ? AND o.folder < ? AND (o.folder >= ? OR o.folder = ?)))
+),
+affected AS MATERIALIZED (
+    SELECT e.*
+    FROM (
+        SELECT c.*, CASE
+            WHEN c.effective_state IN ('BLOCKED', 'FAILED', 'INPROGRESS', 'PENDING', 'PROMPTING', 'RUNNING', 'SCHEDULED', 'SUSPENDED', 'WAITING') AND c.mark = 'CANCELLING'
+            THEN NULL
+            WHEN c.effective_state IN ('SUSPENDED')
+            THEN 'RESUMED'
+            WHEN c.effective_state IN ('FAILED')
+            THEN 'RETRIED'
+            WHEN c.effective_state IN ('BLOCKED', 'FAILED', 'INPROGRESS', 'PENDING', 'PROMPTING', 'RUNNING', 'SCHEDULED', 'SUSPENDED', 'WAITING') AND c.mark = 'SUSPENDING' AND c.kill_requested IS NULL
+            THEN 'RESUMED'
+        END AS effect
+        FROM chosen c
+    ) e
+    WHERE e.effect IS NOT NULL
+)
+SELECT NULL AS order_id, NULL AS workflow_path, NULL AS workflow_version_id,
+    effective_state, effect, count(*) AS orders
+FROM affected
+GROUP BY effective_state, effect
+UNION ALL
+SELECT * FROM (
+    SELECT order_id, workflow_path, workflow_version_id, effective_state, effect, 1
+    FROM affected
+    ORDER BY order_id
+    LIMIT 1000
+) f;

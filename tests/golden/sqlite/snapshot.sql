@@ -1,1 +1,7 @@
-UPDATE temp.clock SET now = ?; SELECT o.effective_state, count(*) AS orders FROM orders_effective o WHERE o.controller_id = (SELECT ?) AND (o.state NOT IN ('FINISHED', 'CANCELLED') OR NOT o.remove_when_terminated) AND ((o.folder >= ? AND o.folder < ? AND (o.folder >= ? OR o.folder = ?))) GROUP BY o.effective_state;
+UPDATE temp.clock SET now = ?;
+SELECT o.effective_state, count(*) AS orders
+FROM orders_effective o
+WHERE o.controller_id = (SELECT ?)
+  AND (o.state NOT IN ('FINISHED', 'CANCELLED') OR NOT o.remove_when_terminated)
+  AND ((o.folder >= ? AND o.folder < ? AND (o.folder >= ? OR o.folder = ?)))
+GROUP BY o.effective_state;

@@ -1,3 +1,55 @@
-WITH versions AS MATERIALIZED (SELECT o.controller_id, o.workflow_path, o.version_id AS workflow_version_id, o.name, o.folder, o.created, row_number() OVER (PARTITION BY o.workflow_path ORDER BY o.created DESC, o.version_id DESC) = 1 AS is_current FROM (SELECT w.*, w.path AS workflow_path FROM workflows w) o WHERE o.controller_id = (SELECT ?)), known AS MATERIALIZED (SELECT o.* FROM versions o WHERE (o.is_current OR (o.workflow_path, o.workflow_version_id) IN (SELECT o.workflow_path, o.workflow_version_id FROM orders o WHERE o.controller_id = (SELECT ?) AND o.state NOT IN ('FINISHED', 'CANCELLED'))) AND ((o.folder >= ? AND o.folder < ? AND (o.folder >= ? OR o.folder = ?)))) SELECT k.workflow_path AS path, k.workflow_version_id AS version_id, k.created, k.is_current FROM known k ORDER BY k.created DESC, path, version_id DESC;
+WITH versions AS MATERIALIZED (
+    SELECT o.controller_id, o.workflow_path, o.version_id AS workflow_version_id,
+        o.name, o.folder, o.created,
+        row_number() OVER (
+            PARTITION BY o.workflow_path ORDER BY o.created DESC, o.version_id DESC
+        ) = 1 AS is_current
+    FROM (SELECT w.*, w.path AS workflow_path FROM workflows w) o
+    WHERE o.controller_id = (SELECT ?)
+),
+known AS MATERIALIZED (
+    SELECT o.*
+    FROM versions o
+    WHERE (o.is_current OR (o.workflow_path, o.workflow_version_id) IN (
+        SELECT o.workflow_path, o.workflow_version_id
+        FROM orders o
+        WHERE o.controller_id = (SELECT ?) AND o.state NOT IN ('FINISHED', 'CANCELLED')
+    ))
+      AND ((o.folder >= ? AND o.folder < ? AND (o.folder >= ? OR o.folder = ?)))
+)
+SELECT k.workflow_path AS path, k.workflow_version_id AS version_id, k.created,
+    k.is_current
+FROM known k
+ORDER BY k.created DESC, path, version_id DESC;
 
-UPDATE temp.clock SET now = ?; WITH versions AS MATERIALIZED (SELECT o.controller_id, o.workflow_path, o.version_id AS workflow_version_id, o.name, o.folder, o.created, row_number() OVER (PARTITION BY o.workflow_path ORDER BY o.created DESC, o.version_id DESC) = 1 AS is_current FROM (SELECT w.*, w.path AS workflow_path FROM workflows w) o WHERE o.controller_id = (SELECT ?)), known AS MATERIALIZED (SELECT o.* FROM versions o WHERE (o.is_current OR (o.workflow_path, o.workflow_version_id) IN (SELECT o.workflow_path, o.workflow_version_id FROM orders o WHERE o.controller_id = (SELECT ?) AND o.state NOT IN ('FINISHED', 'CANCELLED'))) AND ((o.folder >= ? AND o.folder < ? AND (o.folder >= ? OR o.folder = ?)))) SELECT k.workflow_path AS path, k.workflow_version_id AS version_id, NULL AS state, 0 AS orders FROM known k UNION ALL SELECT o.workflow_path, o.workflow_version_id, o.effective_state, count(*) FROM orders_effective o WHERE o.controller_id = (SELECT ?) AND (o.workflow_path, o.workflow_version_id) IN (SELECT k.workflow_path, k.workflow_version_id FROM known k) AND (o.state NOT IN ('FINISHED', 'CANCELLED') OR NOT o.remove_when_terminated) GROUP BY o.workflow_path, o.workflow_version_id, o.effective_state;
+UPDATE temp.clock SET now = ?;
+WITH versions AS MATERIALIZED (
+    SELECT o.controller_id, o.workflow_path, o.version_id AS workflow_version_id,
+        o.name, o.folder, o.created,
+        row_number() OVER (
+            PARTITION BY o.workflow_path ORDER BY o.created DESC, o.version_id DESC
+        ) = 1 AS is_current
+    FROM (SELECT w.*, w.path AS workflow_path FROM workflows w) o
+    WHERE o.controller_id = (SELECT ?)
+),
+known AS MATERIALIZED (
+    SELECT o.*
+    FROM versions o
+    WHERE (o.is_current OR (o.workflow_path, o.workflow_version_id) IN (
+        SELECT o.workflow_path, o.workflow_version_id
+        FROM orders o
+        WHERE o.controller_id = (SELECT ?) AND o.state NOT IN ('FINISHED', 'CANCELLED')
+    ))
+      AND ((o.folder >= ? AND o.folder < ? AND (o.folder >= ? OR o.folder = ?)))
+)
+SELECT k.workflow_path AS path, k.workflow_version_id AS version_id, NULL AS state,
+    0 AS orders
+FROM known k
+UNION ALL
+SELECT o.workflow_path, o.workflow_version_id, o.effective_state, count(*)
+FROM orders_effective o
+WHERE o.controller_id = (SELECT ?)
+  AND (o.workflow_path, o.workflow_version_id) IN
+      (SELECT k.workflow_path, k.workflow_version_id FROM known k)
+  AND (o.state NOT IN ('FINISHED', 'CANCELLED') OR NOT o.remove_when_terminated)
+GROUP BY o.workflow_path, o.workflow_version_id, o.effective_state;

@@ -101,13 +101,11 @@ impl Items {
     }
 
     pub fn item(&self, order: ListedOrder) -> Result<OrderItem> {
-        let word = |word: &str| Error::Data(format!("{word} is no state"));
-        let state = EffectiveState::of(&order.effective_state);
-        let state = state.ok_or_else(|| word(&order.effective_state))?;
+        let state = order.effective_state;
         let situation = Situation {
             state,
-            mark: order.mark.as_deref().and_then(Mark::of),
-            killed: order.kill_requested,
+            mark: order.mark,
+            killed: order.kill_requested.is_some(),
             reason: order.reason.as_deref(),
         };
         let [is_suspendible, is_resumable, is_continuable] =

@@ -23,7 +23,7 @@ pub struct Previewed {
     /// How many orders it would affect.
     total: u64,
     /// How many of them in each effective state.
-    by_state: BTreeMap<String, u64>,
+    by_state: BTreeMap<&'static str, u64>,
     /// The first of them, by id.
     orders: Vec<PreviewItem>,
     /// How many by effect.
@@ -40,15 +40,15 @@ struct PreviewItem {
     order_id: String,
     workflow_id: WorkflowItem,
     #[schemars(with = "EffectiveState")]
-    state: String,
+    state: &'static str,
     effect: &'static str,
 }
 
 impl Previewed {
     pub fn of(counts: &[(&'static str, &str)], selection: &Selection, preview: Preview) -> Self {
-        let mut by_state = BTreeMap::<String, u64>::new();
+        let mut by_state = BTreeMap::<&str, u64>::new();
         for (state, _, orders) in &preview.counts {
-            *by_state.entry(state.clone()).or_default() += orders;
+            *by_state.entry(state.as_str()).or_default() += orders;
         }
         let sum = |count: &str| {
             let counted = preview.counts.iter().filter(|(_, effect, _)| effect.count == count);
@@ -69,7 +69,7 @@ impl Previewed {
                         path: order.workflow_path,
                         version_id: order.workflow_version_id,
                     },
-                    state: order.state,
+                    state: order.state.as_str(),
                     effect: order.effect.name,
                 })
                 .collect(),

@@ -1,0 +1,61 @@
+//! Copies out of and into this database.
+
+use async_trait::async_trait;
+use sqlx::AssertSqlSafe;
+use tokio::sync::mpsc::{Receiver, Sender};
+
+use super::backend::Backend;
+use super::built::renew_statistics;
+use super::copy::{insert, lock, reserve_ids, select, suspend_rules};
+use crate::store::Result;
+use crate::store::copy::{
+    Copies, CopyBatch, CopyProgress, HAS_DATA, count, expect_no_data, json, send,
+};
+use crate::store::tables::{TABLES, list};
+
+#[async_trait]
+impl Copies for Backend {
+    async fn size(&self) -> Result<u64> {
+        let count = sqlx::query_scalar::<_, i64>(AssertSqlSafe(count()));
+        Ok(count.fetch_one(self.readers()?).await?.unsigned_abs())
+    }
+
+    async fn dump(&self, to: Sender<CopyBatch>) -> Result<()> {
+        let mut transaction = self.begin_snapshot().await?;
+        for table in TABLES {
+            let sql = AssertSqlSafe(select(table));
+            let rows = sqlx::query_scalar(sql).fetch(&mut *transaction);
+            if !send(table, rows, &to).await? {
+                return Ok(());
+            }
+        }
+        let _gone = to.send(CopyBatch::End).await;
+        Ok(())
+    }
+
+    async fn load(
+        &self,
+        mut from: Receiver<CopyBatch>,
+        progress: CopyProgress<'_>,
+    ) -> Result<bool> {
+        let mut transaction = self.begin().await?;
+        let tables = list(TABLES, |table| table.name.to_owned());
+        lock(&mut transaction, &tables).await?;
+        expect_no_data(sqlx::query_scalar(HAS_DATA).fetch_one(&mut *transaction).await?)?;
+        sqlx::query("DELETE FROM roles").execute(&mut *transaction).await?;
+        let rules = suspend_rules(&mut transaction).await?;
+        while let Some(batch) = from.recv().await {
+            let CopyBatch::Rows(table, rows) = batch else {
+                reserve_ids(&mut transaction).await?;
+                sqlx::raw_sql(AssertSqlSafe(rules)).execute(&mut *transaction).await?;
+                renew_statistics(&mut transaction, &tables).await?;
+                transaction.commit().await?;
+                return Ok(true);
+            };
+            let sql = AssertSqlSafe(insert(table));
+            sqlx::query(sql).bind(json(&rows)).execute(&mut *transaction).await?;
+            progress(table, rows.len());
+        }
+        Ok(false)
+    }
+}

@@ -1,0 +1,49 @@
+//! Imports: a batch is a few statements, each over one parameter or a few.
+
+use async_trait::async_trait;
+use sqlx::Transaction;
+
+use super::backend::Backend;
+use super::built::{Db, renew_statistics};
+use super::import::add_versions;
+use crate::store::import::{IncomingOrder, incoming, versions};
+use crate::store::sql::incoming::{insert, replace};
+use crate::store::{Import, Imported, Item, Result};
+
+/// An import in progress.
+struct RunningImport {
+    transaction: Transaction<'static, Db>,
+    replace: bool,
+}
+
+impl Backend {
+    /// See [`crate::store::Store::begin_import`].
+    pub(in super::super) async fn start_import(&self, replace: bool) -> Result<Box<dyn Import>> {
+        let transaction = self.begin().await?;
+        Ok(Box::new(RunningImport { transaction, replace }))
+    }
+}
+
+#[async_trait]
+impl Import for RunningImport {
+    async fn add(&mut self, items: &[Item]) -> Result<Imported> {
+        add_versions(&mut self.transaction, &versions(items)).await?;
+        let orders = IncomingOrder::json(incoming(items));
+        let mut imported = Imported::default();
+        if self.replace {
+            let mut sql = replace::<Db>(&orders);
+            let updated = sql.builder().build().execute(&mut *self.transaction).await?;
+            imported.updated = updated.rows_affected();
+        }
+        let mut sql = insert::<Db>(&orders);
+        let inserted = sql.builder().build().execute(&mut *self.transaction).await?;
+        imported.inserted = inserted.rows_affected();
+        imported.skipped = incoming(items).count() as u64 - imported.inserted - imported.updated;
+        Ok(imported)
+    }
+
+    async fn commit(mut self: Box<Self>) -> Result<()> {
+        renew_statistics(&mut self.transaction, "controllers, workflows, orders").await?;
+        Ok(self.transaction.commit().await?)
+    }
+}

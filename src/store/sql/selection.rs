@@ -1,0 +1,186 @@
+//! What a [`Selection`] means: the expressions up to `chosen`, and the conditions that lists and
+//! changes share.
+
+use std::collections::BTreeSet;
+
+use super::folders::push_in_folders;
+use super::{DESCENDS, Dialect, LIVING, STATE_SINCE, Sql, quoted};
+use crate::model::order::{EffectiveState, State};
+use crate::model::permission::Visible;
+use crate::model::selection::{Reach, Selection, Sight, Subject};
+use crate::model::window::Window;
+use crate::model::workflow_id::WorkflowId;
+use crate::store::tables::{Use, list, of_orders};
+
+/// Whether one plan fits all selections of this kind, so that it can be kept: true for a single id.
+pub(in crate::store) fn plans_alike(selection: &Selection) -> bool {
+    matches!(&selection.subject, Subject::Orders(ids) if ids.len() == 1)
+}
+
+/// Adds the expressions up to `chosen`.
+pub(in crate::store) fn push_chosen<DB: Dialect>(sql: &mut Sql<DB>, selection: &Selection) {
+    if selection.deep {
+        sql.with("base", |sql| push_base(sql, selection));
+        sql.with("below", |sql| push_below(sql, selection));
+        sql.with("chosen", |sql| push_family(sql, selection));
+    } else {
+        sql.with("chosen", |sql| push_base(sql, selection));
+    }
+}
+
+/// The columns of the order `o` that a change needs.
+fn columns() -> String {
+    list(of_orders(Use::Chosen), |column| format!("o.{}", column.name)) + ", o.effective_state"
+}
+
+/// The orders that the request's own fields select.
+fn push_base<DB: Dialect>(sql: &mut Sql<DB>, selection: &Selection) {
+    sql.push(format_args!("SELECT {}, NULL AS via_parent\nFROM ", columns()));
+    sql.orders(selection.now).push("\nWHERE ");
+    push_in_reach(sql, selection);
+    push_selected(sql, selection);
+}
+
+/// Their living descendants.
+fn push_below<DB: Dialect>(sql: &mut Sql<DB>, selection: &Selection) {
+    sql.push(format_args!(
+        "SELECT o.order_id, max(p.order_id) AS via_parent\n\
+         FROM base p CROSS JOIN orders o\n\
+         WHERE {DESCENDS}\n  \
+           AND o.order_id NOT IN (SELECT b.order_id FROM base b)\n  \
+           AND "
+    ));
+    push_in_reach(sql, selection);
+    sql.push("\nGROUP BY o.order_id");
+}
+
+/// Both.
+fn push_family<DB: Dialect>(sql: &mut Sql<DB>, selection: &Selection) {
+    sql.push(format_args!(
+        "SELECT * FROM base\n\
+         UNION ALL\n\
+         SELECT {}, l.via_parent\n\
+         FROM below l JOIN ",
+        columns(),
+    ));
+    sql.orders(selection.now).push(" ON o.order_id = l.order_id\nWHERE o.controller_id = ");
+    sql.key(&selection.controller_id);
+}
+
+/// Adds that an order `o` is one of the controller that the account can see and the request may
+/// touch at all.
+pub(super) fn push_in_reach<DB: Dialect>(sql: &mut Sql<DB>, selection: &Selection) {
+    sql.push("o.controller_id = ").key(&selection.controller_id).push("\n  AND ");
+    push_reach(sql, selection.reach);
+    if selection.fresh_only {
+        sql.push("\n  AND o.state = 'FRESH'");
+    }
+    push_in_sight(sql, &selection.controller_id, &selection.sight);
+}
+
+pub(super) fn push_reach<DB: Dialect>(sql: &mut Sql<DB>, reach: Reach) {
+    match reach {
+        Reach::Living => sql.push(LIVING),
+        Reach::InSight => sql.push(format_args!("({LIVING} OR NOT o.remove_when_terminated)")),
+        Reach::NotRemoved => sql.push("NOT o.remove_when_terminated"),
+    };
+}
+
+/// Adds that the account can see the order `o`.
+pub(super) fn push_in_sight<DB: Dialect>(sql: &mut Sql<DB>, controller_id: &str, sight: &[Sight]) {
+    if sight.iter().any(|s| s.states.is_empty() && s.visible == Visible::Everything) {
+        return;
+    }
+    if sight.is_empty() {
+        sql.push("\n  AND FALSE");
+        return;
+    }
+    for (i, Sight { states, visible }) in sight.iter().enumerate() {
+        sql.push(if i == 0 { "\n  AND ((" } else { "\n    OR (" });
+        match visible {
+            Visible::Everything => {
+                sql.push("TRUE");
+            }
+            Visible::Folders(folders) => push_in_folders(sql, controller_id, folders),
+        }
+        if !states.is_empty() {
+            sql.push(format_args!(" AND o.effective_state IN ({})", words(states)));
+        }
+        sql.push(")");
+    }
+    sql.push(")");
+}
+
+/// Adds the conditions of the request's own fields.
+pub(super) fn push_selected<DB: Dialect>(sql: &mut Sql<DB>, selection: &Selection) {
+    match &selection.subject {
+        Subject::Orders(ids) => match ids.as_slice() {
+            [id] => {
+                sql.push("\n  AND o.order_id = ").key(id);
+            }
+            ids => {
+                sql.push("\n  AND o.order_id").among(ids.iter().map(String::as_str).collect());
+            }
+        },
+        Subject::Workflows(workflows) => {
+            sql.push("\n  AND (o.workflow_path, o.workflow_version_id) IN ").nested(|sql| {
+                push_versions(sql, &selection.controller_id, workflows);
+            });
+        }
+        Subject::Folders(folders) => {
+            let folders = selection.in_sight(folders);
+            push_in_folders(sql.push("\n  AND "), &selection.controller_id, &folders);
+        }
+        Subject::Everything => {}
+    }
+    if !selection.states.is_empty() {
+        sql.push(format_args!("\n  AND o.effective_state IN ({})", words(&selection.states)));
+        // The stored states that effective ones presuppose, which an index knows.
+        let stored: Option<BTreeSet<&str>> =
+            selection.states.iter().map(|state| state.stored().map(State::as_str)).collect();
+        if let Some(stored) = stored {
+            sql.push(format_args!("\n  AND o.state IN ({})", quoted(stored)));
+        }
+    }
+    // An order that is never scheduled has NULL, which no comparison accepts.
+    push_within(sql, "o.scheduled_for", &selection.window);
+    push_within(sql, STATE_SINCE, &selection.state_window);
+}
+
+/// The versions of these workflows.
+fn push_versions<DB: Dialect>(sql: &mut Sql<DB>, controller_id: &str, workflows: &[WorkflowId]) {
+    let (names, paths): (Vec<_>, Vec<_>) =
+        workflows.iter().partition(|workflow| workflow.is_bare_name());
+    let kinds = [("path", paths), ("name", names)];
+    for (i, (column, workflows)) in
+        kinds.into_iter().filter(|(_, workflows)| !workflows.is_empty()).enumerate()
+    {
+        sql.push(if i == 0 { "" } else { "\nUNION\n" }).push("SELECT w.path, w.version_id FROM ");
+        sql.rows(
+            workflows
+                .iter()
+                .map(|w| [Some(w.path.as_str()), w.version_id.as_deref(), None])
+                .collect(),
+        );
+        sql.push(format_args!(
+            "\nJOIN workflows w ON w.{column} = r.a AND (r.b IS NULL OR w.version_id = r.b)\n\
+             WHERE w.controller_id = "
+        ));
+        sql.key(controller_id);
+    }
+}
+
+/// Adds that an instant lies within a window.
+pub(super) fn push_within<DB: Dialect>(sql: &mut Sql<DB>, instant: &str, window: &Window) {
+    if let Some(from) = window.from {
+        sql.push(format_args!("\n  AND {instant} >= ")).instant(from);
+    }
+    if let Some(to) = window.to {
+        sql.push(format_args!("\n  AND {instant} < ")).instant(to);
+    }
+}
+
+/// States, as a list in SQL.
+pub(super) fn words(states: &[EffectiveState]) -> String {
+    quoted(states.iter().map(|state| state.as_str()).collect::<BTreeSet<_>>())
+}

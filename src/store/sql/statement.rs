@@ -1,0 +1,118 @@
+//! A statement in the making.
+
+use std::fmt::Display;
+
+use chrono::{DateTime, Utc};
+use sqlx::QueryBuilder;
+
+use super::Dialect;
+use crate::store::tables::TableColumn;
+
+/// The text of one or several statements, with its bound values. It is written in lines, to be
+/// readable in logs and in `tests/golden/`.
+pub(in crate::store) struct Sql<DB: Dialect> {
+    builder: QueryBuilder<DB>,
+    /// How many brackets are open that have lines of their own.
+    depth: usize,
+    /// Whether the statement has a table expression already.
+    has_with: bool,
+}
+
+impl<DB: Dialect> Sql<DB> {
+    /// An empty text.
+    pub(in crate::store) fn new() -> Self {
+        Self { builder: QueryBuilder::new(""), depth: 0, has_with: false }
+    }
+
+    /// A text that is there already.
+    pub(in crate::store) fn of(text: impl Into<String>) -> Self {
+        Self { builder: QueryBuilder::new(text), ..Self::new() }
+    }
+
+    /// A text whose statements see the effective states of an instant.
+    pub(in crate::store) fn at(at: DateTime<Utc>) -> Self {
+        Self { builder: DB::begin(at), ..Self::new() }
+    }
+
+    /// What sqlx sends.
+    pub(in crate::store) fn builder(&mut self) -> &mut QueryBuilder<DB> {
+        &mut self.builder
+    }
+
+    /// Adds text.
+    pub(in crate::store) fn push(&mut self, text: impl Display) -> &mut Self {
+        if self.depth == 0 {
+            self.builder.push(text);
+        } else {
+            let line = format!("\n{}", "    ".repeat(self.depth));
+            self.builder.push(text.to_string().replace('\n', &line));
+        }
+        self
+    }
+
+    /// Adds a common table expression that is computed once.
+    pub(in crate::store) fn with(&mut self, name: &str, body: impl FnOnce(&mut Self)) -> &mut Self {
+        self.expression(name, "AS MATERIALIZED ", body)
+    }
+
+    /// Adds a common table expression that changes something.
+    #[cfg(feature = "postgres")]
+    pub(in crate::store) fn with_change(
+        &mut self,
+        name: &str,
+        body: impl FnOnce(&mut Self),
+    ) -> &mut Self {
+        self.expression(name, "AS ", body)
+    }
+
+    fn expression(&mut self, name: &str, how: &str, body: impl FnOnce(&mut Self)) -> &mut Self {
+        self.push(if self.has_with { ",\n" } else { "WITH " }).push(name).push(" ").push(how);
+        self.has_with = true;
+        self.nested(body)
+    }
+
+    /// Adds something in brackets, on lines of its own.
+    pub(in crate::store) fn nested(&mut self, body: impl FnOnce(&mut Self)) -> &mut Self {
+        self.depth += 1;
+        body(self.push("(\n"));
+        self.depth -= 1;
+        self.push("\n)")
+    }
+
+    /// Begins another statement of the same text.
+    #[cfg(feature = "sqlite")]
+    pub(in crate::store) fn end(&mut self) -> &mut Self {
+        self.has_with = false;
+        self.push(";\n")
+    }
+}
+
+/// What the dialects write, each in its own way: see the functions of [`Dialect`].
+macro_rules! dialect {
+    ($($name:ident => $push:ident($($value:ident: $type:ty),+);)+) => {
+        impl<DB: Dialect> Sql<DB> {$(
+            #[doc = concat!("See [`Dialect::", stringify!($push), "`].")]
+            pub(in crate::store) fn $name(&mut self, $($value: $type),+) -> &mut Self {
+                DB::$push(&mut self.builder, $($value),+);
+                self
+            }
+        )+}
+    };
+}
+
+dialect! {
+    orders => push_orders(at: DateTime<Utc>);
+    text => push_text(text: &str);
+    optional => push_optional(text: Option<&str>);
+    key => push_key(text: &str);
+    instant => push_instant(at: DateTime<Utc>);
+    created => push_created(at: DateTime<Utc>);
+    integer => push_integer(number: impl Into<Option<i64>>);
+    among => push_among(texts: Vec<&str>);
+    rows => push_rows(rows: Vec<[Option<&str>; 3]>);
+    records => push_records(json: &str, columns: &[&TableColumn]);
+    like => push_like(pattern: &str);
+    json => push_json(json: &str);
+    merged => push_merged(column: &str, json: &str);
+    new_state => push_new_state(controller_id: &str, at: DateTime<Utc>, state: &str, suspended: &str);
+}

@@ -1,0 +1,251 @@
+//! The tables and their columns: what copies, imports, additions and lists are made of. A column
+//! of `orders` says here which statements take part of it; `tests/it/tables.rs` compares the tables
+//! with what the migrations make.
+
+use ColumnType::{Bytes, Flag, Instant, Integer, Json, JsonText, Text};
+use Use::{Chosen, Given, Listed, Past};
+
+/// What a column holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ColumnType {
+    /// Text.
+    Text,
+    /// A whole number.
+    Integer,
+    /// True or false.
+    Flag,
+    /// An instant, in milliseconds.
+    Instant,
+    /// JSON that the database understands.
+    Json,
+    /// JSON that it keeps character by character.
+    JsonText,
+    /// Bytes.
+    Bytes,
+}
+
+/// Which statements a column of `orders` takes part in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Use {
+    /// Those that bring orders in: imports and additions.
+    Given,
+    /// Those that choose orders to change. On PostgreSQL they notice if it has changed between the
+    /// snapshot and the lock.
+    Chosen,
+    /// Lists of orders.
+    Listed,
+    /// Histories.
+    Past,
+}
+
+/// How a column gets its value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// Written once, as part of the primary key.
+    Key,
+    /// Written.
+    Value,
+    /// Computed by the database.
+    Generated,
+}
+
+/// A column of a table.
+#[derive(Debug)]
+pub struct TableColumn {
+    /// Its name.
+    pub name: &'static str,
+    /// What it holds.
+    pub holds: ColumnType,
+    origin: Origin,
+    uses: &'static [Use],
+}
+
+/// A table.
+#[derive(Debug)]
+pub struct Table {
+    /// Its name.
+    pub name: &'static str,
+    /// Its columns.
+    pub columns: &'static [TableColumn],
+}
+
+const fn key(name: &'static str, holds: ColumnType, uses: &'static [Use]) -> TableColumn {
+    TableColumn { name, holds, origin: Origin::Key, uses }
+}
+
+const fn value(name: &'static str, holds: ColumnType, uses: &'static [Use]) -> TableColumn {
+    TableColumn { name, holds, origin: Origin::Value, uses }
+}
+
+const fn generated(name: &'static str, holds: ColumnType, uses: &'static [Use]) -> TableColumn {
+    TableColumn { name, holds, origin: Origin::Generated, uses }
+}
+
+/// A column of a table whose statements are written out.
+const fn plain(name: &'static str, holds: ColumnType) -> TableColumn {
+    value(name, holds, &[])
+}
+
+const ORDERS: &[TableColumn] = &[
+    key("controller_id", Text, &[Given, Past]),
+    key("order_id", Text, &[Given, Chosen, Listed, Past]),
+    generated("parent_id", Text, &[]),
+    generated("root_id", Text, &[Chosen]),
+    value("workflow_path", Text, &[Given, Chosen, Listed, Past]),
+    value("workflow_version_id", Text, &[Given, Chosen, Listed, Past]),
+    generated("folder", Text, &[Chosen]),
+    value("state", Text, &[Given, Chosen, Past]),
+    value("suspended", Flag, &[Given, Chosen]),
+    value("mark", Text, &[Given, Chosen, Listed]),
+    value("scheduled_for", Instant, &[Given, Chosen, Listed, Past]),
+    value("kill_requested", Instant, &[Chosen, Listed]),
+    value("sigkill_at", Instant, &[]),
+    value("created", Instant, &[]),
+    value("modified", Instant, &[Past]),
+    value("priority", Integer, &[Given, Listed]),
+    value("arguments", Json, &[Given, Listed, Past]),
+    value("position", Json, &[Given, Listed, Past]),
+    value("reason", Text, &[Given, Chosen, Listed]),
+    value("started", Instant, &[]),
+    value("state_since", Instant, &[]),
+    value("remove_when_terminated", Flag, &[Chosen]),
+];
+
+/// Every table but that of the sessions, each after those that it refers to.
+pub const TABLES: &[Table] = &[
+    Table {
+        name: "controllers",
+        columns: &[
+            plain("controller_id", Text),
+            plain("created", Instant),
+            plain("last_order_number", Integer),
+        ],
+    },
+    Table {
+        name: "workflows",
+        columns: &[
+            plain("controller_id", Text),
+            plain("path", Text),
+            plain("version_id", Text),
+            generated("folder", Text, &[]),
+            generated("name", Text, &[]),
+            plain("created", Instant),
+        ],
+    },
+    Table { name: "orders", columns: ORDERS },
+    Table {
+        name: "audit_logs",
+        columns: &[
+            plain("id", Integer),
+            plain("controller_id", Text),
+            plain("account", Text),
+            plain("request", Text),
+            plain("parameters", JsonText),
+            plain("category", Text),
+            plain("comment", Text),
+            plain("time_spent", Integer),
+            plain("ticket_link", Text),
+            plain("outcome", Text),
+            plain("affected", Integer),
+            plain("request_id", Text),
+            plain("client_address", Text),
+            plain("created", Instant),
+        ],
+    },
+    Table {
+        name: "audit_log_details",
+        columns: &[
+            plain("controller_id", Text),
+            plain("audit_log_id", Integer),
+            plain("order_id", Text),
+            plain("workflow_path", Text),
+            plain("workflow_version_id", Text),
+            plain("folder", Text),
+            plain("previous_state", Text),
+            plain("new_state", Text),
+            plain("mark", Text),
+            plain("kill", Flag),
+            plain("via_parent", Text),
+            plain("created", Instant),
+        ],
+    },
+    Table {
+        name: "audit_seals",
+        columns: &[
+            plain("controller_id", Text),
+            plain("number", Integer),
+            plain("first_id", Integer),
+            plain("last_id", Integer),
+            plain("entries", Integer),
+            plain("details", Integer),
+            plain("previous_hash", Text),
+            plain("hash", Text),
+            plain("created", Instant),
+            plain("digests", Bytes),
+        ],
+    },
+    Table {
+        name: "accounts",
+        columns: &[
+            plain("account", Text),
+            plain("password_hash", Text),
+            plain("disabled", Flag),
+            plain("created", Instant),
+        ],
+    },
+    Table { name: "roles", columns: &[plain("role", Text), plain("created", Instant)] },
+    Table {
+        name: "role_permissions",
+        columns: &[plain("role", Text), plain("permission", Text), plain("controller_id", Text)],
+    },
+    Table {
+        name: "role_folders",
+        columns: &[plain("role", Text), plain("folder", Text), plain("recursive", Flag)],
+    },
+    Table { name: "account_roles", columns: &[plain("account", Text), plain("role", Text)] },
+];
+
+/// The columns of `orders` that these statements use.
+pub(super) fn of_orders(of: Use) -> impl Iterator<Item = &'static TableColumn> {
+    ORDERS.iter().filter(move |column| column.uses.contains(&of))
+}
+
+impl TableColumn {
+    /// Whether the database computes it.
+    pub fn is_generated(&self) -> bool {
+        self.origin == Origin::Generated
+    }
+
+    /// Whether a row that is there can get another value of it.
+    pub(super) fn is_changeable(&self) -> bool {
+        self.origin == Origin::Value
+    }
+}
+
+impl Table {
+    /// The columns that can be written.
+    pub fn written(&self) -> impl Iterator<Item = &'static TableColumn> {
+        self.columns.iter().filter(|column| !column.is_generated())
+    }
+}
+
+/// Things in a list with commas, each as `form` writes it, in lines of a fair length.
+pub(super) fn list<C>(
+    things: impl IntoIterator<Item = C>,
+    mut form: impl FnMut(C) -> String,
+) -> String {
+    let (mut list, mut line) = (String::new(), 0);
+    for thing in things {
+        let text = form(thing);
+        if !list.is_empty() {
+            list += if line + text.len() > LINE { ",\n    " } else { ", " };
+            line = if line + text.len() > LINE { 0 } else { line };
+        }
+        line += text.len() + 2;
+        list += &text;
+    }
+    list
+}
+
+/// Characters in a line, about.
+const LINE: usize = 85;
