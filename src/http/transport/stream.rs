@@ -30,14 +30,19 @@ pub async fn respond<T: Serialize + 'static>(
     let first = items.next().await.transpose()?;
     let items = stream::iter(first.map(Ok)).chain(items);
     let (sender, body) = ahead::queue();
-    let reading = ahead::forward(pieces(head, items, tail), sender, ReadAheadLimits::default());
+    let reading = async move {
+        // Kept to the end: until the client has read the items, they count as being read.
+        let mut items = items;
+        let pieces = pieces(head, &mut items, tail);
+        ahead::forward(pieces, sender, ReadAheadLimits::default()).await;
+    };
     actix_web::rt::spawn(reading.in_current_span());
     Ok(HttpResponse::Ok().content_type(ContentType::json()).streaming(body))
 }
 
 fn pieces<T: Serialize>(
     head: String,
-    items: impl Stream<Item = store::Result<T>>,
+    items: impl Stream<Item = store::Result<T>> + Unpin,
     tail: &str,
 ) -> impl Stream<Item = Result<Bytes, ApiError>> {
     try_stream! {
