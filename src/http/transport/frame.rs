@@ -72,7 +72,7 @@ pub async fn frame(
     };
     let finish = |status: u16, headers: &mut HeaderMap| {
         let elapsed = started.elapsed();
-        span.in_scope(|| tracing::info!(status, elapsed_ms = elapsed.as_millis(), "answered"));
+        span.in_scope(|| tracing::info!(status, elapsed_ms = elapsed.as_millis(), "responded"));
         prometheus::responded(route.as_deref(), status, elapsed);
         if let Ok(id) = HeaderValue::from_str(&id) {
             headers.insert(REQUEST_ID, id);
