@@ -1,17 +1,18 @@
 //! Settings: from flags, then the environment, then `.env`; checked once, at the start.
 
 use std::fmt::Write;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::bail;
 use chrono::TimeDelta;
 use clap::{Arg, Args, Command};
 
+pub use self::addresses::{Addresses, local};
 use crate::model::selection::Unfiltered;
 use crate::store::{DEFAULT_CONNECTIONS, Deadlines};
+
+mod addresses;
 
 /// Settings of the working directory.
 const FILE: &str = ".env";
@@ -23,7 +24,7 @@ const DATABASE_URL: &str = "DATABASE_URL";
 
 /// The heading of the options that every command has, in `--help`.
 const GLOBAL: &str = "Global options";
-/// The heading of the options of [`Database`], in `--help`.
+/// The heading of the options of [`DatabaseArgs`], in `--help`.
 const DATABASE: &str = "Database";
 
 /// Puts the settings of the working directory's `.env` into the environment, where they are not
@@ -88,7 +89,7 @@ pub fn without_empty(command: Command) -> Command {
 
 /// Where the database is.
 #[derive(Debug, Clone, Args)]
-pub struct Database {
+pub struct DatabaseArgs {
     /// sqlite:FILE or postgres://USER:PASSWORD@HOST:PORT/DATABASE
     #[arg(
         long = "database-url",
@@ -150,85 +151,6 @@ pub struct Logging {
         help_heading = GLOBAL
     )]
     pub otlp_endpoint: Option<String>,
-}
-
-/// The addresses that a setting of the form `HOST:PORT` means, of which there is one at least.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Addresses {
-    /// As it was given.
-    given: String,
-    first: SocketAddr,
-    others: Vec<SocketAddr>,
-}
-
-impl Addresses {
-    /// All of them: several for a name that has several.
-    pub fn all(&self) -> impl Iterator<Item = SocketAddr> {
-        std::iter::once(self.first).chain(self.others.iter().copied())
-    }
-
-    /// Whether a name was given, which may have addresses that this machine does without.
-    pub fn are_named(&self) -> bool {
-        self.given.parse::<SocketAddr>().is_err()
-    }
-
-    /// Whether only this machine reaches them.
-    pub fn are_loopback(&self) -> bool {
-        self.all().all(|address| address.ip().to_canonical().is_loopback())
-    }
-
-    /// The first of them, as a client on this machine reaches it.
-    pub fn local(&self) -> SocketAddr {
-        local(self.first)
-    }
-}
-
-impl std::fmt::Display for Addresses {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.given)
-    }
-}
-
-impl FromStr for Addresses {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        const EXPECTED: &str = "expected ADDRESS:PORT, such as 127.0.0.1:4446 for this machine \
-                                alone, 0.0.0.0:4446 for others too, or localhost:4446";
-        let found = match (text.parse::<SocketAddr>(), text.rsplit_once(':')) {
-            (Ok(address), _) => vec![address],
-            _ if text.parse::<Ipv6Addr>().is_ok() => {
-                return Err(format!("an IPv6 address goes into brackets: [{text}]:4446"));
-            }
-            (_, None) if text.parse::<u16>().is_ok() => {
-                return Err(format!("the address is missing; {EXPECTED}"));
-            }
-            (_, Some(("", _))) => return Err(format!("the address is missing; {EXPECTED}")),
-            (_, None) => return Err(format!("the port is missing; {EXPECTED}")),
-            (_, Some((_, port))) if port.parse::<u16>().is_err() => {
-                return Err(format!("the port is not a number up to 65535; {EXPECTED}"));
-            }
-            (_, Some((host, _))) => text
-                .to_socket_addrs()
-                .map_err(|error| format!("cannot resolve {host} ({error}); {EXPECTED}"))?
-                .collect(),
-        };
-        let mut found = found.into_iter();
-        let first = found.next().ok_or_else(|| format!("it has no address; {EXPECTED}"))?;
-        let mut others: Vec<_> = found.filter(|address| *address != first).collect();
-        others.dedup();
-        Ok(Self { given: text.into(), first, others })
-    }
-}
-
-/// An address as a client on this machine reaches it.
-pub fn local(address: SocketAddr) -> SocketAddr {
-    let ip = match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    SocketAddr::new(ip, address.port())
 }
 
 /// Where the service listens.
@@ -396,34 +318,6 @@ mod tests {
             let read: Vec<_> =
                 dotenvy::from_read_iter(line.as_bytes()).map(Result::unwrap).collect();
             assert_eq!(read, [("X".into(), text.into())]);
-        }
-    }
-
-    #[test]
-    fn what_can_be_listened_on() {
-        let addresses = |text: &str| text.parse::<Addresses>();
-        let one = addresses("[::]:80").unwrap();
-        assert_eq!(one.all().collect::<Vec<_>>(), ["[::]:80".parse().unwrap()]);
-        assert_eq!(one.local(), "[::1]:80".parse().unwrap());
-        assert!(!one.are_loopback() && !one.are_named());
-        assert!(addresses("[::ffff:127.0.0.1]:80").unwrap().are_loopback());
-        let named = addresses("localhost:4499").unwrap();
-        assert!(named.are_loopback() && named.are_named());
-        assert!(named.all().any(|address| address == "127.0.0.1:4499".parse().unwrap()));
-        for (text, complaint) in [
-            ("4499", "the address is missing"),
-            (":4499", "the address is missing"),
-            ("127.0.0.1", "the port is missing"),
-            ("localhost", "the port is missing"),
-            ("", "the port is missing"),
-            ("127.0.0.1:", "the port is not a number"),
-            ("127.0.0.1:65536", "the port is not a number"),
-            ("localhost:http", "the port is not a number"),
-            ("::1", "[::1]:4446"),
-            ("no such host:80", "cannot resolve no such host"),
-        ] {
-            let error = addresses(text).unwrap_err();
-            assert!(error.contains(complaint) && error.contains(":4446"), "{text}: {error}");
         }
     }
 }

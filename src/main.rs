@@ -5,10 +5,11 @@ use std::sync::LazyLock;
 
 use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
-use joc_orders::cli::client::failure::{self, Failure};
 use joc_orders::cli::client::orders;
+use joc_orders::cli::error::CliError;
 use joc_orders::cli::{
-    account, audit, check, completions, copy, demo, health, import, logging, man, migrate, role,
+    account, audit, check, completions, copy, demo, exit, health, import, logging, man, migrate,
+    role,
     serve,
 };
 use joc_orders::config::{self, Logging};
@@ -54,13 +55,13 @@ enum Command {
 fn main() -> ExitCode {
     match start() {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => failure::report(&error),
+        Err(error) => exit::report(&error),
     }
 }
 
 fn start() -> anyhow::Result<()> {
     // While there is one thread.
-    config::load().map_err(Failure::setting)?;
+    config::load().map_err(CliError::setting)?;
     let mut command = config::without_empty(Cli::command());
     let matches = command.get_matches_mut();
     let mut cli =
@@ -74,7 +75,7 @@ fn start() -> anyhow::Result<()> {
 }
 
 async fn run(cli: Cli) -> anyhow::Result<()> {
-    let _traces = logging::start(&cli.logging).map_err(Failure::setting)?;
+    let _traces = logging::start(&cli.logging).map_err(CliError::setting)?;
     match cli.command {
         Command::Demo(args) => demo::run(args).await,
         Command::Serve(args) => serve::run(args).await,

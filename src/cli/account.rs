@@ -6,12 +6,17 @@ use anyhow::{Context, ensure};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::client::failure::{Failure, examples, help_end};
-use super::client::output::{self, Column, Format, Output, counted, visible};
 use super::full_access::FullAccess;
-use crate::config::{Database, trimmed};
+use super::terminal::write;
+use crate::cli::error::CliError;
+use crate::cli::escape::visible;
+use crate::cli::exit::{examples, help_end};
+use crate::cli::output::{self, OutputArgs, OutputFormat};
+use crate::cli::table::Column;
+use crate::config::{DatabaseArgs, trimmed};
 use crate::http::password;
 use crate::model::checks::check_name;
+use crate::model::counted::counted;
 use crate::store::{self, Access, Account};
 
 /// Manage accounts: passwords, roles, who is locked out
@@ -22,7 +27,7 @@ use crate::store::{self, Access, Account};
   joc-orders account list --output json"))]
 pub struct AccountArgs {
     #[command(flatten)]
-    database: Database,
+    database: DatabaseArgs,
     #[command(subcommand)]
     command: AccountCommand,
 }
@@ -64,7 +69,7 @@ enum AccountCommand {
     },
     /// List accounts with their roles
     #[command(after_help = examples("joc-orders account list --output json"))]
-    List(Output),
+    List(OutputArgs),
 }
 
 const LISTED: &[Column] = &[
@@ -126,13 +131,13 @@ pub async fn run(args: AccountArgs) -> anyhow::Result<()> {
 
 /// Tells what was done, whoever reads it or not.
 pub(super) fn done(what: &str) -> anyhow::Result<()> {
-    output::write(format!("{}\n", visible(what)).as_bytes())
+    write(format!("{}\n", visible(what)).as_bytes())
 }
 
-fn list(accounts: &[Account], format: Format) -> anyhow::Result<()> {
+fn list(accounts: &[Account], format: OutputFormat) -> anyhow::Result<()> {
     let state = |account: &Account| if account.disabled { "disabled" } else { "enabled" };
     let item = |account: &Account, roles: Value| json!({ "account": account.account, "state": state(account), "roles": roles });
-    if format == Format::Json {
+    if format == OutputFormat::Json {
         let items = accounts.iter().map(|account| item(account, json!(account.roles)));
         return output::json(&items.collect());
     }
@@ -153,6 +158,6 @@ fn read_password() -> anyhow::Result<String> {
         std::io::stdin().read_to_string(&mut text).context("standard input")?;
         trimmed(text.lines().next().unwrap_or_default()).to_owned()
     };
-    password::check(&password).map_err(Failure::Usage)?;
+    password::check(&password).map_err(CliError::Usage)?;
     Ok(password)
 }

@@ -9,11 +9,14 @@ use chrono::TimeDelta;
 use clap::{Args, Subcommand};
 
 use super::client::audit;
-use super::client::failure::{Failure, help_end};
-use super::client::output::{counted, tell, visible, write};
 use super::findings::{Findings, Shown};
+use crate::cli::error::CliError;
+use crate::cli::escape::visible;
+use crate::cli::exit::help_end;
+use crate::cli::terminal::{tell, write};
 use crate::clock::Clock;
-use crate::config::Database;
+use crate::config::DatabaseArgs;
+use crate::model::counted::counted;
 use crate::model::finding::Finding;
 use crate::model::seal::SealLine;
 use crate::store::seals::Due;
@@ -27,13 +30,13 @@ use crate::store::{self, Access, Store};
   joc-orders audit verify"))]
 pub struct AuditArgs {
     #[command(subcommand)]
-    command: Option<Command>,
+    command: Option<AuditCommand>,
     #[command(flatten)]
     shown: audit::EntriesArgs,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum AuditCommand {
     Verify(VerifyArgs),
     Seals(SealsArgs),
 }
@@ -61,7 +64,7 @@ struct VerifyArgs {
     #[command(flatten)]
     shown: Shown,
     #[command(flatten)]
-    database: Database,
+    database: DatabaseArgs,
 }
 
 /// Write the seals of the audit trail, one JSON object a line, to be kept elsewhere
@@ -69,19 +72,19 @@ struct VerifyArgs {
 #[command(after_help = help_end("  joc-orders audit seals > seals-$(date +%F).jsonl"))]
 struct SealsArgs {
     #[command(flatten)]
-    database: Database,
+    database: DatabaseArgs,
 }
 
 /// Runs the command.
 ///
 /// # Errors
 ///
-/// A [`super::client::failure::Failure`] where scripts may want to know which.
+/// A [`super::client::failure::CliError`] where scripts may want to know which.
 pub async fn run(args: AuditArgs) -> anyhow::Result<()> {
     match args.command {
         None => audit::run(args.shown).await,
-        Some(Command::Verify(args)) => verify(args).await,
-        Some(Command::Seals(args)) => export(args).await,
+        Some(AuditCommand::Verify(args)) => verify(args).await,
+        Some(AuditCommand::Seals(args)) => export(args).await,
     }
 }
 
@@ -126,7 +129,7 @@ fn open(path: &Path) -> anyhow::Result<Box<dyn BufRead>> {
     if path == Path::new("-") {
         return Ok(Box::new(io::stdin().lock()));
     }
-    let unreadable = |error| Failure::Usage(format!("--seals: {}: {error}", path.display()));
+    let unreadable = |error| CliError::Usage(format!("--seals: {}: {error}", path.display()));
     Ok(Box::new(BufReader::new(File::open(path).map_err(unreadable)?)))
 }
 
@@ -160,7 +163,7 @@ async fn compare(
         });
     }
     if count == 0 {
-        return Err(Failure::Usage("--seals: there is no seal in it".into()).into());
+        return Err(CliError::Usage("--seals: there is no seal in it".into()).into());
     }
     Ok(count)
 }

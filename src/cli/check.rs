@@ -4,9 +4,9 @@ use anyhow::ensure;
 use clap::Args;
 use futures_util::TryStreamExt;
 
-use super::client::failure::help_end;
 use super::findings::{Findings, Shown};
-use crate::config::Database;
+use crate::cli::exit::help_end;
+use crate::config::DatabaseArgs;
 use crate::model::finding::Finding;
 use crate::store::{self, Access};
 
@@ -23,14 +23,14 @@ pub struct CheckArgs {
     #[command(flatten)]
     shown: Shown,
     #[command(flatten)]
-    database: Database,
+    database: DatabaseArgs,
 }
 
 /// Runs the command.
 ///
 /// # Errors
 ///
-/// [`super::client::failure::Failure::Found`] if something does not agree.
+/// [`super::client::failure::CliError::Found`] if something does not agree.
 pub async fn run(args: CheckArgs) -> anyhow::Result<()> {
     let store = store::open(&args.database.url, args.database.connections, Access::Read).await?;
     let mut findings = Findings::new(args.shown);

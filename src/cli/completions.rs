@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use clap::{Args, Command};
 use clap_complete::Shell;
 
-use super::client::failure::examples;
+use crate::cli::exit::examples;
 
 /// Print what lets a shell complete the command line
 #[derive(Debug, Args)]

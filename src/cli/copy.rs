@@ -8,9 +8,10 @@ use futures_util::{StreamExt, TryStreamExt};
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::sync::mpsc::{self, Receiver, Sender};
 
-use super::client::failure::{Failure, help_end};
-use super::client::output::counted;
 use super::stop::{self, Signals};
+use crate::cli::error::CliError;
+use crate::cli::exit::help_end;
+use crate::model::counted::counted;
 use crate::store::copy::CopyBatch;
 use crate::store::tables::Table;
 use crate::store::{self, Access, DEFAULT_CONNECTIONS, Store};
@@ -63,7 +64,7 @@ pub async fn run(args: CopyArgs) -> anyhow::Result<()> {
     };
     let (source, target, size) = tokio::select! {
         opened = open => opened?,
-        () = stop.next() => return Err(Failure::Undone("copied").into()),
+        () = stop.next() => return Err(CliError::Undone("copied").into()),
     };
     let bar = progress(size);
     let (sender, dumped) = mpsc::channel(QUEUED);
@@ -80,7 +81,7 @@ pub async fn run(args: CopyArgs) -> anyhow::Result<()> {
     bar.finish_and_clear();
     let Some((dumped, loaded)) = copied else {
         tokio::join!(stop::abandon(&*source), stop::abandon(&*target));
-        return Err(Failure::Undone("copied").into());
+        return Err(CliError::Undone("copied").into());
     };
     source.close().await;
     target.close().await;

@@ -12,10 +12,10 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-use crate::cli::client;
-use crate::cli::client::output::write;
-use crate::cli::import::{self, Format};
+use crate::cli::http_client::{Trust, http_client};
+use crate::cli::import::{self, InputFormat};
 use crate::cli::stop::{self, Signals};
+use crate::cli::terminal::write;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::http::password;
@@ -99,7 +99,7 @@ fn say(text: &str) -> anyhow::Result<()> {
 async fn set_up(file: &Path) -> anyhow::Result<Arc<dyn Store>> {
     let url = format!("sqlite:{}", file.display());
     let store = store::open(&url, DEFAULT_CONNECTIONS, Access::Create).await?;
-    let format = Format::Answer { controller_id: CONTROLLER_ID.into() };
+    let format = InputFormat::Response { controller_id: CONTROLLER_ID.into() };
     let (imported, _) = import::import(&*store, ORDERS.as_bytes(), format, false).await?;
     store.add_account(ACCOUNT, &password::hash(PASSWORD)?, &["all".into()]).await?;
     let file = file.display();
@@ -150,7 +150,7 @@ async fn tour(origin: &str, store: &dyn Store, file: &Path) -> anyhow::Result<Gu
     let trail = store.trail(CONTROLLER_ID, order_id).await?;
     let rows: Vec<_> = trail
         .into_iter()
-        .map(|touch| Row {
+        .map(|touch| TrailRow {
             created: iso(&touch.created),
             account: touch.account,
             comment: touch.comment,
@@ -183,7 +183,7 @@ async fn your_turn(guide: &Guide, origin: &str) -> anyhow::Result<()> {
 
 /// A row of the audit trail, as sqlite3 writes it.
 #[derive(Serialize)]
-struct Row {
+struct TrailRow {
     created: String,
     account: String,
     comment: Option<String>,
@@ -201,7 +201,7 @@ struct Guide {
 
 impl Guide {
     async fn login(url: String) -> anyhow::Result<Self> {
-        let client = client::transport(&url.parse()?)?;
+        let client = http_client(&url.parse()?, Trust::System)?;
         let login = client.post(format!("{url}/authentication/login"));
         let answer = login.basic_auth(ACCOUNT, Some(PASSWORD)).send().await?;
         let answer: Value = answer.error_for_status()?.json().await?;

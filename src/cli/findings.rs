@@ -2,13 +2,15 @@
 
 use clap::{Args, ValueEnum};
 
-use super::client::failure::Failure;
-use super::client::output::{counted, tell, visible, write};
+use crate::cli::error::CliError;
+use crate::cli::escape::visible;
+use crate::cli::terminal::{tell, write};
+use crate::model::counted::counted;
 use crate::model::finding::Finding;
 use crate::store::check::RowCounts;
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Format {
+enum FindingFormat {
     /// For people.
     Text,
     /// For scripts: one object a line.
@@ -19,13 +21,13 @@ enum Format {
 #[derive(Debug, Args)]
 pub(super) struct Shown {
     /// How to show what is found, one line each
-    #[arg(long = "output", value_enum, default_value_t = Format::Text)]
-    format: Format,
+    #[arg(long = "output", value_enum, default_value_t = FindingFormat::Text)]
+    format: FindingFormat,
 }
 
 /// Shows findings and counts them.
 pub(super) struct Findings {
-    format: Format,
+    format: FindingFormat,
     count: u64,
     written: anyhow::Result<()>,
 }
@@ -41,14 +43,14 @@ impl Findings {
         self.count += 1;
         if self.written.is_ok() {
             let line = match self.format {
-                Format::Text => visible(&finding.to_string()),
-                Format::Json => serde_json::json!(finding).to_string(),
+                FindingFormat::Text => visible(&finding.to_string()),
+                FindingFormat::Json => serde_json::json!(finding).to_string(),
             };
             self.written = write(format!("{line}\n").as_bytes());
         }
     }
 
-    /// Tells what was looked at, if everything was; [`Failure::Found`] if something was found.
+    /// Tells what was looked at, if everything was; [`CliError::Found`] if something was found.
     pub(super) fn finish(self, looked_at: anyhow::Result<RowCounts>) -> anyhow::Result<()> {
         match looked_at {
             Ok(looked_at) => {
@@ -63,10 +65,10 @@ impl Findings {
         match (self.count, self.written) {
             (0, written) => written,
             // Whoever reads no further is told by the exit code all the same.
-            (count, Err(error)) if !error.is::<Failure>() => {
+            (count, Err(error)) if !error.is::<CliError>() => {
                 Err(error.context(format!("findings: {count}")))
             }
-            (count, _) => Err(Failure::Found(count).into()),
+            (count, _) => Err(CliError::Found(count).into()),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Whether anybody is left who may do everything.
 
-use super::client::output::tell;
+use crate::cli::terminal::tell;
 use crate::model::permission::EVERY_CONTROLLER;
 use crate::store::{self, Store};
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 use clap::Args;
 use reqwest::{Client, Url};
 
-use super::client::failure::examples;
-use super::client::{local_transport, transport};
+use crate::cli::exit::examples;
+use crate::cli::http_client::{Trust, http_client};
 use crate::config::Listen;
 
 /// Timeout of the request; the service asks its database for at most 3 seconds.
@@ -37,7 +37,7 @@ pub struct HealthArgs {
 /// If there is no answer, or it is not that all is well.
 pub async fn run(args: HealthArgs) -> anyhow::Result<()> {
     let (client, mut url) = match args.url {
-        Some(url) => (transport(&url)?, url),
+        Some(url) => (http_client(&url, Trust::System)?, url),
         None => here(&args.listen)?,
     };
     url.set_path(if args.ready { "/ready" } else { "/health" });
@@ -45,10 +45,9 @@ pub async fn run(args: HealthArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The service that these settings describe. Its certificate is for another name than that of
-/// this machine, and nothing is told to whoever answers.
+/// The service with these settings.
 fn here(listen: &Listen) -> anyhow::Result<(Client, Url)> {
     let scheme = if listen.tls_cert.is_some() { "https" } else { "http" };
     let url = format!("{scheme}://{}", listen.listen.local()).parse()?;
-    Ok((local_transport()?, url))
+    Ok((http_client(&url, Trust::Any)?, url))
 }

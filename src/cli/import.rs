@@ -11,17 +11,20 @@ use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::sync::{mpsc, oneshot};
 
-use self::read::Message;
-pub use self::read::{Format, Report};
-use super::client::failure::{Failure, help_end};
-use super::client::output::counted;
+pub use self::read::InputFormat;
+use self::read::ReaderMessage;
+pub use self::report::ImportReport;
 use super::stop::{self, Signals};
-use crate::config::Database;
+use crate::cli::error::CliError;
+use crate::cli::exit::help_end;
+use crate::config::DatabaseArgs;
 use crate::model::checks::check_stored_controller_id;
+use crate::model::counted::counted;
 use crate::store::{self, Access, Import, Imported, Store};
 
 mod parse;
 mod read;
+mod report;
 
 /// How many batches may wait for the database.
 const QUEUED: usize = 2;
@@ -47,7 +50,7 @@ pub struct ImportArgs {
     pub replace: bool,
     /// Where to.
     #[command(flatten)]
-    pub database: Database,
+    pub database: DatabaseArgs,
 }
 
 fn controller_id(text: &str) -> Result<String, String> {
@@ -67,19 +70,19 @@ pub async fn run(args: ImportArgs) -> anyhow::Result<()> {
     let store = store::open(&args.database.url, args.database.connections, Access::Create);
     let store = tokio::select! {
         store = store => store?,
-        () = stop.next() => return Err(Failure::Undone("imported").into()),
+        () = stop.next() => return Err(CliError::Undone("imported").into()),
     };
     let format = match args.controller_id {
-        Some(controller_id) => Format::Answer { controller_id },
-        None => Format::Lines,
+        Some(controller_id) => InputFormat::Response { controller_id },
+        None => InputFormat::Lines,
     };
-    let is_answer = matches!(format, Format::Answer { .. });
+    let is_answer = matches!(format, InputFormat::Response { .. });
     let gathered = tokio::select! {
         gathered = gather(&*store, input, format, args.replace) => gathered,
         () = stop.next() => {
             progress.finish_and_clear();
             stop::abandon(&*store).await;
-            return Err(Failure::Undone("imported").into());
+            return Err(CliError::Undone("imported").into());
         }
     };
     // From here on no signal interrupts it: whether it took effect would not be known.
@@ -107,9 +110,9 @@ pub async fn run(args: ImportArgs) -> anyhow::Result<()> {
 pub async fn import(
     store: &dyn Store,
     input: impl Read + Send + 'static,
-    format: Format,
+    format: InputFormat,
     replace: bool,
-) -> anyhow::Result<(Imported, Report)> {
+) -> anyhow::Result<(Imported, ImportReport)> {
     gather(store, input, format, replace).await?.commit().await
 }
 
@@ -117,11 +120,11 @@ pub async fn import(
 struct Gathered {
     import: Option<Box<dyn Import>>,
     imported: Imported,
-    report: Report,
+    report: ImportReport,
 }
 
 impl Gathered {
-    async fn commit(self) -> anyhow::Result<(Imported, Report)> {
+    async fn commit(self) -> anyhow::Result<(Imported, ImportReport)> {
         if let Some(import) = self.import {
             import.commit().await.context("nothing was imported")?;
         }
@@ -134,7 +137,7 @@ impl Gathered {
 async fn gather(
     store: &dyn Store,
     input: impl Read + Send + 'static,
-    format: Format,
+    format: InputFormat,
     replace: bool,
 ) -> anyhow::Result<Gathered> {
     let (sender, mut messages) = mpsc::channel(QUEUED);
@@ -148,7 +151,7 @@ async fn gather(
     let mut import: Option<Box<dyn Import>> = None;
     let mut imported = Imported::default();
     while let Some(message) = messages.recv().await {
-        let Message::Batch(batch) = message else {
+        let ReaderMessage::Batch(batch) = message else {
             // The reader goes on to find the other bad lines; `messages` must outlive it.
             import = None;
             break;
@@ -165,7 +168,7 @@ async fn gather(
     }
     let report = report.await.context("nothing was imported: reading the input failed")?;
     if let Some(complaint) = report.complaint() {
-        return Err(Failure::Other(complaint).into());
+        return Err(CliError::Other(complaint).into());
     }
     Ok(Gathered { import, imported: sum(imported, report.repeated), report })
 }
@@ -178,7 +181,7 @@ fn sum(a: Imported, b: Imported) -> Imported {
     }
 }
 
-fn warn(report: &Report, is_answer: bool) {
+fn warn(report: &ImportReport, is_answer: bool) {
     if report.hidden_cyclic > 0 {
         eprintln!(
             "warning: {} not in the export, which shows only the first order of each of {}. \
@@ -203,7 +206,7 @@ fn open(path: &Path) -> anyhow::Result<(Box<dyn Read + Send>, ProgressBar)> {
     let (input, size): (Box<dyn Read + Send>, _) = if path == Path::new("-") {
         (Box::new(io::stdin()), None)
     } else {
-        let unreadable = |error| Failure::Usage(format!("{}: {error}", path.display()));
+        let unreadable = |error| CliError::Usage(format!("{}: {error}", path.display()));
         let file = File::open(path).map_err(unreadable)?;
         let metadata = file.metadata().map_err(unreadable)?;
         if metadata.is_dir() {

@@ -14,7 +14,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, fmt};
 
-use super::client::is_loopback;
+use super::http_client::is_loopback;
 use crate::config::{LogFormat, Logging};
 
 /// The service name in traces.

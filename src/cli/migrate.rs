@@ -6,10 +6,11 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 
-use super::client::change::ask;
-use super::client::failure::{Failure, help_end};
-use super::client::output::{counted, tell, write};
-use crate::config::Database;
+use crate::cli::error::CliError;
+use crate::cli::exit::help_end;
+use crate::cli::terminal::{ask, tell, write};
+use crate::config::DatabaseArgs;
+use crate::model::counted::counted;
 use crate::store::{self, LockPatience, Loss, Migration};
 
 /// Bring the database's schema up to date, or to one migration
@@ -20,7 +21,7 @@ use crate::store::{self, LockPatience, Loss, Migration};
   DATABASE_URL=postgres://joc@db.example.com/joc joc-orders migrate"))]
 pub struct MigrateArgs {
     #[command(flatten)]
-    database: Database,
+    database: DatabaseArgs,
     /// Go up or back to this migration; 0 takes back all, and with them all data
     #[arg(long, value_name = "N")]
     to: Option<i64>,
@@ -98,14 +99,14 @@ async fn agree(losses: &[Loss], args: &MigrateArgs) -> anyhow::Result<()> {
     if !args.drop_audit_trail && !trail.is_empty() {
         let trail = trail.join(", ");
         let problem = format!("{trail} would be lost; give --drop-audit-trail to lose them");
-        return Err(Failure::Usage(problem).into());
+        return Err(CliError::Usage(problem).into());
     }
     if args.yes {
         return Ok(());
     }
     if !io::stdin().is_terminal() {
         let problem = "standard input is not a terminal: give --yes; nothing was changed";
-        return Err(Failure::Usage(problem.into()).into());
+        return Err(CliError::Usage(problem.into()).into());
     }
     Ok(ask("Undo the migrations and lose these data?").await?)
 }

@@ -1,4 +1,4 @@
-//! The command line: one subcommand, one file.
+//! The command line: one file per subcommand.
 
 pub mod account;
 pub mod audit;
@@ -7,14 +7,21 @@ pub mod client;
 pub mod completions;
 pub mod copy;
 pub mod demo;
+pub mod error;
+mod escape;
+pub mod exit;
 mod findings;
 mod full_access;
 pub mod health;
+mod http_client;
 pub mod import;
 pub mod logging;
 pub mod man;
 pub mod migrate;
+mod output;
 pub mod role;
 mod sealer;
 pub mod serve;
 mod stop;
+mod table;
+mod terminal;

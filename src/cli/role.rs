@@ -4,11 +4,15 @@ use clap::{ArgGroup, Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::account::done;
-use super::client::failure::{examples, help_end};
-use super::client::output::{self, Column, Format, Output, counted, tell, visible};
 use super::full_access::FullAccess;
-use crate::config::Database;
+use crate::cli::escape::visible;
+use crate::cli::exit::{examples, help_end};
+use crate::cli::output::{self, OutputArgs, OutputFormat};
+use crate::cli::table::Column;
+use crate::cli::terminal::tell;
+use crate::config::DatabaseArgs;
 use crate::model::checks::{check_controller_id, check_folder, check_name, check_stored_folder};
+use crate::model::counted::counted;
 use crate::model::folders::Folder;
 use crate::model::folders::Folders;
 use crate::model::permission::known::check_permission;
@@ -24,7 +28,7 @@ use crate::store::{self, Access, Role, Store};
   joc-orders role assign billing anna"))]
 pub struct RoleArgs {
     #[command(flatten)]
-    database: Database,
+    database: DatabaseArgs,
     #[command(subcommand)]
     command: RoleCommand,
 }
@@ -111,7 +115,7 @@ enum RoleCommand {
     Unassign(AccountRoleArgs),
     /// List roles with their permissions and folders
     #[command(after_help = examples("joc-orders role list --output json"))]
-    List(Output),
+    List(OutputArgs),
 }
 
 const LISTED: &[Column] = &[
@@ -257,8 +261,8 @@ fn limits(folders: &[Folder]) -> String {
     folders.iter().map(name).collect::<Vec<_>>().join(", ")
 }
 
-fn list(roles: &[Role], format: Format) -> anyhow::Result<()> {
-    if format == Format::Json {
+fn list(roles: &[Role], format: OutputFormat) -> anyhow::Result<()> {
+    if format == OutputFormat::Json {
         let roles = roles.iter().map(|role| {
             let permissions = role.permissions.iter().map(|(permission, controller_id)| {
                 json!({ "permission": permission, "controllerId": controller_id })

@@ -8,12 +8,13 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 
-use crate::cli::client::failure::{EXIT_CODES, Failure};
-use crate::cli::client::output::write;
+use crate::cli::error::CliError;
+use crate::cli::exit::EXIT_CODES;
 use crate::cli::sealer::Sealer;
 use crate::cli::stop::{self, Signals};
+use crate::cli::terminal::write;
 use crate::clock::Clock;
-use crate::config::{self, Database, Listen, Settings};
+use crate::config::{self, DatabaseArgs, Listen, Settings};
 use crate::http::password;
 use crate::http::tls::{self, Reload};
 use crate::http::{self, Service};
@@ -38,7 +39,7 @@ SIGTERM and Ctrl-C let the calls under way end; SIGHUP reads the TLS files again
 #[command(after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 pub struct ServeArgs {
     #[command(flatten)]
-    database: Database,
+    database: DatabaseArgs,
     #[command(flatten)]
     listen: Listen,
     #[command(flatten)]
@@ -61,14 +62,14 @@ pub struct ServeArgs {
 ///
 /// # Errors
 ///
-/// If the database or the address cannot be had; [`Failure::Usage`] for a wrong setting.
+/// If the database or the address cannot be had; [`CliError::Usage`] for a wrong setting.
 pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
     let time_zones = time_zone_database();
     tracing::info!(version = env!("CARGO_PKG_VERSION"), %time_zones, "starting");
-    let (tls, reload) = tls(&args.listen).map_err(Failure::setting)?.unzip();
+    let (tls, reload) = tls(&args.listen).map_err(CliError::setting)?.unzip();
     let root_password = args.root_password.as_deref().map(config::trimmed);
     if let Some(password) = root_password {
-        let refuse = |problem| Failure::Usage(format!("JOC_ORDERS_ROOT_PASSWORD: {problem}"));
+        let refuse = |problem| CliError::Usage(format!("JOC_ORDERS_ROOT_PASSWORD: {problem}"));
         password::check(password).map_err(refuse)?;
     }
     // First, so that a port that is taken leaves no database behind.
@@ -149,7 +150,7 @@ async fn reload_when_asked(signals: Signals, reload: Option<Reload>) {
 }
 
 /// Opens the database, and tells which it is and what became of its schema.
-async fn open(database: &Database, deadlines: Deadlines) -> anyhow::Result<Arc<dyn Store>> {
+async fn open(database: &DatabaseArgs, deadlines: Deadlines) -> anyhow::Result<Arc<dyn Store>> {
     let url = &database.url;
     let before = match store::migrations(url).await {
         Err(store::Error::NoFile(_)) => Vec::new(),
@@ -206,7 +207,7 @@ async fn create_root(store: &dyn Store, given: Option<&str>) -> anyhow::Result<(
             "cannot show the password of {ROOT}, so the account was not created: {error:#}; set \
              JOC_ORDERS_ROOT_PASSWORD"
         );
-        return Err(Failure::Other(problem).into());
+        return Err(CliError::Other(problem).into());
     }
     let source = if is_given { "JOC_ORDERS_ROOT_PASSWORD" } else { "standard output" };
     tracing::info!(account = ROOT, password_from = source, "created the account");

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::path::PathBuf;
 
-use joc_orders::cli::import::{Format, import};
+use joc_orders::cli::import::{InputFormat, import};
 
 use crate::harness::{App, CONTROLLER, Order};
 
@@ -33,7 +33,7 @@ on_both! {
         let app = App::start(kind, &[]).await;
         for file in corpus("import") {
             for replace in [false, true] {
-                for format in [Format::Lines, Format::Answer { controller_id: CONTROLLER.into() }] {
+                for format in [InputFormat::Lines, InputFormat::Response { controller_id: CONTROLLER.into() }] {
                     let input = File::open(&file).unwrap();
                     if let Err(error) = import(&*app.store, input, format, replace).await {
                         let error = format!("{error:#}");

@@ -8,10 +8,13 @@ use serde_json::{Deserializer, Map, Value, json};
 
 use super::body::Body;
 use super::change::{change, done, with_numbers};
-use super::connection::Connection;
-use super::failure::{Failure, help_end};
-use super::output::{self, Column, Format, Output};
-use super::selectors::{Controller, Why, some_text, start};
+use super::connection::ConnectionArgs;
+use super::selectors::{ControllerArgs, ReasonArgs, some_text, start};
+use crate::cli::error::CliError;
+use crate::cli::exit::help_end;
+use crate::cli::output::{self, OutputArgs, OutputFormat};
+use crate::cli::table::Column;
+use crate::cli::terminal::tell;
 use crate::model::json::Json;
 
 /// Add orders
@@ -33,13 +36,13 @@ pub(super) struct AddArgs {
     )]
     from_file: Option<PathBuf>,
     #[command(flatten)]
-    why: Why,
+    why: ReasonArgs,
     #[command(flatten)]
-    output: Output,
+    output: OutputArgs,
     #[command(flatten)]
-    controller: Controller,
+    controller: ControllerArgs,
     #[command(flatten)]
-    connection: Connection,
+    connection: ConnectionArgs,
 }
 
 /// The fields of one order.
@@ -86,7 +89,7 @@ impl OrderFlags {
         let mut arguments = Map::new();
         for (name, value) in self.arguments {
             if arguments.contains_key(&name) {
-                return Err(Failure::Usage(format!("--argument: {name} is given twice")).into());
+                return Err(CliError::Usage(format!("--argument: {name} is given twice")).into());
             }
             arguments.insert(name, value);
         }
@@ -114,10 +117,10 @@ pub(super) async fn run(args: AddArgs) -> anyhow::Result<()> {
     args.connection
         .session(async |session| {
             let answer = change(session, "/orders/add", &body, "added").await?;
-            if format == Format::Json {
+            if format == OutputFormat::Json {
                 return output::json(&with_numbers(&answer));
             }
-            output::tell(&done("added", &answer));
+            tell(&done("added", &answer));
             let ids = answer.body["orderIds"].as_array().into_iter().flatten();
             let ids: Value = ids.map(|id| json!({ "orderId": id })).collect();
             output::items(format, &[Column::text("order_id", "/orderId")], &ids)
@@ -132,7 +135,7 @@ fn orders_of(file: &Path) -> anyhow::Result<Vec<Value>> {
     } else {
         (file.display().to_string(), std::fs::read_to_string(file))
     };
-    let refuse = |problem: String| Failure::Usage(format!("{name}: {problem}"));
+    let refuse = |problem: String| CliError::Usage(format!("{name}: {problem}"));
     let text = text.map_err(|error| refuse(error.to_string()))?;
     let mut orders = Vec::new();
     for value in Deserializer::from_str(text.trim_start_matches('\u{feff}')).into_iter() {

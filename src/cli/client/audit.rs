@@ -4,9 +4,10 @@ use clap::Args;
 use serde_json::Value;
 
 use super::body::Body;
-use super::connection::Connection;
-use super::output::{self, Column, Format, Output};
-use super::selectors::{Dates, Folders, some_text};
+use super::connection::ConnectionArgs;
+use super::selectors::{DateArgs, FolderArgs, some_text};
+use crate::cli::output::{self, OutputArgs, OutputFormat};
+use crate::cli::table::Column;
 
 const ENTRIES: &[Column] = &[
     Column::new("id", "/id"),
@@ -53,12 +54,12 @@ pub struct EntriesArgs {
     #[command(flatten)]
     filter: Filter,
     #[command(flatten)]
-    output: Output,
+    output: OutputArgs,
     /// Only entries of this controller
     #[arg(long, env = "JOC_ORDERS_CONTROLLER_ID", value_name = "ID", help_heading = "Connection")]
     controller_id: Option<String>,
     #[command(flatten)]
-    connection: Connection,
+    connection: ConnectionArgs,
 }
 
 /// Which entries.
@@ -68,7 +69,7 @@ struct Filter {
     #[arg(long, value_parser = some_text())]
     account: Option<String>,
     #[command(flatten)]
-    folders: Folders,
+    folders: FolderArgs,
     /// About this order or workflow
     #[arg(long, value_name = "NAME", value_parser = some_text())]
     object_name: Option<String>,
@@ -82,7 +83,7 @@ struct Filter {
     #[arg(long, value_name = "URL", value_parser = some_text())]
     ticket_link: Option<String>,
     #[command(flatten)]
-    dates: Dates,
+    dates: DateArgs,
     /// Maximum number of entries, -1 for all
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     limit: Option<i64>,
@@ -106,7 +107,7 @@ impl Filter {
 ///
 /// # Errors
 ///
-/// A [`super::failure::Failure`] where scripts may want to know which.
+/// A [`super::failure::CliError`] where scripts may want to know which.
 pub async fn run(args: EntriesArgs) -> anyhow::Result<()> {
     let mut body = Body::default();
     body.put("controllerId", args.controller_id.as_deref().filter(|id| !id.is_empty()));
@@ -123,7 +124,7 @@ pub async fn run(args: EntriesArgs) -> anyhow::Result<()> {
     let (body, format) = (Value::from(body), args.output.format);
     args.connection
         .session(async |session| {
-            if format == Format::Json {
+            if format == OutputFormat::Json {
                 return session.copy(call, &body).await;
             }
             let answer = session.call(call, &body).await?;

@@ -1,19 +1,22 @@
 //! Changing orders: show what a change would do, ask, and then do no more than was shown to
 //! whoever was asked.
 
-use std::io::{self, BufRead, IsTerminal};
+use std::io::{self, IsTerminal};
 
 use anyhow::Context;
 use clap::Args;
 use serde_json::{Value, json};
-use tokio::sync::oneshot;
 
 use super::body::Body;
-use super::connection::{Answer, Connection, Session};
-use super::failure::Failure;
-use super::output::{self, Column, Format, Output, Screen, counted, visible};
-use super::selectors::{Controller, Selectors, Why};
+use super::connection::{ApiResponse, ApiSession, ConnectionArgs};
+use super::selectors::{ControllerArgs, ReasonArgs, SelectorArgs};
+use crate::cli::error::CliError;
+use crate::cli::escape::visible;
+use crate::cli::output::{self, OutputArgs, OutputFormat};
+use crate::cli::table::{Column, Screen, table};
+use crate::cli::terminal::{ask, tell, write};
 use crate::model::changing::ChangeKind;
+use crate::model::counted::counted;
 use crate::model::selection::MAX_PREVIEWED;
 
 const PREVIEWED: &[Column] = &[
@@ -46,17 +49,17 @@ pub(super) struct ChangeArgs {
     )]
     show: u32,
     #[command(flatten)]
-    why: Why,
+    why: ReasonArgs,
     #[command(flatten)]
-    output: Output,
+    output: OutputArgs,
     #[command(flatten)]
-    controller: Controller,
+    controller: ControllerArgs,
     #[command(flatten)]
-    connection: Connection,
+    connection: ConnectionArgs,
 }
 
 /// A change that is asked for.
-pub(super) struct Change {
+pub(super) struct ChangeRun {
     kind: &'static ChangeKind,
     /// Whether any order is asked for.
     selects: bool,
@@ -65,8 +68,12 @@ pub(super) struct Change {
     pub(super) body: Body,
 }
 
-impl Change {
-    pub(super) fn new(kind: &'static ChangeKind, selectors: &Selectors, args: ChangeArgs) -> Self {
+impl ChangeRun {
+    pub(super) fn new(
+        kind: &'static ChangeKind,
+        selectors: &SelectorArgs,
+        args: ChangeArgs,
+    ) -> Self {
         let mut body = args.controller.body();
         selectors.put_into(&mut body);
         args.why.put_into(&mut body);
@@ -78,16 +85,16 @@ impl Change {
         if !self.selects {
             let problem = "select orders: with --order-id, --workflow, --folder, --state, \
                            --date-from or --date-to (--folder / selects all)";
-            return Err(Failure::Usage(problem.into()).into());
+            return Err(CliError::Usage(problem.into()).into());
         }
         if !self.args.yes && !self.args.dry_run && !io::stdin().is_terminal() {
             let problem = "standard input is not a terminal: give --yes or --dry-run";
-            return Err(Failure::Usage(problem.into()).into());
+            return Err(CliError::Usage(problem.into()).into());
         }
         self.args.connection.session(async |session| self.in_session(session).await).await
     }
 
-    async fn in_session(&self, session: &Session) -> anyhow::Result<()> {
+    async fn in_session(&self, session: &ApiSession) -> anyhow::Result<()> {
         let total = self.preview(session).await?;
         if self.args.dry_run {
             return Ok(());
@@ -105,35 +112,35 @@ impl Change {
 
     /// Shows what would change, and gives how many orders: at least one, and no more than
     /// are allowed.
-    async fn preview(&self, session: &Session) -> anyhow::Result<u64> {
+    async fn preview(&self, session: &ApiSession) -> anyhow::Result<u64> {
         let mut body = self.body.clone();
         body.put("limit", self.args.show);
         let call = format!("{}/preview", self.kind.path);
         let preview = session.call(&call, &body.into()).await?.body;
         let total = preview["total"].as_u64();
-        let total = total.ok_or_else(|| Failure::Other("the preview has no total".into()))?;
+        let total = total.ok_or_else(|| CliError::Other("the preview has no total".into()))?;
         match self.args.output.format {
             // Standard output is for what is asked for.
             _ if !self.args.dry_run => {
-                output::tell(&self.described(&preview, total, &Screen::stderr()));
+                tell(&self.described(&preview, total, &Screen::stderr()));
             }
-            Format::Table => {
-                output::write(self.described(&preview, total, &Screen::stdout()).as_bytes())?;
+            OutputFormat::Table => {
+                write(self.described(&preview, total, &Screen::stdout()).as_bytes())?;
             }
-            Format::Json => output::json(&preview)?,
-            Format::Csv => output::items(Format::Csv, PREVIEWED, &preview["orders"])?,
+            OutputFormat::Json => output::json(&preview)?,
+            OutputFormat::Csv => output::items(OutputFormat::Csv, PREVIEWED, &preview["orders"])?,
         }
         if self.args.dry_run && total > 0 {
             output::aside(self.args.output.format, &self.effects(&preview));
         }
         if total == 0 {
-            return Err(Failure::Nothing(self.kind.nothing_found.into()).into());
+            return Err(CliError::Nothing(self.kind.nothing_found.into()).into());
         }
         match self.args.max_orders {
             Some(max) if total > max => {
                 let orders = counted(total, "order");
                 let problem = format!("{orders} would be affected, at most {max} are allowed");
-                Err(Failure::Refused(problem).into())
+                Err(CliError::Refused(problem).into())
             }
             _ => Ok(total),
         }
@@ -146,7 +153,7 @@ impl Change {
         let mut text = String::new();
         let shown = preview["orders"].as_array().map_or(0, Vec::len);
         if shown > 0 {
-            text += &output::table(PREVIEWED, &preview["orders"], screen);
+            text += &table(PREVIEWED, &preview["orders"], screen);
         }
         let more = total.saturating_sub(u64::try_from(shown).unwrap_or(total));
         if shown > 0 && more > 0 {
@@ -182,31 +189,31 @@ impl Change {
         }
     }
 
-    fn report(&self, answer: &Answer) -> anyhow::Result<()> {
+    fn report(&self, answer: &ApiResponse) -> anyhow::Result<()> {
         let body = with_numbers(answer);
         match self.args.output.format {
-            Format::Json => output::json(&body),
-            Format::Csv => {
+            OutputFormat::Json => output::json(&body),
+            OutputFormat::Csv => {
                 let columns = &[
                     Column::new("affected", "/affected"),
                     Column::new("audit_log_id", "/auditLogId"),
                 ];
-                output::items(Format::Csv, columns, &json!([body]))
+                output::items(OutputFormat::Csv, columns, &json!([body]))
             }
-            Format::Table => output::write(done(self.kind.done, answer).as_bytes()),
+            OutputFormat::Table => write(done(self.kind.done, answer).as_bytes()),
         }
     }
 }
 
 /// Calls the service for a change; `done` says what happens to the orders.
 pub(super) async fn change(
-    session: &Session,
+    session: &ApiSession,
     call: &str,
     body: &Value,
     done: &str,
-) -> anyhow::Result<Answer> {
+) -> anyhow::Result<ApiResponse> {
     match session.call(call, body).await {
-        Err(failure @ Failure::BrokenOff(_)) => Err(failure).with_context(|| {
+        Err(failure @ CliError::BrokenOff(_)) => Err(failure).with_context(|| {
             format!("orders may have been {done}: `joc-orders audit` shows whether they were")
         }),
         result => Ok(result?),
@@ -214,7 +221,7 @@ pub(super) async fn change(
 }
 
 /// The answer to a change with what its headers say.
-pub(super) fn with_numbers(answer: &Answer) -> Value {
+pub(super) fn with_numbers(answer: &ApiResponse) -> Value {
     let mut body = answer.body.clone();
     body["affected"] = json!(answer.affected());
     body["auditLogId"] = json!(answer.audit_log_id());
@@ -222,39 +229,16 @@ pub(super) fn with_numbers(answer: &Answer) -> Value {
 }
 
 /// A line on what was done.
-pub(super) fn done(what: &str, answer: &Answer) -> String {
+pub(super) fn done(what: &str, answer: &ApiResponse) -> String {
     let affected = answer.affected().map_or_else(|| "orders".into(), |n| counted(n, "order"));
     let id = answer.audit_log_id().map_or_else(String::new, |id| format!(", audit log id {id}"));
     format!("{what}: {affected}{id}\n")
 }
 
 /// Asks on the terminal, in a session that Ctrl-C ends.
-async fn confirm(session: &Session, question: &str) -> Result<(), Failure> {
+async fn confirm(session: &ApiSession, question: &str) -> Result<(), CliError> {
     session.asking.set(true);
     let answer = ask(question).await;
     session.asking.set(false);
     answer
-}
-
-/// Asks on the terminal. Anything but a yes is a no.
-pub(in crate::cli) async fn ask(question: &str) -> Result<(), Failure> {
-    output::tell(&format!("{question} [y/N] "));
-    let (sender, answer) = oneshot::channel();
-    // A thread of its own, since the program must be able to end while it still reads.
-    std::thread::spawn(move || {
-        let mut line = String::new();
-        let _ = io::stdin().lock().read_line(&mut line);
-        let _ = sender.send(line);
-    });
-    let answer = tokio::select! {
-        answer = answer => answer.unwrap_or_default(),
-        _ = tokio::signal::ctrl_c() => {
-            output::tell("\n");
-            return Err(Failure::NotConfirmed);
-        }
-    };
-    match answer.trim().to_lowercase().as_str() {
-        "y" | "yes" => Ok(()),
-        _ => Err(Failure::NotConfirmed),
-    }
 }

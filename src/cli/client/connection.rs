@@ -2,27 +2,24 @@
 
 use std::cell::Cell;
 use std::io::{self, IsTerminal};
-use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use reqwest::header::{HeaderMap, HeaderValue};
-use reqwest::redirect::Policy;
 use reqwest::{Client, RequestBuilder, Response, Url};
-use rustls::{ClientConfig, RootCertStore};
 use serde_json::{Value, json};
 
-use super::failure::Failure;
-use super::output;
+use crate::cli::error::CliError;
+use crate::cli::escape::visible;
+use crate::cli::http_client::{Trust, http_client};
+use crate::cli::output;
+use crate::cli::terminal::{tell, write};
 use crate::config::variable;
 use crate::http::BASE;
 use crate::model::json::Json;
 
-/// Timeout of connecting; a request has none.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Timeout of a logout; a session that is left open expires by itself.
 const LOGOUT_TIMEOUT: Duration = Duration::from_secs(5);
 const ACCESS_TOKEN: &str = "X-Access-Token";
@@ -32,7 +29,7 @@ const PASSWORD: &str = "JOC_ORDERS_PASSWORD";
 /// Where the service is and who calls it.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Connection")]
-pub(super) struct Connection {
+pub(super) struct ConnectionArgs {
     /// URL of the service, http or https; without a path, /joc/api is appended
     #[arg(
         long,
@@ -67,70 +64,8 @@ fn api_url(text: &str) -> Result<Url, String> {
     Ok(url)
 }
 
-/// A client for the URL that trusts what the system trusts, and sends nothing elsewhere. What is
-/// for this machine goes through no proxy, whatever the environment says.
-///
-/// # Errors
-///
-/// If TLS cannot be set up.
-pub fn transport(url: &Url) -> anyhow::Result<Client> {
-    let mut roots = RootCertStore::empty();
-    if url.scheme() == "https" {
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    }
-    // Given ready-made, since reqwest's own would fail where the system trusts nobody, as in
-    // many containers, also for plain HTTP.
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let tls = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let builder = Client::builder().tls_backend_preconfigured(tls).redirect(Policy::none());
-    let goes_direct = is_loopback(url) || no_proxy_at_all();
-    let builder = if goes_direct { builder.no_proxy() } else { builder };
-    Ok(builder.connect_timeout(CONNECT_TIMEOUT).build()?)
-}
-
-/// A client for a service of this machine, whose certificate is for another name. It uses no
-/// proxy, and is for requests that tell nothing.
-///
-/// # Errors
-///
-/// If TLS cannot be set up.
-pub(in crate::cli) fn local_transport() -> anyhow::Result<Client> {
-    // There may be one already, for the sending of traces.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let builder = Client::builder().no_proxy().redirect(Policy::none());
-    let builder = builder.tls_danger_accept_invalid_certs(true);
-    Ok(builder.connect_timeout(CONNECT_TIMEOUT).build()?)
-}
-
-/// Whether `NO_PROXY` says `*`, which reqwest does not apply to addresses.
-fn no_proxy_at_all() -> bool {
-    let listed = variable("NO_PROXY").or_else(|| variable("no_proxy"));
-    listed.is_some_and(|hosts| names_all(&hosts))
-}
-
-fn names_all(hosts: &str) -> bool {
-    hosts.split(',').any(|host| host.trim() == "*")
-}
-
-/// Whether a URL is for this machine.
-pub(in crate::cli) fn is_loopback(url: &Url) -> bool {
-    let Some(host) = url.host_str() else { return false };
-    let host = host.trim_end_matches('.');
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    match address {
-        Ok(address) => {
-            let address = address.to_canonical();
-            address.is_loopback() || address.is_unspecified()
-        }
-        Err(_) => host == "localhost" || host.ends_with(".localhost"),
-    }
-}
-
 /// A session with the service.
-pub(super) struct Session {
+pub(super) struct ApiSession {
     client: Client,
     url: String,
     token: HeaderValue,
@@ -139,12 +74,12 @@ pub(super) struct Session {
 }
 
 /// An answer of a success.
-pub(super) struct Answer {
+pub(super) struct ApiResponse {
     headers: HeaderMap,
     pub body: Value,
 }
 
-impl Answer {
+impl ApiResponse {
     /// How many orders a change affected.
     pub(super) fn affected(&self) -> Option<u64> {
         self.number("X-Orders-Affected")
@@ -160,24 +95,24 @@ impl Answer {
     }
 }
 
-impl Connection {
+impl ConnectionArgs {
     /// Does some work in a session, which ends after it also if the work failed or is
     /// interrupted, unless it was there before.
     pub(super) async fn session<T>(
         &self,
-        work: impl AsyncFnOnce(&Session) -> anyhow::Result<T>,
+        work: impl AsyncFnOnce(&ApiSession) -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
-        let client = transport(&self.url)?;
+        let client = http_client(&self.url, Trust::System)?;
         let given = self.token.as_deref().filter(|token| !token.is_empty());
         let token = match given {
             Some(token) => token.to_owned(),
             None => self.login(&client).await?,
         };
         let mut token = HeaderValue::from_str(&token)
-            .map_err(|_| Failure::Usage("--token: not an access token".into()))?;
+            .map_err(|_| CliError::Usage("--token: not an access token".into()))?;
         token.set_sensitive(true);
         let url = self.url.as_str().to_owned();
-        let session = Session { client, url, token, asking: Cell::new(false) };
+        let session = ApiSession { client, url, token, asking: Cell::new(false) };
 
         let result = tokio::select! {
             result = work(&session) => result,
@@ -194,7 +129,7 @@ impl Connection {
 
     async fn login(&self, client: &Client) -> anyhow::Result<String> {
         let user = self.user.as_deref().filter(|user| !user.is_empty());
-        let user = user.ok_or_else(|| Failure::Usage("give --user or --token".into()))?;
+        let user = user.ok_or_else(|| CliError::Usage("give --user or --token".into()))?;
         let password = password(user)?;
         let _waiting = waiting("logging in");
         let request = client.post(format!("{}/authentication/login", self.url));
@@ -202,8 +137,8 @@ impl Connection {
         let response = sent(request, self.url.as_str()).await?;
         let answer: Value = body_of(response).await?;
         let token = answer["accessToken"].as_str().filter(|token| !token.is_empty());
-        let token =
-            token.ok_or_else(|| Failure::Other("the login response has no access token".into()))?;
+        let token = token
+            .ok_or_else(|| CliError::Other("the login response has no access token".into()))?;
         Ok(token.to_owned())
     }
 }
@@ -212,23 +147,23 @@ fn password(user: &str) -> anyhow::Result<String> {
     match variable(PASSWORD) {
         Some(password) => Ok(password),
         None if io::stdin().is_terminal() => {
-            let prompt = format!("Password of {}: ", output::visible(user));
+            let prompt = format!("Password of {}: ", visible(user));
             rpassword::prompt_password(prompt).context("the password")
         }
         None => {
             let problem = format!("{PASSWORD} is not set, and standard input is not a terminal");
-            Err(Failure::Usage(problem).into())
+            Err(CliError::Usage(problem).into())
         }
     }
 }
 
-impl Session {
+impl ApiSession {
     /// Calls the service; the answer is a success.
-    pub(super) async fn call(&self, call: &str, body: &Value) -> Result<Answer, Failure> {
+    pub(super) async fn call(&self, call: &str, body: &Value) -> Result<ApiResponse, CliError> {
         let _waiting = waiting(call);
         let response = self.send(call, body).await?;
         let headers = response.headers().clone();
-        Ok(Answer { headers, body: body_of(response).await? })
+        Ok(ApiResponse { headers, body: body_of(response).await? })
     }
 
     /// Calls the service and passes on its answer to standard output as it comes.
@@ -240,26 +175,26 @@ impl Session {
         let mut response = self.send(call, body).await?;
         drop(waiting);
         while let Some(chunk) = response.chunk().await.map_err(broken_off)? {
-            output::write(&chunk)?;
+            write(&chunk)?;
         }
-        output::write(b"\n")
+        write(b"\n")
     }
 
-    fn interrupted(&self) -> Failure {
-        output::tell("\n");
-        if self.asking.get() { Failure::NotConfirmed } else { Failure::Interrupted }
+    fn interrupted(&self) -> CliError {
+        tell("\n");
+        if self.asking.get() { CliError::NotConfirmed } else { CliError::Interrupted }
     }
 
-    async fn send(&self, call: &str, body: &Value) -> Result<Response, Failure> {
+    async fn send(&self, call: &str, body: &Value) -> Result<Response, CliError> {
         let request = self.client.post(format!("{}{call}", self.url));
         sent(request.header(ACCESS_TOKEN, &self.token).json(body), &self.url).await
     }
 }
 
-async fn sent(request: RequestBuilder, url: &str) -> Result<Response, Failure> {
+async fn sent(request: RequestBuilder, url: &str) -> Result<Response, CliError> {
     let response = request.send().await.map_err(|error| {
         if error.is_connect() || error.is_builder() {
-            Failure::Unreachable(format!("cannot reach {url}: {}", causes(error)))
+            CliError::Unreachable(format!("cannot reach {url}: {}", causes(error)))
         } else {
             broken_off(error)
         }
@@ -268,9 +203,9 @@ async fn sent(request: RequestBuilder, url: &str) -> Result<Response, Failure> {
     if status == 200 {
         return Ok(response);
     }
-    let failure = Failure::of_answer(status, &response.text().await.map_err(broken_off)?);
+    let failure = CliError::of_answer(status, &response.text().await.map_err(broken_off)?);
     // No call of the API is missing where the API is.
-    Err(if status == 404 { Failure::Usage(not_the_api(url)) } else { failure })
+    Err(if status == 404 { CliError::Usage(not_the_api(url)) } else { failure })
 }
 
 fn not_the_api(url: &str) -> String {
@@ -278,20 +213,20 @@ fn not_the_api(url: &str) -> String {
     format!("there is no API at {url}; try --url {api}")
 }
 
-async fn body_of(response: Response) -> Result<Value, Failure> {
+async fn body_of(response: Response) -> Result<Value, CliError> {
     let body = response.bytes().await.map_err(broken_off)?;
     serde_json::from_slice(&body)
         .map(|Json(value)| value)
-        .map_err(|_| Failure::Other("the response is not JSON; is --url that of the API?".into()))
+        .map_err(|_| CliError::Other("the response is not JSON; is --url that of the API?".into()))
 }
 
-fn broken_off(error: reqwest::Error) -> Failure {
-    Failure::BrokenOff(causes(error))
+fn broken_off(error: reqwest::Error) -> CliError {
+    CliError::BrokenOff(causes(error))
 }
 
 /// An error with its causes, in one line.
 fn causes(error: reqwest::Error) -> String {
-    output::visible(&format!("{:#}", anyhow::Error::new(error.without_url())))
+    visible(&format!("{:#}", anyhow::Error::new(error.without_url())))
 }
 
 /// Shows on a terminal that something is under way, until it is dropped.
@@ -318,34 +253,6 @@ impl Drop for Waiting {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn no_proxy_may_name_all_hosts() {
-        for (hosts, expected) in [("*", true), ("a, *", true), ("", false), ("*.a,b*", false)] {
-            assert_eq!(names_all(hosts), expected, "{hosts}");
-        }
-    }
-
-    #[test]
-    fn urls_of_this_machine() {
-        for (url, expected) in [
-            ("http://127.0.0.1:4446", true),
-            ("http://127.9.8.7", true),
-            ("http://localhost.:4446", true),
-            ("http://127.0.0.1.", true),
-            ("https://[::1]:4446/joc/api", true),
-            ("http://[::ffff:127.0.0.1]", true),
-            ("http://LOCALHOST:1", true),
-            ("http://joc.localhost", true),
-            ("http://0.0.0.0:4446", true),
-            ("http://10.0.0.1", false),
-            ("http://localhost.example.com", false),
-            ("http://notlocalhost", false),
-            ("http://[fe80::1]", false),
-        ] {
-            assert_eq!(is_loopback(&url.parse().unwrap()), expected, "{url}");
-        }
-    }
 
     #[test]
     fn a_url_without_a_path_is_that_of_the_service() {

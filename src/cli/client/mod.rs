@@ -2,15 +2,10 @@
 //! HTTP to a service and know nothing of its database.
 
 pub mod audit;
-pub mod failure;
 pub mod orders;
 
 mod add;
 mod body;
-pub(super) mod change;
+mod change;
 mod connection;
-pub(super) mod output;
 mod selectors;
-
-pub use self::connection::transport;
-pub(super) use self::connection::{is_loopback, local_transport};

@@ -4,11 +4,13 @@ use clap::{Args, Subcommand};
 use serde_json::Value;
 
 use super::add::{self, AddArgs};
-use super::change::{Change, ChangeArgs};
-use super::connection::Connection;
-use super::failure::help_end;
-use super::output::{self, Column, Format, Output};
-use super::selectors::{Controller, Selectors, date};
+use super::change::{ChangeArgs, ChangeRun};
+use super::connection::ConnectionArgs;
+use super::selectors::{ControllerArgs, SelectorArgs, date};
+use crate::cli::exit::help_end;
+use crate::cli::output::{self, OutputArgs, OutputFormat};
+use crate::cli::table::Column;
+use crate::cli::terminal::tell;
 use crate::model::changing::{CANCEL, RESUME, SUSPEND};
 
 /// How many orders a service lists unless it is told a limit, as in JOC.
@@ -54,7 +56,7 @@ enum OrdersCommand {
   joc-orders orders list --limit -1 --output json | jq -r '.orders[].orderId'"))]
 struct ListArgs {
     #[command(flatten)]
-    selectors: Selectors,
+    selectors: SelectorArgs,
     /// Select orders whose id matches this regular expression
     #[arg(long)]
     regex: Option<String>,
@@ -68,11 +70,11 @@ struct ListArgs {
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     limit: Option<i64>,
     #[command(flatten)]
-    output: Output,
+    output: OutputArgs,
     #[command(flatten)]
-    controller: Controller,
+    controller: ControllerArgs,
     #[command(flatten)]
-    connection: Connection,
+    connection: ConnectionArgs,
 }
 
 /// Cancel orders
@@ -83,7 +85,7 @@ struct ListArgs {
   joc-orders orders cancel --order-id '#2026-11-23#P1-eod' --kill --yes"))]
 struct CancelArgs {
     #[command(flatten)]
-    selectors: Selectors,
+    selectors: SelectorArgs,
     #[command(flatten)]
     how: How,
     #[command(flatten)]
@@ -97,7 +99,7 @@ struct CancelArgs {
   joc-orders orders suspend --workflow /mft/in --state running --kill --reset --yes"))]
 struct SuspendArgs {
     #[command(flatten)]
-    selectors: Selectors,
+    selectors: SelectorArgs,
     #[command(flatten)]
     how: How,
     /// Restart the current instruction
@@ -114,7 +116,7 @@ struct SuspendArgs {
   joc-orders orders resume --order-id '#2026-11-23#P1-eod' --yes"))]
 struct ResumeArgs {
     #[command(flatten)]
-    selectors: Selectors,
+    selectors: SelectorArgs,
     #[command(flatten)]
     change: ChangeArgs,
 }
@@ -138,30 +140,30 @@ struct How {
 ///
 /// # Errors
 ///
-/// A [`super::failure::Failure`] where scripts may want to know which.
+/// A [`super::failure::CliError`] where scripts may want to know which.
 pub async fn run(args: OrdersArgs) -> anyhow::Result<()> {
     match args.command {
         OrdersCommand::List(args) => args.run().await,
         OrdersCommand::Add(args) => add::run(args).await,
         OrdersCommand::Cancel(args) => {
-            let mut change = Change::new(&CANCEL, &args.selectors, args.change);
+            let mut change = ChangeRun::new(&CANCEL, &args.selectors, args.change);
             args.how.put_into(&mut change);
             change.run().await
         }
         OrdersCommand::Suspend(args) => {
-            let mut change = Change::new(&SUSPEND, &args.selectors, args.change);
+            let mut change = ChangeRun::new(&SUSPEND, &args.selectors, args.change);
             args.how.put_into(&mut change);
             change.body.put("reset", args.reset);
             change.run().await
         }
         OrdersCommand::Resume(args) => {
-            Change::new(&RESUME, &args.selectors, args.change).run().await
+            ChangeRun::new(&RESUME, &args.selectors, args.change).run().await
         }
     }
 }
 
 impl How {
-    fn put_into(&self, change: &mut Change) {
+    fn put_into(&self, change: &mut ChangeRun) {
         change.body.put("kill", self.kill);
         change.body.put("deep", self.deep);
         change.body.put("orderType", self.fresh_only.then_some("FreshOnly"));
@@ -184,12 +186,12 @@ impl ListArgs {
         let (format, limit) = (self.output.format, self.limit);
         self.connection
             .session(async |session| {
-                if format == Format::Json {
+                if format == OutputFormat::Json {
                     return session.copy("/orders", &body).await;
                 }
                 let orders = &session.call("/orders", &body).await?.body["orders"];
                 if limit.is_none() && orders.as_array().is_some_and(|list| list.len() == LIMIT) {
-                    output::tell(&format!("the first {LIMIT} orders; --limit -1 lists all\n"));
+                    tell(&format!("the first {LIMIT} orders; --limit -1 lists all\n"));
                 }
                 output::items(format, LISTED, orders)?;
                 output::footer(format, &output::totals(orders, "order", "/state/_text"));

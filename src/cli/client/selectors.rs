@@ -38,7 +38,7 @@ fn day(text: &str) -> Option<NaiveDate> {
 
 /// Whose orders.
 #[derive(Debug, Args)]
-pub(super) struct Controller {
+pub(super) struct ControllerArgs {
     /// The controller that the orders belong to
     #[arg(
         long,
@@ -52,7 +52,7 @@ pub(super) struct Controller {
 
 /// Which orders.
 #[derive(Debug, Args)]
-pub(super) struct Selectors {
+pub(super) struct SelectorArgs {
     /// Select this order; overrides workflow, folder and state. Repeatable, as are the next five
     #[arg(long = "order-id", value_name = "ID", value_parser = some_text())]
     order_ids: Vec<String>,
@@ -68,7 +68,7 @@ pub(super) struct Selectors {
     )]
     workflow_versions: Vec<String>,
     #[command(flatten)]
-    folders: Folders,
+    folders: FolderArgs,
     /// Select orders in this state; FINISHED and CANCELLED ones can only be listed
     #[arg(
         long = "state",
@@ -78,12 +78,12 @@ pub(super) struct Selectors {
     )]
     states: Vec<String>,
     #[command(flatten)]
-    dates: Dates,
+    dates: DateArgs,
 }
 
 /// In which folders.
 #[derive(Debug, Args)]
-pub(super) struct Folders {
+pub(super) struct FolderArgs {
     /// Select workflows in this folder and those below it
     #[arg(long = "folder", value_name = "PATH", value_parser = some_text())]
     recursive: Vec<String>,
@@ -94,7 +94,7 @@ pub(super) struct Folders {
 
 /// When.
 #[derive(Debug, Args)]
-pub(super) struct Dates {
+pub(super) struct DateArgs {
     /// From this date on: 2026-11-23T08:00:00, or relative, such as -2h or 1d
     #[arg(long, value_name = "DATE", allow_hyphen_values = true, value_parser = date)]
     date_from: Option<String>,
@@ -109,7 +109,7 @@ pub(super) struct Dates {
 /// Why: kept in the audit log.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Audit log")]
-pub(super) struct Why {
+pub(super) struct ReasonArgs {
     /// Reason
     #[arg(long, value_name = "TEXT")]
     comment: Option<String>,
@@ -121,7 +121,7 @@ pub(super) struct Why {
     time_spent: Option<u32>,
 }
 
-impl Controller {
+impl ControllerArgs {
     /// The body of a request about it.
     pub(super) fn body(&self) -> Body {
         let mut body = Body::default();
@@ -130,7 +130,7 @@ impl Controller {
     }
 }
 
-impl Selectors {
+impl SelectorArgs {
     /// Whether they select any orders, rather than all.
     pub(super) fn select_any(&self) -> bool {
         let Self { order_ids, workflows, workflow_versions, folders, states, dates } = self;
@@ -154,7 +154,7 @@ impl Selectors {
     }
 }
 
-impl Folders {
+impl FolderArgs {
     pub(super) fn put_into(&self, body: &mut Body) {
         let folder = |recursive| move |path| json!({ "folder": path, "recursive": recursive });
         let recursive = self.recursive.iter().map(folder(true));
@@ -165,7 +165,7 @@ impl Folders {
     }
 }
 
-impl Dates {
+impl DateArgs {
     pub(super) fn put_into(&self, body: &mut Body) {
         body.put("dateFrom", self.date_from.as_deref());
         body.put("dateTo", self.date_to.as_deref());
@@ -173,7 +173,7 @@ impl Dates {
     }
 }
 
-impl Why {
+impl ReasonArgs {
     pub(super) fn put_into(&self, body: &mut Body) {
         let mut log = Body::default();
         log.put("comment", self.comment.as_deref());

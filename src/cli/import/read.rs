@@ -4,7 +4,7 @@
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::fmt::{self, Write};
+use std::fmt;
 use std::io::{self, BufRead, BufReader, Read};
 use std::mem;
 use std::ops::ControlFlow;
@@ -14,51 +14,47 @@ use serde::Deserialize;
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use tokio::sync::mpsc::Sender;
 
-use super::parse::{COLUMN, Order, Parsed, parse_line, shortened};
-use crate::cli::client::output::counted;
-use crate::store::{Imported, Item};
+use super::parse::{Order, Parsed, parse_line, shortened};
+use super::report::ImportReport;
+use crate::store::Item;
 
 /// How many items the database gets at once.
 const BATCH: usize = 5_000;
 /// The longest line, and the longest order of an answer, in bytes.
 const MAX_LINE: u64 = 16 * 1024 * 1024;
 const TOO_LONG: &str = "is longer than 16 MiB";
-/// How many problems are reported one by one.
-const REPORTED: usize = 50;
-/// How many further places of the same problem are named.
-const NAMED: usize = 5;
 
 /// What the input is.
 #[derive(Debug)]
-pub enum Format {
+pub enum InputFormat {
     /// JSON lines, each of which names its controller.
     Lines,
-    /// A whole JOC `/orders` answer.
-    Answer {
-        /// Whose it is: the answer does not say.
+    /// A whole JOC `/orders` response.
+    Response {
+        /// The controller, which the response does not name.
         controller_id: String,
     },
 }
 
 /// What the reader says while it reads.
 #[derive(Debug)]
-pub(super) enum Message {
+pub(super) enum ReaderMessage {
     /// Items to add.
-    Batch(Batch),
+    Batch(ImportBatch),
     /// There is a bad line: nothing will be imported, and no batch follows.
     Refused,
 }
 
 /// Items, of which no two are the same order.
 #[derive(Debug)]
-pub(super) struct Batch {
+pub(super) struct ImportBatch {
     pub(super) items: Vec<Item>,
     unit: Unit,
     first: u64,
     last: u64,
 }
 
-impl Batch {
+impl ImportBatch {
     /// Where in the input its items are.
     pub(super) fn places(&self) -> String {
         match self.unit {
@@ -68,122 +64,16 @@ impl Batch {
     }
 }
 
-/// A problem, and where it is.
-#[derive(Debug)]
-struct Problem {
-    /// Its place, if it has one, and the reason.
-    text: String,
-    /// Some of the other places that have it.
-    others: Vec<u64>,
-    /// How many other places have it.
-    count: u64,
-}
-
-/// What the reader knows at the end.
-#[derive(Debug, Default)]
-pub struct Report {
-    /// The first problems.
-    problems: Vec<Problem>,
-    /// Which of them has which reason.
-    reasons: HashMap<String, usize>,
-    /// How many bad lines there are.
-    bad_count: u64,
-    /// How many of them belong to no problem that is kept.
-    unreported: u64,
-    /// What the input is instead of JSON lines, if it looks like something else.
-    instead: Option<&'static str>,
-    /// How many lines or orders were good.
-    good: u64,
-    /// How many orders were good.
-    pub orders: u64,
-    /// What became of orders that a batch had already; the database has not seen these.
-    pub repeated: Imported,
-    /// How many orders stand for a cycle of which they are the first.
-    pub cycles: u64,
-    /// How many orders those cycles have beside them.
-    pub hidden_cyclic: u64,
-}
-
-impl Report {
-    /// What to tell about bad lines, if there are any.
-    pub fn complaint(&self) -> Option<String> {
-        if self.bad_count == 0 {
-            return None;
-        }
-        if let Some(instead) = self.instead.filter(|_| self.good == 0) {
-            // What each line lacks to be one says nothing.
-            return Some(format!("nothing was imported: {instead}"));
-        }
-        let bad = counted(self.bad_count, "bad line");
-        let mut text = format!("nothing was imported: the input has {bad}");
-        for problem in &self.problems {
-            let _ = write!(text, "\n  {problem}");
-        }
-        if self.unreported > 0 {
-            let _ = write!(text, "\n  and {} more", self.unreported);
-        }
-        Some(text)
-    }
-
-    /// Keeps a problem; those that differ only in their place are one.
-    fn add(&mut self, place: Option<(&str, u64)>, reason: String) {
-        self.bad_count += 1;
-        let kind = without_column(&reason);
-        match (self.reasons.get(kind), place) {
-            (Some(&known), Some((_, at))) => self.problems[known].repeat(at),
-            _ if self.problems.len() == REPORTED => self.unreported += 1,
-            _ => {
-                self.reasons.insert(kind.to_owned(), self.problems.len());
-                let text = match place {
-                    Some((place, _)) => format!("{place}: {reason}"),
-                    None => reason,
-                };
-                self.problems.push(Problem { text, others: Vec::new(), count: 0 });
-            }
-        }
-    }
-}
-
-impl Problem {
-    fn repeat(&mut self, at: u64) {
-        self.count += 1;
-        if self.others.len() < NAMED {
-            self.others.push(at);
-        }
-    }
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)?;
-        if self.count == 0 {
-            return Ok(());
-        }
-        let others: Vec<String> = self.others.iter().map(u64::to_string).collect();
-        write!(f, " (also {}", others.join(", "))?;
-        match self.count - others.len() as u64 {
-            0 => f.write_str(")"),
-            more => write!(f, " and {more} more)"),
-        }
-    }
-}
-
-/// A reason without the column that it begins with.
-fn without_column(reason: &str) -> &str {
-    let rest = reason.strip_prefix(COLUMN).and_then(|rest| rest.split_once(": "));
-    rest.map_or(reason, |(_, rest)| rest)
-}
-
 /// Reads all of the input, or as much of it as somebody listens to.
 pub(super) fn read(
     input: impl Read,
-    format: Format,
+    format: InputFormat,
     replace: bool,
-    messages: Sender<Message>,
-) -> Report {
+    messages: Sender<ReaderMessage>,
+) -> ImportReport {
     let unit = match format {
-        Format::Lines => Unit::Line,
-        Format::Answer { .. } => Unit::Order,
+        InputFormat::Lines => Unit::Line,
+        InputFormat::Response { .. } => Unit::Order,
     };
     let mut sink = Sink {
         messages,
@@ -192,7 +82,7 @@ pub(super) fn read(
         items: Vec::new(),
         places: (0, 0),
         orders: HashMap::new(),
-        report: Report::default(),
+        report: ImportReport::default(),
     };
     let budget = Budget::default();
     let mut input =
@@ -201,12 +91,14 @@ pub(super) fn read(
     if input.fill_buf().is_ok_and(|start| start.starts_with(b"\xef\xbb\xbf")) {
         input.consume(3);
     }
-    if let (Format::Lines, Ok(start)) = (&format, input.fill_buf()) {
+    if let (InputFormat::Lines, Ok(start)) = (&format, input.fill_buf()) {
         sink.report.instead = instead_of_lines(start);
     }
     let flow = match format {
-        Format::Lines => read_lines(input, &mut sink),
-        Format::Answer { controller_id } => read_answer(input, budget, &controller_id, &mut sink),
+        InputFormat::Lines => read_lines(input, &mut sink),
+        InputFormat::Response { controller_id } => {
+            read_answer(input, budget, &controller_id, &mut sink)
+        }
     };
     if flow.is_continue() {
         let _ = sink.flush();
@@ -266,7 +158,7 @@ fn read_answer(
     sink: &mut Sink,
 ) -> ControlFlow<()> {
     let mut json = serde_json::Deserializer::from_reader(input);
-    let mut stream = Answer { controller_id, budget: &budget, next: 0, sink };
+    let mut stream = ResponseReader { controller_id, budget: &budget, next: 0, sink };
     let result = (&mut json).deserialize_map(&mut stream).and_then(|()| json.end());
     let next = stream.next;
     match result {
@@ -279,7 +171,7 @@ fn read_answer(
 }
 
 /// The map of an answer, and the list of its orders: each order is dealt with as it comes.
-struct Answer<'a> {
+struct ResponseReader<'a> {
     controller_id: &'a str,
     budget: &'a Budget,
     next: u64,
@@ -294,7 +186,7 @@ enum Key {
     Other,
 }
 
-impl<'de> Visitor<'de> for &mut Answer<'_> {
+impl<'de> Visitor<'de> for &mut ResponseReader<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -308,7 +200,7 @@ impl<'de> Visitor<'de> for &mut Answer<'_> {
                 Key::Orders if seen => return Err(de::Error::duplicate_field("orders")),
                 Key::Orders => {
                     seen = true;
-                    map.next_value_seed(Orders(&mut *self))?;
+                    map.next_value_seed(OrdersSeed(&mut *self))?;
                 }
                 Key::Other => drop(map.next_value::<IgnoredAny>()?),
             }
@@ -318,9 +210,9 @@ impl<'de> Visitor<'de> for &mut Answer<'_> {
     }
 }
 
-struct Orders<'a, 'b>(&'a mut Answer<'b>);
+struct OrdersSeed<'a, 'b>(&'a mut ResponseReader<'b>);
 
-impl<'de> DeserializeSeed<'de> for Orders<'_, '_> {
+impl<'de> DeserializeSeed<'de> for OrdersSeed<'_, '_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, value: D) -> Result<(), D::Error> {
@@ -328,7 +220,7 @@ impl<'de> DeserializeSeed<'de> for Orders<'_, '_> {
     }
 }
 
-impl<'de> Visitor<'de> for Orders<'_, '_> {
+impl<'de> Visitor<'de> for OrdersSeed<'_, '_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -381,7 +273,7 @@ enum Unit {
 
 /// Where good items become batches and bad lines are kept.
 struct Sink {
-    messages: Sender<Message>,
+    messages: Sender<ReaderMessage>,
     replace: bool,
     unit: Unit,
     items: Vec<Item>,
@@ -389,7 +281,7 @@ struct Sink {
     places: (u64, u64),
     /// Where in `items` the order of a controller and an id is.
     orders: HashMap<(String, String), usize>,
-    report: Report,
+    report: ImportReport,
 }
 
 impl Sink {
@@ -414,7 +306,7 @@ impl Sink {
         if self.report.bad_count == 1 {
             self.items = Vec::new();
             self.orders = HashMap::new();
-            return self.send(Message::Refused);
+            return self.send(ReaderMessage::Refused);
         }
         ControlFlow::Continue(())
     }
@@ -468,10 +360,10 @@ impl Sink {
         self.orders.clear();
         let items = mem::take(&mut self.items);
         let (first, last) = self.places;
-        self.send(Message::Batch(Batch { items, unit: self.unit, first, last }))
+        self.send(ReaderMessage::Batch(ImportBatch { items, unit: self.unit, first, last }))
     }
 
-    fn send(&mut self, message: Message) -> ControlFlow<()> {
+    fn send(&mut self, message: ReaderMessage) -> ControlFlow<()> {
         match self.messages.blocking_send(message) {
             Ok(()) => ControlFlow::Continue(()),
             Err(_) => ControlFlow::Break(()),

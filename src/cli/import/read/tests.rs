@@ -10,21 +10,25 @@ const FIXTURE: &str =
     include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/orders.json"));
 
 /// Batches as the database gets them, whether the input was refused, and the report.
-fn run(input: impl Read, format: Format, replace: bool) -> (Vec<Batch>, bool, Report) {
+fn run(
+    input: impl Read,
+    format: InputFormat,
+    replace: bool,
+) -> (Vec<ImportBatch>, bool, ImportReport) {
     let (sender, mut messages) = mpsc::channel(1_000);
     let report = read(input, format, replace, sender);
     let (mut batches, mut refused) = (Vec::new(), false);
     while let Ok(message) = messages.try_recv() {
         match message {
-            Message::Batch(batch) => batches.push(batch),
-            Message::Refused => refused = true,
+            ReaderMessage::Batch(batch) => batches.push(batch),
+            ReaderMessage::Refused => refused = true,
         }
     }
     (batches, refused, report)
 }
 
-fn answer() -> Format {
-    Format::Answer { controller_id: "js7".into() }
+fn answer() -> InputFormat {
+    InputFormat::Response { controller_id: "js7".into() }
 }
 
 fn line(id: &str, state: &str, path: &str) -> String {
@@ -59,8 +63,8 @@ fn lines_come_in_batches_that_know_their_places() {
         input += &line(&format!("o{i}"), "SCHEDULED", "/w");
     }
     // The last line needs no end.
-    let (batches, _, report) = run(input.trim_end().as_bytes(), Format::Lines, false);
-    let places: Vec<_> = batches.iter().map(Batch::places).collect();
+    let (batches, _, report) = run(input.trim_end().as_bytes(), InputFormat::Lines, false);
+    let places: Vec<_> = batches.iter().map(ImportBatch::places).collect();
     assert_eq!(places, ["lines 2 to 5001", "lines 5002 to 10001", "lines 10002 to 12001"]);
     assert_eq!(report.complaint(), None);
     assert_eq!(report.orders, 12_000);
@@ -76,7 +80,7 @@ fn a_batch_has_an_order_once() {
     ]
     .concat();
     let states = |replace| {
-        let (batches, _, report) = run(input.as_bytes(), Format::Lines, replace);
+        let (batches, _, report) = run(input.as_bytes(), InputFormat::Lines, replace);
         let items = &batches[0].items;
         // Every workflow that a line names is made, whichever order stays.
         let paths: Vec<_> = items.iter().map(|item| item.workflow_path.clone()).collect();
@@ -97,7 +101,7 @@ fn bad_lines_are_counted_and_the_first_ones_shown() {
         input += "\n";
         input += &line("x", &format!("STATE{i}"), "/w");
     }
-    let (batches, refused, report) = run(input.as_bytes(), Format::Lines, false);
+    let (batches, refused, report) = run(input.as_bytes(), InputFormat::Lines, false);
     assert!(batches.is_empty() && refused);
     let complaint = report.complaint().unwrap();
     let lines: Vec<_> = complaint.lines().collect();
@@ -117,7 +121,7 @@ fn the_same_problem_is_reported_once() {
     }
     input += &line("a", "FINSHED", "/w");
     input += &line("a", "FINSHED", "/w");
-    let complaint = run(input.as_bytes(), Format::Lines, false).2.complaint().unwrap();
+    let complaint = run(input.as_bytes(), InputFormat::Lines, false).2.complaint().unwrap();
     assert_eq!(
         complaint,
         "nothing was imported: the input has 122 bad lines\n\
@@ -144,15 +148,15 @@ fn an_input_that_is_no_json_lines_is_recognised() {
         (list.to_string(), lines),
         (format!("{object:#}"), lines),
     ] {
-        let complaint = run(input.as_bytes(), Format::Lines, false).2.complaint().unwrap();
+        let complaint = run(input.as_bytes(), InputFormat::Lines, false).2.complaint().unwrap();
         assert!(complaint.starts_with("nothing was imported: this looks like "), "{complaint}");
         assert!(complaint.contains(expected) && complaint.lines().count() == 1, "{complaint}");
     }
     // One good line, and it is what was meant.
     let input = "{\n".to_owned() + &line("a", "SCHEDULED", "/w");
-    let complaint = run(input.as_bytes(), Format::Lines, false).2.complaint().unwrap();
+    let complaint = run(input.as_bytes(), InputFormat::Lines, false).2.complaint().unwrap();
     assert!(complaint.contains("1 bad line\n  line 1: column 1: EOF"), "{complaint}");
-    let complaint = run("orders\n".as_bytes(), Format::Lines, false).2.complaint().unwrap();
+    let complaint = run("orders\n".as_bytes(), InputFormat::Lines, false).2.complaint().unwrap();
     assert!(complaint.contains("1 bad line\n  line 1: "), "{complaint}");
 }
 
@@ -161,7 +165,7 @@ fn a_line_without_end_is_not_kept() {
     let mut input = line("a", "SCHEDULED", "/w").into_bytes();
     input.extend(vec![b' '; MAX_LINE as usize]);
     input.extend(b"x\n{}\n");
-    let complaint = run(&*input, Format::Lines, false).2.complaint().unwrap();
+    let complaint = run(&*input, InputFormat::Lines, false).2.complaint().unwrap();
     assert!(complaint.contains("\n  line 2: is longer than 16 MiB\n  line 3: "), "{complaint}");
 
     let list =
@@ -222,5 +226,5 @@ fn nothing_more_is_read_when_nobody_listens() {
             Ok(line.len())
         }
     }
-    assert_eq!(read(Endless, Format::Lines, false, sender).complaint(), None);
+    assert_eq!(read(Endless, InputFormat::Lines, false, sender).complaint(), None);
 }

@@ -1,44 +1,12 @@
 //! How the client fails, in ways that scripts can tell apart, and what the program ends with.
 
-use std::process::ExitCode;
-
 use serde_json::Value;
 
-use super::output::{tell, visible};
-use crate::model::invalid::Invalid;
-use crate::store;
-
-/// What `--help` says at its end.
-pub const EXIT_CODES: &str = "\
-Exit codes:
-  0  done
-  1  any other failure, or Ctrl-C
-  2  usage or configuration error, or no terminal without --yes
-  3  no order found
-  4  request refused (JOC-400, JOC-300), or account or role exists already or is unknown
-  5  not logged in, or not permitted (401, 403, 429, 440)
-  6  not confirmed
-  7  service or database cannot be reached (503), or a migration got no lock
-  8  check or audit verify found a problem
-  9  the database's schema is older or newer than this program";
-
-/// What `--help` says at its end: examples, then the exit codes.
-pub(in crate::cli) fn help_end(lines: &str) -> String {
-    format!("{}\n{EXIT_CODES}", examples(lines))
-}
-
-/// Examples for `--help`, one a line.
-pub(in crate::cli) fn examples(lines: &str) -> String {
-    let lines: String = lines.lines().map(|line| format!("  {}\n", line.trim())).collect();
-    format!("Examples:\n{lines}")
-}
-
-/// What the program ends with if the database's schema is not its own.
-const SCHEMA: u8 = 9;
+use super::escape::visible;
 
 /// Why a command came to nothing.
 #[derive(Debug, thiserror::Error)]
-pub enum Failure {
+pub enum CliError {
     /// Usage or configuration error, or no terminal without --yes.
     #[error("{0}")]
     Usage(String),
@@ -77,17 +45,17 @@ pub enum Failure {
     OutputClosed,
 }
 
-impl Failure {
-    const USAGE: u8 = 2;
-    const REFUSED: u8 = 4;
-    const UNREACHABLE: u8 = 7;
+impl CliError {
+    pub(super) const USAGE: u8 = 2;
+    pub(super) const REFUSED: u8 = 4;
+    pub(super) const UNREACHABLE: u8 = 7;
 
     /// A setting that is wrong, and does not get better by trying again.
     pub fn setting(error: anyhow::Error) -> Self {
         Self::Usage(format!("{error:#}"))
     }
 
-    fn exit_code(&self) -> u8 {
+    pub(super) fn exit_code(&self) -> u8 {
         match self {
             Self::OutputClosed => 0,
             Self::Interrupted | Self::Undone(_) | Self::Other(_) => 1,
@@ -131,50 +99,12 @@ fn says_nothing_found(message: &str) -> bool {
     text.starts_with("No ") && text.ends_with("orders found.")
 }
 
-/// Tells a person why the program ends, and gives what it ends with.
-pub fn report(error: &anyhow::Error) -> ExitCode {
-    match error.downcast_ref() {
-        Some(Failure::OutputClosed) => ExitCode::SUCCESS,
-        Some(failure) => {
-            tell(&format!("Error: {}\n", with_causes(error)));
-            failure.exit_code().into()
-        }
-        None => {
-            tell(&format!("Error: {}\n", with_causes(error)));
-            code_of_others(error).map_or(ExitCode::FAILURE, ExitCode::from)
-        }
-    }
-}
-
-/// An error with its causes, each said once: many repeat their cause in their own words.
-fn with_causes(error: &anyhow::Error) -> String {
-    let mut text = error.to_string();
-    for cause in error.chain().skip(1).map(ToString::to_string) {
-        if !text.contains(&cause) {
-            text = format!("{text}: {cause}");
-        }
-    }
-    text
-}
-
-/// The exit code of a refusal that another part of the program words.
-fn code_of_others(error: &anyhow::Error) -> Option<u8> {
-    match error.downcast_ref() {
-        Some(error) if error.is_unusable() => Some(Failure::USAGE),
-        Some(error) if error.is_of_schema() => Some(SCHEMA),
-        Some(error) if error.is_unavailable() => Some(Failure::UNREACHABLE),
-        Some(error) if error.names_no_migration() => Some(Failure::USAGE),
-        Some(store::Error::Conflict(_)) => Some(Failure::REFUSED),
-        _ => error.is::<Invalid>().then_some(Failure::USAGE),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn exit_codes_of_answers() {
+    pub(super) fn exit_codes_of_answers() {
         let joc = |code: &str, message: &str| {
             format!(r#"{{"error": {{"code": "{code}", "message": "{message}"}}}}"#)
         };
@@ -195,9 +125,9 @@ mod tests {
             (404, "<html>".into(), 1),
             (302, String::new(), 1),
         ] {
-            assert_eq!(Failure::of_answer(status, &text).exit_code(), code, "{status} {text}");
+            assert_eq!(CliError::of_answer(status, &text).exit_code(), code, "{status} {text}");
         }
-        let failure = Failure::of_answer(403, r#"{"message": "a\u001b[2Jb"}"#);
+        let failure = CliError::of_answer(403, r#"{"message": "a\u001b[2Jb"}"#);
         assert_eq!(failure.to_string(), "a\\u{1b}[2Jb");
     }
 }

@@ -1,48 +1,24 @@
-//! What goes to standard output: tables for people, JSON and CSV for scripts.
+//! Tables for people, as wide as the terminal.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
-use std::io::{self, ErrorKind, IsTerminal, Write};
 
 use chrono::DateTime;
-use clap::{Args, ValueEnum};
 use console::{Color, Style, Term, measure_text_width};
 use serde_json::Value;
 
-use super::failure::Failure;
-pub(in crate::cli) use crate::model::counted::counted;
+use super::escape::visible;
 use crate::model::order::{EffectiveState, Mark};
 use crate::model::window::iso;
 
-/// How data are shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(in crate::cli) enum Format {
-    /// For people; the layout may change between versions.
-    Table,
-    /// For scripts.
-    Json,
-    /// With a header line, for spreadsheets.
-    Csv,
-}
-
-/// The output format.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Output")]
-pub(in crate::cli) struct Output {
-    /// Output format
-    #[arg(long = "output", value_enum, default_value_t = Format::Table)]
-    pub format: Format,
-}
-
 /// A column: its name in CSV, and where its value is in an item.
-pub(in crate::cli) struct Column {
-    name: &'static str,
+pub(super) struct Column {
+    pub(super) name: &'static str,
     pointer: &'static str,
-    kind: Kind,
+    kind: ColumnKind,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum ColumnKind {
     /// Always shown in full.
     Plain,
     /// Shortened where a terminal is too narrow.
@@ -57,39 +33,39 @@ enum Kind {
 
 impl Column {
     /// A column that is always shown in full.
-    pub(in crate::cli) const fn new(name: &'static str, pointer: &'static str) -> Self {
-        Self { name, pointer, kind: Kind::Plain }
+    pub(super) const fn new(name: &'static str, pointer: &'static str) -> Self {
+        Self { name, pointer, kind: ColumnKind::Plain }
     }
 
     /// A column of texts of any length.
-    pub(in crate::cli) const fn text(name: &'static str, pointer: &'static str) -> Self {
-        Self { name, pointer, kind: Kind::Text }
+    pub(super) const fn text(name: &'static str, pointer: &'static str) -> Self {
+        Self { name, pointer, kind: ColumnKind::Text }
     }
 
     /// A column of versions of workflows.
     pub(super) const fn version(name: &'static str, pointer: &'static str) -> Self {
-        Self { name, pointer, kind: Kind::Version }
+        Self { name, pointer, kind: ColumnKind::Version }
     }
 
     /// A column of states or marks.
     pub(super) const fn state(name: &'static str, pointer: &'static str) -> Self {
-        Self { name, pointer, kind: Kind::State }
+        Self { name, pointer, kind: ColumnKind::State }
     }
 
     /// A column that only CSV shows.
     pub(super) const fn wide(name: &'static str, pointer: &'static str) -> Self {
-        Self { name, pointer, kind: Kind::Wide }
+        Self { name, pointer, kind: ColumnKind::Wide }
     }
 
     fn is_elastic(&self) -> bool {
-        matches!(self.kind, Kind::Text | Kind::Version)
+        matches!(self.kind, ColumnKind::Text | ColumnKind::Version)
     }
 
     fn header(&self) -> String {
         self.name.to_uppercase().replace('_', " ")
     }
 
-    fn of(&self, item: &Value) -> String {
+    pub(super) fn of(&self, item: &Value) -> String {
         match item.pointer(self.pointer) {
             None | Some(Value::Null) => String::new(),
             Some(Value::String(text)) => text.clone(),
@@ -129,79 +105,6 @@ impl Screen {
     }
 }
 
-/// Prints items as CSV or as a table.
-pub(in crate::cli) fn items(
-    format: Format,
-    columns: &[Column],
-    items: &Value,
-) -> anyhow::Result<()> {
-    match format {
-        Format::Csv => write(&csv(columns, items)?),
-        Format::Table | Format::Json => write(table(columns, items, &Screen::stdout()).as_bytes()),
-    }
-}
-
-/// Tells a person how much a table has.
-pub(in crate::cli) fn footer(format: Format, text: &str) {
-    if format == Format::Table {
-        tell(&format!("{text}\n"));
-    }
-}
-
-/// Tells a person what data for scripts do not.
-pub(super) fn aside(format: Format, text: &str) {
-    if format != Format::Table {
-        tell(&format!("{text}\n"));
-    }
-}
-
-/// Prints an answer as JSON.
-pub(in crate::cli) fn json(answer: &Value) -> anyhow::Result<()> {
-    let text = if io::stdout().is_terminal() {
-        escaped_json(&format!("{answer:#}"))
-    } else {
-        answer.to_string()
-    };
-    write(format!("{text}\n").as_bytes())
-}
-
-/// `3 orders: 1 RUNNING, 2 SCHEDULED`, of the words that items have somewhere.
-pub(in crate::cli) fn totals(items: &Value, noun: &str, pointer: &str) -> String {
-    let mut words = BTreeMap::<&str, u64>::new();
-    let items = items.as_array().map(Vec::as_slice).unwrap_or_default();
-    for word in items.iter().filter_map(|item| item.pointer(pointer)?.as_str()) {
-        *words.entry(word).or_default() += 1;
-    }
-    total(items.len() as u64, noun, words)
-}
-
-/// `3 orders: 1 RUNNING, 2 SCHEDULED`.
-pub(super) fn total<'a>(
-    number: u64,
-    noun: &str,
-    parts: impl IntoIterator<Item = (&'a str, u64)>,
-) -> String {
-    let parts = parts.into_iter().map(|(word, count)| format!("{count} {}", visible(word)));
-    let parts = parts.collect::<Vec<_>>().join(", ");
-    let number = counted(number, noun);
-    if parts.is_empty() { number } else { format!("{number}: {parts}") }
-}
-
-/// Writes to standard output, which may be closed.
-pub(in crate::cli) fn write(bytes: &[u8]) -> anyhow::Result<()> {
-    let mut stdout = io::stdout().lock();
-    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(Failure::OutputClosed.into()),
-        result => Ok(result?),
-    }
-}
-
-/// Writes to standard error, if anybody reads it.
-pub(in crate::cli) fn tell(text: &str) {
-    let mut stderr = io::stderr().lock();
-    let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
-}
-
 /// What is between two columns.
 const GAP: &str = "  ";
 /// What stands for what is left out.
@@ -216,8 +119,9 @@ pub(super) fn table(columns: &[Column], items: &Value, screen: &Screen) -> Strin
     let is_blank = |column: &Column| {
         screen.width.is_some() && items.iter().all(|item| column.of(item).is_empty())
     };
-    let is_shown =
-        |column: &&Column| column.kind != Kind::Wide && (items.is_empty() || !is_blank(column));
+    let is_shown = |column: &&Column| {
+        column.kind != ColumnKind::Wide && (items.is_empty() || !is_blank(column))
+    };
     let mut columns: Vec<&Column> = columns.iter().filter(is_shown).collect();
     let items = items.iter();
     let rows = items.map(|item| columns.iter().map(|c| visible(&c.of(item))).collect::<Vec<_>>());
@@ -266,7 +170,7 @@ fn fit(columns: &[&Column], widths: &mut [usize], available: usize) -> bool {
     let gaps = GAP.len() * columns.len().saturating_sub(1);
     let excess = |widths: &[usize]| (widths.iter().sum::<usize>() + gaps).saturating_sub(available);
     for (i, column) in columns.iter().enumerate() {
-        if column.kind == Kind::Version && excess(widths) > 0 {
+        if column.kind == ColumnKind::Version && excess(widths) > 0 {
             widths[i] = widths[i].min(least(i));
         }
     }
@@ -304,7 +208,7 @@ fn elided(text: &str, width: usize) -> Cow<'_, str> {
 /// A cell in the colour of its state.
 fn painted(cell: &str, column: &Column, screen: &Screen) -> String {
     match color(cell) {
-        Some(color) if screen.colors && column.kind == Kind::State => {
+        Some(color) if screen.colors && column.kind == ColumnKind::State => {
             Style::new().force_styling(true).fg(color).apply_to(cell).to_string()
         }
         _ => cell.to_owned(),
@@ -328,62 +232,6 @@ fn color(word: &str) -> Option<Color> {
     }
 }
 
-fn csv(columns: &[Column], items: &Value) -> anyhow::Result<Vec<u8>> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    writer.write_record(columns.iter().map(|column| column.name))?;
-    for item in items.as_array().into_iter().flatten() {
-        writer.write_record(columns.iter().map(|column| harmless(column.of(item))))?;
-    }
-    Ok(writer.into_inner()?)
-}
-
-/// A cell that no spreadsheet takes for a formula: one that could be one gets a `'` before it,
-/// but for numbers.
-fn harmless(cell: String) -> String {
-    let first = cell.chars().find(|&c| starts_formula(c) || !is_skipped(c));
-    let may_be_formula = cell.starts_with(['\t', '\r', '\n']) || first.is_some_and(starts_formula);
-    let is_number = cell.strip_prefix('-').is_some_and(|digits| {
-        digits.starts_with(|c: char| c.is_ascii_digit()) && digits.parse::<f64>().is_ok()
-    });
-    if may_be_formula && !is_number { format!("'{cell}") } else { cell }
-}
-
-fn starts_formula(c: char) -> bool {
-    matches!(c, '=' | '+' | '-' | '@' | '＝' | '＋' | '－' | '＠' | '﹢' | '﹣' | '﹦' | '﹫' | '−')
-}
-
-/// Whether a spreadsheet may look behind this character for a formula. Which ones it does is not
-/// said anywhere, so all are meant that are white space, invisible, or signs beyond ASCII.
-fn is_skipped(c: char) -> bool {
-    let is_filler = matches!(c, '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}');
-    c.is_whitespace() || c.is_control() || is_filler || !(c.is_ascii() || c.is_alphanumeric())
-}
-
-/// A text that does nothing to a terminal: control characters, and those that turn the
-/// direction of what follows, are written as `\u{1b}` and the like.
-pub(in crate::cli) fn visible(text: &str) -> String {
-    let escaped = |c: char| if acts(c) { c.escape_default().to_string() } else { c.to_string() };
-    text.chars().map(escaped).collect()
-}
-
-/// JSON text, which stays the same JSON, for a terminal.
-fn escaped_json(text: &str) -> String {
-    let escaped = |c: char| -> Cow<'_, str> {
-        if c != '\n' && acts(c) {
-            format!("\\u{:04x}", u32::from(c)).into()
-        } else {
-            c.to_string().into()
-        }
-    };
-    text.chars().map(escaped).collect()
-}
-
-fn acts(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2066}'..='\u{2069}' | '\u{feff}')
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -398,56 +246,6 @@ mod tests {
         let items = json!([{"orderId": "a\u{1b}[2J\r\n\u{9b}b\u{202e}c"}, {"orderId": "überlang"}]);
         let table = table(COLUMNS, &items, &Screen { width: None, colors: false });
         assert_eq!(table, "ORDER ID\na\\u{1b}[2J\\r\\n\\u{9b}b\\u{202e}c\nüberlang\n");
-    }
-
-    #[test]
-    fn csv_has_no_formulas() {
-        let items = json!([
-            {"orderId": "=1+1", "priority": -10}, {"orderId": "-2+cmd|'x'!A1"}, {"orderId": "@a,\"b\"\n"},
-            {"orderId": "+1", "priority": 2}, {"orderId": "-inf"}, {"orderId": "#2026-11-23#P1"},
-        ]);
-        let csv = String::from_utf8(csv(COLUMNS, &items).unwrap()).unwrap();
-        assert_eq!(
-            csv,
-            "order_id,priority\n'=1+1,-10\n'-2+cmd|'x'!A1,\n\"'@a,\"\"b\"\"\n\",\n'+1,2\n'-inf,\n\
-             #2026-11-23#P1,\n"
-        );
-    }
-
-    #[test]
-    fn csv_has_no_formulas_behind_what_nobody_sees() {
-        for before in [
-            " ",
-            "\u{a0}",
-            "  \u{a0} ",
-            "\u{ad}",
-            "\u{200b}",
-            "\u{200d}",
-            "\u{2060}",
-            "\u{feff}",
-            "\u{3000}",
-            "\u{180e}",
-            "\u{202e}",
-            "\u{3164}",
-            "\u{2800}",
-            "\t",
-            "\u{b}",
-            "\0",
-            "\u{85}",
-            "\u{fe0f}",
-            "\u{e0001}",
-            "\u{34f}",
-        ] {
-            for formula in ["=1+1", "+1", "-1", "@SUM(1)", "＝1"] {
-                let cell = format!("{before}{formula}");
-                assert_eq!(harmless(cell.clone()), format!("'{cell}"), "{cell:?}");
-            }
-        }
-        for plain in
-            [" a=1", "#2026-11-23#P1", "/sos/a-b", "ü=1", "日本-", "(-1)", "'=1", "", " ", "-1.5"]
-        {
-            assert_eq!(harmless(plain.into()), plain);
-        }
     }
 
     const NARROWED: &[Column] = &[
@@ -502,21 +300,6 @@ mod tests {
             table.ends_with("\nFAILED    /a        1        \u{1b}[31mFAILED\u{1b}[0m\n"),
             "{table}"
         );
-    }
-
-    #[test]
-    fn totals_count_words() {
-        let items = json!([{"s": "B"}, {"s": "A"}, {"s": "B"}, {}]);
-        assert_eq!(totals(&items, "order", "/s"), "4 orders: 1 A, 2 B");
-        assert_eq!(totals(&json!([]), "order", "/s"), "0 orders");
-    }
-
-    #[test]
-    fn json_for_a_terminal_is_the_same_json() {
-        let value = json!({"a": "\u{1b}\u{9b}\u{202e}\n\\"});
-        let text = escaped_json(&format!("{value:#}"));
-        assert!(!text.contains('\u{9b}') && !text.contains('\u{202e}'), "{text}");
-        assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value);
     }
 
     #[test]

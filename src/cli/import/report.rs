@@ -1,0 +1,119 @@
+//! What the reader has found: how many orders, and which lines are bad and why.
+
+use std::collections::HashMap;
+use std::fmt::{self, Write};
+
+use super::parse::COLUMN;
+use crate::model::counted::counted;
+use crate::store::Imported;
+
+/// How many problems are reported one by one.
+const REPORTED: usize = 50;
+/// How many further places of the same problem are named.
+const NAMED: usize = 5;
+
+/// A problem, and where it is.
+#[derive(Debug)]
+struct InputProblem {
+    /// Its place, if it has one, and the reason.
+    text: String,
+    /// Some of the other places that have it.
+    others: Vec<u64>,
+    /// How many other places have it.
+    count: u64,
+}
+
+/// What the reader knows at the end.
+#[derive(Debug, Default)]
+pub struct ImportReport {
+    /// The first problems.
+    problems: Vec<InputProblem>,
+    /// Which of them has which reason.
+    reasons: HashMap<String, usize>,
+    /// How many bad lines there are.
+    pub(super) bad_count: u64,
+    /// How many of them belong to no problem that is kept.
+    unreported: u64,
+    /// What the input is instead of JSON lines, if it looks like something else.
+    pub(super) instead: Option<&'static str>,
+    /// How many lines or orders were good.
+    pub(super) good: u64,
+    /// How many orders were good.
+    pub orders: u64,
+    /// What became of orders that a batch had already; the database has not seen these.
+    pub repeated: Imported,
+    /// How many orders stand for a cycle of which they are the first.
+    pub cycles: u64,
+    /// How many orders those cycles have beside them.
+    pub hidden_cyclic: u64,
+}
+
+impl ImportReport {
+    /// What to tell about bad lines, if there are any.
+    pub fn complaint(&self) -> Option<String> {
+        if self.bad_count == 0 {
+            return None;
+        }
+        if let Some(instead) = self.instead.filter(|_| self.good == 0) {
+            // What each line lacks to be one says nothing.
+            return Some(format!("nothing was imported: {instead}"));
+        }
+        let bad = counted(self.bad_count, "bad line");
+        let mut text = format!("nothing was imported: the input has {bad}");
+        for problem in &self.problems {
+            let _ = write!(text, "\n  {problem}");
+        }
+        if self.unreported > 0 {
+            let _ = write!(text, "\n  and {} more", self.unreported);
+        }
+        Some(text)
+    }
+
+    /// Keeps a problem; those that differ only in their place are one.
+    pub(super) fn add(&mut self, place: Option<(&str, u64)>, reason: String) {
+        self.bad_count += 1;
+        let kind = without_column(&reason);
+        match (self.reasons.get(kind), place) {
+            (Some(&known), Some((_, at))) => self.problems[known].repeat(at),
+            _ if self.problems.len() == REPORTED => self.unreported += 1,
+            _ => {
+                self.reasons.insert(kind.to_owned(), self.problems.len());
+                let text = match place {
+                    Some((place, _)) => format!("{place}: {reason}"),
+                    None => reason,
+                };
+                self.problems.push(InputProblem { text, others: Vec::new(), count: 0 });
+            }
+        }
+    }
+}
+
+impl InputProblem {
+    fn repeat(&mut self, at: u64) {
+        self.count += 1;
+        if self.others.len() < NAMED {
+            self.others.push(at);
+        }
+    }
+}
+
+impl fmt::Display for InputProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)?;
+        if self.count == 0 {
+            return Ok(());
+        }
+        let others: Vec<String> = self.others.iter().map(u64::to_string).collect();
+        write!(f, " (also {}", others.join(", "))?;
+        match self.count - others.len() as u64 {
+            0 => f.write_str(")"),
+            more => write!(f, " and {more} more)"),
+        }
+    }
+}
+
+/// A reason without the column that it begins with.
+fn without_column(reason: &str) -> &str {
+    let rest = reason.strip_prefix(COLUMN).and_then(|rest| rest.split_once(": "));
+    rest.map_or(reason, |(_, rest)| rest)
+}

@@ -1,0 +1,45 @@
+//! Standard output and error, and questions to a person.
+
+use std::io::{self, BufRead, ErrorKind, Write};
+
+use tokio::sync::oneshot;
+
+use super::error::CliError;
+
+/// Writes to standard output, which may be closed.
+pub(super) fn write(bytes: &[u8]) -> anyhow::Result<()> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(CliError::OutputClosed.into()),
+        result => Ok(result?),
+    }
+}
+
+/// Writes to standard error, and ignores failure: there is nowhere left to report it.
+pub(super) fn tell(text: &str) {
+    let mut stderr = io::stderr().lock();
+    let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
+}
+
+/// Asks on the terminal. Anything but a yes is a no.
+pub(super) async fn ask(question: &str) -> Result<(), CliError> {
+    tell(&format!("{question} [y/N] "));
+    let (sender, answer) = oneshot::channel();
+    // On a thread, so that the program can end while the read still blocks.
+    std::thread::spawn(move || {
+        let mut line = String::new();
+        let _ = io::stdin().lock().read_line(&mut line);
+        let _ = sender.send(line);
+    });
+    let answer = tokio::select! {
+        answer = answer => answer.unwrap_or_default(),
+        _ = tokio::signal::ctrl_c() => {
+            tell("\n");
+            return Err(CliError::NotConfirmed);
+        }
+    };
+    match answer.trim().to_lowercase().as_str() {
+        "y" | "yes" => Ok(()),
+        _ => Err(CliError::NotConfirmed),
+    }
+}
