@@ -1,4 +1,4 @@
-//! The one place where time comes in, so that a test can set it.
+//! The one source of time, which tests can replace.
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ impl Clock {
         Self(Arc::new(time))
     }
 
-    /// The time, without what is finer than a millisecond.
+    /// The time, truncated to milliseconds.
     pub fn now(&self) -> DateTime<Utc> {
         (self.0)().trunc_subsecs(3)
     }

@@ -1,4 +1,4 @@
-//! Settings: from flags, then the environment, then `.env`; checked once, at the start.
+//! Settings: from flags, then the environment, then `.env`; checked once, at startup.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -16,24 +16,24 @@ mod addresses;
 
 /// Settings of the working directory.
 const FILE: &str = ".env";
-/// What the names of this program's variables begin with, but for [`DATABASE_URL`].
+/// The prefix of this program's variables, except [`DATABASE_URL`].
 const PREFIX: &str = "JOC_ORDERS_";
-/// The one setting that is not unset if it is empty: a script whose variable was empty did not
+/// The one setting for which empty does not mean unset: a script whose variable is empty does not
 /// mean the default database.
 const DATABASE_URL: &str = "DATABASE_URL";
 
-/// The heading of the options that every command has, in `--help`.
+/// The heading of the options of every command, in `--help`.
 const GLOBAL: &str = "Global options";
 /// The heading of the options of [`DatabaseArgs`], in `--help`.
 const DATABASE: &str = "Database";
 
-/// Puts the settings of the working directory's `.env` into the environment, where they are not
-/// yet, and takes from every setting there what editors leave at the ends of a text. To be
-/// called before there are threads, which may read the environment.
+/// Adds the settings of `.env` in the working directory to the environment, which takes
+/// precedence, and trims every setting as [`trimmed`] does. Call it before starting threads, which
+/// may read the environment.
 ///
 /// # Errors
 ///
-/// If there is a `.env` and it cannot be read. The message quotes no value.
+/// If there is a `.env` that cannot be read. The message quotes no value.
 pub fn load() -> anyhow::Result<()> {
     match dotenvy::from_path(FILE) {
         // The error quotes the value.
@@ -58,23 +58,23 @@ pub fn load() -> anyhow::Result<()> {
     Ok(dotenvy::from_read_override(trimmed_settings.as_bytes())?)
 }
 
-/// A text as a value in a file like `.env`.
+/// A text as a value in a `.env` file.
 fn quoted(text: &str) -> String {
     let escaped = text.replace('\\', r"\\").replace('"', "\\\"").replace('$', r"\$");
     format!("\"{escaped}\"")
 }
 
-/// A text without what editors and shells leave at its ends: a byte order mark, ends of lines.
+/// Trims what editors and shells add to a text: a byte order mark and line endings.
 pub fn trimmed(text: &str) -> &str {
     text.trim_start_matches('\u{feff}').trim_end_matches(['\r', '\n'])
 }
 
-/// A variable of the environment, unless it is empty, which is as good as not set.
+/// An environment variable; empty is the same as unset.
 pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// The command, its subcommands too, without the variables that are empty.
+/// The command and its subcommands, ignoring empty variables.
 #[must_use]
 pub fn without_empty(command: Command) -> Command {
     let is_empty = |arg: &Arg| {
@@ -87,7 +87,7 @@ pub fn without_empty(command: Command) -> Command {
         .mut_subcommands(without_empty)
 }
 
-/// Where the database is.
+/// The database.
 #[derive(Debug, Clone, Args)]
 pub struct DatabaseArgs {
     /// sqlite:FILE or postgres://USER:PASSWORD@HOST:PORT/DATABASE
@@ -99,8 +99,7 @@ pub struct DatabaseArgs {
         help_heading = DATABASE
     )]
     pub url: String,
-    /// How many connections to the database at the most; on PostgreSQL half are for changes of
-    /// orders
+    /// Maximum database connections; on PostgreSQL half are reserved for changes
     #[arg(
         long = "database-connections",
         env = "JOC_ORDERS_DATABASE_CONNECTIONS",
@@ -111,19 +110,19 @@ pub struct DatabaseArgs {
     pub connections: u32,
 }
 
-/// What log lines look like.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
     /// For people.
     Text,
-    /// For machines: one JSON object a line.
+    /// For machines: one JSON object per line.
     Json,
 }
 
-/// How much is logged and how.
+/// Logging and traces.
 #[derive(Debug, Clone, Args)]
 pub struct Logging {
-    /// What to log: a level, or a filter by module
+    /// Log level, or a filter by module
     #[arg(
         long,
         env = "JOC_ORDERS_LOG",
@@ -132,7 +131,7 @@ pub struct Logging {
         help_heading = GLOBAL
     )]
     pub log: String,
-    /// How log lines look
+    /// Format of log lines
     #[arg(
         long,
         env = "JOC_ORDERS_LOG_FORMAT",
@@ -142,7 +141,7 @@ pub struct Logging {
         help_heading = GLOBAL
     )]
     pub log_format: LogFormat,
-    /// Where to send traces: the URL of an OpenTelemetry collector (OTLP over HTTP)
+    /// URL of an OpenTelemetry collector (OTLP over HTTP) to send traces to
     #[arg(
         long,
         env = "JOC_ORDERS_OTLP_ENDPOINT",
@@ -156,7 +155,7 @@ pub struct Logging {
 /// Where the service listens.
 #[derive(Debug, Clone, Args)]
 pub struct Listen {
-    /// The address and port to listen on; a name means all of its addresses, and port 0 a free
+    /// Address and port to listen on; a host name means all of its addresses, port 0 any free
     /// port
     #[arg(
         long,
@@ -165,27 +164,27 @@ pub struct Listen {
         value_name = "ADDRESS:PORT"
     )]
     pub listen: Addresses,
-    /// The file of the TLS certificate and its chain, in PEM
+    /// File with the TLS certificate and its chain, in PEM
     #[arg(long, env = "JOC_ORDERS_TLS_CERT", requires = "tls_key")]
     pub tls_cert: Option<PathBuf>,
-    /// The file of the certificate's private key, in PEM
+    /// File with the certificate's private key, in PEM
     #[arg(long, env = "JOC_ORDERS_TLS_KEY", requires = "tls_cert")]
     pub tls_key: Option<PathBuf>,
-    /// Serve HTTP without TLS also where other machines can reach it
+    /// Serve HTTP without TLS to other machines too
     #[arg(long, env = "JOC_ORDERS_ALLOW_PLAIN_HTTP", default_value_t = false, action = clap::ArgAction::Set)]
     pub allow_plain_http: bool,
 }
 
-/// How the service answers.
+/// Settings of the service.
 #[derive(Debug, Clone, Args)]
 pub struct Settings {
-    /// The largest request body, in bytes
+    /// Maximum size of a request body, in bytes
     #[arg(long, env = "JOC_ORDERS_BODY_LIMIT", default_value_t = 8 * 1024 * 1024)]
     pub body_limit: usize,
-    /// The largest header fields and URL of a request together, in bytes
+    /// Maximum size of the URL and header of a request, in bytes
     #[arg(long, env = "JOC_ORDERS_HEADER_LIMIT", default_value_t = 16 * 1024)]
     pub header_limit: usize,
-    /// How many clients may be connected; more wait until one leaves
+    /// Maximum connected clients; others wait until one disconnects
     #[arg(
         long,
         env = "JOC_ORDERS_CLIENTS",
@@ -238,16 +237,16 @@ pub struct Settings {
     /// What a request without any selector means
     #[arg(long, env = "JOC_ORDERS_UNFILTERED", value_enum, default_value_t = Unfiltered::Refuse)]
     pub orders_unfiltered: Unfiltered,
-    /// Refuse calls that change orders and give no auditLog.comment
+    /// Reject changes of orders without auditLog.comment
     #[arg(long, env = "JOC_ORDERS_COMMENT_REQUIRED", default_value_t = false, action = clap::ArgAction::Set)]
     pub comment_required: bool,
-    /// How many seconds after SIGTERM a job that is killed gets SIGKILL
+    /// Seconds between SIGTERM and SIGKILL when a job is killed
     #[arg(long, env = "JOC_ORDERS_SIGKILL_AFTER", default_value_t = 15)]
     pub sigkill_after: u32,
-    /// How many failed logins a minute an account may have
+    /// Maximum failed logins per minute and account
     #[arg(long, env = "JOC_ORDERS_FAILED_LOGINS_BY_ACCOUNT", default_value_t = 10)]
     pub failed_logins_by_account: u32,
-    /// How many failed logins a minute may come from one address
+    /// Maximum failed logins per minute and client address
     #[arg(long, env = "JOC_ORDERS_FAILED_LOGINS_BY_ADDRESS", default_value_t = 60)]
     pub failed_logins_by_address: u32,
     /// Shutdown grace period in seconds; new requests get 503 meanwhile
@@ -256,12 +255,12 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// After how long without a call a session ends.
+    /// After how long a session without requests expires.
     pub fn session_timeout(&self) -> TimeDelta {
         TimeDelta::seconds(self.session_timeout.into())
     }
 
-    /// After how long a kill request turns from `SIGTERM` to `SIGKILL`.
+    /// How long after `SIGTERM` a job is sent `SIGKILL`.
     pub fn sigkill_after(&self) -> Duration {
         Duration::from_secs(self.sigkill_after.into())
     }
@@ -271,12 +270,12 @@ impl Settings {
         Duration::from_secs(self.keep_alive.into())
     }
 
-    /// After how long a call is given up.
+    /// The request timeout.
     pub fn request_timeout(&self) -> Duration {
         Duration::from_secs(self.request_timeout.into())
     }
 
-    /// How long the database may take: its connection may be lost silently.
+    /// Timeouts of the database, whose connection may be lost silently.
     pub fn deadlines(&self) -> Deadlines {
         Deadlines {
             change: Duration::from_secs(self.change_timeout.into()),
@@ -289,7 +288,7 @@ impl Settings {
         Duration::from_secs(self.write_timeout.into())
     }
 
-    /// How long calls under way may take once the service is told to stop.
+    /// How long requests in flight may take during shutdown.
     pub fn shutdown_timeout(&self) -> Duration {
         Duration::from_secs(self.shutdown_timeout.into())
     }

@@ -1,6 +1,6 @@
 //! An order service that speaks the JOC API of JS7 JobScheduler over one SQL database.
 //!
-//! `http` takes requests in, `model` says what they mean, `store` does them; see
+//! `http` receives requests, `model` has the rules, `store` runs them on the database; see
 //! ARCHITECTURE.md.
 
 pub mod cli;

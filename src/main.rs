@@ -16,11 +16,11 @@ use joc_orders::config::{self, Logging};
 use joc_orders::model::window::time_zone_database;
 use mimalloc::MiMalloc;
 
-/// Rows are made by one thread and dropped by another, and SQLite's memory comes from here as well.
+/// Rows are allocated and freed on different threads; SQLite uses this allocator too.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
-/// What `--version` shows.
+/// The output of `--version`.
 static VERSION: LazyLock<String> = LazyLock::new(|| {
     format!("{}\ntime zones: {}", env!("CARGO_PKG_VERSION"), time_zone_database())
 });
@@ -60,7 +60,7 @@ fn main() -> ExitCode {
 }
 
 fn start() -> anyhow::Result<()> {
-    // While there is one thread.
+    // Before there are other threads.
     config::load().map_err(CliError::setting)?;
     let mut command = config::without_empty(Cli::command());
     let matches = command.get_matches_mut();

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::io::Cursor;
 use std::sync::LazyLock;
 
-use joc_orders::cli::import::{Format, import};
+use joc_orders::cli::import::{InputFormat, import};
 use joc_orders::model::json::Json;
 use joc_orders::store::{Imported, Item};
 use joc_orders_fuzz::NoDatabase;
@@ -75,15 +75,15 @@ fuzz_target!(|file: &[u8]| {
     }
 });
 
-fn lines() -> Format {
-    Format::Lines
+fn lines() -> InputFormat {
+    InputFormat::Lines
 }
 
-fn answer() -> Format {
-    Format::Answer { controller_id: CONTROLLER.into() }
+fn answer() -> InputFormat {
+    InputFormat::Response { controller_id: CONTROLLER.into() }
 }
 
-fn read(file: &[u8], format: Format, replace: bool) -> Result<(Vec<Item>, Imported), String> {
+fn read(file: &[u8], format: InputFormat, replace: bool) -> Result<(Vec<Item>, Imported), String> {
     let store = NoDatabase::default();
     let input = Cursor::new(file.to_vec());
     match RUNTIME.block_on(import(&store, input, format, replace)) {

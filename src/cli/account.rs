@@ -78,11 +78,11 @@ const LISTED: &[Column] = &[
     Column::text("roles", "/roles"),
 ];
 
-/// Does what the subcommand says.
+/// Runs the subcommand.
 ///
 /// # Errors
 ///
-/// If the database cannot be had or refuses.
+/// If the database is unavailable or rejects the change.
 pub async fn run(args: AccountArgs) -> anyhow::Result<()> {
     let access = match args.command {
         AccountCommand::List(_) => Access::Read,
@@ -129,7 +129,7 @@ pub async fn run(args: AccountArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Tells what was done, whoever reads it or not.
+/// Reports what was done.
 pub(super) fn done(what: &str) -> anyhow::Result<()> {
     write(format!("{}\n", visible(what)).as_bytes())
 }

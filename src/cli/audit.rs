@@ -50,11 +50,11 @@ const MAX_MINUTES: i64 = 100 * 366 * 24 * 60;
   joc-orders audit verify
   joc-orders audit verify --seals seals-2026-11-23.jsonl"))]
 struct VerifyArgs {
-    /// Compare the seals with these too, which `audit seals` gave earlier; `-` is standard input
+    /// Also compare with seals written earlier by `audit seals`; `-` is standard input
     #[arg(long, value_name = "FILE")]
     seals: Option<PathBuf>,
-    /// Report unsealed entries that are older than this many minutes; by default, those an hour
-    /// older than the newest entry, so that a backup passes on any day
+    /// Report entries unsealed for this many minutes; by default, those an hour older than the
+    /// newest entry, so that old backups pass
     #[arg(
         long,
         value_name = "MINUTES",
@@ -67,7 +67,7 @@ struct VerifyArgs {
     database: DatabaseArgs,
 }
 
-/// Write the seals of the audit trail, one JSON object a line, to be kept elsewhere
+/// Write the seals of the audit trail to keep elsewhere, one JSON object per line
 #[derive(Debug, Args)]
 #[command(after_help = help_end("  joc-orders audit seals > seals-$(date +%F).jsonl"))]
 struct SealsArgs {
@@ -79,7 +79,7 @@ struct SealsArgs {
 ///
 /// # Errors
 ///
-/// A [`super::client::failure::CliError`] where scripts may want to know which.
+/// A [`CliError`] where scripts may want to tell which.
 pub async fn run(args: AuditArgs) -> anyhow::Result<()> {
     match args.command {
         None => audit::run(args.shown).await,
@@ -133,8 +133,8 @@ fn open(path: &Path) -> anyhow::Result<Box<dyn BufRead>> {
     Ok(Box::new(BufReader::new(File::open(path).map_err(unreadable)?)))
 }
 
-/// Looks for each kept seal in the database, and gives how many there were: none is an error, since
-/// a file that could not be written would otherwise pass.
+/// Looks up each kept seal in the database, and returns their number. No seal is an error, since a
+/// failed export would otherwise pass.
 async fn compare(
     store: &dyn Store,
     kept: Box<dyn BufRead>,
@@ -163,7 +163,7 @@ async fn compare(
         });
     }
     if count == 0 {
-        return Err(CliError::Usage("--seals: there is no seal in it".into()).into());
+        return Err(CliError::Usage("--seals: the file has no seals".into()).into());
     }
     Ok(count)
 }

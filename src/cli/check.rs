@@ -1,4 +1,4 @@
-//! `joc-orders check`: whether orders and their audit trail agree.
+//! `joc-orders check`: checks that orders and audit trail agree.
 
 use anyhow::ensure;
 use clap::Args;
@@ -16,8 +16,8 @@ use crate::store::{self, Access};
   joc-orders check
   DATABASE_URL=sqlite:backup.db joc-orders check --strict --output json"))]
 pub struct CheckArgs {
-    /// Report also what an import or a script may have done: where only the service and
-    /// executors change orders, that is wrong too
+    /// Also report what an import or a script may have caused; wrong only if nothing but the
+    /// service and executors changes orders
     #[arg(long)]
     strict: bool,
     #[command(flatten)]
@@ -30,7 +30,7 @@ pub struct CheckArgs {
 ///
 /// # Errors
 ///
-/// [`super::client::failure::CliError::Found`] if something does not agree.
+/// [`CliError::Found`](super::error::CliError::Found) if something does not agree.
 pub async fn run(args: CheckArgs) -> anyhow::Result<()> {
     let store = store::open(&args.database.url, args.database.connections, Access::Read).await?;
     let mut findings = Findings::new(args.shown);

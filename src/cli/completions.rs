@@ -1,4 +1,4 @@
-//! `joc-orders completions`: what lets a shell complete the command line.
+//! `joc-orders completions`: completion scripts for shells.
 
 use std::io::{self, Write};
 
@@ -7,11 +7,11 @@ use clap_complete::Shell;
 
 use crate::cli::exit::examples;
 
-/// Print what lets a shell complete the command line
+/// Print a shell completion script
 #[derive(Debug, Args)]
 #[command(after_help = examples("joc-orders completions bash > ~/.local/share/bash-completion/completions/joc-orders"))]
 pub struct CompletionsArgs {
-    /// The shell
+    /// Shell to complete for
     shell: Shell,
 }
 
@@ -19,7 +19,7 @@ pub struct CompletionsArgs {
 ///
 /// # Errors
 ///
-/// If standard output does not take them.
+/// If standard output cannot be written.
 pub fn run(args: &CompletionsArgs, mut command: Command) -> anyhow::Result<()> {
     let name = command.get_name().to_owned();
     let mut script = Vec::new();
@@ -31,7 +31,7 @@ pub fn run(args: &CompletionsArgs, mut command: Command) -> anyhow::Result<()> {
         script = String::from_utf8(script)?.replace(&one, &other).into_bytes();
     }
     match io::stdout().lock().write_all(&script) {
-        // `| head` has had enough.
+        // `| head` closes the pipe early.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         result => Ok(result?),
     }

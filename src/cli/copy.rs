@@ -1,4 +1,4 @@
-//! `joc-orders copy`: everything from one database into another, all or nothing.
+//! `joc-orders copy`: copies one database into another, all or nothing.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -16,9 +16,9 @@ use crate::store::copy::CopyBatch;
 use crate::store::tables::Table;
 use crate::store::{self, Access, DEFAULT_CONNECTIONS, Store};
 
-/// How many batches may wait to be written.
+/// Maximum batches that wait to be written.
 const QUEUED: usize = 2;
-/// How many wrong rows are shown.
+/// Maximum wrong rows to show.
 const MAX_SHOWN: usize = 20;
 
 /// Copy everything but sessions into an empty database, all or nothing
@@ -26,10 +26,10 @@ const MAX_SHOWN: usize = 20;
 #[command(after_help = help_end("\
   joc-orders copy --from sqlite:joc-orders.db --to postgres://joc@db.example.com/joc"))]
 pub struct CopyArgs {
-    /// Database to copy, sqlite:FILE or postgres://…, which no service may be using
+    /// Database to copy, sqlite:FILE or postgres://…; stop its service first
     #[arg(long, value_name = "URL")]
     from: String,
-    /// Database to copy to: a new one, or one with nothing but its schema
+    /// Database to copy to: a new one, or one that is empty but for its schema
     #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
     to: String,
 }
@@ -38,8 +38,8 @@ pub struct CopyArgs {
 ///
 /// # Errors
 ///
-/// A database that cannot be opened, a target that is not empty, rows that it refuses, or a signal
-/// to stop. Nothing is copied then.
+/// If a database cannot be opened, the target is not empty or refuses rows, or a signal stops it.
+/// Nothing is copied then.
 pub async fn run(args: CopyArgs) -> anyhow::Result<()> {
     let stop = Signals::stop()?;
     let open = async {
@@ -88,12 +88,12 @@ pub async fn run(args: CopyArgs) -> anyhow::Result<()> {
     dumped.context("--from: nothing was copied")?;
     let complete = loaded.context("--to: nothing was copied")?;
     ensure!(complete, "nothing was copied");
-    // It is in the database now, whoever reads this line or not.
+    // The copy is committed, even if nobody reads this line.
     let _gone = writeln!(io::stdout(), "copied: {}", counted(bar.position(), "row"));
     Ok(())
 }
 
-/// Names the rows that the target would refuse: it would stop at the first, without naming it.
+/// Names the rows that the target would refuse, which stops at the first without naming it.
 async fn refuse_wrong_rows(source: &dyn Store) -> anyhow::Result<()> {
     let wrong: Vec<_> = source.check_rows().take(MAX_SHOWN + 1).try_collect().await?;
     if wrong.is_empty() {
@@ -109,8 +109,8 @@ async fn refuse_wrong_rows(source: &dyn Store) -> anyhow::Result<()> {
     anyhow::bail!(text)
 }
 
-/// Passes batches on, and ends only if it is told to stop before the last one. Without that the
-/// target commits nothing, so from then on nothing can have been copied.
+/// Forwards batches, and returns only on a signal before the last one, without which the target
+/// commits nothing.
 async fn until_stopped(stop: &Signals, mut from: Receiver<CopyBatch>, to: Sender<CopyBatch>) {
     loop {
         tokio::select! {
@@ -124,7 +124,7 @@ async fn until_stopped(stop: &Signals, mut from: Receiver<CopyBatch>, to: Sender
 
 /// Whether there was a batch, and not the last one.
 async fn pass_on(from: &mut Receiver<CopyBatch>, to: &Sender<CopyBatch>) -> bool {
-    // A place first: a batch that is taken is passed on, whatever comes between.
+    // Reserve first, so that no received batch is lost on cancellation.
     let Ok(place) = to.reserve().await else { return false };
     let Some(batch) = from.recv().await else { return false };
     let goes_on = !matches!(batch, CopyBatch::End);

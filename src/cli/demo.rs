@@ -1,5 +1,5 @@
-//! `joc-orders demo`: the main job on a controller of a few hundred orders. Every request is
-//! shown as a line for a shell, with exactly what that line prints.
+//! `joc-orders demo`: a tour on a sample controller with a few hundred orders. Every request is
+//! shown as a shell command, with exactly the output of that command.
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -23,11 +23,10 @@ use crate::http::{self, BASE, Service};
 use crate::model::window::iso;
 use crate::store::{self, Access, DEFAULT_CONNECTIONS, Store};
 
-/// What is logged unless the settings say otherwise: log lines would stand between the lines of
-/// the tour.
+/// The default log level, so that log lines do not interrupt the tour.
 pub const LOG: &str = "warn,sqlx=error";
 
-/// A JOC's answer to `/orders`: a made-up controller.
+/// A JOC response to `/orders`, of a sample controller.
 const ORDERS: &str = include_str!("../../tests/fixtures/orders.json");
 const CONTROLLER_ID: &str = "demo";
 const ACCOUNT: &str = "root";
@@ -35,7 +34,7 @@ const PASSWORD: &str = "demo-password";
 
 /// What a preview shows on the tour, for jq; [`Guide::preview`] does the same.
 const COUNTS: &str = "{total, cancelled, marked, byState}, (.orders[] | {orderId, state, effect})";
-/// Which header fields of an answer the tour shows, for grep; [`Guide::cancel`] does the same.
+/// The response headers that the tour shows, for grep; [`Guide::cancel`] does the same.
 const HEADERS: &str = "^(HTTP|x-audit-log-id|x-orders-affected)";
 
 const EXAMPLES: &str = "\
@@ -43,15 +42,15 @@ Examples:
   joc-orders demo          # the tour; then try it yourself until Ctrl-C
   joc-orders demo --once   # the tour alone
 
-The lines that it shows need curl, jq and sqlite3. The database is a temporary file.";
+The commands shown need curl, jq and sqlite3. The database is a temporary file.";
 
-/// Try it: cancel orders of a made-up controller, and see who did it
+/// Try it: cancel orders of a sample controller, and see who did it
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct DemoArgs {
     #[command(flatten)]
     settings: Settings,
-    /// End after the tour instead of serving until Ctrl-C
+    /// Exit after the tour instead of serving until Ctrl-C
     #[arg(long)]
     once: bool,
 }
@@ -68,7 +67,7 @@ pub async fn run(args: DemoArgs) -> anyhow::Result<()> {
     let file = folder.path().join("demo.db");
     let store = set_up(&file).await?;
 
-    // The tour's requests are what they are, whatever is set for another service.
+    // The tour has no comments in some requests.
     let settings = Settings { comment_required: false, ..args.settings };
     let service = Service::new(store.clone(), settings, Clock::system());
     let server = http::serve([listener], service, None)?;
@@ -109,7 +108,7 @@ async fn set_up(file: &Path) -> anyhow::Result<Arc<dyn Store>> {
 
 async fn tour(origin: &str, store: &dyn Store, file: &Path) -> anyhow::Result<Guide> {
     let url = format!("{origin}{BASE}");
-    say("\n# Log in; every call carries the access token.")?;
+    say("\n# Log in; every request carries the access token.")?;
     say(&format!("$ JOC={url}"))?;
     say(&format!(
         "$ TOKEN=$(curl -s -u {ACCOUNT}:{PASSWORD} -X POST $JOC/authentication/login | \

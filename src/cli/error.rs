@@ -1,10 +1,10 @@
-//! How the client fails, in ways that scripts can tell apart, and what the program ends with.
+//! Errors that scripts can tell apart by their exit code.
 
 use serde_json::Value;
 
 use super::escape::visible;
 
-/// Why a command came to nothing.
+/// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CliError {
     /// Usage or configuration error, or no terminal without --yes.
@@ -19,28 +19,28 @@ pub enum CliError {
     /// The login, the session or the permission is missing.
     #[error("{0}")]
     NotPermitted(String),
-    /// The person did not say yes.
+    /// The person did not confirm.
     #[error("not confirmed: nothing was changed")]
     NotConfirmed,
     /// The service, or its database, cannot be reached.
     #[error("{0}")]
     Unreachable(String),
-    /// The connection was lost with a call under way.
+    /// The connection was lost with a request in flight.
     #[error("connection lost before the response arrived: {0}")]
-    BrokenOff(String),
+    Aborted(String),
     /// Ctrl-C.
     #[error("interrupted: a request in flight may have taken effect")]
     Interrupted,
     /// Ctrl-C, or SIGTERM, before anything took effect.
     #[error("interrupted: nothing was {0}")]
     Undone(&'static str),
-    /// A checker found so many things that are wrong.
+    /// A check has this many findings.
     #[error("findings: {0}")]
     Found(u64),
-    /// Anything else, such as a response that is not of this API.
+    /// Anything else, such as a response of another API.
     #[error("{0}")]
     Other(String),
-    /// Whoever reads standard output has had enough (`| head`).
+    /// The reader of standard output has closed it (`| head`).
     #[error("standard output is closed")]
     OutputClosed,
 }
@@ -50,7 +50,7 @@ impl CliError {
     pub(super) const REFUSED: u8 = 4;
     pub(super) const UNREACHABLE: u8 = 7;
 
-    /// A setting that is wrong, and does not get better by trying again.
+    /// A wrong setting, for which a retry does not help.
     pub fn setting(error: anyhow::Error) -> Self {
         Self::Usage(format!("{error:#}"))
     }
@@ -64,13 +64,13 @@ impl CliError {
             Self::Refused(_) => Self::REFUSED,
             Self::NotPermitted(_) => 5,
             Self::NotConfirmed => 6,
-            Self::Unreachable(_) | Self::BrokenOff(_) => Self::UNREACHABLE,
+            Self::Unreachable(_) | Self::Aborted(_) => Self::UNREACHABLE,
             Self::Found(_) => 8,
         }
     }
 
-    /// What an answer that is no success means.
-    pub(super) fn of_answer(status: u16, text: &str) -> Self {
+    /// The error of a response without success.
+    pub(super) fn of_response(status: u16, text: &str) -> Self {
         let body: Value = serde_json::from_str(text).unwrap_or_default();
         let at = |pointer| body.pointer(pointer).and_then(Value::as_str);
         let code = at("/error/code").or(at("/errors/0/code"));
@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    pub(super) fn exit_codes_of_answers() {
+    pub(super) fn exit_codes_of_responses() {
         let joc = |code: &str, message: &str| {
             format!(r#"{{"error": {{"code": "{code}", "message": "{message}"}}}}"#)
         };
@@ -125,9 +125,9 @@ mod tests {
             (404, "<html>".into(), 1),
             (302, String::new(), 1),
         ] {
-            assert_eq!(CliError::of_answer(status, &text).exit_code(), code, "{status} {text}");
+            assert_eq!(CliError::of_response(status, &text).exit_code(), code, "{status} {text}");
         }
-        let failure = CliError::of_answer(403, r#"{"message": "a\u001b[2Jb"}"#);
+        let failure = CliError::of_response(403, r#"{"message": "a\u001b[2Jb"}"#);
         assert_eq!(failure.to_string(), "a\\u{1b}[2Jb");
     }
 }

@@ -1,4 +1,4 @@
-//! What the program ends with, and what `--help` says about it.
+//! Exit codes, and the end of `--help`, which lists them.
 
 use std::process::ExitCode;
 
@@ -7,7 +7,7 @@ use super::terminal::tell;
 use crate::model::invalid::Invalid;
 use crate::store;
 
-/// What `--help` says at its end.
+/// The exit codes, for `--help`.
 pub const EXIT_CODES: &str = "\
 Exit codes:
   0  done
@@ -21,21 +21,21 @@ Exit codes:
   8  check or audit verify found a problem
   9  the database's schema is older or newer than this program";
 
-/// What `--help` says at its end: examples, then the exit codes.
+/// The end of `--help`: examples and exit codes.
 pub(super) fn help_end(lines: &str) -> String {
     format!("{}\n{EXIT_CODES}", examples(lines))
 }
 
-/// Examples for `--help`, one a line.
+/// Examples for `--help`, one per line.
 pub(super) fn examples(lines: &str) -> String {
     let lines: String = lines.lines().map(|line| format!("  {}\n", line.trim())).collect();
     format!("Examples:\n{lines}")
 }
 
-/// What the program ends with if the database's schema is not its own.
+/// The exit code if the database's schema is of another version.
 const SCHEMA: u8 = 9;
 
-/// Tells a person why the program ends, and gives what it ends with.
+/// Reports an error on standard error, and returns the exit code.
 pub fn report(error: &anyhow::Error) -> ExitCode {
     match error.downcast_ref() {
         Some(CliError::OutputClosed) => ExitCode::SUCCESS,
@@ -50,7 +50,7 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
     }
 }
 
-/// An error with its causes, each said once: many repeat their cause in their own words.
+/// An error with its causes, without repetitions: many messages include their cause.
 fn with_causes(error: &anyhow::Error) -> String {
     let mut text = error.to_string();
     for cause in error.chain().skip(1).map(ToString::to_string) {
@@ -61,7 +61,7 @@ fn with_causes(error: &anyhow::Error) -> String {
     text
 }
 
-/// The exit code of a refusal that another part of the program words.
+/// The exit code of an error of another part of the program.
 fn code_of_others(error: &anyhow::Error) -> Option<u8> {
     match error.downcast_ref() {
         Some(error) if error.is_unusable() => Some(CliError::USAGE),

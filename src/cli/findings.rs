@@ -1,4 +1,4 @@
-//! What `audit verify` and `check` have in common: findings, line by line, and the exit code.
+//! The findings of `audit verify` and `check`, line by line, and the exit code.
 
 use clap::{Args, ValueEnum};
 
@@ -13,14 +13,14 @@ use crate::store::check::RowCounts;
 enum FindingFormat {
     /// For people.
     Text,
-    /// For scripts: one object a line.
+    /// For scripts: one JSON object per line.
     Json,
 }
 
 /// How to show findings.
 #[derive(Debug, Args)]
 pub(super) struct Shown {
-    /// How to show what is found, one line each
+    /// Format of the findings, one per line
     #[arg(long = "output", value_enum, default_value_t = FindingFormat::Text)]
     format: FindingFormat,
 }
@@ -50,7 +50,7 @@ impl Findings {
         }
     }
 
-    /// Tells what was looked at, if everything was; [`CliError::Found`] if something was found.
+    /// Tells what was checked, if everything was; [`CliError::Found`] if there are findings.
     pub(super) fn finish(self, looked_at: anyhow::Result<RowCounts>) -> anyhow::Result<()> {
         match looked_at {
             Ok(looked_at) => {
@@ -59,12 +59,12 @@ impl Findings {
                 tell(&format!("{outcome}: {}\n", looked_at.collect::<Vec<_>>().join(", ")));
             }
             Err(error) if self.count == 0 => return Err(error),
-            // What was found may well be why.
+            // The findings may be the reason.
             Err(error) => tell(&format!("the rest was not checked: {error:#}\n")),
         }
         match (self.count, self.written) {
             (0, written) => written,
-            // Whoever reads no further is told by the exit code all the same.
+            // The exit code tells of findings even if the output was closed.
             (count, Err(error)) if !error.is::<CliError>() => {
                 Err(error.context(format!("findings: {count}")))
             }

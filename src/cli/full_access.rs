@@ -1,4 +1,4 @@
-//! Whether anybody is left who may do everything.
+//! Whether an account with every permission is left.
 
 use crate::cli::terminal::tell;
 use crate::model::permission::EVERY_CONTROLLER;
@@ -11,13 +11,13 @@ const EVERYTHING: &str = "sos:products";
 pub(super) struct FullAccess(bool);
 
 impl FullAccess {
-    /// Looks before the change.
+    /// Checks before the change.
     pub(super) async fn before(store: &dyn Store) -> store::Result<Self> {
         Ok(Self(exists(store).await?))
     }
 
-    /// Warns if the change took every permission from the last account that had it. It is done
-    /// all the same: whoever can run this can undo it, too.
+    /// Warns if the change removed the last account with every permission. It only warns, since
+    /// who can run this can also undo it.
     pub(super) async fn warn_if_lost(self, store: &dyn Store) -> store::Result<()> {
         if self.0 && !exists(store).await? {
             tell("warning: no enabled account has every permission any more\n");

@@ -1,5 +1,4 @@
-//! `joc-orders health`: asks the service of this machine how it is, for containers that have no
-//! other program to ask with.
+//! `joc-orders health`: checks the service on this machine, for containers without curl.
 
 use std::time::Duration;
 
@@ -20,10 +19,10 @@ const TIMEOUT: Duration = Duration::from_secs(5);
   joc-orders health --ready
   joc-orders health --url https://joc.example.com:4446"))]
 pub struct HealthArgs {
-    /// URL of the service; without it, on this machine at the address that `serve` listens on
+    /// URL of the service [default: where `serve` listens on this machine]
     #[arg(long)]
     url: Option<Url>,
-    /// Check that it can serve, for which it needs its database
+    /// Check that it is ready, which includes its database
     #[arg(long)]
     ready: bool,
     #[command(flatten)]
@@ -34,7 +33,7 @@ pub struct HealthArgs {
 ///
 /// # Errors
 ///
-/// If there is no answer, or it is not that all is well.
+/// If there is no response, or it reports a failure.
 pub async fn run(args: HealthArgs) -> anyhow::Result<()> {
     let (client, mut url) = match args.url {
         Some(url) => (http_client(&url, Trust::System)?, url),

@@ -1,4 +1,4 @@
-//! `joc-orders import`: workflows and orders of a JOC, into the database, all or nothing.
+//! `joc-orders import`: imports workflows and orders of a JOC, all or nothing.
 //! A blocking thread reads and checks the input ([`read`], [`parse`]); the items come here in
 //! batches through a short queue, so that memory does not grow with the input.
 
@@ -26,10 +26,10 @@ mod parse;
 mod read;
 mod report;
 
-/// How many batches may wait for the database.
+/// Maximum batches that wait for the database.
 const QUEUED: usize = 2;
 
-/// JOC's default `limit` of `/orders`: it leaves out the rest without saying so.
+/// JOC's default `limit` of `/orders`, which truncates silently.
 const JOC_LIMIT: u64 = 10_000;
 
 /// Import workflows and orders, all or nothing
@@ -62,8 +62,8 @@ fn controller_id(text: &str) -> Result<String, String> {
 ///
 /// # Errors
 ///
-/// A file that cannot be opened, a database that cannot be, bad input, what the database refuses,
-/// or a signal to stop. Nothing is imported then.
+/// If file or database cannot be opened, the input is bad, the database refuses it, or a signal
+/// stops it. Nothing is imported then.
 pub async fn run(args: ImportArgs) -> anyhow::Result<()> {
     let stop = Signals::stop()?;
     let (input, progress) = open(&args.file)?;
@@ -76,7 +76,7 @@ pub async fn run(args: ImportArgs) -> anyhow::Result<()> {
         Some(controller_id) => InputFormat::Response { controller_id },
         None => InputFormat::Lines,
     };
-    let is_answer = matches!(format, InputFormat::Response { .. });
+    let is_response = matches!(format, InputFormat::Response { .. });
     let gathered = tokio::select! {
         gathered = gather(&*store, input, format, args.replace) => gathered,
         () = stop.next() => {
@@ -85,7 +85,7 @@ pub async fn run(args: ImportArgs) -> anyhow::Result<()> {
             return Err(CliError::Undone("imported").into());
         }
     };
-    // From here on no signal interrupts it: whether it took effect would not be known.
+    // From here on signals are ignored: the outcome would be unknown.
     let result = match gathered {
         Ok(gathered) => gathered.commit().await,
         Err(error) => Err(error),
@@ -94,15 +94,15 @@ pub async fn run(args: ImportArgs) -> anyhow::Result<()> {
     progress.finish_and_clear();
 
     let (imported, report) = result?;
-    warn(&report, is_answer);
+    warn(&report, is_response);
     let Imported { inserted, updated, skipped } = imported;
-    // It is in the database now: a reader of this line that went away does not change that.
+    // The import is committed, even if nobody reads this line.
     let _ =
         writeln!(io::stdout(), "imported: {inserted} new, {updated} replaced, {skipped} skipped");
     Ok(())
 }
 
-/// Imports all of the input into a store, or nothing.
+/// Imports the whole input or nothing.
 ///
 /// # Errors
 ///
@@ -116,7 +116,7 @@ pub async fn import(
     gather(store, input, format, replace).await?.commit().await
 }
 
-/// An import of which only the commit is missing.
+/// An import before its commit.
 struct Gathered {
     import: Option<Box<dyn Import>>,
     imported: Imported,
@@ -132,8 +132,7 @@ impl Gathered {
     }
 }
 
-/// Reads all of the input and writes it, up to the commit. Dropped before its end, it has changed
-/// nothing.
+/// Reads and writes the whole input, up to the commit. Dropping it rolls back.
 async fn gather(
     store: &dyn Store,
     input: impl Read + Send + 'static,
@@ -142,12 +141,12 @@ async fn gather(
 ) -> anyhow::Result<Gathered> {
     let (sender, mut messages) = mpsc::channel(QUEUED);
     let (reported, report) = oneshot::channel();
-    // No task of the runtime, which would wait for a read that may never end.
+    // Not a task of the runtime, whose shutdown would wait for a blocked read.
     std::thread::spawn(move || {
         let _ = reported.send(read::read(input, format, replace, sender));
     });
 
-    // Begun no sooner than there is something to write: others wait for its locks.
+    // Begins with the first batch, since others wait for its locks.
     let mut import: Option<Box<dyn Import>> = None;
     let mut imported = Imported::default();
     while let Some(message) = messages.recv().await {
@@ -181,7 +180,7 @@ fn sum(a: Imported, b: Imported) -> Imported {
     }
 }
 
-fn warn(report: &ImportReport, is_answer: bool) {
+fn warn(report: &ImportReport, is_response: bool) {
     if report.hidden_cyclic > 0 {
         eprintln!(
             "warning: {} not in the export, which shows only the first order of each of {}. \
@@ -193,7 +192,7 @@ fn warn(report: &ImportReport, is_answer: bool) {
             counted(report.cycles, "cycle"),
         );
     }
-    if is_answer && report.orders == JOC_LIMIT {
+    if is_response && report.orders == JOC_LIMIT {
         eprintln!(
             "warning: the response has exactly {JOC_LIMIT} orders, where JOC cuts it off unless \
              the request has \"limit\": -1"
@@ -201,7 +200,7 @@ fn warn(report: &ImportReport, is_answer: bool) {
     }
 }
 
-/// The input, and the progress that reading it shows where there is someone to see it.
+/// The input, and its progress bar on a terminal.
 fn open(path: &Path) -> anyhow::Result<(Box<dyn Read + Send>, ProgressBar)> {
     let (input, size): (Box<dyn Read + Send>, _) = if path == Path::new("-") {
         (Box::new(io::stdin()), None)

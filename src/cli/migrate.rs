@@ -1,4 +1,4 @@
-//! `joc-orders migrate`: brings the schema up to date, or back.
+//! `joc-orders migrate`: migrates the schema, up or down.
 
 use std::io::{self, IsTerminal};
 use std::time::Duration;
@@ -22,25 +22,25 @@ use crate::store::{self, LockPatience, Loss, Migration};
 pub struct MigrateArgs {
     #[command(flatten)]
     database: DatabaseArgs,
-    /// Go up or back to this migration; 0 takes back all, and with them all data
+    /// Migrate up or down to this migration; 0 undoes all and loses all data
     #[arg(long, value_name = "N")]
     to: Option<i64>,
-    /// Do not ask before data are lost
+    /// Do not ask before data is lost
     #[arg(long, requires = "to")]
     yes: bool,
-    /// Go back even if the audit trail, or the seals over it, are lost
+    /// Migrate down even if the audit trail or its seals are lost
     #[arg(long, requires = "to")]
     drop_audit_trail: bool,
     /// Seconds to wait for locks per attempt; others queue behind the migration meanwhile
     #[arg(long, value_name = "SECONDS", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=86_400))]
     lock_timeout: u32,
-    /// Seconds after which to give up on a migration's locks
+    /// Seconds to keep trying for the locks of a migration
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=86_400))]
     wait: u32,
     /// Only list the migrations
     #[arg(long, conflicts_with = "to")]
     status: bool,
-    /// Only record as applied what the schema proves: psql or sqlite3 has run the files
+    /// Only record the migrations that the schema proves, after psql or sqlite3 ran the files
     #[arg(long, conflicts_with_all = ["to", "status"])]
     record: bool,
 }
@@ -49,8 +49,8 @@ pub struct MigrateArgs {
 ///
 /// # Errors
 ///
-/// If the database cannot be opened or is newer than this program, or if data would be lost and
-/// nobody agreed; [`store::Error::Older`] if the schema does not prove every migration.
+/// If the database cannot be opened or is newer than this program, or if losing data is not
+/// confirmed; [`store::Error::Older`] if the schema does not prove every migration.
 pub async fn run(args: MigrateArgs) -> anyhow::Result<()> {
     let url = &args.database.url;
     let mut problems = Vec::new();
@@ -83,7 +83,7 @@ pub async fn run(args: MigrateArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Says what would be lost, and fails unless somebody agrees.
+/// Shows what would be lost, and fails unless that is confirmed.
 async fn agree(losses: &[Loss], args: &MigrateArgs) -> anyhow::Result<()> {
     if losses.is_empty() {
         return Ok(());

@@ -1,4 +1,4 @@
-//! What goes to standard output: tables for people, JSON and CSV for scripts.
+//! Results on standard output: tables for people, JSON and CSV for scripts.
 
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal};
@@ -11,7 +11,7 @@ use super::table::{Column, Screen, table};
 use super::terminal::{tell, write};
 use crate::model::counted::counted;
 
-/// How data are shown.
+/// The format of results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum OutputFormat {
     /// For people; the layout may change between versions.
@@ -41,31 +41,31 @@ pub(super) fn items(format: OutputFormat, columns: &[Column], items: &Value) -> 
     }
 }
 
-/// Tells a person how much a table has.
+/// Tells a person the total below a table.
 pub(super) fn footer(format: OutputFormat, text: &str) {
     if format == OutputFormat::Table {
         tell(&format!("{text}\n"));
     }
 }
 
-/// Tells a person what data for scripts do not.
+/// Tells a person what the formats for scripts leave out.
 pub(super) fn aside(format: OutputFormat, text: &str) {
     if format != OutputFormat::Table {
         tell(&format!("{text}\n"));
     }
 }
 
-/// Prints an answer as JSON.
-pub(super) fn json(answer: &Value) -> anyhow::Result<()> {
+/// Prints JSON, indented on a terminal.
+pub(super) fn json(value: &Value) -> anyhow::Result<()> {
     let text = if io::stdout().is_terminal() {
-        escaped_json(&format!("{answer:#}"))
+        escaped_json(&format!("{value:#}"))
     } else {
-        answer.to_string()
+        value.to_string()
     };
     write(format!("{text}\n").as_bytes())
 }
 
-/// `3 orders: 1 RUNNING, 2 SCHEDULED`, of the words that items have somewhere.
+/// `3 orders: 1 RUNNING, 2 SCHEDULED`, from the words at `pointer` in each item.
 pub(super) fn totals(items: &Value, noun: &str, pointer: &str) -> String {
     let mut words = BTreeMap::<&str, u64>::new();
     let items = items.as_array().map(Vec::as_slice).unwrap_or_default();
@@ -96,8 +96,8 @@ fn csv(columns: &[Column], items: &Value) -> anyhow::Result<Vec<u8>> {
     Ok(writer.into_inner()?)
 }
 
-/// A cell that no spreadsheet takes for a formula: one that could be one gets a `'` before it,
-/// but for numbers.
+/// A cell that no spreadsheet evaluates: what may be a formula, and is not a number, gets a
+/// leading `'`.
 fn harmless(cell: String) -> String {
     let first = cell.chars().find(|&c| starts_formula(c) || !is_skipped(c));
     let may_be_formula = cell.starts_with(['\t', '\r', '\n']) || first.is_some_and(starts_formula);
@@ -111,8 +111,8 @@ fn starts_formula(c: char) -> bool {
     matches!(c, '=' | '+' | '-' | '@' | '＝' | '＋' | '－' | '＠' | '﹢' | '﹣' | '﹦' | '﹫' | '−')
 }
 
-/// Whether a spreadsheet may look behind this character for a formula. Which ones it does is not
-/// said anywhere, so all are meant that are white space, invisible, or signs beyond ASCII.
+/// Whether a spreadsheet may skip this character before a formula. No spreadsheet documents which,
+/// so this covers white space, invisible characters and symbols beyond ASCII.
 fn is_skipped(c: char) -> bool {
     let is_filler = matches!(c, '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}');
     c.is_whitespace() || c.is_control() || is_filler || !(c.is_ascii() || c.is_alphanumeric())

@@ -65,7 +65,7 @@ struct LimitArgs {
     /// Limit the role to this folder and those below; replaces all folders set before. Repeatable
     #[arg(long = "folder", value_name = "PATH")]
     folders: Vec<String>,
-    /// Limit it to this folder without those below it, in place of all before. Repeatable
+    /// Limit the role to this folder without those below; replaces all set before. Repeatable
     #[arg(long = "only-folder", value_name = "PATH")]
     only_folders: Vec<String>,
     /// Add this folder and those below it. Repeatable
@@ -82,7 +82,7 @@ struct LimitArgs {
     none: bool,
 }
 
-/// What sets all folders at once.
+/// Flags that replace all folders.
 const REPLACING: [&str; 3] = ["folders", "only_folders", "none"];
 
 #[derive(Debug, Subcommand)]
@@ -125,11 +125,11 @@ const LISTED: &[Column] = &[
     Column::text("folders", "/folders"),
 ];
 
-/// Does what the subcommand says. A running service notices within a few seconds.
+/// Runs the subcommand. A running service notices within a few seconds.
 ///
 /// # Errors
 ///
-/// If the database cannot be had or refuses.
+/// If the database is unavailable or rejects the change.
 pub async fn run(args: RoleArgs) -> anyhow::Result<()> {
     let access = match args.command {
         RoleCommand::List(_) => Access::Read,
@@ -278,7 +278,7 @@ fn list(roles: &[Role], format: OutputFormat) -> anyhow::Result<()> {
         });
         return output::json(&roles.collect());
     }
-    // A row a permission, and one for a role that has none.
+    // One row per permission; one for a role without any.
     let rows = roles.iter().flat_map(|role| {
         let row = |permission: Option<&(String, String)>| {
             json!({

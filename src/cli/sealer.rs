@@ -12,22 +12,22 @@ use crate::clock::Clock;
 use crate::http::sealing::{INTERVALS, Sealing};
 use crate::store::Store;
 
-/// How long the last seal may take once the service stops.
+/// Timeout of the last seal during shutdown.
 const LAST: Duration = Duration::from_secs(5);
 
-/// How long the database may take to say how far the trail is sealed.
+/// Timeout of asking the database for unsealed entries.
 const ANSWER: Duration = Duration::from_secs(30);
 
 /// A sealer in the background.
 pub(super) struct Sealer {
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
-    /// By itself, since sealing may hang.
+    /// Separate, since sealing may hang.
     watch: JoinHandle<()>,
 }
 
 impl Sealer {
-    /// Seals at once and then every so often.
+    /// Seals at once and then periodically.
     pub(super) fn start(store: Arc<dyn Store>, every: Duration, sealing: Arc<Sealing>) -> Self {
         let watch = tokio::spawn(watch(store.clone(), every, sealing));
         let (stop, mut stopped) = oneshot::channel();
@@ -40,7 +40,7 @@ impl Sealer {
                     ticks.tick().await;
                     seal(&*store, &clock).await;
                 };
-                // A turn may hang, since anybody with the right to can lock the tables.
+                // A turn may hang: others may have locked the tables.
                 tokio::select! {
                     _ = &mut stopped => break,
                     () = turn => {}
@@ -56,7 +56,7 @@ impl Sealer {
         self.watch.abort();
         let _gone = self.stop.send(());
         if let Err(error) = self.task.await {
-            tracing::error!(%error, "the sealer broke off");
+            tracing::error!(%error, "the sealer failed");
         }
     }
 }
@@ -70,7 +70,7 @@ async fn seal(store: &dyn Store, clock: &Clock) {
     }
 }
 
-/// Looks every so often whether what was there is sealed in time.
+/// Checks periodically that entries are sealed in time.
 #[tracing::instrument(name = "sealer", skip_all)]
 async fn watch(store: Arc<dyn Store>, every: Duration, sealing: Arc<Sealing>) {
     let mut ticks = interval(every);
@@ -84,8 +84,8 @@ async fn watch(store: Arc<dyn Store>, every: Duration, sealing: Arc<Sealing>) {
                 None
             }
             Ok(Err(error)) => Some(error.to_string()),
-            // Such as on a connection that was lost silently.
-            Err(_) => Some("the database does not answer".to_owned()),
+            // For example, a connection was lost silently.
+            Err(_) => Some("the database does not respond".to_owned()),
         };
         if let Some(error) = error {
             tracing::warn!(error, "how far the audit trail is sealed is not known");

@@ -21,7 +21,7 @@ use crate::http::{self, Service};
 use crate::model::window::time_zone_database;
 use crate::store::{self, Deadlines, Migration, Store};
 
-/// The account that the first start creates, and its role, which the schema brings.
+/// The account that the first start creates, and its role, which is part of the schema.
 const ROOT: &str = "root";
 const ALL: &str = "all";
 
@@ -32,7 +32,7 @@ Examples:
   joc-orders serve --listen 0.0.0.0:4446 --tls-cert cert.pem --tls-key key.pem
   DATABASE_URL=postgres://joc@db.example.com/joc joc-orders serve --log-format json
 
-SIGTERM and Ctrl-C let the calls under way end; SIGHUP reads the TLS files again.";
+SIGTERM and Ctrl-C let requests in flight finish; SIGHUP reloads the TLS files.";
 
 /// Run the service
 #[derive(Debug, Args)]
@@ -44,11 +44,11 @@ pub struct ServeArgs {
     listen: Listen,
     #[command(flatten)]
     settings: Settings,
-    /// The password of the account root, if this start creates it; otherwise one is made up
-    /// and shown once
+    /// Password of the account root if the first start creates it; by default a random one,
+    /// shown once
     #[arg(long, env = "JOC_ORDERS_ROOT_PASSWORD", hide_env_values = true)]
     root_password: Option<String>,
-    /// Every how many seconds the audit trail is sealed
+    /// Seconds between seals of the audit trail
     #[arg(
         long,
         env = "JOC_ORDERS_SEAL_EVERY",
@@ -58,11 +58,11 @@ pub struct ServeArgs {
     seal_every: u32,
 }
 
-/// Runs until a signal ends it.
+/// Serves until a signal stops it.
 ///
 /// # Errors
 ///
-/// If the database or the address cannot be had; [`CliError::Usage`] for a wrong setting.
+/// If the database or the address is unavailable; [`CliError::Usage`] for a wrong setting.
 pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
     let time_zones = time_zone_database();
     tracing::info!(version = env!("CARGO_PKG_VERSION"), %time_zones, "starting");
@@ -72,7 +72,7 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
         let refuse = |problem| CliError::Usage(format!("JOC_ORDERS_ROOT_PASSWORD: {problem}"));
         password::check(password).map_err(refuse)?;
     }
-    // First, so that a port that is taken leaves no database behind.
+    // First: an occupied port must not leave a new database behind.
     let listen_on = &args.listen.listen;
     let listeners = listen(&listen_on.all().collect::<Vec<_>>(), listen_on.are_named())?;
     let addresses: Vec<_> =
@@ -113,7 +113,7 @@ fn tls(listen: &Listen) -> anyhow::Result<Option<(rustls::ServerConfig, Reload)>
     Ok(None)
 }
 
-/// Listens on every address; on those of a name, as far as this machine has them.
+/// Listens on every address; of a host name, on those that this machine has.
 fn listen(addresses: &[SocketAddr], are_named: bool) -> anyhow::Result<Vec<TcpListener>> {
     let mut listeners: Vec<TcpListener> = Vec::new();
     for (i, address) in addresses.iter().enumerate() {
@@ -135,13 +135,13 @@ fn listen(addresses: &[SocketAddr], are_named: bool) -> anyhow::Result<Vec<TcpLi
     Ok(listeners)
 }
 
-/// Reads the TLS files again whenever a signal asks for it.
+/// Reloads the TLS files on SIGHUP.
 async fn reload_when_asked(signals: Signals, reload: Option<Reload>) {
     loop {
         signals.next().await;
         match &reload {
             Some(reload) => {
-                tracing::info!("SIGHUP: reading the TLS files again");
+                tracing::info!("SIGHUP: reloading the TLS files");
                 reload.now();
             }
             None => tracing::info!("SIGHUP ignored: TLS is off"),
@@ -149,7 +149,7 @@ async fn reload_when_asked(signals: Signals, reload: Option<Reload>) {
     }
 }
 
-/// Opens the database, and tells which it is and what became of its schema.
+/// Opens the database, and logs which one and which migrations were applied.
 async fn open(database: &DatabaseArgs, deadlines: Deadlines) -> anyhow::Result<Arc<dyn Store>> {
     let url = &database.url;
     let before = match store::migrations(url).await {
@@ -171,7 +171,7 @@ async fn open(database: &DatabaseArgs, deadlines: Deadlines) -> anyhow::Result<A
     Ok(store)
 }
 
-/// Creates the account of the first start, once its password is on standard output.
+/// Creates the account of the first start, after showing its password on standard output.
 async fn create_root(store: &dyn Store, given: Option<&str>) -> anyhow::Result<()> {
     if store.has_accounts().await? {
         match given {
@@ -202,7 +202,7 @@ async fn create_root(store: &dyn Store, given: Option<&str>) -> anyhow::Result<(
         result => result?,
     }
     if let Err(error) = shown {
-        // Not as an output that nobody wants to read on, which is no failure elsewhere.
+        // Unlike elsewhere, a closed output is a failure.
         let problem = format!(
             "cannot show the password of {ROOT}, so the account was not created: {error:#}; set \
              JOC_ORDERS_ROOT_PASSWORD"
@@ -214,7 +214,7 @@ async fn create_root(store: &dyn Store, given: Option<&str>) -> anyhow::Result<(
     Ok(())
 }
 
-/// Writes to standard output, unless that is nowhere: where it is closed, it becomes `/dev/null`.
+/// Writes to standard output, unless it is `/dev/null`, which a closed one becomes.
 fn show_to_somebody(line: &str) -> anyhow::Result<()> {
     #[cfg(unix)]
     {

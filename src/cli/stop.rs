@@ -1,4 +1,4 @@
-//! What signals tell a service that runs, and what is left to do when it stops.
+//! Signals, and closing the database on shutdown.
 
 use std::io;
 use std::time::Duration;
@@ -11,10 +11,10 @@ use tokio::{
 
 use crate::store::Store;
 
-/// How long connections to the database may take to end.
+/// Timeout of closing the database connections.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Hears signals from its making on.
+/// Receives signals from its creation on.
 #[derive(Debug)]
 pub struct Signals {
     #[cfg(unix)]
@@ -24,7 +24,7 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Those that ask a service to stop: SIGTERM and Ctrl-C.
+    /// SIGTERM and Ctrl-C.
     pub fn stop() -> io::Result<Self> {
         #[cfg(unix)]
         return Self::of(&[SignalKind::terminate(), SignalKind::interrupt()]);
@@ -32,7 +32,7 @@ impl Signals {
         Ok(Self { ctrl_c: true })
     }
 
-    /// Those that end what runs in a terminal: these, and that the terminal is closed.
+    /// SIGTERM, Ctrl-C and SIGHUP, which a closed terminal sends.
     pub fn stop_or_hangup() -> io::Result<Self> {
         #[cfg(unix)]
         return Self::of(&[SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()]);
@@ -40,7 +40,7 @@ impl Signals {
         Self::stop()
     }
 
-    /// SIGHUP, which asks a service to read its files again.
+    /// SIGHUP, which asks a service to reload its files.
     pub fn reload() -> io::Result<Self> {
         #[cfg(unix)]
         return Self::of(&[SignalKind::hangup()]);
@@ -48,7 +48,7 @@ impl Signals {
         Ok(Self { ctrl_c: false })
     }
 
-    /// Begins to listen; from now on these signals end nothing by themselves.
+    /// Starts to receive them, which disables their default action.
     #[cfg(unix)]
     fn of(kinds: &[SignalKind]) -> io::Result<Self> {
         let signals = kinds.iter().map(|kind| signal(*kind)).collect::<Result<_, _>>()?;
@@ -72,16 +72,14 @@ impl Signals {
     }
 }
 
-/// Ends the connections to the database. What one of them still does is done as a whole or not
-/// at all without us, too.
+/// Closes the database connections. A transaction in progress completes or rolls back without us.
 pub async fn close(store: &dyn Store) {
     if tokio::time::timeout(CLOSE_TIMEOUT, store.close()).await.is_err() {
-        tracing::warn!("connections to the database are broken off");
+        tracing::warn!("connections to the database were aborted");
     }
 }
 
-/// Ends the connections to the database if they end soon. What they do is undone without us, too:
-/// nobody has to wait for locks of others.
+/// Closes the database connections if that is quick: the database rolls back without us, too.
 pub async fn abandon(store: &dyn Store) {
     let _gone = tokio::time::timeout(Duration::from_millis(500), store.close()).await;
 }

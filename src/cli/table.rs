@@ -23,7 +23,7 @@ enum ColumnKind {
     Plain,
     /// Shortened where a terminal is too narrow.
     Text,
-    /// A random id, of which a part tells as much: the first to be shortened.
+    /// A random id, shortened first: a part identifies it as well.
     Version,
     /// A state or a mark, with its colour.
     State,
@@ -79,9 +79,9 @@ impl Column {
     }
 }
 
-/// Where a table is shown: what fits, and whether there are colours.
+/// The width and colours of the terminal.
 pub(super) struct Screen {
-    /// `None`: as wide as it takes.
+    /// `None`: unlimited.
     width: Option<usize>,
     colors: bool,
 }
@@ -105,17 +105,17 @@ impl Screen {
     }
 }
 
-/// What is between two columns.
+/// The gap between two columns.
 const GAP: &str = "  ";
-/// What stands for what is left out.
+/// Marks omissions.
 const ELLIPSIS: &str = "…";
-/// The width below which no column is shortened.
+/// No column is shortened below this width.
 const NARROW: usize = 9;
 
 /// Items as a table without lines.
 pub(super) fn table(columns: &[Column], items: &Value, screen: &Screen) -> String {
     let items = items.as_array().map(Vec::as_slice).unwrap_or_default();
-    // A terminal has no room for a column that says nothing.
+    // A terminal has no room for empty columns.
     let is_blank = |column: &Column| {
         screen.width.is_some() && items.iter().all(|item| column.of(item).is_empty())
     };
@@ -133,7 +133,7 @@ pub(super) fn table(columns: &[Column], items: &Value, screen: &Screen) -> Strin
         (0..columns.len()).map(|i| natural(i).unwrap_or_default()).collect();
     let all = columns.len();
     if let Some(width) = screen.width {
-        // What does not fit at its narrowest is left out, from the right.
+        // Columns that do not fit even when shortened are dropped from the right.
         let mut room = width;
         while !fit(&columns, &mut widths, room) && columns.len() > 1 {
             columns.pop();
@@ -163,8 +163,7 @@ pub(super) fn table(columns: &[Column], items: &Value, screen: &Screen) -> Strin
     table
 }
 
-/// Narrows columns until a row fits, if it can: versions first, and last the column that tells rows
-/// apart.
+/// Narrows columns until a row fits, if possible: versions first, the identifying column last.
 fn fit(columns: &[&Column], widths: &mut [usize], available: usize) -> bool {
     let least = |i: usize| measure_text_width(&columns[i].header()).max(NARROW);
     let gaps = GAP.len() * columns.len().saturating_sub(1);
@@ -185,7 +184,7 @@ fn fit(columns: &[&Column], widths: &mut [usize], available: usize) -> bool {
     excess(widths) == 0
 }
 
-/// A text of a width at the most, with its middle left out if need be.
+/// Shortens a text to a width by cutting out its middle.
 fn elided(text: &str, width: usize) -> Cow<'_, str> {
     if measure_text_width(text) <= width {
         return text.into();
@@ -215,7 +214,7 @@ fn painted(cell: &str, column: &Column, screen: &Screen) -> String {
     }
 }
 
-/// A terminal's nearest to the colour that JOC's GUI gives a state or a mark.
+/// The terminal colour closest to that of JOC's GUI for a state or mark.
 fn color(word: &str) -> Option<Color> {
     if word == "KILL" {
         return Some(Color::Red);

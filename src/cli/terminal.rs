@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 
 use super::error::CliError;
 
-/// Writes to standard output, which may be closed.
+/// Writes to standard output. If it is closed, the error is [`CliError::OutputClosed`].
 pub(super) fn write(bytes: &[u8]) -> anyhow::Result<()> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(bytes).and_then(|()| stdout.flush()) {

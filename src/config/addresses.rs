@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::str::FromStr;
 
-/// The addresses that a setting of the form `HOST:PORT` means, of which there is one at least.
+/// The addresses of a setting `HOST:PORT`; at least one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Addresses {
     /// As it was given.
@@ -14,17 +14,17 @@ pub struct Addresses {
 }
 
 impl Addresses {
-    /// All of them: several for a name that has several.
+    /// All of them; a host name may have several.
     pub fn all(&self) -> impl Iterator<Item = SocketAddr> {
         std::iter::once(self.first).chain(self.others.iter().copied())
     }
 
-    /// Whether a name was given, which may have addresses that this machine does without.
+    /// Whether a host name was given, some addresses of which this machine may lack.
     pub fn are_named(&self) -> bool {
         self.given.parse::<SocketAddr>().is_err()
     }
 
-    /// Whether only this machine reaches them.
+    /// Whether only this machine can reach them.
     pub fn are_loopback(&self) -> bool {
         self.all().all(|address| address.ip().to_canonical().is_loopback())
     }

@@ -38,7 +38,7 @@ impl Effect {
         Self { name, count, state: None, suspended: None, mark: Assign::Keep, kill: Assign::Keep }
     }
 
-    /// The effect with nothing left that was asked of whoever runs the order.
+    /// Clears all requests to the executor.
     const fn settled(self) -> Self {
         Self { mark: Assign::Clear, kill: Assign::Clear, ..self }
     }
@@ -67,7 +67,7 @@ impl Effect {
         }
     }
 
-    /// Whether whoever runs the order has something to do after it.
+    /// Whether the executor has something to do afterwards.
     pub const fn concerns_runner(&self) -> bool {
         let goes_on = matches!(self.suspended, Some(false)) || self.state.is_some();
         matches!(self.mark, Assign::Set(_)) || (goes_on && !self.ends())

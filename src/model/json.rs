@@ -41,10 +41,10 @@ impl Deref for Json {
 
 impl<'de> Deserialize<'de> for Json {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Part::deserialize(deserializer).map(|part| {
+        Piece::deserialize(deserializer).map(|part| {
             Self(match part {
-                Part::Json(value) => value,
-                Part::Owned(text) => text.into(),
+                Piece::Json(value) => value,
+                Piece::Owned(text) => text.into(),
             })
         })
     }
@@ -89,68 +89,68 @@ impl JsonSchema for Json {
 
 /// A value, or the digits of a number: serde_json gives these away as a text of their own, and
 /// the texts of its input never so.
-enum Part {
+enum Piece {
     Json(Value),
     Owned(String),
 }
 
-impl<'de> Deserialize<'de> for Part {
+impl<'de> Deserialize<'de> for Piece {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Any;
 
         impl<'de> Visitor<'de> for Any {
-            type Value = Part;
+            type Value = Piece;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("any valid JSON value")
             }
 
-            fn visit_unit<E>(self) -> Result<Part, E> {
-                Ok(Part::Json(Value::Null))
+            fn visit_unit<E>(self) -> Result<Piece, E> {
+                Ok(Piece::Json(Value::Null))
             }
 
-            fn visit_none<E>(self) -> Result<Part, E> {
-                Ok(Part::Json(Value::Null))
+            fn visit_none<E>(self) -> Result<Piece, E> {
+                Ok(Piece::Json(Value::Null))
             }
 
-            fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Part, D::Error> {
-                Part::deserialize(deserializer)
+            fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Piece, D::Error> {
+                Piece::deserialize(deserializer)
             }
 
-            fn visit_bool<E>(self, value: bool) -> Result<Part, E> {
-                Ok(Part::Json(value.into()))
+            fn visit_bool<E>(self, value: bool) -> Result<Piece, E> {
+                Ok(Piece::Json(value.into()))
             }
 
-            fn visit_i64<E>(self, value: i64) -> Result<Part, E> {
-                Ok(Part::Json(value.into()))
+            fn visit_i64<E>(self, value: i64) -> Result<Piece, E> {
+                Ok(Piece::Json(value.into()))
             }
 
-            fn visit_u64<E>(self, value: u64) -> Result<Part, E> {
-                Ok(Part::Json(value.into()))
+            fn visit_u64<E>(self, value: u64) -> Result<Piece, E> {
+                Ok(Piece::Json(value.into()))
             }
 
-            fn visit_f64<E>(self, value: f64) -> Result<Part, E> {
-                Ok(Part::Json(value.into()))
+            fn visit_f64<E>(self, value: f64) -> Result<Piece, E> {
+                Ok(Piece::Json(value.into()))
             }
 
-            fn visit_str<E>(self, value: &str) -> Result<Part, E> {
-                Ok(Part::Json(value.into()))
+            fn visit_str<E>(self, value: &str) -> Result<Piece, E> {
+                Ok(Piece::Json(value.into()))
             }
 
-            fn visit_string<E>(self, value: String) -> Result<Part, E> {
-                Ok(Part::Owned(value))
+            fn visit_string<E>(self, value: String) -> Result<Piece, E> {
+                Ok(Piece::Owned(value))
             }
 
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Part, A::Error> {
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Piece, A::Error> {
                 let mut values = Vec::new();
                 while let Some(Json(value)) = seq.next_element()? {
                     values.push(value);
                 }
-                Ok(Part::Json(values.into()))
+                Ok(Piece::Json(values.into()))
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Part, A::Error> {
-                members(map).map(Part::Json)
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Piece, A::Error> {
+                members(map).map(Piece::Json)
             }
         }
 
@@ -163,11 +163,11 @@ fn members<'de, A: MapAccess<'de>>(mut map: A) -> Result<Value, A::Error> {
     let mut members = Map::new();
     while let Some(key) = map.next_key::<String>()? {
         let value = match map.next_value()? {
-            Part::Json(value) => value,
-            Part::Owned(digits) if key.starts_with(PRIVATE) => {
+            Piece::Json(value) => value,
+            Piece::Owned(digits) if key.starts_with(PRIVATE) => {
                 return digits.parse::<Number>().map(Value::Number).map_err(A::Error::custom);
             }
-            Part::Owned(text) => text.into(),
+            Piece::Owned(text) => text.into(),
         };
         members.insert(key, value);
     }

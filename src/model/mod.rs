@@ -1,6 +1,5 @@
-//! What the words of the contract mean: states, effects, selections, windows, permissions.
-//! No clock, no SQL, and no I/O but for reading the time zone database; this module imports
-//! nothing of the crate.
+//! The rules of the API: states, effects, selections, windows, permissions. No clock, no SQL, no
+//! I/O except reading the time zone database, and no imports from the rest of the crate.
 
 pub mod action;
 pub mod arguments;

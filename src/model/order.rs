@@ -16,7 +16,7 @@ pub enum State {
     InProgress,
     /// Waits for a lock, a notice, a retry, or its child orders.
     Waiting,
-    /// Waits for a person's answer.
+    /// Waits for a person's confirmation.
     Prompting,
     /// A job failed, and the order stopped there.
     Failed,
@@ -55,7 +55,7 @@ impl State {
 
 /// The states that an API client sees and filters by, as JOC's documentation lists them.
 ///
-/// Which order has which effective state is said once, in the database (`orders_effective`).
+/// Only the database decides which order has which effective state (`orders_effective`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum EffectiveState {
@@ -63,7 +63,7 @@ pub enum EffectiveState {
     Pending,
     /// Fresh and scheduled for now or later.
     Scheduled,
-    /// Fresh and due, and nothing has taken it.
+    /// Fresh and due, but not started.
     Blocked,
     /// Suspended, whatever it did before.
     Suspended,
@@ -170,7 +170,7 @@ impl EffectiveState {
     }
 }
 
-/// What whoever runs an order is asked to do with it at the next opportunity.
+/// A request to the executor of an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mark {
     /// End it as cancelled.

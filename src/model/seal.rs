@@ -88,9 +88,9 @@ pub struct SealLine {
 }
 
 /// Hashes fields, each with its length before it, so that none can be taken for another.
-struct Fields(Sha256);
+struct FieldHasher(Sha256);
 
-impl Fields {
+impl FieldHasher {
     fn of(kind: &str) -> Self {
         Self(Sha256::new()).text(kind)
     }
@@ -123,7 +123,7 @@ impl Fields {
 impl EntryRow {
     /// The hash of all its columns.
     pub fn digest(&self) -> Digest {
-        Fields::of("audit_logs")
+        FieldHasher::of("audit_logs")
             .text(&self.controller_id)
             .integer(self.id)
             .text(&self.account)
@@ -145,7 +145,7 @@ impl EntryRow {
 impl DetailRow {
     /// The hash of all its columns.
     pub fn digest(&self) -> Digest {
-        Fields::of("audit_log_details")
+        FieldHasher::of("audit_log_details")
             .text(&self.controller_id)
             .integer(self.audit_log_id)
             .text(&self.order_id)
@@ -245,7 +245,7 @@ impl Seal {
     pub fn hash_over(&self, content: Content) -> String {
         let content: Digest = content.hash.finalize().into();
         let line = &self.line;
-        let digest = Fields::of("audit_seals")
+        let digest = FieldHasher::of("audit_seals")
             .text(&line.controller_id)
             .integer(line.number)
             .integer(line.first_id)

@@ -1,5 +1,5 @@
-//! Which orders a request means: the one type that all actions on orders share, and the check
-//! of the request fields that it is made of.
+//! Which orders a request selects: one type for all actions on orders, and the checks of the request
+//! fields it is built from.
 
 use std::collections::HashSet;
 
@@ -13,7 +13,7 @@ use crate::model::permission::Visible;
 use crate::model::window::Window;
 use crate::model::workflow_id::WorkflowId;
 
-/// How many orders a preview lists at the most: unlike a list, it is held as a whole.
+/// Maximum orders in a preview, which, unlike a list, is not streamed.
 pub const MAX_PREVIEWED: u32 = 10_000;
 
 /// The selecting fields of a request, as they were sent.
@@ -37,7 +37,7 @@ pub struct Selectors {
     pub time_zone: Option<String>,
 }
 
-/// What a request names orders by.
+/// The selector that counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Subject {
     /// These orders.
@@ -50,7 +50,7 @@ pub enum Subject {
     Everything,
 }
 
-/// The orders that a request means: those that meet all of its fields.
+/// The orders that a request selects: those that match all of its fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Selection {
     /// The controller.
@@ -63,59 +63,58 @@ pub struct Selection {
     pub window: Window,
     /// The instant of the request, at which effective states are judged.
     pub now: DateTime<Utc>,
-    /// Whether orders that have started are left alone (`orderType: FreshOnly`).
+    /// Whether orders that have started are skipped (`orderType: FreshOnly`).
     pub fresh_only: bool,
-    /// Whether the descendants of what is selected are taken along.
+    /// Whether the descendants of selected orders are included.
     pub deep: bool,
     /// Since when they have their state.
     pub state_window: Window,
-    /// Which orders a call may touch at all.
+    /// Which orders the request may touch at all.
     pub reach: Reach,
-    /// Where the account can see orders: an order must be in sight of one of these.
+    /// Where the account can see orders: an order must match one of these.
     pub sight: Vec<Sight>,
 }
 
-/// Which orders a call may touch at all.
+/// Which orders a request may touch at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reach {
     /// Those that are not terminal.
     Living,
-    /// Those, and terminal ones that are not removed from sight.
+    /// Also terminal ones that are not hidden.
     InSight,
-    /// Those that are not to be removed from sight when they are terminal, or are so already.
+    /// Those that are neither hidden nor to be hidden when terminal.
     NotRemoved,
 }
 
 /// Where an account can see orders.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sight {
-    /// What is said of orders in these effective states; empty: in any.
+    /// The effective states; empty: any.
     pub states: &'static [EffectiveState],
     /// The folders.
     pub visible: Visible,
 }
 
-/// What a request without any selector means.
+/// What to do with a request without any selector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Unfiltered {
-    /// It is refused: a script whose variable was empty did not mean every order.
+    /// Reject it: a script whose variable is empty does not mean every order.
     #[default]
     Refuse,
-    /// Every order of the controller that the account may act on, as in JOC.
+    /// Select every order of the controller that the account may act on, as in JOC.
     Allow,
 }
 
 impl Selectors {
-    /// Checks every field and decides which of them count.
+    /// Checks every field, and decides which selectors count.
     ///
-    /// `orderIds` come before `workflowIds`, and these before `folders`; with `orderIds`,
-    /// `states` do not count either, but the window does. `reach` says which orders the call
-    /// may touch; until `sight` is set, the selection is empty. Fields that do not count must be
-    /// well-formed all the same.
+    /// `orderIds` override `workflowIds`, which override `folders`; `orderIds` also override
+    /// `states`, but not the window. `reach` limits which orders the request may touch; until
+    /// `sight` is set, the selection is empty. Overridden fields must be valid, too.
     ///
     /// # Errors
     ///
-    /// The first field that is refused.
+    /// The first invalid field.
     pub fn resolve(
         self,
         now: DateTime<Utc>,
@@ -128,7 +127,7 @@ impl Selectors {
             check_name(&format!("orderIds[{i}]"), id)?;
             if !seen.insert(id.as_str()) {
                 let field = format!("orderIds[{i}]");
-                return Err(Invalid::new(field, format!("{} is there twice", quoted(id))));
+                return Err(Invalid::new(field, format!("{} occurs twice", quoted(id))));
             }
         }
         for (i, workflow) in self.workflow_ids.iter().enumerate() {
@@ -160,8 +159,8 @@ impl Selectors {
             if states.is_empty() && window.is_unbounded() && unfiltered == Unfiltered::Refuse {
                 return Err(Invalid::new(
                     "orderIds, workflowIds, folders, states, dateFrom, dateTo",
-                    "at least one is expected, since without any every order of the controller \
-                     would be meant; to mean that, send folders: [{\"folder\": \"/\"}]",
+                    "at least one selector is required; to select every order of the controller, \
+                     send folders: [{\"folder\": \"/\"}]",
                 ));
             }
             Subject::Everything
@@ -182,7 +181,7 @@ impl Selectors {
 }
 
 impl Selection {
-    /// Of the folders that the request names, those in which the account can see anything.
+    /// The requested folders in which the account can see anything.
     pub fn in_sight(&self, folders: &Folders) -> Folders {
         let mut seen = Vec::new();
         for sight in &self.sight {

@@ -10,7 +10,7 @@ use chrono::{DateTime, Datelike, SecondsFormat, Utc};
 
 pub(crate) use self::tzdb::time_zones;
 pub use self::tzdb::{Source, TimeZoneDatabase, UnknownZone, time_zone_database};
-use self::value::{Bound, Direction, Value};
+use self::value::{Bound, DateValue, Direction};
 use self::zone::Zone;
 use crate::model::invalid::{Invalid, displayable};
 
@@ -95,12 +95,12 @@ impl Fields {
         now: DateTime<Utc>,
     ) -> Result<Window, WindowError> {
         let zone = time_zone.map(Zone::named).transpose().map_err(WindowError::UnknownTimeZone)?;
-        let read = |field, bound, text| Reading::parse(field, bound, text, zone);
+        let read = |field, bound, text| BoundText::parse(field, bound, text, zone);
         let from = from.map(|text| read(self.from, Bound::From, text)).transpose()?;
         let to = to.map(|text| read(self.to, Bound::To, text)).transpose()?;
 
         let pointing = |direction| {
-            let instant = |reading: &Reading<'_>| reading.instant(direction, now);
+            let instant = |reading: &BoundText<'_>| reading.instant(direction, now);
             Ok(Window {
                 from: from.as_ref().map(instant).transpose()?,
                 to: to.as_ref().map(instant).transpose()?,
@@ -218,16 +218,16 @@ impl From<WindowError> for Invalid {
     }
 }
 
-/// A parsed value together with what it takes to resolve it and to complain about it.
-struct Reading<'a> {
+/// A parsed bound, with what resolving it and its errors need.
+struct BoundText<'a> {
     field: &'static str,
     bound: Bound,
     text: &'a str,
-    value: Value,
+    value: DateValue,
     zone: Zone,
 }
 
-impl<'a> Reading<'a> {
+impl<'a> BoundText<'a> {
     fn parse(
         field: &'static str,
         bound: Bound,

@@ -264,7 +264,7 @@ on_both! {
         // What could not have been exported the night before proves nothing.
         let ran = launch(&app.db.url, &["audit", "verify", "--seals", "-"], "\n").await;
         assert_eq!(ran.code, Some(2));
-        assert!(ran.failed().contains("there is no seal in it"), "{ran:?}");
+        assert!(ran.failed().contains("the file has no seals"), "{ran:?}");
     }
 
     async fn concurrent_sealers_make_one_chain(kind: Kind) {

@@ -96,7 +96,7 @@ RIGHT = [
     r"Workflow '.*'( in version '.*')? doesn't exist",
     r"workflowId\.path: several workflows are named .*",
     r"orders\[\d+\]\.workflowPath: (there is no workflow '.*'|'.*' is the name of \d+ workflows.*)",
-    r"orderIds, workflowIds, folders, states, dateFrom, dateTo: at least one is expected.*",
+    r"orderIds, workflowIds, folders, states, dateFrom, dateTo: at least one selector is required.*",
     r"maxOrders: \d+ orders would be affected, at most \d+ are allowed",
     r"\w+: the window is empty: .*",
     # Far dates and long periods, and numbers in names of days.

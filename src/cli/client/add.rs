@@ -26,8 +26,8 @@ use crate::model::json::Json;
 pub(super) struct AddArgs {
     #[command(flatten)]
     order: OrderFlags,
-    /// Add the orders of a JSON file: objects as in /orders/add, in a list or one after the
-    /// other; `-` is standard input
+    /// Add the orders of a JSON file: objects as in /orders/add, as a list or in sequence;
+    /// `-` is standard input
     #[arg(
         long,
         value_name = "FILE",
@@ -51,7 +51,7 @@ struct OrderFlags {
     /// Workflow of the order: path or name
     #[arg(long, value_name = "PATH", value_parser = some_text())]
     workflow: Option<String>,
-    /// Name that becomes part of the order's id
+    /// Name, which ends the order's id
     #[arg(long, value_name = "NAME")]
     order_name: Option<String>,
     /// Start: 'now', 'now + 01:30', 'never' or '2026-11-23 08:00:00' [default: now]
@@ -60,8 +60,8 @@ struct OrderFlags {
     /// Time zone of that date, such as Europe/Berlin [default: UTC]
     #[arg(long, value_name = "ZONE", allow_hyphen_values = true)]
     time_zone: Option<String>,
-    /// Argument; VALUE is JSON if it is true, false, a number or a text in double quotes, else
-    /// text. Repeatable
+    /// Argument; VALUE is a JSON boolean, number or quoted string, otherwise plain text.
+    /// Repeatable
     #[arg(long = "argument", value_name = "NAME=VALUE", value_parser = argument)]
     arguments: Vec<(String, Value)>,
     /// Priority; higher runs sooner
@@ -76,7 +76,7 @@ fn argument(text: &str) -> Result<(String, Value), String> {
     }
 }
 
-/// A boolean, number or quoted text of JSON; anything else is the text that it is.
+/// A JSON boolean, number or string; anything else is plain text.
 fn scalar(text: &str) -> Value {
     match serde_json::from_str(text) {
         Ok(Json(value @ (Value::Bool(_) | Value::Number(_) | Value::String(_)))) => value,
@@ -128,7 +128,7 @@ pub(super) async fn run(args: AddArgs) -> anyhow::Result<()> {
         .await
 }
 
-/// The orders of a file: objects, or lists of them, one after the other.
+/// The orders of a file: objects or lists of objects in sequence.
 fn orders_of(file: &Path) -> anyhow::Result<Vec<Value>> {
     let (name, text) = if file == Path::new("-") {
         (String::from("standard input"), io::read_to_string(io::stdin().lock()))

@@ -55,7 +55,7 @@ pub struct EntriesArgs {
     filter: Filter,
     #[command(flatten)]
     output: OutputArgs,
-    /// Only entries of this controller
+    /// Show entries of this controller
     #[arg(long, env = "JOC_ORDERS_CONTROLLER_ID", value_name = "ID", help_heading = "Connection")]
     controller_id: Option<String>,
     #[command(flatten)]
@@ -65,21 +65,21 @@ pub struct EntriesArgs {
 /// Which entries.
 #[derive(Debug, Args)]
 struct Filter {
-    /// Of this account
+    /// Show entries of this account
     #[arg(long, value_parser = some_text())]
     account: Option<String>,
     #[command(flatten)]
     folders: FolderArgs,
-    /// About this order or workflow
+    /// Show entries about this order or workflow
     #[arg(long, value_name = "NAME", value_parser = some_text())]
     object_name: Option<String>,
-    /// Of this category: CONTROLLER, IDENTITY. Repeatable
+    /// Show entries of this category: CONTROLLER, IDENTITY. Repeatable
     #[arg(long = "category", value_name = "CATEGORY")]
     categories: Vec<String>,
-    /// With this comment
+    /// Show entries with this comment
     #[arg(long, value_name = "TEXT", value_parser = some_text())]
     comment: Option<String>,
-    /// With this ticket
+    /// Show entries with this ticket
     #[arg(long, value_name = "URL", value_parser = some_text())]
     ticket_link: Option<String>,
     #[command(flatten)]
@@ -107,7 +107,7 @@ impl Filter {
 ///
 /// # Errors
 ///
-/// A [`super::failure::CliError`] where scripts may want to know which.
+/// A [`CliError`](crate::cli::error::CliError) where scripts may want to tell which.
 pub async fn run(args: EntriesArgs) -> anyhow::Result<()> {
     let mut body = Body::default();
     body.put("controllerId", args.controller_id.as_deref().filter(|id| !id.is_empty()));

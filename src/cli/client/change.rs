@@ -1,5 +1,5 @@
-//! Changing orders: show what a change would do, ask, and then do no more than was shown to
-//! whoever was asked.
+//! Changing orders: preview the change, ask for confirmation, and change no more than the preview
+//! showed.
 
 use std::io::{self, IsTerminal};
 
@@ -27,7 +27,7 @@ const PREVIEWED: &[Column] = &[
     Column::state("effect", "/effect"),
 ];
 
-/// What every change takes.
+/// Options of every change.
 #[derive(Debug, Args)]
 pub(super) struct ChangeArgs {
     /// Refuse to change more orders than this
@@ -58,13 +58,13 @@ pub(super) struct ChangeArgs {
     connection: ConnectionArgs,
 }
 
-/// A change that is asked for.
+/// A command that changes orders.
 pub(super) struct ChangeRun {
     kind: &'static ChangeKind,
-    /// Whether any order is asked for.
+    /// Whether any selector is given.
     selects: bool,
     args: ChangeArgs,
-    /// The request, but for `maxOrders`.
+    /// The request without `maxOrders`.
     pub(super) body: Body,
 }
 
@@ -110,8 +110,8 @@ impl ChangeRun {
         self.report(&change(session, self.kind.path, &body.into(), "changed").await?)
     }
 
-    /// Shows what would change, and gives how many orders: at least one, and no more than
-    /// are allowed.
+    /// Shows what would change. Returns the number of orders: at least one, at most
+    /// `--max-orders`.
     async fn preview(&self, session: &ApiSession) -> anyhow::Result<u64> {
         let mut body = self.body.clone();
         body.put("limit", self.args.show);
@@ -120,7 +120,7 @@ impl ChangeRun {
         let total = preview["total"].as_u64();
         let total = total.ok_or_else(|| CliError::Other("the preview has no total".into()))?;
         match self.args.output.format {
-            // Standard output is for what is asked for.
+            // Standard output is for the result.
             _ if !self.args.dry_run => {
                 tell(&self.described(&preview, total, &Screen::stderr()));
             }
@@ -189,8 +189,8 @@ impl ChangeRun {
         }
     }
 
-    fn report(&self, answer: &ApiResponse) -> anyhow::Result<()> {
-        let body = with_numbers(answer);
+    fn report(&self, response: &ApiResponse) -> anyhow::Result<()> {
+        let body = with_numbers(response);
         match self.args.output.format {
             OutputFormat::Json => output::json(&body),
             OutputFormat::Csv => {
@@ -200,12 +200,12 @@ impl ChangeRun {
                 ];
                 output::items(OutputFormat::Csv, columns, &json!([body]))
             }
-            OutputFormat::Table => write(done(self.kind.done, answer).as_bytes()),
+            OutputFormat::Table => write(done(self.kind.done, response).as_bytes()),
         }
     }
 }
 
-/// Calls the service for a change; `done` says what happens to the orders.
+/// Sends a request that changes orders; `done` is the change in an error message.
 pub(super) async fn change(
     session: &ApiSession,
     call: &str,
@@ -213,29 +213,29 @@ pub(super) async fn change(
     done: &str,
 ) -> anyhow::Result<ApiResponse> {
     match session.call(call, body).await {
-        Err(failure @ CliError::BrokenOff(_)) => Err(failure).with_context(|| {
+        Err(failure @ CliError::Aborted(_)) => Err(failure).with_context(|| {
             format!("orders may have been {done}: `joc-orders audit` shows whether they were")
         }),
         result => Ok(result?),
     }
 }
 
-/// The answer to a change with what its headers say.
-pub(super) fn with_numbers(answer: &ApiResponse) -> Value {
-    let mut body = answer.body.clone();
-    body["affected"] = json!(answer.affected());
-    body["auditLogId"] = json!(answer.audit_log_id());
+/// The response to a change, with the numbers of its headers.
+pub(super) fn with_numbers(response: &ApiResponse) -> Value {
+    let mut body = response.body.clone();
+    body["affected"] = json!(response.affected());
+    body["auditLogId"] = json!(response.audit_log_id());
     body
 }
 
-/// A line on what was done.
-pub(super) fn done(what: &str, answer: &ApiResponse) -> String {
-    let affected = answer.affected().map_or_else(|| "orders".into(), |n| counted(n, "order"));
-    let id = answer.audit_log_id().map_or_else(String::new, |id| format!(", audit log id {id}"));
+/// The result in one line.
+pub(super) fn done(what: &str, response: &ApiResponse) -> String {
+    let affected = response.affected().map_or_else(|| "orders".into(), |n| counted(n, "order"));
+    let id = response.audit_log_id().map_or_else(String::new, |id| format!(", audit log id {id}"));
     format!("{what}: {affected}{id}\n")
 }
 
-/// Asks on the terminal, in a session that Ctrl-C ends.
+/// Asks on the terminal, where Ctrl-C means no.
 async fn confirm(session: &ApiSession, question: &str) -> Result<(), CliError> {
     session.asking.set(true);
     let answer = ask(question).await;

@@ -1,4 +1,4 @@
-//! To the service and back: log in, call, log out.
+//! A session with the service: log in, send requests, log out.
 
 use std::cell::Cell;
 use std::io::{self, IsTerminal};
@@ -20,13 +20,13 @@ use crate::config::variable;
 use crate::http::BASE;
 use crate::model::json::Json;
 
-/// Timeout of a logout; a session that is left open expires by itself.
+/// Timeout of a logout; an open session expires by itself.
 const LOGOUT_TIMEOUT: Duration = Duration::from_secs(5);
 const ACCESS_TOKEN: &str = "X-Access-Token";
-/// The variable with the password. There is no flag for it: a list of processes shows flags.
+/// The variable with the password. There is no flag, which process lists would show.
 const PASSWORD: &str = "JOC_ORDERS_PASSWORD";
 
-/// Where the service is and who calls it.
+/// The service and the account.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Connection")]
 pub(super) struct ConnectionArgs {
@@ -38,7 +38,7 @@ pub(super) struct ConnectionArgs {
         value_parser = api_url
     )]
     url: Url,
-    /// Account to log in as; JOC_ORDERS_PASSWORD is its password, or a terminal asks for it
+    /// Account to log in as; its password is JOC_ORDERS_PASSWORD or asked for on a terminal
     #[arg(long, env = "JOC_ORDERS_USER", value_name = "ACCOUNT")]
     user: Option<String>,
     /// Token of an existing session; overrides --user
@@ -53,10 +53,10 @@ fn api_url(text: &str) -> Result<Url, String> {
         return Err(expected());
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(format!("an account goes into --user, its password into {PASSWORD}"));
+        return Err(format!("pass the account in --user and its password in {PASSWORD}"));
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return Err("nothing may follow the path".into());
+        return Err("query and fragment are not allowed".into());
     }
     if url.path() == "/" {
         url.set_path(BASE);
@@ -69,11 +69,11 @@ pub(super) struct ApiSession {
     client: Client,
     url: String,
     token: HeaderValue,
-    /// Whether a question stands on the terminal, so that an interrupt is an answer to it.
+    /// Whether a question is open on the terminal, which an interrupt then answers.
     pub(super) asking: Cell<bool>,
 }
 
-/// An answer of a success.
+/// A successful response.
 pub(super) struct ApiResponse {
     headers: HeaderMap,
     pub body: Value,
@@ -85,7 +85,7 @@ impl ApiResponse {
         self.number("X-Orders-Affected")
     }
 
-    /// The id of a change's entry in the audit log.
+    /// The id of the change's entry in the audit log.
     pub(super) fn audit_log_id(&self) -> Option<u64> {
         self.number("X-Audit-Log-Id")
     }
@@ -96,8 +96,8 @@ impl ApiResponse {
 }
 
 impl ConnectionArgs {
-    /// Does some work in a session, which ends after it also if the work failed or is
-    /// interrupted, unless it was there before.
+    /// Runs `work` in a session, and logs out also if it fails or is interrupted. The session of
+    /// a given token stays open.
     pub(super) async fn session<T>(
         &self,
         work: impl AsyncFnOnce(&ApiSession) -> anyhow::Result<T>,
@@ -119,7 +119,7 @@ impl ConnectionArgs {
             _ = tokio::signal::ctrl_c() => Err(session.interrupted().into()),
         };
         if given.is_none() {
-            // What was done is done, however this goes.
+            // Best effort: the work is done.
             let body = json!({});
             let logout = session.send("/authentication/logout", &body);
             let _ = tokio::time::timeout(LOGOUT_TIMEOUT, logout).await;
@@ -158,7 +158,7 @@ fn password(user: &str) -> anyhow::Result<String> {
 }
 
 impl ApiSession {
-    /// Calls the service; the answer is a success.
+    /// Sends a request, and returns the response if it is a success.
     pub(super) async fn call(&self, call: &str, body: &Value) -> Result<ApiResponse, CliError> {
         let _waiting = waiting(call);
         let response = self.send(call, body).await?;
@@ -166,7 +166,7 @@ impl ApiSession {
         Ok(ApiResponse { headers, body: body_of(response).await? })
     }
 
-    /// Calls the service and passes on its answer to standard output as it comes.
+    /// Sends a request, and streams the response to standard output.
     pub(super) async fn copy(&self, call: &str, body: &Value) -> anyhow::Result<()> {
         if io::stdout().is_terminal() {
             return output::json(&self.call(call, body).await?.body);
@@ -174,7 +174,7 @@ impl ApiSession {
         let waiting = waiting(call);
         let mut response = self.send(call, body).await?;
         drop(waiting);
-        while let Some(chunk) = response.chunk().await.map_err(broken_off)? {
+        while let Some(chunk) = response.chunk().await.map_err(aborted)? {
             write(&chunk)?;
         }
         write(b"\n")
@@ -196,15 +196,15 @@ async fn sent(request: RequestBuilder, url: &str) -> Result<Response, CliError> 
         if error.is_connect() || error.is_builder() {
             CliError::Unreachable(format!("cannot reach {url}: {}", causes(error)))
         } else {
-            broken_off(error)
+            aborted(error)
         }
     })?;
     let status = response.status().as_u16();
     if status == 200 {
         return Ok(response);
     }
-    let failure = CliError::of_answer(status, &response.text().await.map_err(broken_off)?);
-    // No call of the API is missing where the API is.
+    let failure = CliError::of_response(status, &response.text().await.map_err(aborted)?);
+    // The API has no 404.
     Err(if status == 404 { CliError::Usage(not_the_api(url)) } else { failure })
 }
 
@@ -214,22 +214,22 @@ fn not_the_api(url: &str) -> String {
 }
 
 async fn body_of(response: Response) -> Result<Value, CliError> {
-    let body = response.bytes().await.map_err(broken_off)?;
+    let body = response.bytes().await.map_err(aborted)?;
     serde_json::from_slice(&body)
         .map(|Json(value)| value)
         .map_err(|_| CliError::Other("the response is not JSON; is --url that of the API?".into()))
 }
 
-fn broken_off(error: reqwest::Error) -> CliError {
-    CliError::BrokenOff(causes(error))
+fn aborted(error: reqwest::Error) -> CliError {
+    CliError::Aborted(causes(error))
 }
 
-/// An error with its causes, in one line.
+/// An error with its causes in one line.
 fn causes(error: reqwest::Error) -> String {
     visible(&format!("{:#}", anyhow::Error::new(error.without_url())))
 }
 
-/// Shows on a terminal that something is under way, until it is dropped.
+/// A spinner on a terminal while a request is in flight.
 struct Waiting(ProgressBar);
 
 fn waiting(what: &str) -> Waiting {

@@ -13,7 +13,7 @@ use crate::cli::table::Column;
 use crate::cli::terminal::tell;
 use crate::model::changing::{CANCEL, RESUME, SUSPEND};
 
-/// How many orders a service lists unless it is told a limit, as in JOC.
+/// The default `limit` of `/orders`.
 const LIMIT: usize = 10_000;
 
 const LISTED: &[Column] = &[
@@ -121,26 +121,26 @@ struct ResumeArgs {
     change: ChangeArgs,
 }
 
-/// How far cancelling and suspending go.
+/// Options of cancelling and suspending.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Effect")]
 struct How {
     /// Kill the jobs of running orders
     #[arg(long)]
     kill: bool,
-    /// Take along the child orders of each order
+    /// Include the child orders of each order
     #[arg(long)]
     deep: bool,
-    /// Leave orders alone that have started
+    /// Skip orders that have started
     #[arg(long)]
     fresh_only: bool,
 }
 
-/// Does what the subcommand says.
+/// Runs the subcommand.
 ///
 /// # Errors
 ///
-/// A [`super::failure::CliError`] where scripts may want to know which.
+/// A [`CliError`](crate::cli::error::CliError) where scripts may want to tell which.
 pub async fn run(args: OrdersArgs) -> anyhow::Result<()> {
     match args.command {
         OrdersCommand::List(args) => args.run().await,

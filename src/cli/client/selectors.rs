@@ -1,4 +1,4 @@
-//! Flags that select, shared by the commands, and the fields that they become.
+//! Flags that several commands share, and the request fields they become.
 
 use chrono::NaiveDate;
 use clap::Args;
@@ -8,12 +8,12 @@ use serde_json::{Value, json};
 use super::body::Body;
 use crate::model::order::{ALL, EffectiveState};
 
-/// No text of a selector may be empty: a script whose variable is empty does not mean everything.
+/// A non-empty text: a script whose variable is empty does not mean everything.
 pub(super) fn some_text() -> NonEmptyStringValueParser {
     NonEmptyStringValueParser::new()
 }
 
-/// A date as the service reads it. A day alone, which it does not take, gets an example.
+/// A date for the service, which rejects a day without a time.
 pub(super) fn date(text: &str) -> Result<String, String> {
     if text.is_empty() {
         return Err("expected a date such as 2026-11-23T08:00:00, or -2h".into());
@@ -24,7 +24,7 @@ pub(super) fn date(text: &str) -> Result<String, String> {
     }
 }
 
-/// The start of an order as the service reads it; see [`date`].
+/// The start of an order for the service; see [`date`].
 pub(super) fn start(text: &str) -> Result<String, String> {
     match day(text) {
         Some(day) => Err(format!("a date needs a time, such as '{day} 08:00:00'")),
@@ -36,10 +36,10 @@ fn day(text: &str) -> Option<NaiveDate> {
     NaiveDate::parse_from_str(text.trim(), "%Y-%m-%d").ok()
 }
 
-/// Whose orders.
+/// The controller.
 #[derive(Debug, Args)]
 pub(super) struct ControllerArgs {
-    /// The controller that the orders belong to
+    /// Controller of the orders
     #[arg(
         long,
         env = "JOC_ORDERS_CONTROLLER_ID",
@@ -106,7 +106,7 @@ pub(super) struct DateArgs {
     time_zone: Option<String>,
 }
 
-/// Why: kept in the audit log.
+/// Why, for the audit log.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Audit log")]
 pub(super) struct ReasonArgs {
@@ -131,7 +131,7 @@ impl ControllerArgs {
 }
 
 impl SelectorArgs {
-    /// Whether they select any orders, rather than all.
+    /// Whether any selector is given.
     pub(super) fn select_any(&self) -> bool {
         let Self { order_ids, workflows, workflow_versions, folders, states, dates } = self;
         let lists = [order_ids, workflows, workflow_versions, states];

@@ -1,5 +1,5 @@
-//! One workflow or order of the input: checks it, and turns JOC's words into what the database
-//! stores. docs/import.md tells users how.
+//! Checks one workflow or order of the input, and maps JOC's words to those of the database; see
+//! docs/import.md.
 
 use chrono::{DateTime, Datelike, Utc};
 use serde::Deserialize;
@@ -8,20 +8,19 @@ use serde_json::{Map, Value};
 
 use crate::model::arguments::{check_arguments, check_position};
 use crate::model::checks::{check_name, check_stored_controller_id, check_stored_folder};
-use crate::model::invalid::Invalid;
-use crate::model::invalid::displayable;
+use crate::model::invalid::{Invalid, displayable};
 use crate::model::json::Json;
 use crate::model::order::{Mark, State};
 use crate::store::{Item, NewOrder};
 
-/// How many characters of serde's messages are shown: they repeat values of any length.
+/// Maximum characters of a message of serde to show: it may quote values of any length.
 const MAX_REASON: usize = 200;
 /// What comes before the number of a column.
 pub(super) const COLUMN: &str = "column ";
 /// The longest reason of an order to wait.
 const MAX_WORD: usize = 100;
 
-/// What a line or an order of an answer comes to.
+/// The result of a line, or of an order in a response.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Parsed {
     pub(super) item: Item,
@@ -38,11 +37,11 @@ struct Line {
     controller_id: Option<Json>,
     workflow: Option<Json>,
     order: Option<Order>,
-    /// Only to recognise an answer of JOC, which is no line.
+    /// Only to recognise a whole JOC response, which is not a line.
     orders: Option<IgnoredAny>,
 }
 
-/// An order as JOC shows it, as far as it is kept. Of what is left out, nothing is in memory.
+/// The fields of a JOC order that are imported.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", expecting = "an object")]
 pub(super) struct Order {
@@ -153,10 +152,10 @@ impl Order {
             None => optional("state._marked", joc_state.get("_marked"), mark_of)?,
         };
         let mark = mark.flatten().or(stored.mark).filter(|_| !stored.state.is_terminal());
-        // What is not suspended has nothing to be resumed from.
+        // Only a suspended order can be resuming.
         let mark = mark.filter(|mark| *mark != Mark::Resuming || stored.suspended);
 
-        // JOC writes a far date for "never", and says never beside it.
+        // For "never", JOC sends a distant date and scheduledNever.
         let scheduled_for = optional("scheduledFor", self.scheduled_for.as_deref(), whole_number)?;
         let never = optional("scheduledNever", self.scheduled_never.as_deref(), boolean)?;
         let scheduled_for = match scheduled_for {
@@ -165,7 +164,7 @@ impl Order {
             None => None,
         };
 
-        // Nothing is stored of it, so nothing about it is refused.
+        // Not stored, so never an error.
         let in_cycle = self.cyclic_order.as_deref().and_then(|cycle| cycle.get("count"));
         let hidden_cyclic = in_cycle.and_then(Value::as_u64).unwrap_or(1).saturating_sub(1);
         let order = NewOrder {
@@ -183,7 +182,7 @@ impl Order {
     }
 }
 
-/// What a state that JOC shows is stored as.
+/// How a JOC state is stored.
 struct Stored {
     state: State,
     suspended: bool,
@@ -197,8 +196,7 @@ impl Stored {
         let stored = |state| Self { state, suspended: false, mark: None };
         Ok(match text {
             "PLANNED" | "PENDING" | "SCHEDULED" | "BLOCKED" => stored(State::Fresh),
-            // JOC's name for an order that is due and has not begun, outside of the times in
-            // which its job may run.
+            // A due order that has not started, outside the admission times of its job.
             "INPROGRESS" if reason == Some("WAITING_FOR_ADMISSION") && at_start => {
                 stored(State::Fresh)
             }
@@ -211,7 +209,7 @@ impl Stored {
             "FAILED" | "BROKEN" => stored(State::Failed),
             "FINISHED" => stored(State::Finished),
             "CANCELLED" => stored(State::Cancelled),
-            // JOC does not show what a suspended order did before.
+            // JOC does not show the state before suspension.
             "SUSPENDED" if at_start || position.is_none() => {
                 Self { suspended: true, ..stored(State::Fresh) }
             }
@@ -233,7 +231,7 @@ fn mark_of(field: &str, value: &Value) -> Result<Option<Mark>, Invalid> {
         "CANCELLING" => Ok(Some(Mark::Cancelling)),
         "SUSPENDING" => Ok(Some(Mark::Suspending)),
         "RESUMING" => Ok(Some(Mark::Resuming)),
-        // Says that there is a newer version of its workflow, and asks for nothing.
+        // There is a newer version of its workflow; requests nothing.
         "OUTDATED" => Ok(None),
         other => {
             let problem = format!("'{}' is no mark of an order", displayable(other));
@@ -273,7 +271,7 @@ fn check_order_id(id: &str) -> Result<(), Invalid> {
     Err(Invalid::new("orderId", problem))
 }
 
-/// Refuses what the database takes for no reason.
+/// Rejects reasons that the database would refuse.
 fn check_reason(field: &str, reason: &str) -> Result<(), Invalid> {
     let is_word = reason.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
     if is_word && reason.len() <= MAX_WORD && !reason.is_empty() && !reason.starts_with('_') {

@@ -1,5 +1,5 @@
-//! Reads the input on a thread of its own: JSON lines, or one JOC answer as a stream. What is
-//! good goes out in batches; from the first bad line on, the rest is only checked.
+//! Reads the input on its own thread: JSON lines, or a JOC response as a stream. Good items go out
+//! in batches; after the first bad line, the rest is only checked.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -18,13 +18,13 @@ use super::parse::{Order, Parsed, parse_line, shortened};
 use super::report::ImportReport;
 use crate::store::Item;
 
-/// How many items the database gets at once.
+/// Items per batch.
 const BATCH: usize = 5_000;
-/// The longest line, and the longest order of an answer, in bytes.
+/// The longest line, and the longest order of a response, in bytes.
 const MAX_LINE: u64 = 16 * 1024 * 1024;
 const TOO_LONG: &str = "is longer than 16 MiB";
 
-/// What the input is.
+/// The format of the input.
 #[derive(Debug)]
 pub enum InputFormat {
     /// JSON lines, each of which names its controller.
@@ -36,7 +36,7 @@ pub enum InputFormat {
     },
 }
 
-/// What the reader says while it reads.
+/// Messages of the reader.
 #[derive(Debug)]
 pub(super) enum ReaderMessage {
     /// Items to add.
@@ -45,7 +45,7 @@ pub(super) enum ReaderMessage {
     Refused,
 }
 
-/// Items, of which no two are the same order.
+/// Items without two of the same order.
 #[derive(Debug)]
 pub(super) struct ImportBatch {
     pub(super) items: Vec<Item>,
@@ -64,7 +64,7 @@ impl ImportBatch {
     }
 }
 
-/// Reads all of the input, or as much of it as somebody listens to.
+/// Reads the input until its end, or until the receiver is dropped.
 pub(super) fn read(
     input: impl Read,
     format: InputFormat,
@@ -97,7 +97,7 @@ pub(super) fn read(
     let flow = match format {
         InputFormat::Lines => read_lines(input, &mut sink),
         InputFormat::Response { controller_id } => {
-            read_answer(input, budget, &controller_id, &mut sink)
+            read_response(input, budget, &controller_id, &mut sink)
         }
     };
     if flow.is_continue() {
@@ -106,7 +106,7 @@ pub(super) fn read(
     sink.report
 }
 
-/// What the input may be whose lines are all bad.
+/// What the input probably is if all of its lines are bad.
 fn instead_of_lines(start: &[u8]) -> Option<&'static str> {
     const RESPONSE: &str =
         "this looks like a JOC /orders response: name its controller with --controller-id";
@@ -151,7 +151,7 @@ fn read_lines(mut input: impl BufRead, sink: &mut Sink) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
 
-fn read_answer(
+fn read_response(
     input: impl Read,
     budget: Budget,
     controller_id: &str,
@@ -164,13 +164,13 @@ fn read_answer(
     match result {
         Ok(()) => ControlFlow::Continue(()),
         Err(_) if sink.is_alone() => ControlFlow::Break(()),
-        // JSON that is broken in one place says nothing about what follows.
+        // After invalid JSON, the rest cannot be parsed.
         Err(error) if budget.get().is_some() => sink.take(next, Err(shortened(&error.to_string()))),
         Err(error) => sink.refuse(None, format!("the response: {}", shortened(&error.to_string()))),
     }
 }
 
-/// The map of an answer, and the list of its orders: each order is dealt with as it comes.
+/// Reads a response, one order at a time.
 struct ResponseReader<'a> {
     controller_id: &'a str,
     budget: &'a Budget,
@@ -243,11 +243,10 @@ impl<'de> Visitor<'de> for OrdersSeed<'_, '_> {
     }
 }
 
-/// How many bytes may still be read for the order at hand; `None`: as many as there are.
+/// How many bytes may still be read for the current order; `None`: no limit.
 type Budget = Rc<Cell<Option<u64>>>;
 
-/// Fails where the budget is exceeded, since serde_json would put up with an order, or a
-/// string, of any size.
+/// Fails when the budget is exceeded: serde_json has no limit for an order or a string.
 struct Metered<R> {
     inner: R,
     budget: Budget,
@@ -264,14 +263,14 @@ impl<R: Read> Read for Metered<R> {
     }
 }
 
-/// What places in the input are called.
+/// The unit of places in the input.
 #[derive(Debug, Clone, Copy)]
 enum Unit {
     Line,
     Order,
 }
 
-/// Where good items become batches and bad lines are kept.
+/// Collects good items into batches, and reports bad ones.
 struct Sink {
     messages: Sender<ReaderMessage>,
     replace: bool,
@@ -285,7 +284,7 @@ struct Sink {
 }
 
 impl Sink {
-    /// Whether nobody wants more, since the database refused what came before.
+    /// Whether the receiver is gone, since the database refused a batch.
     fn is_alone(&self) -> bool {
         self.messages.is_closed()
     }
@@ -327,8 +326,8 @@ impl Sink {
         if self.items.len() < BATCH { ControlFlow::Continue(()) } else { self.flush() }
     }
 
-    /// Adds an item to the batch. If the batch has the order already, one of the two stays as
-    /// an item of its workflow only, so that all is as if the two were in different batches.
+    /// Adds an item to the batch. If the order is already in it, one of the two keeps only its
+    /// workflow, as if they were in different batches.
     fn push(&mut self, mut item: Item) {
         if let Some(order) = &item.order {
             let key = (item.controller_id.clone(), order.order_id.clone());

@@ -7,9 +7,9 @@ use super::parse::COLUMN;
 use crate::model::counted::counted;
 use crate::store::Imported;
 
-/// How many problems are reported one by one.
+/// Maximum problems to report.
 const REPORTED: usize = 50;
-/// How many further places of the same problem are named.
+/// Maximum further places to name for each problem.
 const NAMED: usize = 5;
 
 /// A problem, and where it is.
@@ -23,7 +23,7 @@ struct InputProblem {
     count: u64,
 }
 
-/// What the reader knows at the end.
+/// The result of reading.
 #[derive(Debug, Default)]
 pub struct ImportReport {
     /// The first problems.
@@ -49,13 +49,13 @@ pub struct ImportReport {
 }
 
 impl ImportReport {
-    /// What to tell about bad lines, if there are any.
+    /// The error message about bad lines, if there are any.
     pub fn complaint(&self) -> Option<String> {
         if self.bad_count == 0 {
             return None;
         }
         if let Some(instead) = self.instead.filter(|_| self.good == 0) {
-            // What each line lacks to be one says nothing.
+            // The errors of single lines would not help.
             return Some(format!("nothing was imported: {instead}"));
         }
         let bad = counted(self.bad_count, "bad line");
@@ -69,7 +69,7 @@ impl ImportReport {
         Some(text)
     }
 
-    /// Keeps a problem; those that differ only in their place are one.
+    /// Adds a problem; those that differ only in their place are merged.
     pub(super) fn add(&mut self, place: Option<(&str, u64)>, reason: String) {
         self.bad_count += 1;
         let kind = without_column(&reason);

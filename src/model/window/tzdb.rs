@@ -26,8 +26,8 @@ const MAX_FILE: u64 = 4 * 1024 * 1024;
 /// How many links lead to a zone at the most.
 const MAX_LINKS: usize = 4;
 
-static DATABASE: LazyLock<Database> =
-    LazyLock::new(|| Database::choose(std::env::var_os("TZDIR").map(PathBuf::from)));
+static DATABASE: LazyLock<ZoneRules> =
+    LazyLock::new(|| ZoneRules::choose(std::env::var_os("TZDIR").map(PathBuf::from)));
 
 /// The database that every local time of this process is read with.
 pub fn time_zone_database() -> &'static TimeZoneDatabase {
@@ -105,7 +105,7 @@ impl fmt::Display for UnknownZone {
 }
 
 /// The chosen database, and the zones that have been read from it.
-struct Database {
+struct ZoneRules {
     chosen: TimeZoneDatabase,
     /// What the folder's names without a file of their own stand for. (Debian keeps the files of
     /// old names in a package of its own.)
@@ -113,7 +113,7 @@ struct Database {
     zones: HashMap<&'static str, OnceLock<Option<TimeZone>>>,
 }
 
-impl Database {
+impl ZoneRules {
     /// A folder of which no version can be told is not known to be newer.
     fn choose(tzdir: Option<PathBuf>) -> Self {
         let (folder, source) = match tzdir.filter(|folder| !folder.as_os_str().is_empty()) {
@@ -255,7 +255,7 @@ mod tests {
     }
 
     /// The offset of a zone in November 2026, in hours.
-    fn hours(database: &Database, name: &str) -> i32 {
+    fn hours(database: &ZoneRules, name: &str) -> i32 {
         let at = jiff::Timestamp::from_second(1_795_000_000).unwrap();
         database.zone(name).unwrap().to_offset(at).seconds() / 3600
     }
@@ -280,7 +280,7 @@ mod tests {
             ("Africa/Cairo", b"no time zone"),
             ("Europe/Paris/dir", b""),
         ]);
-        let database = Database::choose(Some(folder.path().into()));
+        let database = ZoneRules::choose(Some(folder.path().into()));
         assert_eq!(database.chosen.version, "2099a");
         assert_eq!(database.chosen.source, Source::Tzdir);
         assert_eq!(database.chosen.to_string(), format!("2099a ({})", folder.path().display()));
@@ -321,7 +321,7 @@ mod tests {
             ("README", "2099a", None),
         ] {
             let folder = folder(&[(file, text.as_bytes()), ("Europe/Berlin", data("Asia/Tokyo"))]);
-            let database = Database::choose(Some(folder.path().into()));
+            let database = ZoneRules::choose(Some(folder.path().into()));
             assert_eq!(database.chosen.source, Source::Embedded, "{text}");
             assert_eq!(database.chosen.version, version);
             let passed_over = (folder.path().to_owned(), told.map(Into::into));
@@ -339,7 +339,7 @@ mod tests {
         };
         assert_eq!(shown(Some("2020a")), "2026f (embedded; /zones has 2020a)");
         assert_eq!(shown(None), "2026f (embedded; version of /zones unknown)");
-        let nowhere = Database::choose(Some("/nowhere/at/all".into()));
+        let nowhere = ZoneRules::choose(Some("/nowhere/at/all".into()));
         assert_eq!(nowhere.chosen.source, Source::Embedded);
     }
 

@@ -23,7 +23,7 @@ pub(super) enum Bound {
 
 /// What a value says, its offset apart.
 #[derive(Debug)]
-pub(super) enum Value {
+pub(super) enum DateValue {
     /// `0` (rule 3).
     Now,
     /// A date with a time of day (rule 1).
@@ -73,7 +73,7 @@ pub(super) struct Period {
     seconds: Option<Amount>,
 }
 
-impl Value {
+impl DateValue {
     /// The instant this value means as `bound`; `None` if it is beyond what chrono represents,
     /// which is far outside the years a request may use.
     pub(super) fn instant(
@@ -161,17 +161,17 @@ fn add_months(day: NaiveDate, count: i64) -> Option<NaiveDate> {
 
 /// Reads a value and the offset at its end, if it has one; `None` if it is neither a date nor a
 /// period. Takes time linear in the length of the text.
-pub(super) fn parse(text: &str) -> Option<(Value, Option<FixedOffset>)> {
+pub(super) fn parse(text: &str) -> Option<(DateValue, Option<FixedOffset>)> {
     if matches!(text, "0" | "+0" | "-0") {
-        return Some((Value::Now, None));
+        return Some((DateValue::Now, None));
     }
     let mut scanner = Scanner(text.as_bytes());
     if let Some(local) = scanner.date_time() {
-        return Some((Value::Local(local), scanner.offset_at_end()?));
+        return Some((DateValue::Local(local), scanner.offset_at_end()?));
     }
     let mut scanner = Scanner(text.as_bytes());
     let period = scanner.period()?;
-    Some((Value::Period(period), scanner.offset_at_end()?))
+    Some((DateValue::Period(period), scanner.offset_at_end()?))
 }
 
 /// The part of a value that is still to be read. Bytes suffice: the grammar is ASCII, and any
