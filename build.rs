@@ -2,8 +2,9 @@
 //! for each query from a folder. With `SQLX_OFFLINE=false`, as `scripts/prepare` sets it, the
 //! macros ask a database instead.
 
+use std::error::Error;
 use std::path::PathBuf;
-use std::{env, error::Error, fs};
+use std::{env, fs};
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=migrations");

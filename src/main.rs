@@ -9,8 +9,7 @@ use joc_orders::cli::client::orders;
 use joc_orders::cli::error::CliError;
 use joc_orders::cli::{
     account, audit, check, completions, copy, demo, exit, health, import, logging, man, migrate,
-    role,
-    serve,
+    role, serve,
 };
 use joc_orders::config::{self, Logging};
 use joc_orders::model::window::time_zone_database;

@@ -18,8 +18,7 @@ use crate::cli::stop::{self, Signals};
 use crate::cli::terminal::write;
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::http::password;
-use crate::http::{self, BASE, Service};
+use crate::http::{self, BASE, Service, password};
 use crate::model::window::iso;
 use crate::store::{self, Access, DEFAULT_CONNECTIONS, Store};
 

@@ -15,9 +15,8 @@ use crate::cli::stop::{self, Signals};
 use crate::cli::terminal::write;
 use crate::clock::Clock;
 use crate::config::{self, DatabaseArgs, Listen, Settings};
-use crate::http::password;
 use crate::http::tls::{self, Reload};
-use crate::http::{self, Service};
+use crate::http::{self, Service, password};
 use crate::model::window::time_zone_database;
 use crate::store::{self, Deadlines, Migration, Store};
 

@@ -6,8 +6,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Number, Value, json};
 
 use crate::model::checks::check_name;
-use crate::model::invalid::Invalid;
-use crate::model::invalid::displayable;
+use crate::model::invalid::{Invalid, displayable};
 use crate::model::texts;
 
 /// How many digits a number may have where it is written out without an exponent, as PostgreSQL

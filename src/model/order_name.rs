@@ -4,8 +4,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use crate::model::invalid::Invalid;
-use crate::model::invalid::displayable;
+use crate::model::invalid::{Invalid, displayable};
 
 /// What [`check_order_name`] takes, its length apart.
 pub(crate) const PATTERN: &str =

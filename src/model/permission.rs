@@ -3,8 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::folders::Folder;
-use crate::model::folders::Folders;
+use crate::model::folders::{Folder, Folders};
 use crate::model::invalid::Invalid;
 
 pub mod known;

@@ -7,8 +7,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use crate::harness::Served;
-use crate::harness::{App, Kind, Order, until, with_controller};
+use crate::harness::{App, Kind, Order, Served, until, with_controller};
 
 /// Cancels by each kind of selector. The endpoints of all actions select alike.
 fn cancels() -> Vec<(&'static str, Value)> {

@@ -1,14 +1,13 @@
 //! The file of an SQLite database and its write-ahead log: its length, what happens if somebody
 //! removes the files, and concurrent starts.
 
-use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 use std::time::Duration;
+use std::{fs, thread};
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};

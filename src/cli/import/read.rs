@@ -4,11 +4,10 @@
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::fmt;
 use std::io::{self, BufRead, BufReader, Read};
-use std::mem;
 use std::ops::ControlFlow;
 use std::rc::Rc;
+use std::{fmt, mem};
 
 use serde::Deserialize;
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};

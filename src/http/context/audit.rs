@@ -10,8 +10,7 @@ use crate::http::context::request::Context;
 use crate::http::error::{ApiError, Caller};
 use crate::model::audit::{AuditEntry, Category, Outcome};
 use crate::model::checks::check_controller_id;
-use crate::model::invalid::Invalid;
-use crate::model::invalid::displayable;
+use crate::model::invalid::{Invalid, displayable};
 use crate::model::permission::{Permission, Visible};
 
 /// The longest `auditLog.comment`, in characters.

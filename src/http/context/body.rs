@@ -14,8 +14,7 @@ use serde_json::Value;
 use serde_path_to_error::Segment;
 
 use crate::http::error::ApiError;
-use crate::model::invalid::Invalid;
-use crate::model::invalid::{displayable, displayable_quoting};
+use crate::model::invalid::{Invalid, displayable, displayable_quoting};
 use crate::model::json::Json;
 
 /// Up to here a float is exact.

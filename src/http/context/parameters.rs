@@ -6,8 +6,7 @@ use crate::http::context::body::not_json;
 use crate::http::error::ApiError;
 use crate::model::arguments::check_number;
 use crate::model::audit::Parameters;
-use crate::model::invalid::Invalid;
-use crate::model::invalid::displayable;
+use crate::model::invalid::{Invalid, displayable};
 use crate::model::json::Json;
 
 /// What stands for a masked value.

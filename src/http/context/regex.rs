@@ -7,8 +7,7 @@ use std::borrow::Cow;
 use regex::{Regex, RegexBuilder};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-use crate::model::invalid::Invalid;
-use crate::model::invalid::displayable;
+use crate::model::invalid::{Invalid, displayable};
 
 /// The longest expression, in characters.
 const MAX_LENGTH: usize = 1000;

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use actix_web::HttpResponse;
+use actix_web::http::header;
 use actix_web::web::{self, Data, Path, ServiceConfig};
-use actix_web::{HttpResponse, http::header};
 use utoipa_swagger_ui::Config;
 
 use crate::http::error::ApiError;

@@ -9,21 +9,19 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use tracing::Instrument;
 
-use crate::http::context::body;
-use crate::http::context::password;
 use crate::http::context::request::Context;
 use crate::http::context::response::{Acknowledged, Dated};
 use crate::http::context::service::Service;
 use crate::http::context::session::{self, ACCESS_TOKEN};
 use crate::http::context::throttle::{ThrottleError, Turn};
+use crate::http::context::{body, password};
 use crate::http::error::{ApiError, Caller};
 use crate::http::openapi::{Endpoint, Schemas, with_examples};
 use crate::http::transport::limits;
 use crate::http::transport::prometheus::{self, LoginOutcome};
 use crate::http::transport::request::{call_name, client_address, client_ip, request_id};
 use crate::model::audit::{AuditEntry, Category, Outcome, Parameters};
-use crate::model::checks::NO_CONTROLLER;
-use crate::model::checks::check_name;
+use crate::model::checks::{NO_CONTROLLER, check_name};
 use crate::model::invalid::displayable;
 
 /// What the audit trail names where a failed login shows no account.

@@ -17,10 +17,8 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::http::transport::exchange::Exchange;
-use crate::http::transport::limits;
-use crate::http::transport::prometheus;
 use crate::http::transport::request::{RequestId, route};
-use crate::http::transport::trace;
+use crate::http::transport::{limits, prometheus, trace};
 
 /// The longest request ID that is accepted from a client.
 const MAX_REQUEST_ID: usize = 128;

@@ -14,4 +14,6 @@ macro_rules! query_scalar {
     ($($statement:tt)+) => { checked!(postgres [query_scalar] { "" } $($statement)+) };
 }
 
-pub(super) use {query, query_as, query_scalar};
+pub(super) use query;
+pub(super) use query_as;
+pub(super) use query_scalar;

@@ -9,8 +9,7 @@ use futures_util::stream::BoxStream;
 use sqlx::postgres::{PgConnection, Postgres};
 use sqlx::{Connection, QueryBuilder};
 
-use self::backend::PgStore;
-use self::backend::{connect, options};
+use self::backend::{PgStore, connect, options};
 use self::steps::MIGRATOR;
 use crate::model::finding::Finding;
 use crate::store::check::{self, Checks, RowCounts};

@@ -15,4 +15,6 @@ macro_rules! query_scalar {
     ($($statement:tt)+) => { checked!(sqlite [query_scalar] { "/* SQLite */ " } $($statement)+) };
 }
 
-pub(super) use {query, query_as, query_scalar};
+pub(super) use query;
+pub(super) use query_as;
+pub(super) use query_scalar;
