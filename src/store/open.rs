@@ -56,7 +56,8 @@ async fn open_within(
     access: Access,
     deadlines: Option<Deadlines>,
 ) -> Result<Arc<dyn Store>> {
-    let opened = in_database!(url, open(url, connections, access, deadlines).await);
+    let opened: Result<Arc<dyn Store>> =
+        in_database!(url, open(url, connections, access, deadlines).await);
     opened.map_err(|error| located(error, url))
 }
 
@@ -115,7 +116,7 @@ pub async fn migrate_patiently(
     patience: LockPatience,
 ) -> Result<()> {
     let goal = target.map_or(Goal::Newest, Goal::Exactly);
-    let done = in_database!(url, migrate(url, goal, patience).await);
+    let done: Result<()> = in_database!(url, migrate(url, goal, patience).await);
     done.map_err(|error| located(error, url))
 }
 
@@ -126,7 +127,7 @@ pub async fn migrate_patiently(
 ///
 /// As [`open`].
 pub async fn record_migrations(url: &str) -> Result<Vec<String>> {
-    let done = in_database!(url, record_migrations(url).await);
+    let done: Result<Vec<String>> = in_database!(url, record_migrations(url).await);
     done.map_err(|error| located(error, url))
 }
 
@@ -145,6 +146,6 @@ pub async fn schema(url: &str) -> Result<Vec<SchemaPart>> {
 ///
 /// As [`open`].
 pub async fn migrations(url: &str) -> Result<Vec<Migration>> {
-    let done = in_database!(url, migrations(url).await);
+    let done: Result<Vec<Migration>> = in_database!(url, migrations(url).await);
     done.map_err(|error| located(error, url))
 }
