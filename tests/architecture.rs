@@ -4,6 +4,8 @@
 //! A module that only declares or re-exports others imports nothing: what is imported through a
 //! re-export counts as imported from where it stands. Unit tests (`#[cfg(test)]`) do not count.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -24,11 +26,10 @@ const LAYERS: &[&[&str]] = &[
 ];
 
 /// Imports that still point upwards, to be mended: from and to, each with what is below it.
-const UPWARDS: &[(&str, &str)] =
-    &[("http::transport", "http::context"), ("http::transport", "http::openapi")];
+const UPWARDS: &[(&str, &str)] = &[];
 
 /// Modules that still import each other in circles, to be mended, each with what is below it.
-const CIRCLES: &[&str] = &["cli::client", "http", "model::window", "model", "store"];
+const CIRCLES: &[&str] = &[];
 
 /// What a module imports: each module with the path that leads there.
 type Imports = BTreeMap<String, String>;
@@ -114,7 +115,7 @@ fn layer(module: &str) -> usize {
     let fits = |layer: &&[&str]| {
         layer.iter().filter(|&&top| is_in(module, top)).map(|top| top.len()).max()
     };
-    let best = LAYERS.iter().enumerate().filter_map(|(i, layer)| Some((fits(&layer)?, i))).max();
+    let best = LAYERS.iter().enumerate().filter_map(|(i, layer)| Some((fits(layer)?, i))).max();
     best.unwrap_or_else(|| panic!("{module} is new: give it a layer")).1
 }
 
