@@ -219,8 +219,8 @@ fn color(word: &str) -> Option<Color> {
     if word == "KILL" {
         return Some(Color::Red);
     }
-    let severity = EffectiveState::of(word).map(EffectiveState::severity);
-    match severity.or_else(|| Mark::of(word).map(Mark::severity))? {
+    let severity = word.parse().map(EffectiveState::severity).ok();
+    match severity.or_else(|| word.parse().map(Mark::severity).ok())? {
         0 | 3 => Some(Color::Green),
         1 | 7 => Some(Color::Yellow),
         2 => Some(Color::Red),

@@ -303,7 +303,7 @@ impl Action {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::order::ALL;
+    use strum::VariantArray;
 
     fn every_action() -> Vec<Action> {
         let mut actions = vec![
@@ -351,7 +351,7 @@ mod tests {
 
     #[test]
     fn what_is_terminal_is_out_of_reach_and_only_leaves_sight() {
-        let terminal = ALL.iter().copied().filter(|state| state.is_terminal());
+        let terminal = EffectiveState::VARIANTS.iter().copied().filter(|state| state.is_terminal());
         for state in terminal {
             let order = Situation { state, mark: None, killed: false, reason: None };
             for action in every_action() {

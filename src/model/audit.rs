@@ -6,14 +6,15 @@ use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use strum::{IntoStaticStr, VariantArray};
 
 use crate::model::folders::Folders;
 use crate::model::permission::Extent;
-use crate::model::seal::hex;
 use crate::model::window::Window;
 
 /// How a call ended, as far as the audit trail knows calls.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
 pub enum Outcome {
     /// It changed orders.
     Done,
@@ -24,22 +25,16 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// Every outcome.
-    pub const ALL: [Self; 3] = [Self::Done, Self::NoOrders, Self::Denied];
-
     /// The word that `audit_logs.outcome` stores.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Done => "DONE",
-            Self::NoOrders => "NO_ORDERS",
-            Self::Denied => "DENIED",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 
 /// JOC's categories of audit entries, of which the first two occur here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema, IntoStaticStr)]
 #[serde(rename_all = "UPPERCASE")]
+#[strum(serialize_all = "UPPERCASE")]
 pub enum Category {
     /// A call about a controller's objects.
     Controller,
@@ -67,20 +62,8 @@ pub enum Category {
 
 impl Category {
     /// The word that `audit_logs.category` stores.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Controller => "CONTROLLER",
-            Self::Identity => "IDENTITY",
-            Self::Unknown => "UNKNOWN",
-            Self::Inventory => "INVENTORY",
-            Self::DailyPlan => "DAILYPLAN",
-            Self::Deployment => "DEPLOYMENT",
-            Self::Documentations => "DOCUMENTATIONS",
-            Self::Certificates => "CERTIFICATES",
-            Self::Settings => "SETTINGS",
-            Self::Monitoring => "MONITORING",
-            Self::Others => "OTHERS",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 
@@ -118,7 +101,7 @@ impl Parameters {
         let truncated = Truncated {
             truncated: true,
             bytes: text.len(),
-            sha256: hex(Sha256::digest(text)),
+            sha256: hex::encode(Sha256::digest(text)),
             beginning: &text[..text.floor_char_boundary(BEGINNING)],
         };
         serde_json::json!(truncated).to_string().into()

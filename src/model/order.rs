@@ -4,9 +4,11 @@ use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
+use strum::{EnumString, IntoStaticStr, VariantArray};
 
 /// The state that an order row stores.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr)]
+#[strum(serialize_all = "UPPERCASE")]
 pub enum State {
     /// Not started yet.
     Fresh,
@@ -28,17 +30,8 @@ pub enum State {
 
 impl State {
     /// The word that the database and the API use.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Fresh => "FRESH",
-            Self::Running => "RUNNING",
-            Self::InProgress => "INPROGRESS",
-            Self::Waiting => "WAITING",
-            Self::Prompting => "PROMPTING",
-            Self::Failed => "FAILED",
-            Self::Finished => "FINISHED",
-            Self::Cancelled => "CANCELLED",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 
     /// Whether an order in this state may have a reason to wait: one that has started and not
@@ -56,8 +49,21 @@ impl State {
 /// The states that an API client sees and filters by, as JOC's documentation lists them.
 ///
 /// Only the database decides which order has which effective state (`orders_effective`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Deserialize,
+    IntoStaticStr,
+    EnumString,
+    VariantArray,
+)]
 #[serde(rename_all = "UPPERCASE")]
+#[strum(serialize_all = "UPPERCASE")]
 pub enum EffectiveState {
     /// Fresh and never scheduled.
     Pending,
@@ -89,22 +95,13 @@ pub const LIVING: &[EffectiveState] = {
     &[Pending, Scheduled, Blocked, Suspended, InProgress, Running, Waiting, Prompting, Failed]
 };
 
-/// Every effective state.
-pub const ALL: &[EffectiveState] = {
-    use EffectiveState::*;
-    &[
-        Pending, Scheduled, Blocked, Suspended, InProgress, Running, Waiting, Prompting, Failed,
-        Finished, Cancelled,
-    ]
-};
-
 impl JsonSchema for EffectiveState {
     fn schema_name() -> Cow<'static, str> {
         "EffectiveState".into()
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        let words: Vec<&str> = ALL.iter().map(|state| state.as_str()).collect();
+        let words: Vec<&str> = Self::VARIANTS.iter().map(|state| state.as_str()).collect();
         json_schema!({ "description": "What an order does at the time of the request",
                        "type": "string", "enum": words })
     }
@@ -112,25 +109,8 @@ impl JsonSchema for EffectiveState {
 
 impl EffectiveState {
     /// The word that the database and the API use.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "PENDING",
-            Self::Scheduled => "SCHEDULED",
-            Self::Blocked => "BLOCKED",
-            Self::Suspended => "SUSPENDED",
-            Self::InProgress => "INPROGRESS",
-            Self::Running => "RUNNING",
-            Self::Waiting => "WAITING",
-            Self::Prompting => "PROMPTING",
-            Self::Failed => "FAILED",
-            Self::Finished => "FINISHED",
-            Self::Cancelled => "CANCELLED",
-        }
-    }
-
-    /// The state of this word.
-    pub fn of(word: &str) -> Option<Self> {
-        ALL.iter().copied().find(|state| state.as_str() == word)
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 
     /// The stored state that an order must have to be in this one; `None`: any.
@@ -171,7 +151,8 @@ impl EffectiveState {
 }
 
 /// A request to the executor of an order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, EnumString, VariantArray)]
+#[strum(serialize_all = "UPPERCASE")]
 pub enum Mark {
     /// End it as cancelled.
     Cancelling,
@@ -182,21 +163,9 @@ pub enum Mark {
 }
 
 impl Mark {
-    /// Every mark.
-    pub const ALL: [Self; 3] = [Self::Cancelling, Self::Suspending, Self::Resuming];
-
     /// The word that the database and the API use.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Cancelling => "CANCELLING",
-            Self::Suspending => "SUSPENDING",
-            Self::Resuming => "RESUMING",
-        }
-    }
-
-    /// The mark of this word.
-    pub fn of(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|mark| mark.as_str() == word)
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 
     /// The number by which JOC's GUI colours the mark.

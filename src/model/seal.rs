@@ -254,9 +254,9 @@ impl Seal {
             .integer(line.details)
             .text(&self.previous_hash)
             .text(&line.created)
-            .text(&hex(content))
+            .text(&hex::encode(content))
             .digest();
-        hex(digest)
+        hex::encode(digest)
     }
 }
 
@@ -264,11 +264,6 @@ fn short(digest: &Digest) -> Short {
     let mut short = Short::default();
     short.copy_from_slice(&digest[..size_of::<Short>()]);
     short
-}
-
-/// Bytes in hexadecimal digits.
-pub(super) fn hex(bytes: impl AsRef<[u8]>) -> String {
-    bytes.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ macro_rules! columns_of_words {
         {
             fn decode(value: DB::ValueRef<'r>) -> Result<Self, BoxDynError> {
                 let word = <&str as Decode<DB>>::decode(value)?;
-                Self::of(word).ok_or_else(|| format!("unknown word {word}").into())
+                word.parse().map_err(|_| format!("unknown word {word}").into())
             }
         }
     )*};

@@ -4,9 +4,10 @@ use chrono::NaiveDate;
 use clap::Args;
 use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser};
 use serde_json::{Value, json};
+use strum::VariantArray;
 
 use super::body::Body;
-use crate::model::order::{ALL, EffectiveState};
+use crate::model::order::EffectiveState;
 
 /// A non-empty text: a script whose variable is empty does not mean everything.
 pub(super) fn some_text() -> NonEmptyStringValueParser {
@@ -74,7 +75,7 @@ pub(super) struct SelectorArgs {
         long = "state",
         value_name = "STATE",
         ignore_case = true,
-        value_parser = PossibleValuesParser::new(ALL.iter().copied().map(EffectiveState::as_str))
+        value_parser = PossibleValuesParser::new(EffectiveState::VARIANTS.iter().copied().map(EffectiveState::as_str))
     )]
     states: Vec<String>,
     #[command(flatten)]

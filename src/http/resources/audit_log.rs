@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use futures_util::{StreamExt, TryStreamExt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use strum::VariantArray;
 
 use crate::http::context::audit::AuditLog;
 use crate::http::context::body::{Limit, Object, RequestBody, Whole, check_limit, given, inner};
@@ -236,7 +237,7 @@ pub struct EntryItem {
     time_spent: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ticket_link: Option<String>,
-    #[schemars(extend("enum" = Outcome::ALL.map(Outcome::as_str)))]
+    #[schemars(extend("enum" = Outcome::VARIANTS.iter().map(|outcome| outcome.as_str()).collect::<Vec<_>>()))]
     outcome: String,
     /// How many orders it changed.
     affected: i64,

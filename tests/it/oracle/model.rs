@@ -6,7 +6,6 @@ use std::ops::Deref;
 
 use chrono::{DateTime, Utc};
 use joc_orders::model::action::{Action, Situation};
-use joc_orders::model::order::{EffectiveState, Mark};
 use joc_orders::model::window::{Window, iso};
 use serde_json::{Map, Value, json};
 
@@ -155,8 +154,8 @@ fn is_affected(order: &Order, effective: &str, request: &Request) -> bool {
         _ => Action::RemoveWhenTerminated,
     };
     let situation = Situation {
-        state: EffectiveState::of(effective).unwrap(),
-        mark: order.mark.and_then(Mark::of),
+        state: effective.parse().unwrap(),
+        mark: order.mark.and_then(|mark| mark.parse().ok()),
         killed: order.killed,
         reason: order.reason,
     };

@@ -235,7 +235,7 @@ async fn order(
         states.push((ended.state, ended.ended.0));
     }
     let states = states.into_iter().filter_map(|(state, at)| {
-        let state = StateItem::from(EffectiveState::of(&state)?);
+        let state = StateItem::from(state.parse::<EffectiveState>().ok()?);
         Some(StateSince { state, state_time: Instant(at) })
     });
     let history = OrderHistory {

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
+use strum::VariantArray;
 
 use crate::http::context::request::Context;
 use crate::http::context::response::WorkflowItem;
@@ -11,7 +12,7 @@ use crate::model::action::{Action, Rule, Situation};
 use crate::model::arguments::{Arguments, Position};
 use crate::model::invalid::{Invalid, displayable};
 use crate::model::json::Json;
-use crate::model::order::{ALL, EffectiveState, Mark};
+use crate::model::order::{EffectiveState, Mark};
 use crate::model::permission::VIEW_ORDERS;
 use crate::model::selection::{Selection, Sight};
 use crate::store::list::ListedOrder;
@@ -67,8 +68,8 @@ pub struct StateItem {
 
 /// Every state and every mark.
 fn words() -> Vec<&'static str> {
-    let states = ALL.iter().map(|state| state.as_str());
-    states.chain(Mark::ALL.iter().map(|mark| mark.as_str())).collect()
+    let states = EffectiveState::VARIANTS.iter().map(|state| state.as_str());
+    states.chain(Mark::VARIANTS.iter().map(|mark| mark.as_str())).collect()
 }
 
 impl From<EffectiveState> for StateItem {
