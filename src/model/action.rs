@@ -1,23 +1,23 @@
-//! What a call does to the orders that it selects, as tables: which orders, and what of them
-//! changes. The store turns the tables into SQL, so a new action is a new list of rules here.
+//! What an action does to the selected orders, as tables: which orders, and what changes. The store
+//! turns the tables into SQL, so a new action is a new list of rules here.
 
 use crate::model::changing::{self, ChangeKind};
 use crate::model::order::{EffectiveState, LIVING, Mark, State};
 
-/// What happens to one order in one call.
+/// What an action does to one order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Effect {
     /// The word that previews show; unique within an action.
     pub name: &'static str,
     /// The field of a preview that counts such orders.
     pub count: &'static str,
-    /// What becomes of the stored state.
+    /// The new stored state, if it changes.
     pub state: Option<State>,
-    /// What becomes of the flag `suspended`.
+    /// The new value of `suspended`, if it changes.
     pub suspended: Option<bool>,
-    /// What becomes of the mark.
+    /// What happens to the mark.
     pub mark: Assign<Mark>,
-    /// What becomes of the kill request.
+    /// What happens to the kill request.
     pub kill: Assign<()>,
 }
 
@@ -26,14 +26,14 @@ pub struct Effect {
 pub enum Assign<T> {
     /// It stays.
     Keep,
-    /// It is taken away.
+    /// It is cleared.
     Clear,
     /// It is set.
     Set(T),
 }
 
 impl Effect {
-    /// An effect that changes none of the columns it knows.
+    /// An effect that changes no column yet.
     const fn named(name: &'static str, count: &'static str) -> Self {
         Self { name, count, state: None, suspended: None, mark: Assign::Keep, kill: Assign::Keep }
     }
@@ -83,26 +83,26 @@ const CANCELLING: Effect = Effect::named("CANCELLING", "marked").marked(Mark::Ca
 const CANCEL_BY_KILL: Effect = Effect::named("KILL", "killed").marked(Mark::Cancelling).killed();
 /// It is suspended at once.
 const SUSPENDED: Effect = Effect::named("SUSPENDED", "suspended").suspended(true).settled();
-/// It is suspended at once, and begins what it waits for anew once it is resumed.
+/// It is suspended at once, and restarts what it waits for when it is resumed.
 const RESET: Effect =
     Effect::named("RESET", "suspended").state(State::InProgress).suspended(true).settled();
 /// It keeps its state and gets the mark `SUSPENDING`.
 const SUSPENDING: Effect = Effect::named("SUSPENDING", "marked").marked(Mark::Suspending);
 /// As [`SUSPENDING`], and its running job is to be killed.
 const SUSPEND_BY_KILL: Effect = Effect::named("KILL", "killed").marked(Mark::Suspending).killed();
-/// It goes on in the state that it has, or is no longer to be suspended.
+/// It continues in its state, or the request to suspend it is withdrawn.
 const RESUMED: Effect = Effect::named("RESUMED", "resumed").suspended(false).settled();
-/// It goes on after its failure.
+/// It continues after its failure.
 const RETRIED: Effect = Effect::named("RETRIED", "resumed").state(State::InProgress).settled();
-/// It goes on.
+/// It continues.
 const CONTINUED: Effect = Effect::named("CONTINUED", "continued").state(State::InProgress);
-/// It goes on after somebody's answer.
+/// It continues after a person's confirmation.
 const CONFIRMED: Effect = Effect::named("CONFIRMED", "confirmed").state(State::InProgress);
-/// Its priority is another one.
+/// Its priority changes.
 const CHANGED: Effect = Effect::named("CHANGED", "changed");
-/// It goes out of sight.
+/// It is hidden.
 const REMOVED: Effect = Effect::named("REMOVED", "removed");
-/// It goes out of sight as soon as it is terminal.
+/// It is hidden as soon as it is terminal.
 const REMOVED_LATER: Effect = Effect::named("REMOVED_WHEN_TERMINATED", "removedWhenTerminated");
 
 /// A condition beside the effective state.
@@ -116,7 +116,7 @@ pub enum Condition {
     NotKilledYet,
     /// The order has this mark, and no kill has been requested for its job yet.
     MarkedNotKilled(Mark),
-    /// It has a living descendant that is not ended by the same call.
+    /// It has a living descendant that the same request does not end.
     HeldByChildren,
     /// It waits for one of these reasons.
     WaitsFor(&'static [&'static str]),
@@ -145,14 +145,14 @@ pub enum Action {
     Suspend {
         /// Whether running jobs are killed.
         kill: bool,
-        /// Whether what an order waits for is begun anew when it is resumed.
+        /// Whether an order restarts what it waits for when it is resumed.
         reset: bool,
     },
     /// `/orders/resume`
     Resume {
-        /// Where the orders go on, as JSON; `None`: where they are.
+        /// Where the orders continue, as JSON; `None`: where they are.
         position: Option<String>,
-        /// What is put into their arguments, as JSON; `None`: nothing.
+        /// What is merged into their arguments, as JSON; `None`: nothing.
         variables: Option<String>,
     },
     /// `/orders/confirm`
@@ -182,8 +182,7 @@ pub struct Situation<'a> {
 }
 
 impl Situation<'_> {
-    /// Whether such an order would be affected by an action with these rules, whatever its
-    /// children do.
+    /// Whether an action with these rules affects such an order, regardless of its children.
     pub fn is_affected(&self, rules: &[Rule]) -> bool {
         let fits = |rule: &&Rule| {
             rule.states.contains(&self.state)
@@ -202,16 +201,16 @@ impl Situation<'_> {
     }
 }
 
-/// The reasons to wait that `/orders/continue` ends: those that time alone would end.
+/// The reasons to wait that `/orders/continue` ends: those that otherwise only time ends.
 const TIME: &[&str] = &["DELAYED_AFTER_ERROR", "DELAYING_RETRY", "BETWEEN_CYCLES", "SLEEPING"];
 
 impl Action {
-    /// The action's table, of which the first line that fits an order counts; an order that
-    /// no line fits is not affected.
+    /// The action's table. The first rule that matches an order applies; without a match, the order
+    /// is not affected.
     ///
-    /// A running job is never taken away from whoever runs it, only marked; an order that is
-    /// marked already is affected only by what is news, such as a kill. A waiting order whose
-    /// children go on is marked by a cancel too, since they join it.
+    /// A running job is never taken away from its executor, only marked. An order that is already
+    /// marked is affected only by something new, such as a kill. Cancelling a waiting order whose
+    /// children continue marks it, too, since they join it.
     pub fn rules(&self) -> Vec<Rule> {
         use Condition::*;
         use EffectiveState::*;
@@ -249,13 +248,13 @@ impl Action {
             }
             Self::Resume { position, variables } => {
                 rules.push(cancelling);
-                // Its children would come back to where it is no more.
+                // Its children would return to a place that it has left.
                 if position.is_some() {
                     rules.push(rule(&[Suspended, Failed], HeldByChildren, None));
                 }
                 rules.push(rule(&[Suspended], Always, Some(RESUMED)));
                 rules.push(rule(&[Failed], Always, Some(RETRIED)));
-                // What runs has its position and its arguments already.
+                // A running order already has its position and its arguments.
                 if position.is_none() && variables.is_none() {
                     rules.push(rule(LIVING, MarkedNotKilled(Mark::Suspending), Some(RESUMED)));
                 }

@@ -9,8 +9,8 @@ use crate::model::checks::check_name;
 use crate::model::invalid::{Invalid, displayable};
 use crate::model::texts;
 
-/// How many digits a number may have where it is written out without an exponent, as PostgreSQL
-/// writes it. Every double has fewer.
+/// The maximum number of digits of a number without an exponent, as PostgreSQL writes it. Every
+/// double has fewer.
 pub const MAX_DIGITS: i64 = 1000;
 /// How many steps a position may have.
 const MAX_STEPS: usize = 100;
@@ -31,9 +31,9 @@ impl JsonSchema for Arguments {
         let scalar = json!([{ "type": "string", "pattern": r"^[^\x00]*$" }, { "type": ["number", "boolean"] }]);
         json_schema!({
             "description": format!(
-                "Texts, numbers, flags, or lists of objects of these; `null` is as if it were not \
-                 there. Numbers are kept exactly, with up to {MAX_DIGITS} digits where they are \
-                 written out without an exponent"
+                "Texts, numbers, flags, or lists of objects of these; `null` means absent. \
+                 Numbers are kept exactly, with up to {MAX_DIGITS} digits when written without \
+                 an exponent"
             ),
             "type": "object",
             "propertyNames": name,
@@ -51,8 +51,7 @@ impl JsonSchema for Arguments {
     }
 }
 
-/// Refuses what can be no arguments: each is a text, a number, a flag, or a list of objects of
-/// such values.
+/// Rejects invalid arguments: each must be a text, a number, a flag, or a list of objects of these.
 pub fn check_arguments(field: &str, arguments: &Map<String, Value>) -> Result<(), Invalid> {
     for (name, value) in arguments {
         check_name(field, name)?;
@@ -87,7 +86,7 @@ fn check_scalar(field: &str, value: &Value) -> Result<(), Invalid> {
     }
 }
 
-/// Refuses a number of more than [`MAX_DIGITS`].
+/// Rejects a number with more than [`MAX_DIGITS`] digits.
 pub fn check_number(field: &str, number: &Number) -> Result<(), Invalid> {
     if digits(number.as_str()).is_some_and(|digits| digits <= MAX_DIGITS) {
         return Ok(());
@@ -136,8 +135,8 @@ impl JsonSchema for Position {
     }
 }
 
-/// Refuses what can be no position, `[2, "then", 0]`: numbers of instructions, between them the
-/// names of branches.
+/// Rejects an invalid position. A position is like `[2, "then", 0]`: numbers of instructions and,
+/// between them, names of branches.
 pub fn check_position(field: &str, position: &Value) -> Result<(), Invalid> {
     let expected = || Invalid::new(field, "a list such as [2, \"then\", 0] is expected");
     let steps =

@@ -1,4 +1,4 @@
-//! What the audit trail keeps of a call.
+//! What the audit trail records of a request.
 
 use std::borrow::Cow;
 
@@ -12,7 +12,7 @@ use crate::model::folders::Folders;
 use crate::model::permission::Extent;
 use crate::model::window::Window;
 
-/// How a call ended, as far as the audit trail knows calls.
+/// How a request ended, for the audit trail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
 pub enum Outcome {
@@ -36,11 +36,11 @@ impl Outcome {
 #[serde(rename_all = "UPPERCASE")]
 #[strum(serialize_all = "UPPERCASE")]
 pub enum Category {
-    /// A call about a controller's objects.
+    /// A request about a controller's objects.
     Controller,
     /// A login.
     Identity,
-    /// What is of no other.
+    /// An unknown category.
     Unknown,
     /// A change of workflows and the like.
     Inventory,
@@ -67,7 +67,7 @@ impl Category {
     }
 }
 
-/// Up to how many bytes the trail keeps the parameters of a call that changed nothing.
+/// The maximum size in bytes of the parameters kept for a request that changed nothing.
 const MAX_PARAMETERS: usize = 4096;
 /// How many bytes it keeps of longer ones.
 const BEGINNING: usize = 1024;
@@ -76,7 +76,7 @@ const BEGINNING: usize = 1024;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parameters(String);
 
-/// What is kept of parameters that are too long. It says nothing that is masked in them.
+/// What is kept of parameters that are too long. Masked values stay masked.
 #[derive(Serialize)]
 struct Truncated<'a> {
     truncated: bool,
@@ -91,8 +91,8 @@ impl Parameters {
         Self(text)
     }
 
-    /// What the trail keeps of them. A change is kept with all that it was told; of anything
-    /// else only so much that nobody can fill the disk without changing anything.
+    /// What the trail keeps of them: everything for a change, otherwise so little that nobody can
+    /// fill the disk without changing anything.
     pub fn kept(&self, outcome: Outcome) -> Cow<'_, str> {
         let Self(text) = self;
         if outcome == Outcome::Done || text.len() <= MAX_PARAMETERS {
@@ -113,13 +113,13 @@ impl Parameters {
 pub struct AuditEntry {
     /// The controller, or [`NO_CONTROLLER`](crate::model::checks::NO_CONTROLLER).
     pub controller_id: String,
-    /// Who called; for a refused login, who it said it was.
+    /// Who sent the request; for a rejected login, the claimed account.
     pub account: String,
     /// The call as JOC writes it: `./orders/cancel`.
     pub request: String,
     /// The request's body.
     pub parameters: Parameters,
-    /// What kind of call it was.
+    /// The category of the request.
     pub category: Category,
     /// Why: `auditLog.comment`, at most 2000 characters.
     pub comment: Option<String>,
@@ -129,30 +129,30 @@ pub struct AuditEntry {
     pub ticket_link: Option<String>,
     /// The request's `X-Request-Id`.
     pub request_id: String,
-    /// The address that the call came from.
+    /// The address of the client.
     pub client_address: Option<String>,
     /// The instant of the request.
     pub created: DateTime<Utc>,
 }
 
-/// Which entries of the audit trail a request means: those that meet all of its fields. Texts
-/// may have JOC's wildcards, `*` and `?`.
+/// The audit entries that a request selects: those that match all of its fields. Texts may contain
+/// JOC's wildcards, `*` and `?`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditFilter {
     /// Where the account can see entries.
     pub extent: Extent,
-    /// When the call was.
+    /// When the recorded request was sent.
     pub window: Window,
-    /// Who called.
+    /// Who sent it.
     pub account: Option<String>,
     /// Why.
     pub comment: Option<String>,
     /// The ticket that asked for it.
     pub ticket_link: Option<String>,
-    /// The kinds of calls; empty: any.
+    /// The categories; empty: any.
     pub categories: Vec<Category>,
-    /// Whether only calls that touched orders are meant, and of them those for which the
-    /// following two hold of one and the same order.
+    /// Whether only requests that affected orders match, and of them those with an order that
+    /// matches both of the following fields.
     pub touched_orders: bool,
     /// The folders of the order's workflow; empty: any.
     pub folders: Folders,

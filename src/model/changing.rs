@@ -11,7 +11,7 @@ pub struct ChangeKind {
     pub done: &'static str,
     /// The fields of a preview that count orders by effect, each with its verb.
     pub counts: &'static [(&'static str, &'static str)],
-    /// The error if a request selects no order that the change applies to, as JOC words it.
+    /// The error if the change applies to none of the selected orders, as JOC words it.
     pub nothing_found: &'static str,
     /// Whether terminal orders can be selected.
     pub reaches_terminal: bool,

@@ -1,5 +1,5 @@
-//! Folders as a set: none of them lies in another, so that to look one up and to intersect two
-//! sets is a search and a merge, however many a client or an operator has named.
+//! A set of folders, none of which lies in another. So a lookup is a search and an intersection is
+//! a merge, however many folders a client or an operator names.
 
 use std::cmp::Ordering;
 use std::ops::Deref;
@@ -54,15 +54,15 @@ pub fn check_folders(folders: &[Folder]) -> Result<(), Invalid> {
     all.try_for_each(|(i, f)| check_folder(&format!("folders[{i}].folder"), &f.folder))
 }
 
-/// Folders of which none lies in another, in the order of their names from the root on: what
-/// lies in a folder follows it, with nothing else in between.
+/// Folders, none of which lies in another, ordered by their names from the root on: the folders in
+/// a folder directly follow it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Folders(Vec<Folder>);
 
 impl Folders {
     /// The folders, without those that lie in others.
     pub fn of(mut folders: Vec<Folder>) -> Self {
-        // Of one folder, the entry that means those below it too comes first.
+        // For the same folder, the recursive entry comes first.
         folders.sort_by(|a, b| by_names(&a.folder, &b.folder).then(b.recursive.cmp(&a.recursive)));
         let mut kept: Vec<Folder> = Vec::with_capacity(folders.len());
         for folder in folders {
@@ -73,11 +73,11 @@ impl Folders {
         Self(kept)
     }
 
-    /// As [`Folders::of`], once each can be a folder.
+    /// As [`Folders::of`], but checks each folder first.
     ///
     /// # Errors
     ///
-    /// The first that cannot.
+    /// The first invalid folder.
     pub fn checked(folders: Vec<Folder>) -> Result<Self, Invalid> {
         check_folders(&folders)?;
         Ok(Self::of(folders))
@@ -108,7 +108,7 @@ impl Folders {
         Self(both)
     }
 
-    /// Whether they are every folder there is.
+    /// Whether they cover every folder.
     pub fn are_all(&self) -> bool {
         self.0.first().is_some_and(|folder| folder.recursive && folder.folder == "/")
     }
@@ -122,7 +122,7 @@ impl Deref for Folders {
     }
 }
 
-/// By the names from the root on: `/a/b` comes before `/a-b`, as bytes have it the other way.
+/// By names from the root on: `/a/b` before `/a-b`, the reverse of the order of their bytes.
 fn by_names(a: &str, b: &str) -> Ordering {
     fn names(folder: &str) -> impl Iterator<Item = &str> {
         folder.split('/').filter(|name| !name.is_empty())

@@ -1,9 +1,9 @@
-//! JSON of any shape, with every number as it was written.
+//! JSON of any shape, with every number exactly as written.
 //!
-//! serde has no number of any length, so serde_json (feature `arbitrary_precision`) hands one over
-//! as an object with a private key. [`serde_json::Value`] therefore takes an object with that key
-//! for a number, whoever sent it; the types here tell the two apart, and are what texts of others
-//! are read into.
+//! serde has no numbers of arbitrary length, so serde_json (feature `arbitrary_precision`) passes
+//! them as an object with a private key. [`serde_json::Value`] takes every object with that key for
+//! a number, even one from a client. The types here tell the two apart; use them to read text from
+//! others.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,7 +14,7 @@ use serde::de::{Error, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Number, Value};
 
-/// With which the private key begins.
+/// The prefix of the private key.
 const PRIVATE: &str = "$serde_json::private::";
 
 /// Any JSON.
@@ -87,8 +87,8 @@ impl JsonSchema for Json {
     }
 }
 
-/// A value, or the digits of a number: serde_json gives these away as a text of their own, and
-/// the texts of its input never so.
+/// A value, or the digits of a number: serde_json passes digits as an owned text, and texts of its
+/// input as borrowed ones.
 enum Piece {
     Json(Value),
     Owned(String),

@@ -102,7 +102,7 @@ impl JsonSchema for EffectiveState {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         let words: Vec<&str> = Self::VARIANTS.iter().map(|state| state.as_str()).collect();
-        json_schema!({ "description": "What an order does at the time of the request",
+        json_schema!({ "description": "The state of an order at the time of the request",
                        "type": "string", "enum": words })
     }
 }
@@ -113,7 +113,7 @@ impl EffectiveState {
         self.into()
     }
 
-    /// The stored state that an order must have to be in this one; `None`: any.
+    /// The stored state behind this one; `None`: any.
     pub const fn stored(self) -> Option<State> {
         match self {
             Self::Pending | Self::Scheduled | Self::Blocked => Some(State::Fresh),
@@ -158,7 +158,7 @@ pub enum Mark {
     Cancelling,
     /// Stop it until it is resumed.
     Suspending,
-    /// Let it go on.
+    /// Resume it.
     Resuming,
 }
 

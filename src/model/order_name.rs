@@ -1,4 +1,4 @@
-//! The names of added orders, which end their ids.
+//! The names of added orders, with which their ids end.
 
 use std::sync::LazyLock;
 
@@ -6,7 +6,7 @@ use regex::Regex;
 
 use crate::model::invalid::{Invalid, displayable};
 
-/// What [`check_order_name`] takes, its length apart.
+/// The pattern of valid names, without the limit of length.
 pub(crate) const PATTERN: &str =
     r"^[\p{L}\p{N}_]+(?:(?:-(?:\.-)*\.?|\.(?:-\.)*-?)[\p{L}\p{N}_]+)*$";
 /// The longest name, in characters.
@@ -15,8 +15,8 @@ pub(crate) const MAX_ORDER_NAME: usize = 30;
 /// that a name may have.
 const FALLBACK: &str = "order";
 
-/// Refuses what can be no name, by the rules that JOC has for names of objects: letters, digits,
-/// `_`, and, between them and one at a time, `-` and `.`.
+/// Rejects an invalid name. By JOC's rules for names of objects, a name has letters, digits and
+/// `_`, and between them `-` and `.`, neither twice in a row.
 ///
 /// # Errors
 ///
@@ -50,7 +50,7 @@ pub fn order_name_of(text: &str) -> String {
     if name.is_empty() { FALLBACK.into() } else { name }
 }
 
-/// Letters and numbers, as in [`PATTERN`]; what Rust calls alphanumeric has some signs more.
+/// Letters and numbers, as in [`PATTERN`]; `char::is_alphanumeric` accepts a few signs more.
 static MAY_OCCUR: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"[\p{L}\p{N}_.-]").ok());
 
 fn may_occur(c: char) -> bool {

@@ -23,7 +23,7 @@ pub const SUSPEND_RESUME_ORDERS: Permission = "sos:products:controller:orders:su
 pub const RESUME_FAILED_ORDERS: Permission = "sos:products:controller:orders:resume_failed";
 /// Confirm prompting orders.
 pub const CONFIRM_ORDERS: Permission = "sos:products:controller:orders:confirm";
-/// Change the priority of orders, let waiting ones continue, take terminal ones out of sight.
+/// Change the priority of orders, continue waiting ones, hide terminal ones.
 pub const MODIFY_ORDERS: Permission = "sos:products:controller:orders:modify";
 /// List workflows and their folders.
 pub const VIEW_WORKFLOWS: Permission = "sos:products:controller:workflows:view";
@@ -68,19 +68,19 @@ impl Visible {
 /// A change of the folders that a role is limited to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Limits {
-    /// Folders to add; one that is there gets this way of counting the folders below it.
+    /// Folders to add; an existing one takes the new setting for the folders below it.
     pub add: Vec<Folder>,
-    /// Folders to remove, which are done away with first.
+    /// Folders to remove, before the others are added.
     pub remove: Vec<String>,
 }
 
 impl Limits {
-    /// What a limit becomes by it, by folder.
+    /// Applies the change to a role's folders and sorts the result by folder.
     ///
     /// # Errors
     ///
     /// If a folder to remove is not there, or none would be left: a role without folders is
-    /// not limited, which nobody means who takes one away.
+    /// unlimited, which removing a folder is not meant to cause.
     pub fn applied_to(&self, folders: &[Folder]) -> Result<Vec<Folder>, Invalid> {
         let mut folders = folders.to_vec();
         for name in &self.remove {

@@ -1,13 +1,13 @@
-//! Seals over the audit trail: what is hashed and how. A seal closes the entries of one
-//! controller since the seal before it, with their details, and that seal. docs/audit.md has
-//! the encoding for those who write a verifier of their own.
+//! Seals over the audit trail: what is hashed and how. A seal covers one controller's entries since
+//! the previous seal, with their details, and the previous seal. docs/audit.md documents the
+//! encoding for independent verifiers.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 pub mod matching;
 
-/// What the first seal of a chain has for the hash of the one before.
+/// The previous hash in the first seal of a chain.
 pub const NO_HASH: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
 /// A SHA-256.
@@ -57,7 +57,7 @@ pub struct DetailRow {
 /// A row of `audit_seals`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seal {
-    /// What an auditor keeps of it.
+    /// The part that an auditor keeps.
     pub line: SealLine,
     /// The hash of the seal before, or [`NO_HASH`].
     pub previous_hash: String,
@@ -186,7 +186,7 @@ impl Content {
         self.entries += 1;
     }
 
-    /// Adds a detail of an entry, which may be missing.
+    /// Adds a detail of an entry; the entry may be missing.
     pub fn detail(&mut self, audit_log_id: i64, digest: &Digest) {
         self.hash.update(digest);
         let group = match self.group {
@@ -208,8 +208,8 @@ impl Content {
         group
     }
 
-    /// For each entry its id, the number of its details, the beginning of its digest and of
-    /// those of its details; numbers as 8 bytes, the highest first.
+    /// For each entry its id, the number of its details, and the beginnings of its digest and of
+    /// theirs; numbers have 8 bytes, big-endian.
     pub fn digests(&self) -> &[u8] {
         &self.digests
     }
@@ -287,7 +287,7 @@ mod tests {
         }
     }
 
-    /// Whoever verifies by a program of their own relies on the encoding: it never changes.
+    /// Independent verifiers rely on the encoding: it never changes.
     #[test]
     fn the_encoding_is_the_documented_one() {
         let mut bytes = Vec::new();

@@ -37,7 +37,7 @@ pub struct Selectors {
     pub time_zone: Option<String>,
 }
 
-/// The selector that counts.
+/// The selector that applies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Subject {
     /// These orders.

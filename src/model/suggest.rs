@@ -1,12 +1,12 @@
-//! What may be meant by a name that nobody knows.
+//! Suggests a known name for an unknown one.
 
-/// No longer name is compared with the known ones, in bytes.
+/// The longest name to compare with the known ones, in bytes.
 const MAX_NAME: usize = 100;
-/// How many characters of a name make room for one mistake in it.
+/// One mistake is tolerated for every so many characters of a name.
 const CHARS_A_MISTAKE: usize = 5;
 
-/// The candidate that a name means but for case and a mistake or two, or the one that it is the
-/// end of, after a `separator`: `Berlin` of `Europe/Berlin`.
+/// The candidate that a name probably means: one that differs only in case and a mistake or two, or
+/// that ends with the name after a `separator`, as `Europe/Berlin` does for `Berlin`.
 pub fn closest<'a>(
     name: &str,
     candidates: impl IntoIterator<Item = &'a str>,

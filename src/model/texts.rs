@@ -1,5 +1,5 @@
-//! The texts that requests and answers have: what each may be, as JSON Schema. These types are
-//! never made; bodies name them beside the plain types that they are read into.
+//! JSON Schemas of the texts in requests and responses. These types are never constructed; bodies
+//! name them beside the plain types that hold the values.
 
 use std::borrow::Cow;
 
@@ -76,7 +76,7 @@ texts! {
         "maxLength": MAX_NAME,
         "pattern": OPTIONAL_NAME,
     };
-    /// A text that filters, by JOC's wildcards.
+    /// A filter with JOC's wildcards.
     Wildcards = {
         "description": "A text in which `*` is any text and `?` any character; empty is none",
         "type": "string",
@@ -136,10 +136,10 @@ texts! {
         "pattern": window::scheduled::PATTERN,
         "examples": ["now + 01:30", "2026-11-24 18:30", "never"],
     };
-    /// The name of an order that is added, and empty for none.
+    /// The name of an added order, or empty.
     OptionalOrderName = {
-        "description": "Letters, digits and `_`, and, between them and one of a kind at a time, \
-                        `-` and `.`; empty is none",
+        "description": "Letters, digits and `_`, with `-` and `.` between them, neither twice in \
+                        a row; empty means none",
         "type": "string",
         "maxLength": MAX_ORDER_NAME,
         "pattern": format!("^$|{}", crate::model::order_name::PATTERN),
@@ -155,12 +155,12 @@ texts! {
     };
 }
 
-/// Says that a property may have another name, though not both at once.
+/// Documents that a property has an alias; a request must not have both.
 pub fn alias(schema: &mut Schema, name: &str, alias: &str) {
     let object = schema.ensure_object();
     if let Some(properties) = object.get_mut("properties") {
         properties[alias] = properties[name].clone();
-        properties[alias]["description"] = format!("Another name of `{name}`").into();
+        properties[alias]["description"] = format!("Alias of `{name}`").into();
     }
     object.insert("not".into(), json!({ "required": [name, alias] }));
 }

@@ -1,7 +1,7 @@
-//! What `dateFrom`, `dateTo` and `timeZone` mean: three strings of a request and the time of
-//! the request become one half-open [`Window`] of instants. [`Fields`] are for calls that name
-//! the two dates otherwise, or look back. The rules are the date rules of
-//! the JOC API as this service keeps them (`docs/dates.md`); comments cite them by number.
+//! What `dateFrom`, `dateTo` and `timeZone` mean: three strings of a request and the time of the
+//! request become one half-open [`Window`] of instants. [`Fields`] are for requests that name the
+//! two dates differently, or look back. The rules are the date rules of the JOC API as this service
+//! keeps them (`docs/dates.md`); comments cite them by number.
 //!
 //! The grammar of a value is in [`value`], the reading of local times in [`zone`]; here are
 //! the limits of a result, the choice of the zone and the direction of unsigned numbers.
@@ -22,7 +22,7 @@ mod zone;
 /// The years an instant may have, in UTC (rule 9): those that four digits can write.
 const YEARS: std::ops::RangeInclusive<i32> = 1..=9999;
 
-/// The grammar of a value, but for days that a month does not have and for [`YEARS`].
+/// The grammar of a value. It admits days that a month does not have and years outside [`YEARS`].
 pub(crate) const PATTERN: &str = r"^(?:[+-]?0|(?:[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])[T ](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:[.,][0-9]{1,9})?|(?:[+-]?[0-9]+[smhdwMy])+)(?:Z|[+-](?:(?:0[0-9]|1[0-7])(?::?[0-5][0-9])?|18(?::?00)?))?)$";
 
 /// A half-open window of instants: `from` ≤ instant < `to`; an absent bound does not limit.
@@ -38,7 +38,7 @@ pub struct Window {
     pub to: Option<DateTime<Utc>>,
 }
 
-/// The two fields that bound a window in a call, and where their unsigned numbers point.
+/// The two fields of a request that bound a window, and where their unsigned numbers point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fields {
     /// The field of the lower bound; of a whole day, week, month or year it means the first
@@ -56,15 +56,15 @@ pub struct Fields {
 pub enum Unsigned {
     /// Forward, and back only if that leaves the window empty (rule 8).
     ForwardThenBack,
-    /// Always back, as in JOC's calls about what has happened already.
+    /// Always back, as in JOC's requests about the past.
     Back,
 }
 
 impl Fields {
-    /// `dateFrom` and `dateTo` of calls about orders that may lie ahead.
+    /// `dateFrom` and `dateTo` of requests about orders that may lie ahead.
     pub const DATES: Self =
         Self { from: "dateFrom", to: "dateTo", unsigned: Unsigned::ForwardThenBack };
-    /// `dateFrom` and `dateTo` of calls about the past: histories and the audit log.
+    /// `dateFrom` and `dateTo` of requests about the past: histories and the audit log.
     pub const PAST_DATES: Self = Self { unsigned: Unsigned::Back, ..Self::DATES };
     /// `stateDateFrom` and `stateDateTo`: since when orders have their state.
     pub const STATE_DATES: Self =
@@ -73,7 +73,7 @@ impl Fields {
     pub const COMPLETED_DATES: Self =
         Self { from: "completedDateFrom", to: "completedDateTo", unsigned: Unsigned::Back };
 
-    /// Resolves what a request has in these fields and in `timeZone`, as seen at `now`.
+    /// Resolves these fields of a request and its `timeZone`, as seen at `now`.
     ///
     /// A window with a single bound cannot be empty, so its numbers never turn around.
     ///
@@ -122,7 +122,7 @@ impl Fields {
         Err(empty)
     }
 
-    /// The error to answer if no instant lies between the bounds.
+    /// The error if no instant lies between the bounds.
     fn emptiness(&self, window: &Window) -> Option<WindowError> {
         let (from, to) = window.from.zip(window.to)?;
         (to <= from).then_some(WindowError::Empty { fields: *self, from, to })
@@ -259,8 +259,8 @@ impl<'a> BoundText<'a> {
     }
 }
 
-/// Rounds up to a whole millisecond; see [`Window`] for why up. chrono's own rounding counts
-/// nanoseconds in 64 bits and so ends in 2262.
+/// Rounds up to a whole millisecond; see [`Window`] for why up. chrono's rounding has 64-bit
+/// nanoseconds and so ends in 2262.
 fn whole_milliseconds(instant: DateTime<Utc>) -> Option<DateTime<Utc>> {
     let has_rest = !instant.timestamp_subsec_nanos().is_multiple_of(1_000_000);
     let millis = instant.timestamp_millis().checked_add(has_rest.into())?;

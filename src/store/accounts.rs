@@ -50,8 +50,8 @@ pub trait Accounts: Sync {
     ) -> Result<()> {
         self.add_account_if(account, password_hash, roles, &mut || true).await
     }
-    /// As [`Accounts::add_account`], but asks before it commits, when no one else can create the
-    /// account any more. If `ask` returns `false`, there is no account.
+    /// As [`Accounts::add_account`], but asks before it commits, when nobody else can create the
+    /// account any more. Creates nothing if `ask` returns `false`.
     async fn add_account_if(
         &self,
         account: &str,
@@ -75,8 +75,8 @@ pub trait Accounts: Sync {
     async fn grant(&self, role: &str, permission: &str, controller_id: &str) -> Result<()>;
     /// Revokes a permission, exactly as it was granted.
     async fn revoke(&self, role: &str, permission: &str, controller_id: &str) -> Result<()>;
-    /// Replaces the folders that a role is limited to and returns the previous ones. No folders, no
-    /// limit.
+    /// Replaces the folders that a role is limited to and returns the previous ones. An empty list
+    /// lifts the limit.
     async fn limit(&self, role: &str, folders: &[Folder]) -> Result<Vec<Folder>>;
     /// Changes the folders that a role is limited to and returns them as before and after.
     async fn change_limit(&self, role: &str, limits: &Limits)

@@ -14,13 +14,13 @@ use crate::model::window::iso;
 pub const NO_STATE: &str = "NONE";
 /// How many numbers the ids of added orders have: 11 digits.
 const NUMBERS: i64 = 100_000_000_000;
-/// How many times to generate ids if they are taken, as ids made by hand may be.
+/// How many times to generate ids, since ids chosen by hand may have taken some.
 const ATTEMPTS: u32 = 5;
 
-/// The current version of a workflow that was asked for by its path or its name.
+/// The current version of a workflow that was requested by path or name.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct CurrentWorkflow {
-    /// What was asked for.
+    /// The requested path or name.
     pub asked: String,
     /// The workflow's path.
     pub path: String,
@@ -52,7 +52,7 @@ pub struct AddedOrder {
     pub priority: i32,
     /// Its arguments, a JSON object.
     pub arguments: serde_json::Value,
-    /// Where in its workflow it starts, a JSON array; `None`: where the workflow starts.
+    /// Where in its workflow it starts, a JSON array; `None`: at the beginning.
     pub position: Option<serde_json::Value>,
 }
 
@@ -68,8 +68,8 @@ pub struct Added {
 /// Adding orders.
 #[async_trait]
 pub trait Additions {
-    /// The current versions of the workflows that these paths or bare names mean, as far as
-    /// the account can see them; a name may mean several.
+    /// The current versions of the workflows with these paths or bare names that the account can
+    /// see; a name may match several.
     async fn current_workflows(
         &self,
         controller_id: &str,
@@ -81,14 +81,14 @@ pub trait Additions {
 }
 
 impl Addition {
-    /// The first number that an attempt may take. Numbers follow the clock, in hundredths of
-    /// a millisecond, so that JOC's ids are made of them; an attempt that finds its ids taken
-    /// is followed by one a second ahead.
+    /// The first number of an attempt. Numbers are the time in hundredths of a millisecond, as in
+    /// JOC's ids; each further attempt starts a second later.
     pub(super) fn first_number(&self, attempt: u32) -> i64 {
         (self.audit.created.timestamp_millis() + i64::from(attempt) * 1000) * 100
     }
 
-    /// The ids, `#2026-11-23#T26487268900-daily`, of numbers that end with `last`.
+    /// The ids, such as `#2026-11-23#T26487268900-daily`, for consecutive numbers ending with
+    /// `last`.
     pub(super) fn ids(&self, last: i64) -> Vec<String> {
         let date = self.audit.created.date_naive();
         let first = last - self.orders.len() as i64 + 1;
@@ -99,7 +99,7 @@ impl Addition {
         numbered.map(id).collect()
     }
 
-    /// The orders as the statements take them.
+    /// The orders as JSON for the statements.
     pub(super) fn incoming(&self, ids: &[String]) -> String {
         let orders = self.orders.iter().zip(ids).map(|(order, order_id)| IncomingOrder {
             controller_id: &self.audit.controller_id,

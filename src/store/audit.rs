@@ -35,7 +35,7 @@ pub struct Entry {
     pub account: String,
     /// The request: `./orders/cancel`.
     pub request: String,
-    /// The request body; `None` if it may name what is hidden from the account.
+    /// The request body; `None` if it may name something hidden from the account.
     pub parameters: Option<String>,
     /// The category of the request.
     pub category: String,

@@ -1,4 +1,4 @@
-//! Whether orders and their audit trail agree, for both databases.
+//! Checks that orders and their audit trail agree, for both databases.
 
 use async_trait::async_trait;
 use futures_util::stream::{self, BoxStream, StreamExt};
@@ -12,22 +12,22 @@ use super::sql::check::{RULES, of_rows};
 use super::sql::{Dialect, Sql};
 use crate::model::finding::Finding;
 
-/// How many rows there are, and of what.
+/// Row counts, each with a noun.
 pub type RowCounts = Vec<(u64, &'static str)>;
 
 /// Checks of what the database holds.
 #[async_trait]
 pub trait Checks {
-    /// What of the schema differs from the migrations. With `strict`, also what else acts on
+    /// How the schema differs from the migrations. With `strict`, also anything else that acts on
     /// its tables.
     async fn check_schema(&self, strict: bool) -> Result<Differences>;
-    /// How much there is to check.
+    /// Counts the rows to check.
     async fn looked_at(&self) -> Result<RowCounts>;
-    /// What does not agree between orders and audit trail. With `strict`, also what an import or
-    /// a script may have brought about.
+    /// Where orders and audit trail disagree. With `strict`, also differences that an import or a
+    /// script may have caused.
     fn check(&self, strict: bool) -> BoxStream<'static, Result<Finding>>;
-    /// Which rows of those that a copy takes are wrong by themselves, as [`Checks::check`] finds
-    /// them too. No database with this schema takes them.
+    /// Invalid rows among those that a copy takes; [`Checks::check`] finds them too. No database
+    /// with this schema accepts them.
     fn check_rows(&self) -> BoxStream<'static, Result<Finding>>;
 }
 
@@ -55,13 +55,13 @@ where
     Ok(counts.map(|(count, noun)| (count.unsigned_abs(), noun)).into())
 }
 
-/// The queries that say whether rows are wrong by themselves, and whether they agree.
+/// The queries that find invalid rows, and rows that disagree.
 pub(super) fn queries<DB: Dialect>(strict: bool) -> Vec<String> {
     let rules = RULES.iter().filter(|rule| strict || !rule.strict);
     of_rows::<DB>(|_| true).into_iter().chain(rules.map(|rule| rule.sql.to_owned())).collect()
 }
 
-/// The findings of one query after the other.
+/// Runs the queries one after the other and streams their findings.
 pub(super) fn find<DB>(
     queries: Vec<String>,
     gate: Gate,

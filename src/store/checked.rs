@@ -1,11 +1,11 @@
-//! sqlx's checked macros for the files in `both/`, which are compiled once for each database. They
-//! are called `query!`, `query_as!` and `query_scalar!` there too, and take a statement in
+//! sqlx's checked macros for the files in `both/`, which are compiled once for each database.
+//! There, too, they are called `query!`, `query_as!` and `query_scalar!`; they take a statement in
 //! PostgreSQL's dialect. A capitalised word between two literals stands for SQL that differs; this
-//! file is the dictionary.
+//! file translates it.
 
 /// Assembles a statement for one of the databases and passes it on to sqlx's macro.
 macro_rules! checked {
-    // Locks the rows. On SQLite a transaction that writes is alone anyway.
+    // Locks the rows. On SQLite a writing transaction is exclusive anyway.
     ($database:ident $query:tt $sql:tt FOR_UPDATE $($rest:tt)*) => {
         checked!(@either $database $query $sql [" FOR UPDATE"] [""] $($rest)*)
     };

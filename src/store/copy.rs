@@ -1,5 +1,5 @@
-//! Everything from one database into another. Rows travel as JSON arrays, in forms that both
-//! databases write and read; their statements are made from the list of tables.
+//! Copies everything from one database to another. Rows travel as JSON arrays that both databases
+//! can write and read; the statements are generated from the list of tables.
 
 use async_trait::async_trait;
 use futures_util::TryStreamExt;
@@ -30,11 +30,11 @@ pub(super) fn is_copied(table: &str) -> bool {
     table != SESSIONS
 }
 
-/// The tables of the audit trail, which is evidence: it is copied as it is. The rules that its
-/// new rows are held to do not hold for it; `check` names what breaks them.
+/// The tables of the audit trail. It is evidence, so it is copied unchanged, even rows that break
+/// the rules for new rows; `check` reports those.
 pub(super) const TRAIL: [&str; 3] = ["audit_logs", "audit_log_details", "audit_seals"];
 
-/// Whether a database has more than the migrations bring: one role with one permission.
+/// Whether a database has more than the migrations create: one role with one permission.
 pub(super) const HAS_DATA: &str = "SELECT EXISTS (SELECT 1 FROM controllers)
      OR EXISTS (SELECT 1 FROM audit_logs) OR EXISTS (SELECT 1 FROM audit_seals)
      OR EXISTS (SELECT 1 FROM accounts) OR EXISTS (SELECT 1 FROM role_folders)
@@ -45,22 +45,22 @@ pub(super) const HAS_DATA: &str = "SELECT EXISTS (SELECT 1 FROM controllers)
 pub enum CopyBatch {
     /// Some rows, as JSON arrays.
     Rows(&'static Table, Vec<String>),
-    /// That was all.
+    /// The copy is complete.
     End,
 }
 
-/// Called with how many rows of which table have been written.
+/// Reports how many rows of a table have been written.
 pub type CopyProgress<'a> = &'a (dyn Fn(&'static Table, usize) + Sync);
 
-/// Reading everything, and writing it to another database.
+/// Exports everything, and loads it into another database.
 #[async_trait]
 pub trait Copies {
     /// How many rows [`Copies::dump`] will hand over.
     async fn size(&self) -> Result<u64>;
     /// Sends every row of one snapshot; stops if the receiver is gone.
     async fn dump(&self, to: Sender<CopyBatch>) -> Result<()>;
-    /// Takes rows into an empty database, all or nothing; `false`, and nothing is taken, if
-    /// there was no end. [`Error::Conflict`] if the database is not empty.
+    /// Loads rows into an empty database, all or nothing. Returns `false`, having loaded nothing,
+    /// if [`CopyBatch::End`] is missing. [`Error::Conflict`] if the database is not empty.
     async fn load(&self, from: Receiver<CopyBatch>, progress: CopyProgress<'_>) -> Result<bool>;
 }
 

@@ -1,4 +1,4 @@
-//! Why work on the database fails, as far as callers can tell.
+//! Database errors, as far as callers distinguish them.
 
 use std::io::ErrorKind;
 
@@ -30,7 +30,7 @@ pub enum Error {
     /// The database file was removed or replaced while it was open.
     #[error("{0}; restart the service once the right file is there")]
     Lost(String),
-    /// What is to be created exists, or what is to be changed does not.
+    /// The object to create exists, or the object to change does not.
     #[error("{0}")]
     Conflict(String),
     /// `DATABASE_URL` is invalid.
@@ -61,7 +61,7 @@ pub enum Error {
     /// The schema does not match this program and could not be migrated.
     #[error("the database's schema: {0}")]
     Migrate(#[source] sqlx::migrate::MigrateError),
-    /// The data breaks a promise of the schema.
+    /// The data violates an assumption of the schema.
     #[error("the database's data: {0}")]
     Data(String),
     /// A database that could not be opened.
@@ -91,7 +91,7 @@ fn have_not_run(versions: &[i64]) -> String {
 }
 
 impl Error {
-    /// Whether the schema is older or newer than this program, so that an operator must act.
+    /// Whether the schema is older or newer than this program, which an operator must resolve.
     pub fn is_of_schema(&self) -> bool {
         matches!(self, Self::Older(_) | Self::Newer(_) | Self::MayNotMigrate(..))
     }

@@ -15,13 +15,13 @@ use crate::model::window::iso;
 /// A workflow or an order to import.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Item {
-    /// The controller; made if it is not known.
+    /// The controller; created if unknown.
     pub controller_id: String,
     /// The workflow's path.
     pub workflow_path: String,
-    /// The workflow's version; the workflow is made if it is not known.
+    /// The workflow's version; the workflow is created if unknown.
     pub workflow_version_id: String,
-    /// Since when there is this version; `None`: it is newer than those that came before.
+    /// The date of the version; `None`: newer than the versions before it.
     pub version_date: Option<DateTime<Utc>>,
     /// The order, if the item is one.
     pub order: Option<NewOrder>,
@@ -53,21 +53,20 @@ pub struct NewOrder {
 /// What an import did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Imported {
-    /// Orders that were new.
+    /// New orders.
     pub inserted: u64,
-    /// Orders that were there and have been replaced.
+    /// Existing orders that were replaced.
     pub updated: u64,
-    /// Orders that were there and stayed as they were: all without `--replace`, terminal ones
-    /// with it.
+    /// Existing orders that were left unchanged: all without `--replace`, terminal ones with it.
     pub skipped: u64,
 }
 
-/// An import under way: one transaction that ends with [`Import::commit`], or without effect.
+/// An import in progress: one transaction, without effect unless [`Import::commit`] is called.
 #[async_trait]
 pub trait Import: Send {
-    /// Adds items, of which no two are the same order.
+    /// Adds items, among which no order occurs twice.
     async fn add(&mut self, items: &[Item]) -> Result<Imported>;
-    /// Makes it all last.
+    /// Commits everything.
     async fn commit(self: Box<Self>) -> Result<()>;
 }
 
@@ -80,8 +79,7 @@ pub(super) struct NamedVersion<'a> {
     pub(super) date: Option<DateTime<Utc>>,
 }
 
-/// The versions that items name, in the order in which they first do: where no date says
-/// otherwise, what comes later is newer.
+/// The versions named by items, in order of first appearance: without dates, later ones are newer.
 pub(super) fn versions(items: &[Item]) -> Vec<NamedVersion<'_>> {
     let mut versions: Vec<NamedVersion<'_>> = Vec::new();
     let mut places = HashMap::new();
@@ -115,13 +113,13 @@ pub(super) struct IncomingOrder<'a> {
     pub(super) scheduled_for: Option<String>,
     pub(super) reason: Option<&'a str>,
     pub(super) priority: i32,
-    /// JSON as text, as all that follows.
+    /// JSON as text, like every field below.
     pub(super) arguments: Cow<'a, str>,
     pub(super) position: Option<Cow<'a, str>>,
 }
 
 impl IncomingOrder<'_> {
-    /// The orders as the statements take them.
+    /// The orders as JSON for the statements.
     pub(super) fn json<'a>(orders: impl Iterator<Item = IncomingOrder<'a>>) -> String {
         serde_json::json!(orders.collect::<Vec<_>>()).to_string()
     }

@@ -7,9 +7,9 @@ use sqlx::decode::Decode;
 use sqlx::error::BoxDynError;
 use sqlx::{Database, Type};
 
-/// An instant of the years 1 to 9999. For any other that a row has, it is the first or the last of
-/// them: sqlx would panic at `infinity`, and one wrong row would keep all others from being shown.
-/// `joc-orders check` names such rows.
+/// An instant of the years 1 to 9999. Anything else in a row becomes the first or the last of them:
+/// sqlx would panic at `infinity`, and one bad row would hide all others. `joc-orders check`
+/// reports such rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StoredInstant(pub DateTime<Utc>);
 
@@ -40,7 +40,7 @@ impl StoredInstant {
         Self::of_millis(micros.saturating_add(EPOCH).div_euclid(1000))
     }
 
-    /// From text, which may be any.
+    /// From any text.
     #[cfg(feature = "sqlite")]
     fn of_text(text: &str) -> Self {
         let parse = |text: &str| text.parse::<DateTime<Utc>>().ok();

@@ -1,4 +1,4 @@
-//! Showing orders: lists, histories, numbers. Long results are streams.
+//! Lists, histories and counts of orders. Long results are streams.
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
@@ -21,7 +21,7 @@ pub struct ListedOrder {
     pub effective_state: EffectiveState,
     /// Its mark.
     pub mark: Option<Mark>,
-    /// Since when its job is to be killed; `None`: it is not.
+    /// Since when a kill of its job is requested; `None`: it is not.
     pub kill_requested: Option<StoredInstant>,
     /// Why it waits.
     pub reason: Option<String>,
@@ -52,7 +52,7 @@ pub struct PastOrder {
     pub state: String,
     /// When it was due; `None`: never.
     pub scheduled_for: Option<StoredInstant>,
-    /// When it started; when it was created, if it never did or nobody said.
+    /// When it started; when it was created, if that is unknown or it never did.
     pub started: StoredInstant,
     /// When it became terminal.
     pub ended: StoredInstant,
@@ -64,31 +64,31 @@ pub struct PastOrder {
     pub position: Option<String>,
 }
 
-/// Which orders a history means, beside the selection. Its window is that of their start.
+/// Which orders a history includes, besides the selection, whose window limits when they started.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HistoryFilter {
     /// The terminal states.
     pub states: Vec<State>,
     /// When they became terminal.
     pub completed: Window,
-    /// Which of the orders and their children.
+    /// Which orders, by parent and child.
     pub family: Family,
-    /// The id, perhaps with `*` and `?`.
+    /// The id; may contain `*` and `?`.
     pub order_id: Option<String>,
-    /// The workflow's path or, without a leading `/` or `*`, its name, perhaps with `*` and `?`.
+    /// The workflow's path or, without a leading `/` or `*`, its name; may contain `*` and `?`.
     pub workflow_path: Option<String>,
-    /// The workflow's name, perhaps with `*` and `?`.
+    /// The workflow's name; may contain `*` and `?`.
     pub workflow_name: Option<String>,
-    /// Not of these workflows: paths or names.
+    /// Workflows to leave out, by path or name.
     pub exclude_workflows: Vec<String>,
     /// Of these workflows, by path or name, and with this id if there is one; empty: any.
     pub orders: Vec<(String, Option<String>)>,
 }
 
-/// Which orders of a history are meant as parents and children go.
+/// Which orders of a history, by parent and child.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Family {
-    /// Orders that are no one's children, as JOC's history lists them.
+    /// Orders without a parent, as in JOC's history.
     Heads,
     /// This order.
     Only(String),
@@ -96,14 +96,13 @@ pub enum Family {
     Below(String),
 }
 
-/// What says which rows are wanted beyond what the database can tell.
+/// Filters rows by what the database cannot evaluate.
 pub type Wanted<T> = Box<dyn Fn(&T) -> bool + Send>;
 
 /// Showing orders.
 #[async_trait]
 pub trait Lists {
-    /// The orders that a selection means, by id, at most `limit` of those that are wanted: all,
-    /// without `wanted`.
+    /// The selected orders that are `wanted` (all if `None`), by id, at most `limit`.
     fn orders(
         &self,
         selection: &Selection,

@@ -32,7 +32,7 @@ pub(super) enum Goal {
     Newest,
     /// The migrations up to this one, and none after it.
     Exactly(i64),
-    /// The records of the migrations up to this one, whose statements have already been run.
+    /// The migrations up to this one recorded as applied; their statements have already run.
     Recorded(i64),
 }
 

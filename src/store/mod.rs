@@ -1,5 +1,4 @@
-//! What a store can do. Each method is one transaction. Only this module and those below it know
-//! SQL.
+//! The operations of a store, each one transaction. Only this module and its submodules know SQL.
 
 use std::time::Duration;
 
@@ -58,8 +57,8 @@ pub use workflows::{OrderCounts, Workflow, WorkflowFilter, Workflows};
 /// The default maximum of connections that read.
 pub const DEFAULT_CONNECTIONS: u32 = 16;
 
-/// How long the database may take to serve a service. Only a database across a network needs limits:
-/// its connections can be lost silently.
+/// How long the database may take in a service. Only a networked database needs limits: its
+/// connections can be lost silently.
 #[derive(Debug, Clone, Copy)]
 pub struct Deadlines {
     /// For a change of orders.

@@ -20,7 +20,7 @@ macro_rules! in_database {
             #[cfg(feature = "postgres")]
             "postgres" | "postgresql" => postgres::$($call)+,
             _ => {
-                let why = "this program was built without that database";
+                let why = "this program was built without support for that database";
                 return Err(url::invalid($url, why.into()));
             }
         }
@@ -84,7 +84,7 @@ pub async fn losses(url: &str, target: i64) -> Result<Vec<Loss>> {
     }
 }
 
-/// An error with the place of the database, unless it names that already or the schema is to blame.
+/// Adds the database's place to an error, unless it names that already or concerns the schema.
 fn located(error: Error, url: &str) -> Error {
     match error {
         Error::Url(_) | Error::NoFile(_) | Error::Conflict(_) | Error::At { .. } => error,

@@ -1,4 +1,4 @@
-//! Orders: what changes them and previews a change.
+//! Changes orders and previews changes.
 
 use std::time::Duration;
 

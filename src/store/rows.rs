@@ -20,35 +20,35 @@ use super::shares::{self, Share, Shares};
 use super::sql::{Dialect, Sql};
 use super::{Error, Result};
 
-/// How many rows are handed over at a time.
+/// How many rows a batch has.
 const BATCH: usize = 32;
 /// How many batches may wait for the reader.
 const QUEUED: usize = 2;
-/// How long a batch waits for the reader before the connection is taken away: a reader that stopped
-/// must not hold a connection or a snapshot. (Responses are read ahead of their clients, so slow
-/// clients do not count as such.)
+/// How long a batch waits for its reader before the connection is taken away: a reader that has
+/// stopped must not hold a connection or a snapshot. (Responses are read ahead of their clients, so
+/// slow clients do not count.)
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Lets long results have half of a pool's connections, so that what is short, such as a session
-/// or a change, finds one however many of them there are. One account can have all connections but
-/// one, and of those for long results likewise.
+/// Limits long results to half of a pool's connections, so that short work, such as a session or a
+/// change, finds one. One account can have all connections but one, and all of those for long
+/// results but one.
 #[derive(Debug, Clone)]
 pub(super) struct Gate {
     free: Arc<Semaphore>,
     patience: Duration,
-    /// How long the database may take to the next rows: a lost connection may never say so.
+    /// How long the next rows may take: a lost connection may never report an error.
     silence: Option<Duration>,
-    /// Shared by those that are being read from the database.
+    /// Shared by the results that are being read from the database.
     reading: Arc<RwLock<()>>,
-    /// Of all connections.
+    /// Limits an account's share of all connections.
     shares: Shares,
-    /// Of those for long results.
+    /// Limits an account's share of the connections for long results.
     streams: Shares,
 }
 
 impl Gate {
-    /// A gate before a pool; `patience` is how long the pool lets a call wait for a connection,
-    /// `silence` how long the database may take to the next rows.
+    /// A gate for a pool. `patience` is how long to wait for a connection, `silence` how long the
+    /// next rows may take.
     pub(super) fn new(connections: u32, patience: Duration, silence: Option<Duration>) -> Self {
         let connections = usize::try_from(connections).unwrap_or(usize::MAX);
         let streams = (connections / 2).max(1);
@@ -62,8 +62,8 @@ impl Gate {
         }
     }
 
-    /// Waits for a place, which a result keeps until its reader is done with it: what was read
-    /// ahead takes room, too. What waits for others of its account keeps nobody else waiting.
+    /// Waits for a place, which a result keeps until its reader is done, since rows read ahead use
+    /// memory, too. Waiting behind one's own account does not block other accounts.
     async fn enter(&self, account: Option<Arc<str>>) -> Result<(Share, OwnedSemaphorePermit)> {
         let stream = self.streams.take(account).await?;
         Ok((stream, shares::acquire(self.free.clone(), self.patience).await?))
@@ -74,15 +74,14 @@ impl Gate {
         self.reading.clone().read_owned().await
     }
 
-    /// Waits until no long result is being read, and lets none begin for as long as the guard
-    /// lives.
+    /// Waits until no long result is being read; none can start while the guard lives.
     pub(super) async fn shut(&self) -> OwnedRwLockWriteGuard<()> {
         self.reading.clone().write_owned().await
     }
 }
 
-/// A connection that runs a statement. If dropped before the end, it is closed: the database then
-/// aborts the statement, and the rest of the result need not be read.
+/// A connection that runs a statement. Dropping it early closes it: the database then aborts the
+/// statement, and the rest of the result need not be read.
 struct Working<DB: Dialect> {
     connection: Option<PoolConnection<DB>>,
     is_abandoned: Arc<AtomicBool>,
@@ -138,14 +137,14 @@ where
     Ok(rows?)
 }
 
-/// What is handed over: a result that ends without [`Handover::End`] is not complete.
+/// What the task sends: a result that ends without [`Handover::End`] is incomplete.
 enum Handover<T> {
     Rows(Vec<T>),
     End,
 }
 
-/// Which of a query's rows are handed over, if not all: those that are wanted, up to a number of
-/// them. Here and not where they are read, so that the connection is free once there are enough.
+/// Which of a query's rows to pass on: the wanted ones, up to a limit. Applied here rather than by
+/// the reader, so that the connection is free once there are enough.
 pub(super) struct Sieve<T> {
     wanted: Option<Wanted<T>>,
     left: Option<u64>,
@@ -158,7 +157,7 @@ impl<T> Default for Sieve<T> {
 }
 
 impl<T> Sieve<T> {
-    /// The limit is for those that are wanted; without that, the query has it.
+    /// `limit` is for wanted rows; without `wanted`, the query itself has the limit.
     pub(super) fn of(wanted: Option<Wanted<T>>, limit: Option<u64>) -> Self {
         Self { left: limit.filter(|_| wanted.is_some()), wanted }
     }
@@ -178,9 +177,8 @@ impl<T> Sieve<T> {
     }
 }
 
-/// The rows of a query on a connection of the pool, which a task of its own holds until the last
-/// row is read or the stream is dropped. The place behind the gate is free once the stream is
-/// dropped.
+/// The rows of a query. A task holds the connection until the last row is read or the stream is
+/// dropped. The place behind the gate is free only once the stream is dropped.
 pub(super) fn stream<DB, T>(
     gate: Gate,
     pool: Pool<DB>,
@@ -212,7 +210,7 @@ where
             };
             send(pool, sql, sieve, silence, &sender).await
         };
-        // Nobody is left to hear of a reader that has gone.
+        // If the reader has gone, there is nobody to tell.
         let _gone = match sent.await {
             Ok(()) => sender.send(Ok(Handover::End)).await,
             Err(error) => sender.send(Err(error)).await,
@@ -239,7 +237,7 @@ where
         .boxed()
 }
 
-/// Reads every row, or as many as are wanted or there is a reader for.
+/// Reads all rows, or until there are enough or the reader has gone.
 async fn send<DB, T>(
     pool: Pool<DB>,
     mut sql: Sql<DB>,
@@ -255,8 +253,8 @@ where
 {
     let mut working = Working::on(&pool).await?;
     let outcome = {
-        // One plan does not fit all: PostgreSQL makes one for these very parameters. SQLite does so
-        // for a statement that is kept, too.
+        // One plan does not suit all values. PostgreSQL plans an unnamed statement for its own
+        // values; SQLite does so for kept statements, too.
         let query = sql.builder().build_query_as::<T>().persistent(DB::PLANS_ANEW);
         let mut rows = query.fetch(working.connection()?).ready_chunks(BATCH);
         loop {

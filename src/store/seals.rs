@@ -20,7 +20,7 @@ pub use self::verify::{Due, Verified};
 /// How far sealing has come.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Unsealed {
-    /// How many entries no seal covers, counted up to 100,000 of a controller.
+    /// How many entries have no seal, counted up to 100,000 per controller.
     pub entries: i64,
     /// The first of them.
     pub lowest: Option<i64>,
@@ -33,8 +33,8 @@ pub struct Unsealed {
 /// Seals the audit trail.
 #[async_trait]
 pub trait SealMaker {
-    /// Seals the entries before which none can appear any more, and returns how many seals it made.
-    /// Several may do so at a time: of two seals with one number the first counts.
+    /// Seals all entries before which no new one can appear, and returns how many seals it made.
+    /// Replicas may do so at the same time: of two seals with the same number, the first counts.
     async fn seal(&self, now: DateTime<Utc>) -> Result<u64>;
     /// How far sealing has come.
     async fn unsealed(&self) -> Result<Unsealed>;

@@ -10,9 +10,9 @@ use crate::model::permission::{Grant, Principal};
 /// Sessions, identified by the hash of their access token.
 #[async_trait]
 pub trait Sessions {
-    /// Opens a session, and removes expired ones. Sessions that expire after it, because the clock
-    /// was set back, are shortened. Returns `false` if the account was removed or disabled or its
-    /// password changed since `password_hash` was verified.
+    /// Opens a session and removes expired ones. Shortens sessions that would outlast it because
+    /// the clock was set back. Returns `false` if the account was removed or disabled, or its
+    /// password changed, since `password_hash` was verified.
     async fn open_session(
         &self,
         token_hash: &str,

@@ -1,6 +1,6 @@
-//! The tables and their columns: what copies, imports, additions and lists are made of. A column
-//! of `orders` says here which statements take part of it; `tests/it/tables.rs` compares the tables
-//! with what the migrations make.
+//! The tables and columns from which copies, imports, additions and lists are generated. A column
+//! of `orders` says which statements use it; `tests/it/tables.rs` compares the tables with the
+//! migrations.
 
 use ColumnType::{Bytes, Flag, Instant, Integer, Json, JsonText, Text};
 use Use::{Chosen, Given, Listed, Past};
@@ -16,20 +16,20 @@ pub enum ColumnType {
     Flag,
     /// An instant, in milliseconds.
     Instant,
-    /// JSON that the database understands.
+    /// JSON that the database parses.
     Json,
-    /// JSON that it keeps character by character.
+    /// JSON that it stores verbatim.
     JsonText,
     /// Bytes.
     Bytes,
 }
 
-/// Which statements a column of `orders` takes part in.
+/// Which statements use a column of `orders`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Use {
     /// Those that bring orders in: imports and additions.
     Given,
-    /// Those that choose orders to change. On PostgreSQL they notice if it has changed between the
+    /// Those that select orders to change. On PostgreSQL they detect whether it changed between the
     /// snapshot and the lock.
     Chosen,
     /// Lists of orders.
@@ -216,7 +216,7 @@ impl TableColumn {
         self.origin == Origin::Generated
     }
 
-    /// Whether a row that is there can get another value of it.
+    /// Whether an update can change it.
     pub(super) fn is_changeable(&self) -> bool {
         self.origin == Origin::Value
     }
@@ -229,7 +229,7 @@ impl Table {
     }
 }
 
-/// Things in a list with commas, each as `form` writes it, in lines of a fair length.
+/// A comma-separated list of items, each written by `form`, broken into lines.
 pub(super) fn list<C>(
     things: impl IntoIterator<Item = C>,
     mut form: impl FnMut(C) -> String,
@@ -247,5 +247,5 @@ pub(super) fn list<C>(
     list
 }
 
-/// Characters in a line, about.
+/// The approximate length of a line, in characters.
 const LINE: usize = 85;

@@ -8,7 +8,7 @@ const EXPECTED: &str = "expected sqlite:FILE or postgres://USER:PASSWORD@HOST:PO
 ///
 /// # Errors
 ///
-/// [`Error::Url`] if it names none, for example because a variable in it was empty.
+/// [`Error::Url`] if there is no scheme, for example because a variable in the URL was empty.
 pub(super) fn scheme(url: &str) -> Result<&str> {
     if url.trim().is_empty() {
         return Err(Error::Url(format!("is empty; {EXPECTED}")));

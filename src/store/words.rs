@@ -1,4 +1,4 @@
-//! Words of the model as columns have them.
+//! Converts the model's words to and from columns.
 
 use sqlx::decode::Decode;
 use sqlx::error::BoxDynError;

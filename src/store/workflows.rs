@@ -1,4 +1,4 @@
-//! Workflows and controllers, as they are listed.
+//! Lists of workflows and controllers.
 
 use std::collections::BTreeMap;
 
@@ -16,10 +16,10 @@ use crate::model::workflow_id::WorkflowId;
 pub struct WorkflowFilter {
     /// The controller.
     pub controller_id: String,
-    /// These: the current version where none is named. Then `folders` does not count.
+    /// These workflows, in the current version unless one is named; `folders` is then ignored.
     pub named: Vec<WorkflowId>,
-    /// Those in these folders; empty: in any. Of each the current version, and those before it
-    /// that have living orders.
+    /// Those in these folders; empty: in any. Of each, the current version, and older versions that
+    /// have living orders.
     pub folders: Folders,
     /// Where the account can see workflows.
     pub visible: Visible,
@@ -38,25 +38,25 @@ pub struct Workflow {
     pub is_current: bool,
 }
 
-/// How many orders each version of workflows has, by effective state: by path and version.
+/// Order counts by effective state, for each path and version.
 pub type OrderCounts = BTreeMap<(String, String), BTreeMap<EffectiveState, u64>>;
 
 /// Workflows, their folders, and the controllers.
 #[async_trait]
 pub trait Workflows {
-    /// Every controller's id, in their order.
+    /// Every controller's id, sorted.
     async fn controllers(&self) -> Result<Vec<String>>;
     /// The workflows, the newest version first.
     async fn workflows(&self, filter: &WorkflowFilter) -> Result<Vec<Workflow>>;
-    /// The orders of the workflows, of which one without orders is there too. Of the scheduled
-    /// ones those before an instant count.
+    /// Order counts of the workflows, including workflows without orders. Scheduled orders count
+    /// only if due before `until`.
     async fn order_counts(
         &self,
         filter: &WorkflowFilter,
         now: DateTime<Utc>,
         until: Option<DateTime<Utc>>,
     ) -> Result<OrderCounts>;
-    /// The folders that have workflows in themselves.
+    /// The folders that directly contain workflows.
     async fn workflow_folders(&self, controller_id: &str, visible: &Visible)
     -> Result<Vec<String>>;
 }

@@ -1,4 +1,4 @@
-//! Every permission that JOC has, which is what a role can be granted.
+//! Every permission of JOC, any of which a role can be granted.
 
 use super::{
     CANCEL_ORDERS, CONFIRM_ORDERS, CREATE_ORDERS, MODIFY_ORDERS, Permission, RESUME_FAILED_ORDERS,
@@ -7,7 +7,7 @@ use super::{
 use crate::model::invalid::Invalid;
 use crate::model::suggest::closest;
 
-/// Where JOC's answer has a permission that belongs to no controller.
+/// Where JOC's response has a permission that belongs to no controller.
 pub const OF_JOC: &[(&str, Permission)] = &[
     ("getLog", "sos:products:joc:get_log"),
     ("administration.accounts.view", "sos:products:joc:administration:accounts:view"),
@@ -42,7 +42,7 @@ pub const OF_JOC: &[(&str, Permission)] = &[
     ("others.manage", "sos:products:joc:others:manage"),
 ];
 
-/// Where JOC's answer has a permission for a controller.
+/// Where JOC's response has a permission for a controller.
 pub const OF_CONTROLLER: &[(&str, Permission)] = &[
     ("view", VIEW_CONTROLLER),
     ("restart", "sos:products:controller:restart"),
@@ -67,8 +67,8 @@ pub const OF_CONTROLLER: &[(&str, Permission)] = &[
     ("workflows.view", VIEW_WORKFLOWS),
 ];
 
-/// Refuses a permission that JOC does not have, with the one that may be meant. A permission that
-/// only JOC uses is fine: its roles can be taken over as they are.
+/// Rejects a permission that JOC does not have, and suggests a similar one. Permissions that only
+/// JOC uses are accepted, so that its roles can be taken over unchanged.
 ///
 /// # Errors
 ///
@@ -85,10 +85,10 @@ pub fn check_permission(name: &str) -> Result<(), Invalid> {
     Err(Invalid::new("permission", problem))
 }
 
-/// Every permission, and what stands for all below it; some more than once.
+/// Every permission, and every prefix that grants all permissions below it; some more than once.
 pub fn permissions() -> impl Iterator<Item = &'static str> {
     let permissions = OF_JOC.iter().chain(OF_CONTROLLER).map(|(_, permission)| *permission);
-    // `sos` alone is none.
+    // `sos` by itself is not a permission.
     permissions.flat_map(|name| {
         let ends = name.match_indices(':').map(|(end, _)| end).skip(1).chain([name.len()]);
         ends.map(|end| &name[..end]).collect::<Vec<_>>()

@@ -48,7 +48,7 @@ struct Group<'a> {
     positions: Option<HashMap<Short, usize>>,
     /// The order that was met last.
     met: Option<String>,
-    /// Rows since then that were not sealed as they are: the first ones, and how many.
+    /// Rows since then that do not match: the first ones, and how many.
     strange: Vec<String>,
     strangers: usize,
 }
@@ -131,7 +131,7 @@ impl<'a> Matching<'a> {
         self.next_group();
     }
 
-    /// Takes the next group; what cannot be one ends them, and the seal's hash tells the rest.
+    /// Takes the next group. Invalid data ends the groups; the seal's hash reveals the rest.
     fn next_group(&mut self) {
         let Some((head, rest)) = self.stored.split_first_chunk::<HEAD>() else { return };
         let (numbers, _) = head.as_chunks::<8>();
@@ -169,7 +169,7 @@ impl Group<'_> {
         positions.get(digest).copied().filter(|position| *position >= self.passed)
     }
 
-    /// What became of the details up to `position`, given the strange rows in their place.
+    /// What happened to the details up to `position`, given the unmatched rows in their place.
     fn settle(&mut self, position: usize, before: Option<&str>) -> Vec<Difference> {
         let gone = position - self.passed;
         let strange = std::mem::take(&mut self.strange);
@@ -186,7 +186,7 @@ impl Group<'_> {
             strange.into_iter().map(|id| difference(Some(id), problem.into())).collect();
         if unnamed > 0 {
             let more = counted(unnamed as u64, "more detail");
-            differences.push(difference(None, format!("so for {more} after them")));
+            differences.push(difference(None, format!("the same for {more} after them")));
         }
         if gone > strangers {
             let place = match (&self.met, before) {

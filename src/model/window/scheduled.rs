@@ -21,9 +21,9 @@ pub enum Schedule {
 /// Why a text is no [`Schedule`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ScheduleError {
-    /// It has none of the forms, or names a day that its month does not have.
+    /// It matches no form, or names a day that its month does not have.
     Unreadable,
-    /// It leads out of the years 1 to 9999.
+    /// It is outside the years 1 to 9999.
     LeavesYears,
 }
 
@@ -60,13 +60,14 @@ static GRAMMAR: LazyLock<Option<Regex>> = LazyLock::new(|| {
     .ok()
 });
 
-/// What [`Schedule::read`] takes, but for days that a month does not have and for [`YEARS`].
+/// The pattern of [`Schedule::read`]. It admits days that a month does not have and years outside
+/// [`YEARS`].
 pub(crate) const PATTERN: &str = r"^(?:|never|now(?:\s*\+\s*(?:[0-9]+(?::[0-9]{1,2}){0,2})?)?|[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])\s(?:[01]?[0-9]|2[0-3]):[0-5]?[0-9](?::[0-5]?[0-9])?)$";
 
 impl Schedule {
-    /// Reads `scheduledFor` at `now`: empty or `now` is now, `never` never, the other forms
-    /// are periods from now or local times of `zone`. A local time that the zone's clock skips
-    /// or shows twice is read as `dateFrom` reads it.
+    /// Reads `scheduledFor` at `now`. Empty or `now` means now, `never` means never; the other
+    /// forms are a period from now or a local time of `zone`. A local time that the zone's clock
+    /// skips or shows twice is read as in `dateFrom`.
     ///
     /// # Errors
     ///

@@ -1,5 +1,5 @@
 //! Where the rules of time zones come from: the system's time zone database if it is known to be
-//! newer than the one that is compiled in, else that one. Chosen once, at the first use.
+//! newer than the compiled-in one, else the latter. Chosen once, at first use.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -21,7 +21,7 @@ const SYSTEM: [&str; 4] =
 const VERSIONED: [&str; 3] = [TEXT, "+VERSION", "version"];
 /// The database as text, which also says which name is a link to which.
 const TEXT: &str = "tzdata.zi";
-/// No file of a database is larger, in bytes.
+/// The maximum size of a file of a database, in bytes.
 const MAX_FILE: u64 = 4 * 1024 * 1024;
 /// How many links lead to a zone at the most.
 const MAX_LINKS: usize = 4;
@@ -29,7 +29,7 @@ const MAX_LINKS: usize = 4;
 static DATABASE: LazyLock<ZoneRules> =
     LazyLock::new(|| ZoneRules::choose(std::env::var_os("TZDIR").map(PathBuf::from)));
 
-/// The database that every local time of this process is read with.
+/// The database that this process uses for every local time.
 pub fn time_zone_database() -> &'static TimeZoneDatabase {
     &DATABASE.chosen
 }
@@ -107,14 +107,14 @@ impl fmt::Display for UnknownZone {
 /// The chosen database, and the zones that have been read from it.
 struct ZoneRules {
     chosen: TimeZoneDatabase,
-    /// What the folder's names without a file of their own stand for. (Debian keeps the files of
-    /// old names in a package of its own.)
+    /// Names without a file in the folder, and the names that they link to. (Debian keeps the files
+    /// of old names in a separate package.)
     links: HashMap<&'static str, &'static str>,
     zones: HashMap<&'static str, OnceLock<Option<TimeZone>>>,
 }
 
 impl ZoneRules {
-    /// A folder of which no version can be told is not known to be newer.
+    /// A folder whose version is unknown does not count as newer.
     fn choose(tzdir: Option<PathBuf>) -> Self {
         let (folder, source) = match tzdir.filter(|folder| !folder.as_os_str().is_empty()) {
             Some(folder) => (Some(folder), Source::Tzdir),

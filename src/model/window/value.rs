@@ -1,8 +1,8 @@
 //! One value of `dateFrom` or `dateTo`: its grammar (rules 1 to 3 of the date rules) and the
 //! instant it means (rules 5 and 6).
 //!
-//! The grammar is narrower than chrono's parsers, which take signs, blanks and short fields,
-//! and wider, since it knows a decimal comma and four offsets; hence a scanner of its own.
+//! The grammar is narrower than chrono's parsers, which accept signs, blanks and short fields, and
+//! wider, with a decimal comma and four forms of offset; hence this scanner.
 
 use chrono::{
     DateTime, Datelike, FixedOffset, Months, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Utc,
@@ -21,7 +21,7 @@ pub(super) enum Bound {
     To,
 }
 
-/// What a value says, its offset apart.
+/// A value without its offset.
 #[derive(Debug)]
 pub(super) enum DateValue {
     /// `0` (rule 3).
@@ -44,9 +44,8 @@ pub(super) enum Direction {
 /// A number of a period.
 #[derive(Debug, Clone, Copy)]
 struct Amount {
-    /// The number with its sign, if it has one; `None` if it is beyond 64 bits. No time this
-    /// service can express is that far, but whether the text is a period at all must be known
-    /// before its range may be blamed.
+    /// The number with its sign, if any; `None` beyond 64 bits. Such a number is always out of
+    /// range, but only a text that is a period may be rejected for its range.
     count: Option<i64>,
     has_sign: bool,
 }
@@ -108,9 +107,9 @@ impl Period {
         [self.years, self.months, self.weeks, self.days].iter().any(Option::is_some)
     }
 
-    /// The day on the edge of what the calendar units name (rule 6): its first day for
-    /// `dateFrom`, its last for `dateTo`. Each unit moves the day and then takes it to the edge
-    /// of the unit it is in, so `1M2d` as `dateTo` is two days after the end of next month.
+    /// The day at the edge of what the calendar units name (rule 6): the first for `dateFrom`, the
+    /// last for `dateTo`. Each unit moves the day and then takes it to the edge of that unit, so
+    /// `1M2d` as `dateTo` is two days after the end of next month.
     fn day(&self, bound: Bound, direction: Direction, today: NaiveDate) -> Option<NaiveDate> {
         let mut day = today;
         if let Some(years) = self.years {

@@ -16,10 +16,10 @@ use super::tzdb::{self, UnknownZone};
 /// After 400 years the calendar repeats itself, weekdays included, and so do the rules of zones.
 const CYCLE_YEARS: i32 = 400;
 const CYCLE_DAYS: i64 = 146_097;
-/// Only such years are asked of a zone's rules, since these end with the year 9999 and a period
-/// may lead there and back.
+/// Zone rules are queried only up to this year, since they end with the year 9999 and a period may
+/// lead there and back.
 const ASKED_YEARS: i32 = 9000;
-/// No clock is further from UTC, in seconds.
+/// No offset from UTC is larger, in seconds.
 const FARTHEST: i64 = 26 * 3600;
 
 /// The zone that a value's local times are read in (rule 4).
@@ -37,7 +37,7 @@ enum Local {
     Shown(DateTime<Utc>),
     /// It skips it.
     Skipped {
-        /// When it would have shown it, had it not been changed.
+        /// When it would have shown it without the change.
         unchanged: DateTime<Utc>,
         /// When it was changed.
         change: DateTime<Utc>,
@@ -68,9 +68,9 @@ impl Zone {
         Some(utc.checked_add_signed(offset)?.date())
     }
 
-    /// The instant of a local time (rule 7): the earlier one if the clock shows that time
-    /// twice, and moved forward by the length of the gap if it never shows it, which is what
-    /// the clock would show had it not been changed yet.
+    /// The instant of a local time (rule 7): the earlier one if the clock shows it twice. If the
+    /// clock skips it, it is moved forward by the length of the gap, as if the clock had not been
+    /// changed yet.
     pub(super) fn instant(self, local: NaiveDateTime) -> Option<DateTime<Utc>> {
         Some(match self.local(local)? {
             Local::Shown(instant) | Local::Skipped { unchanged: instant, .. } => instant,
@@ -97,8 +97,8 @@ impl Zone {
         };
         let beyond = beyond(local.year())?;
         let asked = local.checked_sub_signed(beyond)?;
-        // What jiff says of a local time is wrong for an hour where a zone's last rule begins, so
-        // it is only one suggestion; what it says of an instant counts.
+        // jiff misreads local times for an hour where a zone's last rule begins, so its result is
+        // only one candidate. What it says of an instant is right.
         let time = asked.and_utc().timestamp();
         let (earlier, later) = (time.checked_sub(FARTHEST)?, time.checked_add(FARTHEST)?);
         let (first, second) = match rules.to_ambiguous_timestamp(civil(asked)?).offset() {

@@ -49,7 +49,7 @@ impl Backend {
         replaced: impl FnOnce(&[Folder]) -> Result<Vec<Folder>> + Send,
     ) -> Result<(Vec<Folder>, Vec<Folder>)> {
         let mut transaction = self.begin().await?;
-        // Concurrent changes take turns: each builds on what it has read.
+        // Serializes concurrent changes, since each builds on what it has read.
         let locked = query_scalar!("SELECT role FROM roles WHERE role = $1" FOR_UPDATE, role);
         let locked = locked.fetch_optional(&mut *transaction).await?;
         expect_one(locked.is_some().into(), || format!("there is no role {role}"))?;
@@ -62,7 +62,7 @@ impl Backend {
         .fetch_all(&mut *transaction)
         .await?;
         let after = replaced(&before)?;
-        // Unchanged rows are not rewritten: they may predate the checks for new rows.
+        // Leave unchanged rows alone: they may predate the checks for new rows.
         for folder in before.iter().filter(|folder| !after.contains(folder)) {
             query!(
                 "DELETE FROM role_folders WHERE role = $1 AND folder = $2",

@@ -1,4 +1,4 @@
-//! Imports: a batch is a few statements, each over one parameter or a few.
+//! Imports: a batch is a few statements, each with few parameters.
 
 use async_trait::async_trait;
 use sqlx::Transaction;

@@ -1,6 +1,6 @@
-//! What the databases do alike. This directory is a module of `postgres` and of `sqlite`: its source
-//! stands once, is compiled for each, and its statements are checked on both. The modules used here
-//! are those of the database.
+//! What both databases do the same way. This directory is a module of `postgres` and of `sqlite`:
+//! the source exists once, is compiled for each, and its statements are checked on both. The
+//! modules used here are those of the database.
 
 use super::{backend, built, checked, copy, import, sealing};
 

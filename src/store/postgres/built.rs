@@ -35,7 +35,7 @@ impl Backend {
     }
 }
 
-/// Renews the statistics of tables: until there are some, the planner takes them for small ones.
+/// Updates the statistics of tables: without them, the planner assumes small tables.
 pub(super) async fn renew_statistics(connection: &mut PgConnection, tables: &str) -> Result<()> {
     sqlx::query(AssertSqlSafe(format!("ANALYZE {tables}"))).execute(connection).await?;
     Ok(())

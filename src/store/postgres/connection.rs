@@ -25,8 +25,8 @@ const TCP: [(&str, u128); 4] = [
     ("tcp_keepalives_count", 3),
     ("client_connection_check_interval", 500),
 ];
-/// How long data sent to a service may stay unacknowledged, in milliseconds. This includes the time
-/// during which the service does not read, so it is longer than a list waits for its reader.
+/// How long data sent to a service may stay unacknowledged, in milliseconds. The service does not
+/// read while a list waits for its reader, so this is longer than that wait.
 const TCP_USER_TIMEOUT: u128 = 40_000;
 /// How many seconds a client may take between two statements of a transaction.
 const PAUSE: f64 = 3.0;
@@ -62,8 +62,8 @@ impl Purpose {
         let limits: Vec<_> =
             limits.iter().map(|(name, value)| format!("('{name}', {value})")).collect();
         let read_only = if self.access == Access::Read { "on" } else { "DEFAULT" };
-        // Living orders are in memory, where random access costs little more than sequential. A
-        // stricter limit of the role or the server stays. client_connection_check_interval needs
+        // Living orders are cached, so random access costs little more than sequential access. A
+        // stricter limit of the role or the server is kept. client_connection_check_interval needs
         // Linux.
         let sql = format!(
             "SET random_page_cost = 1.1;

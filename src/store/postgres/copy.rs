@@ -6,15 +6,15 @@ use crate::store::Result;
 use crate::store::copy::TRAIL;
 use crate::store::tables::{ColumnType, Table, TableColumn, list};
 
-/// Keeps others from the tables.
+/// Locks the tables against other sessions.
 pub(super) async fn lock(connection: &mut PgConnection, tables: &str) -> Result<()> {
     let lock = format!("LOCK TABLE {tables} IN EXCLUSIVE MODE");
     sqlx::query(AssertSqlSafe(lock)).execute(connection).await?;
     Ok(())
 }
 
-/// Lets new entries have ids after those that are there. A forged id may be so high that it would
-/// leave none for them.
+/// Makes the ids of new entries follow the existing ones, except for forged ids so high that none
+/// would be left.
 pub(super) async fn reserve_ids(connection: &mut PgConnection) -> Result<()> {
     sqlx::query!(
         "SELECT setval(pg_get_serial_sequence('audit_logs', 'id'), max(id))
@@ -26,8 +26,8 @@ pub(super) async fn reserve_ids(connection: &mut PgConnection) -> Result<()> {
     Ok(())
 }
 
-/// Takes the rules off the trail that are for its new rows alone, and gives the statements that
-/// put them back. Until the transaction ends, nobody else writes to it.
+/// Removes the rules that apply only to new rows of the trail; returns the statements that restore
+/// them. Nobody else writes to the trail until the transaction ends.
 pub(super) async fn suspend_rules(connection: &mut PgConnection) -> Result<String> {
     let rules = sqlx::query!(
         r#"SELECT format('ALTER TABLE %s DROP CONSTRAINT %I;', conrelid::regclass, conname) AS "off!",

@@ -97,8 +97,8 @@ impl Leases {
         let max_size = connections.try_into().unwrap_or(usize::MAX);
         let pool = managed::Pool::builder(Manager { opener, doubt, writes })
             .max_size(max_size)
-            // The most recently used one is surely alive, and its socket is likely served by this
-            // very thread.
+            // The most recently used connection is surely alive, and this thread probably serves
+            // its socket.
             .queue_mode(QueueMode::Lifo)
             .runtime(Runtime::Tokio1)
             .build()
@@ -126,8 +126,8 @@ impl Leases {
         }
     }
 
-    /// Fails unless changes get a connection that can write. That all are in use is no failure while
-    /// they are leased again within the time that a change waits for one: load must not take a
+    /// Fails unless a change can get a connection that can write. It does not fail while all are in
+    /// use and leased again within the time that a change waits for one: load must not take a
     /// replica out of service.
     pub(super) async fn ready(&self) -> Result<()> {
         let status = self.pool.status();

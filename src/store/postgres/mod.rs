@@ -246,7 +246,7 @@ impl Dialect for Postgres {
     }
 
     fn push_created(sql: &mut QueryBuilder<Self>, at: DateTime<Utc>) {
-        // Executors go by the database's clock: for it, no order is made in the future.
+        // Executors use the database's clock: for it, no order may be created in the future.
         sql.push("least(").push_bind(at).push(", now())");
     }
 

@@ -87,8 +87,8 @@ async fn apply_once(connection: &mut PgConnection, change: &Change, lock: Lock) 
 /// Selects, locks, changes and audits in one statement; `None`: it did nothing, since a chosen
 /// order changed between the statement's snapshot and the lock.
 ///
-/// Orders are judged as the snapshot shows them, and only if each of them is still so once it
-/// is locked: then the statement has the effect it would have alone.
+/// Orders are judged by the snapshot, and only if each is unchanged once it is locked. So the
+/// statement has the effect that it would have without concurrent changes.
 async fn apply(
     connection: &mut PgConnection,
     change: &Change,

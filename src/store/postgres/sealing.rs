@@ -1,5 +1,5 @@
-//! Seals on PostgreSQL. Transactions may commit in another order than their ids, so entries are
-//! sealed only up to an id before which none can appear any more.
+//! Seals on PostgreSQL. Transactions may commit in a different order than their ids, so entries are
+//! sealed only up to an id below which none can appear any more.
 
 use std::time::{Duration, Instant};
 
@@ -70,7 +70,7 @@ impl SealMaker for PgStore {
     }
 }
 
-/// An id up to which no entry can appear any more; `None` if there is no entry.
+/// An id up to which no new entry can appear; `None` if there is no entry.
 ///
 /// A transaction draws an id while it holds a lock on the table, which it keeps until it ends. So once
 /// all current holders have ended, every id up to the highest visible one is settled. This blocks no

@@ -1,4 +1,4 @@
-//! The outcome of a change whose connection was lost: it may have committed without our hearing.
+//! The outcome of a change whose connection was lost: it may have committed all the same.
 
 use std::time::{Duration, Instant};
 
@@ -13,14 +13,14 @@ use crate::store::{Error, Result};
 /// Pause between attempts to find out.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// What the audit trail has of a request.
+/// The audit trail's record of a request.
 pub(super) struct Settled {
     pub audit_log_id: i64,
     pub affected: i64,
 }
 
-/// The key of a request's own advisory lock. Its transaction shares the lock from before its first
-/// change until it ends.
+/// The key of a request's own advisory lock. Its transaction holds the lock in shared mode from
+/// before its first change until it ends.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Lock(pub i64);
 
@@ -31,8 +31,8 @@ impl Lock {
 }
 
 impl PgStore {
-    /// Looks up the outcome of a request that failed, if its connection was lost. Not for errors
-    /// from before anything is sent.
+    /// Looks up the outcome of a failed request whose connection was lost. Not for errors from
+    /// before anything was sent.
     ///
     /// # Errors
     ///
@@ -68,7 +68,7 @@ impl PgStore {
     }
 }
 
-/// The error by which the connection was lost, which says nothing about the change.
+/// The error, if it means a lost connection, which leaves the outcome open.
 fn lost(error: Error) -> Result<sqlx::Error> {
     let is_lost = |error: &sqlx::Error| match error {
         sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) => true,

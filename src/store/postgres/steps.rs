@@ -24,7 +24,7 @@ const LOCKS: &[(i64, &str, &str)] = &[
     (7, "audit_logs, audit_log_details, audit_seals", ALONE),
 ];
 
-/// The lock that dropping parts of a table takes, and so every reverting migration.
+/// The lock that dropping parts of a table takes, and thus every reverted migration.
 const ALONE: &str = "ACCESS EXCLUSIVE";
 
 impl Recorded for PgConnection {
@@ -84,7 +84,7 @@ impl Recorded for PgConnection {
     ) -> BoxFuture<'_, sqlx::Result<Vec<String>>> {
         let locks = if matches!(step, Step::Lock) { "advisory" } else { "relation" };
         Box::pin(async move {
-            // The blocking session began earlier. When, may be hidden for sessions of other roles.
+            // The blocking session began earlier. Its start may be hidden from other roles.
             sqlx::query_scalar!(
                 r#"SELECT coalesce(
                        'process ' || a.pid || ' of role ' || a.usename

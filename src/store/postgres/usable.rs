@@ -20,8 +20,8 @@ pub(super) async fn connect(options: &PgConnectOptions) -> Result<PgConnection> 
         Ok(Ok(true)) => {
             connection.close().await?;
             return Err(Error::Unusable(
-                "a pooler gives each transaction another session; the service needs sessions of \
-                 its own for prepared statements, advisory locks and settings: use session \
+                "a pooler shares sessions between clients; the service needs its own sessions \
+                 for prepared statements, advisory locks and settings: use session \
                  pooling (PgBouncer: pool_mode = session), or connect to PostgreSQL directly"
                     .into(),
             ));

@@ -12,7 +12,7 @@ use crate::store::Result;
 const ENTRIES: i64 = 1000;
 /// A seal ends once its entries affected this many orders.
 const AFFECTED: i64 = 100_000;
-/// Seals the entries up to this id, to which none can be added any more.
+/// Seals the entries up to this id, below which no new one can appear.
 pub(in crate::store) async fn seal(
     ledger: &mut dyn Ledger,
     upto: i64,
@@ -38,7 +38,7 @@ pub(in crate::store) async fn seal(
             };
             previous = Some(seal.line.clone());
             if !ledger.add(seal).await? {
-                // Another replica is sealing and does the rest.
+                // Another replica is sealing and will finish.
                 return Ok(made);
             }
             made += 1;

@@ -55,7 +55,7 @@ pub(in crate::store) async fn verify(
         loop {
             let seals = some_seals(ledger, &controller_id, chain.last.number).await?;
             let Some(upto) = seals.iter().map(|seal| seal.line.last_id).max() else { break };
-            // Asked after reading the seals, so that every id that they rightly cover was drawn.
+            // Read after the seals, so that every id that they legitimately cover has been drawn.
             chain.drawn = ledger.drawn().await?.unwrap_or(i64::MAX);
             let range = Range { controller_id: &controller_id, after: chain.last.last_id, upto };
             let entries = ledger.entries(range, i64::MAX).map_ok(|row| (row.id, row.digest()));
@@ -111,7 +111,7 @@ struct Last {
     number: i64,
     /// The last entry that has been covered.
     last_id: i64,
-    /// Its hash, and what that should be.
+    /// Its hash, as stored and as computed.
     hashes: [String; 2],
 }
 
@@ -146,7 +146,7 @@ struct Open<'p> {
     seal: &'p Seal,
     content: Content,
     matching: Matching<'p>,
-    /// Whether the seals before it are missing, so that nothing covers the rows before its own.
+    /// Whether preceding seals are missing, so that nothing covers the rows before this one's.
     alone: bool,
     /// If it covers an entry whose id was never drawn: the last entry before that one. Entries
     /// written since have ids in between and no seal.

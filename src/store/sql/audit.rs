@@ -2,8 +2,8 @@
 //! see, for both databases.
 //!
 //! `l` is a row of `audit_logs`, `d` one of `audit_log_details`. An account that is limited to
-//! folders sees an entry only by way of a detail row in one of them; whatever a filter says
-//! about orders is therefore asked of rows that the account can see, and of one row at a time.
+//! folders sees an entry only through a detail row in one of them. So every condition on orders
+//! applies to rows that the account can see, and to one row at a time.
 
 use super::folders::{MANY_FOLDERS, push_among_folders, push_in_few_folders};
 use super::list::push_limit;
@@ -94,14 +94,14 @@ pub(in crate::store) fn trail<DB: Dialect>(controller_id: &str, order_id: &str) 
     sql
 }
 
-/// The parts of an extent: a controller, or `None` for those that are not named.
+/// The parts of an extent; `None` stands for all controllers that are not named.
 fn parts(extent: &Extent) -> impl Iterator<Item = (Option<&str>, &Visible)> {
     let named =
         extent.controllers.iter().map(|(controller, visible)| (Some(&**controller), visible));
     named.chain(extent.elsewhere.iter().map(|visible| (None, visible)))
 }
 
-/// Adds that a row is of a part's controller.
+/// Adds the condition that a row belongs to a part's controller.
 fn push_of_controller<DB: Dialect>(
     sql: &mut Sql<DB>,
     extent: &Extent,
@@ -118,7 +118,7 @@ fn push_of_controller<DB: Dialect>(
     };
 }
 
-/// Adds that a row is within the extent; `further` adds what else must hold of it in a part.
+/// Adds the condition that a row is within the extent; `further` adds conditions for each part.
 fn push_within_extent<DB: Dialect>(
     sql: &mut Sql<DB>,
     extent: &Extent,
@@ -133,7 +133,7 @@ fn push_within_extent<DB: Dialect>(
     sql.push(")");
 }
 
-/// Adds a value of `l`: `unlimited`, or what `limited` adds where the account sees only these
+/// Adds a value of `l`: `unlimited`, or what `limited` adds where the account is limited to these
 /// folders.
 fn push_by_extent<DB: Dialect>(
     sql: &mut Sql<DB>,
@@ -160,7 +160,7 @@ fn push_by_extent<DB: Dialect>(
     sql.push(" END");
 }
 
-/// Adds what must hold of the orders that the entry `l` is about, if anything must.
+/// Adds the conditions on the orders of the entry `l`, if any.
 fn push_about<DB: Dialect>(
     sql: &mut Sql<DB>,
     filter: &AuditFilter,
@@ -172,10 +172,10 @@ fn push_about<DB: Dialect>(
     }
     let order_id = filter.object_name.as_deref().filter(|name| is_order_id(name));
     if order_id.is_some() {
-        // Few rows, which an index finds: from them to their entries.
+        // Few rows, which an index finds: start from them.
         sql.push(" AND (l.controller_id, l.id) IN ");
     } else {
-        // Maybe very many: from the newest entries to one such row of each.
+        // Maybe very many rows: start from the newest entries.
         sql.push(" AND EXISTS ");
     }
     sql.nested(|sql| {
@@ -206,19 +206,19 @@ fn push_about<DB: Dialect>(
     });
 }
 
-/// Whether an object's name can only be an order's id: JOC's begin with `#`, and no workflow's
-/// name does.
+/// Whether an object's name can only be an order's id: JOC's order ids begin with `#`, workflow
+/// names do not.
 fn is_order_id(name: &str) -> bool {
     name.starts_with('#') && !is_pattern(name)
 }
 
-/// What is known of the details among which one looks.
+/// What is known about the details to search.
 enum DetailsOf<'a> {
     Entry(i64),
     Controller(Option<&'a str>),
 }
 
-/// Adds that a row of details is of an entry.
+/// Adds the condition that a detail row belongs to an entry.
 fn push_of_entry<DB: Dialect>(sql: &mut Sql<DB>, table: &str, audit_log_id: i64) {
     sql.push(format_args!("{table}.audit_log_id = ")).integer(audit_log_id);
     // The key begins with the controller, which the entry knows.
@@ -228,13 +228,13 @@ fn push_of_entry<DB: Dialect>(sql: &mut Sql<DB>, table: &str, audit_log_id: i64)
     sql.integer(audit_log_id).push(")");
 }
 
-/// Adds that the folder of `d` is among these.
+/// Adds the condition that the folder of `d` is one of these.
 fn push_in_folders<DB: Dialect>(sql: &mut Sql<DB>, of: DetailsOf<'_>, folders: &Folders) {
     if folders.len() < MANY_FOLDERS || folders.are_all() {
         return push_in_few_folders(sql, "d.folder", folders);
     }
     sql.push("d.folder");
-    // The trail outlives workflows, so it alone knows its folders.
+    // The trail outlives workflows, so only the trail has all its folders.
     push_among_folders(sql, folders, |sql| {
         sql.push("SELECT DISTINCT k.folder FROM audit_log_details k WHERE ");
         match of {

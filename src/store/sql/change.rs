@@ -1,4 +1,4 @@
-//! What an [`Action`] adds to the statements of a selection, its rules turned into SQL:
+//! The SQL for an [`Action`] in the statements of a selection, generated from its rules:
 //! - `held`: chosen orders with a living descendant that the request does not end;
 //! - `affected`: chosen orders that a rule of the action gives an effect.
 
@@ -143,15 +143,15 @@ pub(in crate::store) fn push_assignments<DB: Dialect>(
     push_present(sql, now);
 }
 
-/// Adds the instant of the request or, where a clock was set back since, that at which the order
-/// was created: nothing happens to an order before.
+/// Adds the instant of the request, but not one before the order was created: a clock may have been
+/// set back.
 fn push_present<DB: Dialect>(sql: &mut Sql<DB>, now: DateTime<Utc>) {
     sql.push("CASE WHEN o.created > ").instant(now);
     sql.push(" AND o.created <= '9999-12-31T23:59:59.999Z' THEN o.created ELSE ");
     sql.instant(now).push(" END");
 }
 
-/// Adds what the request itself gives.
+/// Adds the values from the request.
 fn push_values<DB: Dialect>(sql: &mut Sql<DB>, action: &Action) {
     match action {
         Action::Change { priority } => {
@@ -172,8 +172,8 @@ fn push_values<DB: Dialect>(sql: &mut Sql<DB>, action: &Action) {
     }
 }
 
-/// Adds the insert of one detail row for each row of `affected a`; `audit` is an expression
-/// for the entry's id and `from` what else it needs in FROM.
+/// Adds the insert of one detail row for each row of `affected a`. `audit` is an expression for the
+/// entry's id; `from` is added to FROM.
 pub(in crate::store) fn push_details<DB: Dialect>(
     sql: &mut Sql<DB>,
     action: &Action,
@@ -207,7 +207,7 @@ pub(in crate::store) fn push_details<DB: Dialect>(
     sql.instant(now).push(format_args!("\nFROM affected a{from}"));
 }
 
-/// Adds the insert of the audit entry, up to FROM: `g` says how many orders are affected.
+/// Adds the insert of the audit entry, up to FROM; `g` has the number of affected orders.
 pub(in crate::store) fn push_entry<DB: Dialect>(sql: &mut Sql<DB>, audit: &AuditEntry) {
     sql.push(
         "INSERT INTO audit_logs (controller_id, account, request, parameters, category, comment,\n    \
@@ -246,7 +246,7 @@ pub(in crate::store) fn push_preview<DB: Dialect>(sql: &mut Sql<DB>, limit: u32)
     ));
 }
 
-/// Whether the executor of the order of `affected a` has something to do.
+/// Whether the executor has something to do for the order of `affected a`.
 #[cfg(feature = "postgres")]
 pub(in crate::store) fn concerns_runner(action: &Action) -> String {
     let concerned = named(&action.effects(), Effect::concerns_runner);
@@ -272,7 +272,7 @@ fn new_mark(effects: &[Effect]) -> Option<String> {
     })
 }
 
-/// What becomes of a value: a CASE over the effects that concern it, if any does.
+/// The new value: a CASE over the effects that set it, if any does.
 fn case(
     effects: &[Effect],
     otherwise: &str,
@@ -285,7 +285,7 @@ fn case(
     (!cases.is_empty()).then(|| format!("CASE a.effect{} ELSE {otherwise} END", cases.concat()))
 }
 
-/// The names of the effects that are so, if any is.
+/// The names of the effects for which `which` holds, if any.
 fn named(effects: &[Effect], which: impl Fn(&Effect) -> bool) -> Option<String> {
     let names = quoted(effects.iter().filter(|effect| which(effect)).map(|effect| effect.name));
     (!names.is_empty()).then_some(names)

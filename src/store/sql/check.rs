@@ -1,20 +1,20 @@
-//! What must hold between orders and their audit trail: queries of what breaks it, each a rule.
-//! Both databases run the same text, so these are not sqlx's checked macros, which know a text
-//! for one database alone. A rule is one statement and so sees one state of the database.
+//! What must hold between orders and their audit trail, as queries for violations. Both databases
+//! run the same text, so these are not sqlx's checked macros, which are for one database each. A
+//! rule is one statement, so it sees one snapshot.
 
 use super::Dialect;
 use crate::model::permission::known::permissions;
 use crate::store::copy;
 
-/// A rule gives rows of `controller_id`, `audit_log_id`, `order_id` and the problem.
+/// A rule, which returns `controller_id`, `audit_log_id`, `order_id` and the problem.
 pub(in crate::store) struct Invariant {
     /// The query.
     pub sql: &'static str,
-    /// Whether an import or a script may break it, as far as they may change orders.
+    /// Whether an import or a script may break it, within what they are allowed to change.
     pub strict: bool,
 }
 
-/// A row's table, the SQL of its controller, entry and order, and of what else names it.
+/// Tables, each with the SQL of a row's controller, entry, order and further name.
 const NAMED: &[(&str, [&str; 4])] = &[
     ("controllers", ["controller_id", "NULL", "NULL", "''"]),
     (
@@ -35,8 +35,8 @@ const NAMED: &[(&str, [&str; 4])] = &[
     ("sessions", ["'-'", "NULL", "NULL", "'session of ' || account || ': '"]),
 ];
 
-/// What is wrong with a row by itself, as the triggers of migration 6 have it: on PostgreSQL they
-/// bear these names, and on SQLite their messages begin so. Older releases let such rows in.
+/// Invalid rows by table, named like the triggers of migration 6: PostgreSQL has these names, and
+/// SQLite's messages begin with them. Older releases accepted such rows.
 const WRONG: &[(&str, &str, &str)] = &[
     ("controllers", "controllers_id_is_no_dash", "controller_id = '-'"),
     (
@@ -82,7 +82,7 @@ const WRONG: &[(&str, &str, &str)] = &[
     ("sessions", "sessions_end_after_they_begin", "expires < created"),
 ];
 
-/// The rules that a row must hold by itself, for the tables that are wanted: queries as those below.
+/// The rules for single rows of the wanted tables, as queries like those below.
 pub(in crate::store) fn of_rows<DB: Dialect>(is_wanted: impl Fn(&str) -> bool) -> Vec<String> {
     let mut rules = Vec::new();
     let mut rule = |table: &str, problem: &str, condition: &str| {
@@ -122,12 +122,12 @@ const fn strict(sql: &'static str) -> Invariant {
     Invariant { sql, strict: true }
 }
 
-/// Every rule. SQLite may know nothing of how many rows there are, and so must not be given the choice
-/// of a plan that compares each with each: orders are looked up by their key (CROSS JOIN keeps the
-/// order of the tables there), and what is missing is found by EXCEPT.
+/// Every rule. SQLite may lack statistics, so it must have no quadratic plan to choose: orders are
+/// looked up by their key (CROSS JOIN keeps the order of the tables), and missing rows are found by
+/// EXCEPT.
 ///
-/// An order that was deleted and came in anew under its id is younger than what is
-/// told of the old one, which says nothing about it.
+/// An order that was deleted and recreated under its id is younger than the old order's details,
+/// which say nothing about it.
 pub(in crate::store) const RULES: &[Invariant] = &[
     always(
         "SELECT l.controller_id, l.id AS audit_log_id, CAST(NULL AS TEXT) AS order_id,
@@ -212,8 +212,8 @@ pub(in crate::store) const RULES: &[Invariant] = &[
                     THEN d.audit_log_id END)
              > min(CASE WHEN d.new_state IN ('FINISHED', 'CANCELLED') THEN d.audit_log_id END)",
     ),
-    // Orders that nobody has written since the call. An executor that writes in the same
-    // millisecond may clear a mark or end the order, but nothing else.
+    // Orders not written since the request. An executor that writes in the same millisecond may
+    // clear a mark or end the order, but nothing else.
     always(
         "SELECT d.controller_id, d.audit_log_id, d.order_id,
              'the order is not as the call left it: ' || CASE
@@ -243,7 +243,7 @@ pub(in crate::store) const RULES: &[Invariant] = &[
                WHERE mark IS NOT NULL AND kill_requested IS NOT NULL
                EXCEPT SELECT controller_id, order_id, created FROM audit_log_details WHERE kill) o",
     ),
-    // What came in as it is has no state_since.
+    // Orders that were imported in this state have no state_since.
     strict(
         "SELECT controller_id, CAST(NULL AS BIGINT) AS audit_log_id, order_id,
              'no entry says who cancelled it' AS problem
@@ -260,8 +260,8 @@ pub(in crate::store) const RULES: &[Invariant] = &[
                EXCEPT SELECT controller_id, order_id FROM audit_log_details
                WHERE new_state = 'SUSPENDED' OR mark = 'SUSPENDING') o",
     ),
-    // Before it starts and after it has ended, nobody changes an order but calls, and those who
-    // change its state. In between, executors may.
+    // Before its start and after its end, only requests change an order, apart from its state. In
+    // between, executors may.
     strict(
         "SELECT controller_id, CAST(NULL AS BIGINT) AS audit_log_id, order_id,
              'no audit entry for its last change' AS problem

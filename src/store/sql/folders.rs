@@ -3,11 +3,11 @@
 use super::{Dialect, Sql};
 use crate::model::folders::Folders;
 
-/// From this many folders on, orders are found by way of their workflows, since a long chain
-/// of OR is more than a database plans or even parses.
+/// From this many folders on, orders are found through their workflows: a long chain of OR is more
+/// than a database can plan or even parse.
 pub(super) const MANY_FOLDERS: usize = 32;
 
-/// Adds the condition that an order, or a workflow named alike, is in one of the folders.
+/// Adds the condition that an order, or a workflow with the same columns, is in one of the folders.
 pub(super) fn push_in_folders<DB: Dialect>(
     sql: &mut Sql<DB>,
     controller_id: &str,
@@ -36,8 +36,8 @@ pub(super) fn push_in_few_folders<DB: Dialect>(sql: &mut Sql<DB>, column: &str, 
     for (i, folder) in folders.iter().enumerate() {
         sql.push(if i == 0 { "" } else { "\n    OR " });
         if folder.recursive {
-            // The folder and those below it are no single range, for `/sos-x` is between
-            // them; but an index is read by a single range.
+            // A folder and those below it are not one range, since `/sos-x` lies between them, but
+            // an index scan reads one range.
             let [low, high] = below(&folder.folder);
             sql.push(format_args!("({column} >= ")).text(&folder.folder);
             sql.push(format_args!(" AND {column} < ")).text(&high);
@@ -51,13 +51,13 @@ pub(super) fn push_in_few_folders<DB: Dialect>(sql: &mut Sql<DB>, column: &str, 
     sql.push(")");
 }
 
-/// Adds the condition, after a column that holds the folder of a workflow, that it is among these
-/// folders, however many they are and however many workflows. `push_known` adds the query of the
-/// folders that the column can have.
+/// Adds the condition, after a column that holds a workflow's folder, that it is one of these
+/// folders, for any number of folders and workflows. `push_known` adds the query of the folders
+/// that the column can have.
 ///
-/// A join of folders with ranges would compare each with each. But the ranges do not overlap, so
-/// they and the folders are merged in one order: a folder is in a range if it is below the highest
-/// end of those that begin before it.
+/// A join of folders with ranges would be quadratic. But the ranges do not overlap, so they and the
+/// folders are merged in one order: a folder is in a range if it is below the highest end of the
+/// ranges that begin before it.
 pub(super) fn push_among_folders<DB: Dialect>(
     sql: &mut Sql<DB>,
     folders: &Folders,

@@ -1,17 +1,17 @@
-//! Orders that come in, by an import or an addition. Each statement takes any number of them as one
-//! JSON text, an array of objects with the columns of [`Use::Given`].
+//! Orders that an import or a request adds. Each statement takes any number of them as one JSON
+//! text, an array of objects with the columns of [`Use::Given`].
 
 use chrono::{DateTime, Utc};
 
 use super::{Dialect, Sql};
 use crate::store::tables::{TableColumn, Use, list, of_orders};
 
-/// The insert of orders that an import brings; those that are there are left alone.
+/// The insert of imported orders; existing ones are left alone.
 pub(in crate::store) fn insert<DB: Dialect>(orders: &str) -> Sql<DB> {
     let mut sql = Sql::new();
     push_insert(&mut sql, "");
     sql.push("\nSELECT ").push(values::<DB>()).push("\nFROM ").records(orders, &given());
-    // SQLite takes the ON of a SELECT without WHERE for that of a join.
+    // Without WHERE, SQLite takes the ON for that of a join.
     sql.push("\nWHERE true\nON CONFLICT DO NOTHING");
     sql
 }
@@ -26,7 +26,7 @@ pub(in crate::store) fn add<DB: Dialect>(orders: &str, created: DateTime<Utc>) -
     sql
 }
 
-/// The update of living orders by those that an import brings. What has started is not made fresh.
+/// The update of existing living orders by imported ones. A started order does not become fresh.
 pub(in crate::store) fn replace<DB: Dialect>(orders: &str) -> Sql<DB> {
     let mut sql = Sql::new();
     let assignments = list(given().into_iter().filter(|column| column.is_changeable()), |column| {

@@ -75,7 +75,7 @@ pub(in crate::store) fn history<DB: Dialect>(
         shown(Use::Past),
     ));
     sql.key(&selection.controller_id);
-    // Word for word the condition of the indexes over terminal orders.
+    // Must match the condition of the indexes over terminal orders verbatim.
     sql.push("\n  AND o.state IN ('FINISHED', 'CANCELLED')");
     for state in [State::Finished, State::Cancelled] {
         if !filter.states.contains(&state) {
@@ -122,8 +122,8 @@ pub(in crate::store) fn history<DB: Dialect>(
     sql
 }
 
-/// Adds that the order is one of these, if there are any: of a workflow, by its path or its name,
-/// or the one with an id.
+/// Adds the condition that the order matches one of these, if there are any: its workflow, by path
+/// or name, and its id if given.
 fn push_named<DB: Dialect>(
     sql: &mut Sql<DB>,
     orders: &[(String, Option<String>)],

@@ -1,5 +1,5 @@
-//! The statements that are built from what a request selects, as common table expressions that both
-//! databases understand. Changes, previews and lists share every line of it.
+//! Statements built from a request's selection, as common table expressions that both databases
+//! understand. Changes, previews and lists share them.
 //!
 //! The expressions, in their order:
 //! - `base`, if it goes deep: the orders that the request's own fields select;
@@ -7,11 +7,11 @@
 //!   selected ancestor in `via_parent`;
 //! - what [`change`] adds for an action.
 //!
-//! Where one expression is looked up in another it is by IN, which both databases hash whatever
-//! they guess of its size, and never by a join that a wrong guess makes quadratic. CROSS JOIN
-//! keeps SQLite to the order of the tables.
+//! One expression is looked up in another by IN, which both databases hash whatever size they
+//! guess, and never by a join, which a wrong guess makes quadratic. CROSS JOIN makes SQLite keep
+//! the order of the tables.
 //!
-//! No value is ever formatted into the text; words of the model's enums are.
+//! Values are never formatted into the text; only words of the model's enums are.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -37,8 +37,8 @@ pub(super) mod workflows;
 pub(super) trait Dialect: sqlx::Database {
     /// Whether a statement that is kept is planned anew for values that matter to its plan.
     const PLANS_ANEW: bool;
-    /// Sees to it that what the connection works on ends soon after somebody says so, if closing
-    /// the connection does not.
+    /// Makes the connection's current work end soon after a signal, if closing the connection does
+    /// not.
     fn end_once(
         connection: &mut Self::Connection,
         is_abandoned: Arc<AtomicBool>,
@@ -49,7 +49,7 @@ pub(super) trait Dialect: sqlx::Database {
     fn push_orders(sql: &mut QueryBuilder<Self>, at: DateTime<Utc>);
     /// Adds a bound text.
     fn push_text(sql: &mut QueryBuilder<Self>, text: &str);
-    /// Adds a bound text that the best plan does not depend on: a controller's id or one order's.
+    /// Adds a bound text on which the best plan does not depend: a controller's or an order's id.
     /// (SQLite looks at other values and plans anew for each.)
     fn push_key(sql: &mut QueryBuilder<Self>, text: &str);
     /// Adds a bound instant.
@@ -72,7 +72,7 @@ pub(super) trait Dialect: sqlx::Database {
     fn push_like(sql: &mut QueryBuilder<Self>, pattern: &str);
     /// Adds a bound JSON text as a value of a column.
     fn push_json(sql: &mut QueryBuilder<Self>, json: &str);
-    /// Adds `column`, which holds a JSON object, with the members of a bound one put into it.
+    /// Adds `column`, a JSON object, merged with a bound one.
     fn push_merged(sql: &mut QueryBuilder<Self>, column: &str, json: &str);
     /// What turns a bound text into a value of `audit_logs.parameters`.
     const AS_PARAMETERS: &str;
@@ -96,14 +96,14 @@ pub(super) trait Dialect: sqlx::Database {
     );
 }
 
-/// Living orders; word for word the condition of the partial indexes.
+/// Living orders; must match the condition of the partial indexes verbatim.
 const LIVING: &str = "o.state NOT IN ('FINISHED', 'CANCELLED')";
 
-/// Since when an order has its state; word for word what the indexes over terminal orders have.
+/// Since when an order has its state; must match the indexes over terminal orders verbatim.
 const STATE_SINCE: &str = "coalesce(o.state_since, o.created)";
 
-/// That the order `o` is a descendant of `p`: '}' follows '|', so they are one range of ids.
-/// The root narrows the search by an index over living children, of which there are few.
+/// That the order `o` is a descendant of `p`: '}' follows '|', so descendants are one range of ids.
+/// The root narrows the search through an index over living children, which are few.
 const DESCENDS: &str = "o.root_id = p.root_id AND o.parent_id IS NOT NULL\n  \
                         AND o.order_id > p.order_id || '|' AND o.order_id < p.order_id || '}'";
 

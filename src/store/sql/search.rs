@@ -17,7 +17,7 @@ pub(super) fn push_matches<DB: Dialect>(sql: &mut Sql<DB>, column: &str, text: &
     }
 }
 
-/// A pattern for SQLite's GLOB, which knows sets of characters in brackets too.
+/// A pattern for SQLite's GLOB, where brackets are special, too.
 #[cfg(feature = "sqlite")]
 pub(in crate::store) fn glob(pattern: &str) -> String {
     pattern.replace('[', "[[]")

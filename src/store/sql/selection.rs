@@ -54,7 +54,7 @@ fn push_below<DB: Dialect>(sql: &mut Sql<DB>, selection: &Selection) {
     sql.push("\nGROUP BY o.order_id");
 }
 
-/// Both.
+/// The selected orders and their living descendants.
 fn push_family<DB: Dialect>(sql: &mut Sql<DB>, selection: &Selection) {
     sql.push(format_args!(
         "SELECT * FROM base\n\
@@ -67,8 +67,8 @@ fn push_family<DB: Dialect>(sql: &mut Sql<DB>, selection: &Selection) {
     sql.key(&selection.controller_id);
 }
 
-/// Adds that an order `o` is one of the controller that the account can see and the request may
-/// touch at all.
+/// Adds the condition that an order `o` belongs to the controller, that the account can see it and
+/// that the request may touch it.
 pub(super) fn push_in_reach<DB: Dialect>(sql: &mut Sql<DB>, selection: &Selection) {
     sql.push("o.controller_id = ").key(&selection.controller_id).push("\n  AND ");
     push_reach(sql, selection.reach);
@@ -86,7 +86,7 @@ pub(super) fn push_reach<DB: Dialect>(sql: &mut Sql<DB>, reach: Reach) {
     };
 }
 
-/// Adds that the account can see the order `o`.
+/// Adds the condition that the account can see the order `o`.
 pub(super) fn push_in_sight<DB: Dialect>(sql: &mut Sql<DB>, controller_id: &str, sight: &[Sight]) {
     if sight.iter().any(|s| s.states.is_empty() && s.visible == Visible::Everything) {
         return;
@@ -135,14 +135,14 @@ pub(super) fn push_selected<DB: Dialect>(sql: &mut Sql<DB>, selection: &Selectio
     }
     if !selection.states.is_empty() {
         sql.push(format_args!("\n  AND o.effective_state IN ({})", words(&selection.states)));
-        // The stored states that effective ones presuppose, which an index knows.
+        // The stored states behind the effective ones, which an index has.
         let stored: Option<BTreeSet<&str>> =
             selection.states.iter().map(|state| state.stored().map(State::as_str)).collect();
         if let Some(stored) = stored {
             sql.push(format_args!("\n  AND o.state IN ({})", quoted(stored)));
         }
     }
-    // An order that is never scheduled has NULL, which no comparison accepts.
+    // A never-scheduled order has NULL, which fails every comparison.
     push_within(sql, "o.scheduled_for", &selection.window);
     push_within(sql, STATE_SINCE, &selection.state_window);
 }
@@ -170,7 +170,7 @@ fn push_versions<DB: Dialect>(sql: &mut Sql<DB>, controller_id: &str, workflows:
     }
 }
 
-/// Adds that an instant lies within a window.
+/// Adds the condition that an instant lies within a window.
 pub(super) fn push_within<DB: Dialect>(sql: &mut Sql<DB>, instant: &str, window: &Window) {
     if let Some(from) = window.from {
         sql.push(format_args!("\n  AND {instant} >= ")).instant(from);

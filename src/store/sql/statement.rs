@@ -8,7 +8,7 @@ use sqlx::QueryBuilder;
 use super::Dialect;
 use crate::store::tables::TableColumn;
 
-/// The text of one or several statements, with its bound values. It is written in lines, to be
+/// The text of one or more statements and its bound values. It is broken into lines, so that it is
 /// readable in logs and in `tests/golden/`.
 pub(in crate::store) struct Sql<DB: Dialect> {
     builder: QueryBuilder<DB>,
@@ -19,7 +19,6 @@ pub(in crate::store) struct Sql<DB: Dialect> {
 }
 
 impl<DB: Dialect> Sql<DB> {
-    /// An empty text.
     pub(in crate::store) fn new() -> Self {
         Self { builder: QueryBuilder::new(""), depth: 0, has_with: false }
     }
@@ -39,7 +38,6 @@ impl<DB: Dialect> Sql<DB> {
         &mut self.builder
     }
 
-    /// Adds text.
     pub(in crate::store) fn push(&mut self, text: impl Display) -> &mut Self {
         if self.depth == 0 {
             self.builder.push(text);
@@ -87,7 +85,7 @@ impl<DB: Dialect> Sql<DB> {
     }
 }
 
-/// What the dialects write, each in its own way: see the functions of [`Dialect`].
+/// The parts that differ by database: see the functions of [`Dialect`].
 macro_rules! dialect {
     ($($name:ident => $push:ident($($value:ident: $type:ty),+);)+) => {
         impl<DB: Dialect> Sql<DB> {$(

@@ -1,5 +1,5 @@
-//! The statements about workflows. Columns are named as those of orders, so that both share
-//! what says which folders are meant.
+//! The statements about workflows. Their columns are named like those of orders, so that both share
+//! the conditions on folders.
 
 use chrono::{DateTime, Utc};
 
@@ -11,7 +11,7 @@ use crate::model::selection::Reach;
 use crate::model::workflow_id::WorkflowId;
 use crate::store::workflows::WorkflowFilter;
 
-/// The query of the folders that have workflows in themselves.
+/// The query of the folders that directly contain workflows.
 pub(in crate::store) fn folders<DB: Dialect>(controller_id: &str, visible: &Visible) -> Sql<DB> {
     let mut sql = Sql::new();
     sql.push("SELECT DISTINCT o.folder\n");
@@ -61,7 +61,7 @@ pub(in crate::store) fn order_counts<DB: Dialect>(
     sql
 }
 
-/// The query of the versions of the workflows that paths or bare names mean, the newest first.
+/// The query of the versions of workflows, by path or bare name, newest first.
 pub(in crate::store) fn current<DB: Dialect>(
     controller_id: &str,
     visible: &Visible,
@@ -90,7 +90,7 @@ pub(in crate::store) fn current<DB: Dialect>(
 
 /// Adds `known`: the workflows that are meant.
 fn push_known<DB: Dialect>(sql: &mut Sql<DB>, filter: &WorkflowFilter) {
-    // All versions of a path share its folder, so what is invisible takes no version away.
+    // All versions of a path share its folder, so the account sees all of them or none.
     sql.with("versions", |sql| {
         sql.push(
             "SELECT o.controller_id, o.workflow_path, o.version_id AS workflow_version_id,\n    \
@@ -128,14 +128,14 @@ fn push_visible<DB: Dialect>(sql: &mut Sql<DB>, controller_id: &str, visible: &V
     push_if_limited(sql, controller_id, visible);
 }
 
-/// Adds that the workflow `o` is in one of the folders that the account can see.
+/// Adds the condition that the account can see the folder of the workflow `o`.
 fn push_if_limited<DB: Dialect>(sql: &mut Sql<DB>, controller_id: &str, visible: &Visible) {
     if let Visible::Folders(folders) = visible {
         push_in_folders(sql.push("\n  AND "), controller_id, folders);
     }
 }
 
-/// Adds the condition that the version `o` is named: the current one where no version is.
+/// Adds the condition that the version `o` is named; without a version, the current one is meant.
 fn push_named<DB: Dialect>(sql: &mut Sql<DB>, named: &[WorkflowId]) {
     sql.push("(FALSE");
     for (column, bare) in [("workflow_path", false), ("name", true)] {

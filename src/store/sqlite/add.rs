@@ -37,7 +37,7 @@ async fn add(connection: &mut SqliteConnection, addition: Addition, attempt: u32
     let affected = order_ids.len() as u64;
     let audit_log_id = audit::insert(connection, audit, Outcome::Done, affected).await?;
     let ids = super::json(&order_ids);
-    // orders_effective is the connection's own, which checked statements do not know.
+    // orders_effective is this connection's temporary view, which checked statements do not know.
     let details = sqlx::query(
         "INSERT INTO audit_log_details (controller_id, audit_log_id, order_id, workflow_path,
              workflow_version_id, folder, previous_state, new_state, created)

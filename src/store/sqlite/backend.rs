@@ -28,7 +28,7 @@ pub(super) struct SqliteStore {
     pub(super) writer: Writer,
     /// Cleans up at the end, if the file is only read.
     pub(super) reading: Option<ReadOnlyFile>,
-    /// The task that looks after the file, unless it is only read.
+    /// The task that maintains the file, unless it is read-only.
     pub(super) keeper: Option<JoinHandle<()>>,
 }
 
@@ -87,7 +87,7 @@ impl SqliteStore {
             SqlitePoolOptions::new()
                 .max_connections(connections)
                 .acquire_timeout(TIMEOUT)
-                // A connection to a file does not go away.
+                // A connection to a file cannot be lost.
                 .test_before_acquire(false)
                 .idle_timeout(None)
                 .max_lifetime(None)
@@ -101,7 +101,7 @@ impl SqliteStore {
                     })
                 })
                 // When the disk is full, SQLite ends a transaction by itself; sqlx does not notice
-                // and would begin no other one on the connection.
+                // and cannot begin another one on the connection.
                 .before_acquire(|connection, _| {
                     let is_free = !connection.is_in_transaction();
                     Box::pin(async move { Ok(is_free) })
@@ -149,7 +149,7 @@ impl SqliteStore {
         Ok(statement.execute(&mut *writer).await?.rows_affected())
     }
 
-    /// The connection that reads what is sealed.
+    /// The connection that reads the rows to seal.
     pub(super) fn sealer(&self) -> Result<&SqlitePool> {
         self.connections.check()?;
         Ok(&self.connections.sealer)
@@ -169,10 +169,10 @@ async fn prepare(connection: &mut SqliteConnection, access: Access) -> Result<()
     optimize(connection).await
 }
 
-/// Shadows the schema's `clock` with a temporary one, and `orders_effective` with a copy over that, so
-/// that its one rule applies to the instant of a request. Also creates a table for the orders that a
-/// change affects, with statistics that say it is small: otherwise a change would look up each order
-/// of the controller in it.
+/// Shadows the schema's `clock` with a temporary one, and `orders_effective` with a copy that uses
+/// it, so that the view's rule applies to the instant of a request. Also creates a table for the
+/// orders that a change affects, with statistics that say it is small: otherwise a change would
+/// look up every order of the controller in it.
 async fn shadow_clock(connection: &mut SqliteConnection) -> sqlx::Result<()> {
     let view: String =
         sqlx::query_scalar("SELECT sql FROM main.sqlite_schema WHERE name = 'orders_effective'")

@@ -1,5 +1,5 @@
-//! sqlx's checked macros for SQLite. sqlx's cache knows a statement by its text alone, so a comment makes
-//! the text another one than on PostgreSQL.
+//! sqlx's checked macros for SQLite. sqlx's cache identifies a statement by its text alone, so a
+//! comment makes the text differ from PostgreSQL's.
 
 macro_rules! query {
     ($($statement:tt)+) => { checked!(sqlite [query] { "/* SQLite */ " } $($statement)+) };

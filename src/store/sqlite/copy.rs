@@ -7,13 +7,13 @@ use crate::store::copy::TRAIL;
 use crate::store::tables::{ColumnType, Table, list};
 use crate::store::{Error, Result};
 
-/// The writing connection keeps others from the tables already.
+/// The write transaction already locks out others.
 pub(super) async fn lock(_: &mut SqliteConnection, _: &str) -> Result<()> {
     Ok(())
 }
 
-/// Takes the rules off the trail that are for its new rows alone, and gives the statements that
-/// put them back. A trigger that keeps rows from being replaced is no such rule.
+/// Removes the rules that apply only to new rows of the trail; returns the statements that restore
+/// them. The trigger against replacing rows stays.
 pub(super) async fn suspend_rules(connection: &mut SqliteConnection) -> Result<String> {
     let rules = sqlx::query!(
         r#"SELECT name AS "name!", sql AS "sql!" FROM sqlite_schema
@@ -28,8 +28,8 @@ pub(super) async fn suspend_rules(connection: &mut SqliteConnection) -> Result<S
     Ok(rules.into_iter().map(|rule| rule.sql + ";").collect())
 }
 
-/// Refuses a trail with an id so high, a forged one, that it leaves none for what is to come:
-/// here, an id follows the highest one.
+/// Rejects a trail with a forged id so high that none is left for new entries: on SQLite, an id
+/// follows the highest one.
 pub(super) async fn reserve_ids(connection: &mut SqliteConnection) -> Result<()> {
     let highest = sqlx::query_scalar!(
         r#"SELECT max(id) AS "id: i64" FROM audit_logs WHERE id > 4503599627370496"#

@@ -43,7 +43,7 @@ pub(super) fn options(url: &str, access: Access) -> Result<SqliteConnectOptions>
         return Ok(options.read_only(true));
     }
     let synchronous = synchronous.parse().map_err(invalid)?;
-    // Applies to the next change while nobody reads; otherwise `keeper` truncates it.
+    // Takes effect with the next change while nobody reads; otherwise `keeper` truncates the log.
     let options = options.pragma("journal_size_limit", LOG.to_string());
     Ok(options.journal_mode(SqliteJournalMode::Wal).synchronous(synchronous))
 }
@@ -63,7 +63,7 @@ pub(super) async fn connect(options: &SqliteConnectOptions) -> Result<SqliteConn
     Ok(connection)
 }
 
-/// The URL without its parameter `synchronous`, and that: `full` unless it is given.
+/// The URL without its parameter `synchronous`, and the value of that, `full` by default.
 fn split_synchronous(url: &str) -> (String, &str) {
     let (file, parameters) = url.split_once('?').unwrap_or((url, ""));
     let mut synchronous = "full";
@@ -139,7 +139,7 @@ async fn look(options: &SqliteConnectOptions) -> Result<()> {
     Ok(connection.close().await?)
 }
 
-/// Whether a connection is read-only: SQLite opens a file so that it cannot write at that moment.
+/// Whether a connection is read-only: SQLite opens a file read-only if it cannot write to it then.
 pub(super) async fn reads_only(connection: &mut SqliteConnection) -> bool {
     let tried = change_nothing(connection).await;
     matches!(tried, Err(Error::ReadOnly(_)))

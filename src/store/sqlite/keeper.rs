@@ -82,10 +82,10 @@ impl Connections {
         is_cut
     }
 
-    /// Closes every connection to a lost file, after a checkpoint into that file, wherever it is now:
-    /// a log left in the old place would be taken for that of the new file. If another log is there
-    /// already, the connections stay open until the process ends, since closing the last one would
-    /// remove that log.
+    /// Closes every connection to a lost file, after a checkpoint into that file, wherever it is
+    /// now: SQLite would take a log in the old place for that of the new file. If there is another
+    /// log already, the connections stay open until the process ends, since closing the last one
+    /// would remove that log.
     async fn let_go(&self, watch: &Watch) {
         if watch.is_off_limits() {
             mem::forget((self.readers.clone(), self.sealer.clone(), self.writer.clone()));

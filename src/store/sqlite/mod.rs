@@ -111,9 +111,9 @@ impl Store for SqliteStore {
     }
 }
 
-/// The beginning of a text after which `orders_effective` speaks of this instant, on the connection
-/// that runs it. More statements belong into the same text: to hand one to SQLite's thread, and to
-/// wait for it, takes about as long as the statement.
+/// The beginning of a text after which `orders_effective` uses this instant, on the connection that
+/// runs it. Put further statements into the same text: handing one to SQLite's thread and waiting
+/// for it takes about as long as the statement.
 fn text_at(at: DateTime<Utc>) -> QueryBuilder<Sqlite> {
     let mut sql = QueryBuilder::new("UPDATE temp.clock SET now = ");
     sql.push_bind(iso(&at)).push(";\n");
@@ -208,7 +208,7 @@ impl Dialect for Sqlite {
     }
 
     fn push_orders(sql: &mut QueryBuilder<Self>, _at: DateTime<Utc>) {
-        // The instant is that of the connection's clock.
+        // The view uses the instant of the connection's clock.
         sql.push("orders_effective o");
     }
 
@@ -229,8 +229,7 @@ impl Dialect for Sqlite {
     }
 
     fn is_no_instant(column: &str) -> String {
-        // As the checks of the tables have it. With something to add, every release sees that
-        // 2027-02-31 is none.
+        // As in the tables' checks. With a modifier, every release rejects 2027-02-31.
         format!(
             "({column} IS NOT strftime('%Y-%m-%dT%H:%M:%fZ', {column}, '+0 days')
               OR {column} < '0001' OR {column} GLOB '*T24*')"
@@ -287,7 +286,7 @@ impl Dialect for Sqlite {
         _state: &str,
         _suspended: &str,
     ) {
-        // The rule is in the view alone, and the order is changed already.
+        // Only the view has the rule, and the order has already been changed.
         sql.push("(SELECT o.effective_state FROM orders_effective o WHERE o.controller_id = ");
         Self::push_key(sql, controller_id);
         sql.push(" AND o.order_id = a.order_id)");

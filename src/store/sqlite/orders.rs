@@ -75,7 +75,7 @@ async fn apply(connection: &mut SqliteConnection, change: Change) -> Result<Chan
     // An entry's id is the table's rowid, and the last one is the greatest.
     let id = "(SELECT max(id) FROM audit_logs)";
     push_details(&mut sql, action, controller_id, selection.now, id, "");
-    // To its end, which is after the row of the entry.
+    // Fetch all rows: the statements after the one that returns the entry must run, too.
     let entries: Vec<(i64, i64)> = sql.builder().build_query_as().fetch_all(connection).await?;
     Ok(match entries.first() {
         Some((audit_log_id, affected)) if *affected > 0 => {

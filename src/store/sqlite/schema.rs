@@ -1,4 +1,4 @@
-//! The parts of a schema on SQLite, which keeps the text that made them.
+//! The parts of a schema on SQLite, which keeps the text of each definition.
 
 use sqlx::migrate::Migration;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
@@ -41,7 +41,7 @@ pub(super) async fn stages() -> Result<Vec<(i64, Vec<SchemaPart>)>> {
     Ok(stages)
 }
 
-/// A statement without comments, and with one blank where there is any space, but in quotes.
+/// A statement without comments, and with whitespace outside quotes collapsed to one space.
 fn plain(sql: &str) -> String {
     let mut text = String::with_capacity(sql.len());
     let mut chars = sql.chars().peekable();
@@ -68,7 +68,7 @@ fn plain(sql: &str) -> String {
             }
             c if c.is_ascii_whitespace() => blank(&mut text),
             c => {
-                // Dropped columns and comments leave blanks where others have none.
+                // Dropped columns and comments leave extra spaces.
                 if matches!(c, ')' | ',') && text.ends_with(' ') {
                     text.pop();
                 }
@@ -85,7 +85,7 @@ fn blank(text: &mut String) {
     }
 }
 
-/// Splits a table into what it is made of: columns and constraints between commas.
+/// Splits a table into its columns and constraints, at commas.
 fn split(table: SchemaPart, parts: &mut Vec<SchemaPart>) {
     let SchemaPart { kind, of, name, definition } = table;
     let open = definition.find('(').unwrap_or(definition.len());

@@ -78,7 +78,7 @@ impl LedgerBase for DbLedger<'_> {
     async fn strays(&mut self) -> Result<Vec<Stray>> {
         let strays = sqlx::query_as!(
             Stray,
-            // Ids that follow one that is too high were drawn.
+            // The database did draw the ids that follow one that is too high.
             "SELECT controller_id, id FROM audit_logs l
              WHERE id <= 0 OR controller_id = '' OR id > 9007199254740991
                  AND NOT EXISTS (SELECT 1 FROM audit_logs b
@@ -94,7 +94,7 @@ impl LedgerBase for DbLedger<'_> {
             after
         );
         let newest = newest.fetch_one(&mut *self.connection).await?;
-        // `check` reports what is no instant.
+        // `check` reports invalid instants.
         Ok(newest.and_then(|newest| newest.parse().ok()))
     }
 }

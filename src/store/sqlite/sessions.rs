@@ -85,8 +85,8 @@ impl Sessions for SqliteStore {
 }
 
 impl SqliteStore {
-    /// Extends a session. It is valid already, so requests do not wait until a long change is done, and
-    /// if the write fails, the session keeps its end.
+    /// Extends a session. The session is valid already, so a request does not wait for a long
+    /// change; if the write fails, the session keeps its expiry.
     async fn prolong(&self, token_hash: String, now: String, expires: String) {
         let writer = self.writer.clone();
         let prolonging = async move {

@@ -38,7 +38,8 @@ impl Recorded for SqliteConnection {
                 Step::Apply(migration) | Step::Record(migration) => (migration, true),
                 Step::Revert(migration) => (migration, false),
             };
-            // Only the write lock excludes others who migrate, so this may have been done by now.
+            // Only the write lock excludes other migrating programs, so the step may be done by
+            // now.
             let mut transaction = self.begin_with("BEGIN IMMEDIATE").await?;
             let applied = transaction.list_applied_migrations(table).await?;
             if applied.iter().any(|m| m.version == migration.version) != is_there {

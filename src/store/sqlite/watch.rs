@@ -1,7 +1,6 @@
-//! Checks that the file under the database's name is still the one that was opened. SQLite opens files
-//! by name again and again, so it would mix two databases if the file were replaced: new connections
-//! would open the new file, and its `-shm`, which processes share, would be read as that of the old
-//! one.
+//! Checks that the database's file name still means the file that was opened. SQLite reopens files
+//! by name, so it would mix two databases if the file were replaced: new connections would open the
+//! new file, and SQLite would take its `-shm`, which processes share, for that of the old one.
 
 use std::fs::{self, Metadata};
 use std::io::{self, ErrorKind};
@@ -78,7 +77,7 @@ impl Watch {
         })
     }
 
-    /// Fails for good once a file has changed. It takes a few microseconds, so every use of the
+    /// Fails permanently once a file has changed. It takes a few microseconds, so every use of the
     /// database begins with it.
     pub(super) fn check(&self) -> Result<()> {
         if let Some(lost) = self.lost.get() {

@@ -161,7 +161,7 @@ impl Writer {
         let span = Span::current();
         let job = Job(Box::new(move |connection| {
             let work = async move {
-                // The caller has given up waiting.
+                // The caller no longer waits.
                 begins.send(()).ok()?;
                 let result = match connection {
                     Ok(connection) => work(connection).await,
