@@ -1,6 +1,5 @@
-//! Unpacks `sqlx-data.json`, the checked-in query cache, for sqlx's macros: they read one file
-//! for each query from a folder. With `SQLX_OFFLINE=false`, as `scripts/prepare` sets it, the
-//! macros ask a database instead.
+//! Unpacks `sqlx-data.json`, the checked-in query cache, for sqlx's macros, which read one file per
+//! query. With `SQLX_OFFLINE=false`, as in `scripts/prepare`, they ask a database instead.
 
 use std::error::Error;
 use std::path::PathBuf;

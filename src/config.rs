@@ -18,8 +18,8 @@ mod addresses;
 const FILE: &str = ".env";
 /// The prefix of this program's variables, except [`DATABASE_URL`].
 const PREFIX: &str = "JOC_ORDERS_";
-/// The one setting for which empty does not mean unset: a script whose variable is empty does not
-/// mean the default database.
+/// The one setting for which empty does not mean unset: a script with an empty variable must not
+/// get the default database.
 const DATABASE_URL: &str = "DATABASE_URL";
 
 /// The heading of the options of every command, in `--help`.

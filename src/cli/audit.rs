@@ -79,7 +79,7 @@ struct SealsArgs {
 ///
 /// # Errors
 ///
-/// A [`CliError`] where scripts may want to tell which.
+/// A [`CliError`] if scripts may need to distinguish it.
 pub async fn run(args: AuditArgs) -> anyhow::Result<()> {
     match args.command {
         None => audit::run(args.shown).await,
@@ -133,8 +133,8 @@ fn open(path: &Path) -> anyhow::Result<Box<dyn BufRead>> {
     Ok(Box::new(BufReader::new(File::open(path).map_err(unreadable)?)))
 }
 
-/// Looks up each kept seal in the database, and returns their number. No seal is an error, since a
-/// failed export would otherwise pass.
+/// Looks up each kept seal in the database, and returns their number. A file without seals is an
+/// error: otherwise a failed export would pass.
 async fn compare(
     store: &dyn Store,
     kept: Box<dyn BufRead>,

@@ -109,8 +109,8 @@ async fn refuse_wrong_rows(source: &dyn Store) -> anyhow::Result<()> {
     anyhow::bail!(text)
 }
 
-/// Forwards batches, and returns only on a signal before the last one, without which the target
-/// commits nothing.
+/// Forwards batches. Returns before the last one only on a signal; without the last batch the
+/// target commits nothing.
 async fn until_stopped(stop: &Signals, mut from: Receiver<CopyBatch>, to: Sender<CopyBatch>) {
     loop {
         tokio::select! {

@@ -161,7 +161,7 @@ async fn tour(origin: &str, store: &dyn Store, file: &Path) -> anyhow::Result<Gu
     Ok(guide)
 }
 
-/// What is left to try.
+/// Shows what to try next.
 async fn your_turn(guide: &Guide, origin: &str) -> anyhow::Result<()> {
     let body = json!({"controllerId": CONTROLLER_ID, "folders": [{"folder": "/mft"}]});
     let mut preview = body.clone();

@@ -1,4 +1,4 @@
-//! Texts of others, harmless to a terminal.
+//! Makes untrusted text safe for a terminal.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,7 @@ pub(super) fn visible(text: &str) -> String {
     text.chars().map(escaped).collect()
 }
 
-/// As [`visible`], for JSON text, which stays the same JSON.
+/// Like [`visible`], for JSON text, whose value stays the same.
 pub(super) fn escaped_json(text: &str) -> String {
     let escaped = |c: char| -> Cow<'_, str> {
         if c != '\n' && acts(c) {

@@ -146,7 +146,7 @@ async fn gather(
         let _ = reported.send(read::read(input, format, replace, sender));
     });
 
-    // Begins with the first batch, since others wait for its locks.
+    // Begins with the first batch: its locks keep others waiting.
     let mut import: Option<Box<dyn Import>> = None;
     let mut imported = Imported::default();
     while let Some(message) = messages.recv().await {

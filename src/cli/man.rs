@@ -9,7 +9,7 @@ use clap::{Args, Command};
 #[derive(Debug, Args)]
 #[command(hide = true)]
 pub struct ManArgs {
-    /// An existing folder, which gets a file for each command
+    /// Existing folder to write to, one file per command
     folder: PathBuf,
 }
 

@@ -1,5 +1,5 @@
-//! The sealer of `serve`: seals the audit trail every few seconds, and watches whether that,
-//! here or on another replica, keeps up with what is written.
+//! The sealer of `serve`: seals the audit trail every few seconds, and checks that sealing, here or
+//! on another replica, keeps up.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -88,7 +88,7 @@ async fn watch(store: Arc<dyn Store>, every: Duration, sealing: Arc<Sealing>) {
             Err(_) => Some("the database does not respond".to_owned()),
         };
         if let Some(error) = error {
-            tracing::warn!(error, "how far the audit trail is sealed is not known");
+            tracing::warn!(error, "cannot check how far the audit trail is sealed");
         }
         let progress = sealing.progress(Instant::now());
         if progress.overdue && !was_overdue {

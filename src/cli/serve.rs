@@ -104,9 +104,9 @@ fn tls(listen: &Listen) -> anyhow::Result<Option<(rustls::ServerConfig, Reload)>
     }
     anyhow::ensure!(
         listen.listen.are_loopback() || listen.allow_plain_http,
-        "other machines can reach {}, and passwords would cross the network in the open: set \
+        "other machines can reach {}, and passwords would be sent unencrypted: set \
          JOC_ORDERS_TLS_CERT and JOC_ORDERS_TLS_KEY, or JOC_ORDERS_ALLOW_PLAIN_HTTP=true if \
-         something in front of the service speaks TLS",
+         a proxy in front of the service terminates TLS",
         listen.listen,
     );
     Ok(None)
@@ -213,7 +213,7 @@ async fn create_root(store: &dyn Store, given: Option<&str>) -> anyhow::Result<(
     Ok(())
 }
 
-/// Writes to standard output, unless it is `/dev/null`, which a closed one becomes.
+/// Writes to standard output. Fails on `/dev/null`, which a closed output becomes.
 fn show_to_somebody(line: &str) -> anyhow::Result<()> {
     #[cfg(unix)]
     {

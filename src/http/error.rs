@@ -56,10 +56,10 @@ pub enum ApiError {
     /// The account lacks a permission for a controller.
     #[error("Access denied: {1} is missing for {2}")]
     Denied(Caller, Permission, String),
-    /// Too many logins have failed; the next one may come after this time.
+    /// Too many logins have failed; retry after this time.
     #[error("Too many failed logins; Retry-After says how long to wait")]
     TooManyFailed(Caller, Duration),
-    /// Too many requests were denied; the next one may come after this time.
+    /// Too many requests were denied; retry after this time.
     #[error("Too many denied requests; Retry-After says how long to wait")]
     TooManyDenied(Caller, Duration),
     /// The client has gone.
@@ -80,7 +80,7 @@ pub enum ApiError {
          search the audit log for this request ID"
     )]
     Unsettled,
-    /// The database cannot be reached or is not one of this program.
+    /// The database cannot be reached or is not usable by this program.
     #[error("the database is not ready: {0}")]
     NotReady(String),
     /// Too many logins are waiting.
@@ -144,8 +144,8 @@ impl ApiError {
     fn header(&self) -> Option<(HeaderName, HeaderValue)> {
         Some(match self {
             Self::WrongMethod(_, methods) => (ALLOW, HeaderValue::from_static(methods)),
-            // No challenge without a token: a browser would ask for a password that is of no use
-            // there.
+            // No challenge without a token: a browser would ask for a password, which does not
+            // help.
             Self::NoCredentials(_) | Self::WrongCredentials(_) => {
                 (WWW_AUTHENTICATE, HeaderValue::from_static(CHALLENGE))
             }
@@ -268,12 +268,12 @@ pub struct FailureBody {
 struct CodedMessage {
     #[schemars(extend("enum" = [BAD_REQUEST, MISSING_COMMENT, UNFORESEEN]))]
     code: &'static str,
-    /// It begins with the field that is refused and says what was expected.
+    /// Names the rejected field first, then says what was expected.
     #[schemars(example = "dateFrom: '1q' is neither a date nor a period")]
     message: String,
 }
 
-/// Who is refused, as JOC's clients know it.
+/// The rejected account, in the form that JOC's clients expect.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "Refusal")]

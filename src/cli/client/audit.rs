@@ -107,7 +107,7 @@ impl Filter {
 ///
 /// # Errors
 ///
-/// A [`CliError`](crate::cli::error::CliError) where scripts may want to tell which.
+/// A [`CliError`](crate::cli::error::CliError) if scripts may need to distinguish it.
 pub async fn run(args: EntriesArgs) -> anyhow::Result<()> {
     let mut body = Body::default();
     body.put("controllerId", args.controller_id.as_deref().filter(|id| !id.is_empty()));

@@ -140,7 +140,7 @@ struct How {
 ///
 /// # Errors
 ///
-/// A [`CliError`](crate::cli::error::CliError) where scripts may want to tell which.
+/// A [`CliError`](crate::cli::error::CliError) if scripts may need to distinguish it.
 pub async fn run(args: OrdersArgs) -> anyhow::Result<()> {
     match args.command {
         OrdersCommand::List(args) => args.run().await,

@@ -15,7 +15,7 @@ use crate::store::{Item, NewOrder};
 
 /// Maximum characters of a message of serde to show: it may quote values of any length.
 const MAX_REASON: usize = 200;
-/// What comes before the number of a column.
+/// Precedes a column number.
 pub(super) const COLUMN: &str = "column ";
 /// The longest reason of an order to wait.
 const MAX_WORD: usize = 100;
@@ -81,7 +81,7 @@ fn not_json(error: &serde_json::Error) -> String {
     format!("{COLUMN}{}: {}", error.column(), reason(error))
 }
 
-/// An error's message without the line that it names: that is line 1, always.
+/// An error's message without its line number, which is always 1.
 fn reason(error: &serde_json::Error) -> String {
     let message = error.to_string();
     shortened(message.rsplit_once(" at line ").map_or(&*message, |(message, _)| message))

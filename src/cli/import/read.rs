@@ -277,7 +277,7 @@ struct Sink {
     items: Vec<Item>,
     /// The first and the last place of `items`.
     places: (u64, u64),
-    /// Where in `items` the order of a controller and an id is.
+    /// The index in `items` of each order, by controller and id.
     orders: HashMap<(String, String), usize>,
     report: ImportReport,
 }
@@ -325,8 +325,8 @@ impl Sink {
         if self.items.len() < BATCH { ControlFlow::Continue(()) } else { self.flush() }
     }
 
-    /// Adds an item to the batch. If the order is already in it, one of the two keeps only its
-    /// workflow, as if they were in different batches.
+    /// Adds an item to the batch. If the batch already has the order, one of the two is reduced to
+    /// its workflow, as if they were in different batches.
     fn push(&mut self, mut item: Item) {
         if let Some(order) = &item.order {
             let key = (item.controller_id.clone(), order.order_id.clone());

@@ -28,7 +28,7 @@ struct InputProblem {
 pub struct ImportReport {
     /// The first problems.
     problems: Vec<InputProblem>,
-    /// Which of them has which reason.
+    /// The index in `problems` of each reason.
     reasons: HashMap<String, usize>,
     /// How many bad lines there are.
     pub(super) bad_count: u64,
@@ -40,11 +40,11 @@ pub struct ImportReport {
     pub(super) good: u64,
     /// How many orders were good.
     pub orders: u64,
-    /// What became of orders that a batch had already; the database has not seen these.
+    /// The outcome of orders repeated within a batch, which the database does not see.
     pub repeated: Imported,
-    /// How many orders stand for a cycle of which they are the first.
+    /// The number of orders that are the first of a cycle.
     pub cycles: u64,
-    /// How many orders those cycles have beside them.
+    /// The number of further orders in these cycles.
     pub hidden_cyclic: u64,
 }
 

@@ -26,12 +26,12 @@ const TEXT: &str = r"^[^<>\x00]*$";
 #[serde(rename_all = "camelCase")]
 #[schemars(inline)]
 pub struct AuditLog {
-    /// The reason, for the audit log. A setting of the service can make it mandatory.
+    /// The reason for the request. The service may require it.
     #[schemars(length(max = MAX_COMMENT), regex(pattern = TEXT), example = "billing is down")]
     comment: Option<String>,
-    /// In minutes.
+    /// Time spent, in minutes.
     time_spent: Option<Whole<u32>>,
-    /// The ticket that asks for it.
+    /// Link to the ticket.
     #[schemars(length(max = MAX_TICKET_LINK), regex(pattern = TEXT), example = "OPS-4711")]
     ticket_link: Option<String>,
 }
@@ -74,8 +74,8 @@ impl Context {
         })
     }
 
-    /// The response without the permission. The attempt is audited, unless there were too many:
-    /// nothing removes their entries.
+    /// The response to a denied request. The attempt is audited unless there were too many: audit
+    /// entries are never deleted.
     pub async fn deny(
         &self,
         permission: Permission,
@@ -92,8 +92,8 @@ impl Context {
         Ok(ApiError::Denied(caller, permission, controller_id.into()))
     }
 
-    /// Checks that there is such a controller and that the account has the permission for it, and
-    /// says in which folders.
+    /// Checks that the controller exists and that the account has the permission for it. Returns
+    /// the permitted folders.
     pub async fn permit(
         &self,
         permission: Permission,
@@ -110,7 +110,7 @@ impl Context {
         }
     }
 
-    /// As [`Context::permit`], for a request that only reads, which has no comment.
+    /// Like [`Context::permit`], for a read request, which has no comment.
     pub async fn permit_reading(
         &self,
         permission: Permission,

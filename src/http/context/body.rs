@@ -31,11 +31,10 @@ pub async fn read(payload: Payload, limit: usize) -> Result<Bytes, ApiError> {
 
 /// What a request body is parsed into, and how strictly.
 pub trait RequestBody: DeserializeOwned + JsonSchema {
-    /// The fields of the body itself that are ignored while any other unknown field is rejected, as
-    /// in requests that change something: a misspelt selector must not select more. `None`: every
-    /// unknown field is ignored.
+    /// The fields of the body that are ignored; any other unknown field is rejected, since a
+    /// misspelt selector must not select more. `None`: every unknown field is ignored.
     const IGNORED: Option<&'static [&'static str]> = None;
-    /// Whether JOC's clients may send nothing, which means `{}`.
+    /// Whether the body may be empty, which means `{}`.
     const OPTIONAL: bool = false;
 }
 
@@ -74,8 +73,8 @@ fn deserialize<T: DeserializeOwned>(
     Ok(parsed.0)
 }
 
-/// The place and the problem. serde has only text for it: of well-formed JSON a line and a column,
-/// which mean nothing to a client that serialised values, and the object that lacks a field.
+/// The field and the problem. serde reports only text: a line and a column, which mean nothing to a
+/// client that serialised values, and for a missing field the object without it.
 fn explained(path: &str, error: &serde_json::Error) -> String {
     let message = error.to_string();
     let placed = message.rsplit_once(" at line ").filter(|_| error.is_data());
@@ -116,7 +115,7 @@ fn place(path: &serde_path_to_error::Path) -> String {
     place
 }
 
-/// As [`place`], of what serde has ignored.
+/// Like [`place`], for a field that serde ignored.
 fn in_words(path: &Path<'_>) -> String {
     match path {
         Path::Root => String::new(),
@@ -133,10 +132,10 @@ pub fn not_json(error: serde_json::Error) -> ApiError {
     ApiError::BadRequest(format!("body: {error}"))
 }
 
-/// A `T` that is written as an object. (What serde derives for a struct also takes an array.)
+/// A `T` that must be an object. (Structs that derive `Deserialize` also accept an array.)
 #[derive(Debug)]
 pub struct Object<T>(
-    /// What was in it.
+    /// The value.
     pub T,
 );
 
@@ -178,7 +177,7 @@ impl<T: JsonSchema> JsonSchema for Object<T> {
     }
 }
 
-/// A whole number, which JSON may also write as `3.0`, as JOC takes it.
+/// A whole number. As in JOC, JSON may also write it as `3.0`.
 #[derive(Debug, Clone, Copy)]
 pub struct Whole<T>(
     /// The number.
@@ -209,7 +208,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Whole<T> {
     }
 }
 
-/// What a value is in serde's messages.
+/// The name of a value's type in serde's messages.
 fn unexpected(value: &Value) -> Unexpected<'_> {
     match value {
         Value::Null => Unexpected::Unit,

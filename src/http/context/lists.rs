@@ -9,13 +9,13 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Error, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-/// How many order ids a request names at most.
+/// The maximum number of order ids in a request.
 pub const ORDER_IDS: usize = 500_000;
-/// How many orders a request adds at most.
+/// The maximum number of orders that a request adds.
 pub const ADDED: usize = 100_000;
-/// How many folders, workflows or controllers a request names at most, or orders of a history.
+/// The maximum number of folders, workflows or controllers in a request, or of orders in a history.
 pub const NAMES: usize = 50_000;
-/// How many states or kinds, of which there are few, a request names at most.
+/// The maximum number of states or kinds in a request.
 pub const WORDS: usize = 1000;
 
 /// At most `MAX` values.

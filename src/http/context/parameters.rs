@@ -9,9 +9,9 @@ use crate::model::audit::Parameters;
 use crate::model::invalid::{Invalid, displayable};
 use crate::model::json::Json;
 
-/// What stands for a masked value.
+/// Replaces a masked value.
 const MASKED: &str = "********";
-/// What names a secret wherever it stands in a key, of which only letters and digits count.
+/// Parts of keys that mean a secret. Only a key's letters and digits are compared.
 const SECRET_PARTS: [&str; 14] = [
     "password",
     "passwd",
@@ -28,11 +28,11 @@ const SECRET_PARTS: [&str; 14] = [
     "accesskey",
     "privatekey",
 ];
-/// What names a secret as a word of a key, and is part of harmless words too, such as `compass`.
+/// Words of keys that mean a secret. As parts they would match harmless words, such as `compass`.
 const SECRET_WORDS: [&str; 8] = ["auth", "bearer", "cookie", "jwt", "otp", "pass", "pin", "pw"];
-/// Where an object that holds one named value has its name.
+/// The fields for the name, in an object that holds a name and a value.
 const NAMES: [&str; 2] = ["key", "name"];
-/// Where it has its value.
+/// The fields for the value.
 const VALUES: [&str; 2] = ["value", "values"];
 
 /// A body as the audit trail keeps it.
@@ -234,7 +234,7 @@ mod tests {
                 json!({"list": [{name: "db-password", value: MASKED}, {name: "db", value: "y"}]});
             assert_eq!(kept(&body.to_string()), masked.to_string());
         }
-        // The order of the two says nothing, nor does what stands beside them.
+        // Neither their order nor the other fields matter.
         let body = r#"{"value":1,"type":"t","name":"pass","nested":{"value":2}}"#;
         let masked = r#"{"value":"********","type":"t","name":"pass","nested":{"value":2}}"#;
         let sorted = |text: &str| serde_json::from_str::<Value>(text).unwrap();

@@ -17,7 +17,7 @@ const REFUSED: Duration = Duration::from_secs(10);
 
 const READ_ONLY: &str = "it is read-only";
 
-/// Whether the database could serve, and when that was.
+/// The last check of the database, and the last failed write.
 #[derive(Debug, Default)]
 pub struct Readiness {
     last: Mutex<Option<(Instant, Result<(), String>)>>,
@@ -26,7 +26,7 @@ pub struct Readiness {
 }
 
 impl Readiness {
-    /// Takes note of a write that failed.
+    /// Records a failed write.
     pub fn hear(&self, error: &ApiError) {
         let why = match error {
             ApiError::NoRoom(_) => "it has no room left",
@@ -60,12 +60,12 @@ impl Readiness {
                 error @ (store::Error::Newer(_) | store::Error::Older(_) | store::Error::Lost(_)),
             )) => Err(error.to_string()),
             Ok(Err(store::Error::ReadOnly(_))) => Err(READ_ONLY.into()),
-            // Where it is and who logs in there is nobody else's business.
+            // Clients must not see the database's address or user.
             Ok(Err(error)) => {
                 tracing::warn!(%error, "the database is not ready");
                 Err("it cannot be reached".into())
             }
-            Err(_) => Err("it does not answer".into()),
+            Err(_) => Err("it does not respond".into()),
         };
         *last = Some((Instant::now(), result.clone()));
         result

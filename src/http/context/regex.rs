@@ -1,6 +1,6 @@
-//! The field `regex`: a regular expression that is looked for in names, here and not in the
-//! database, so that it means the same whichever that is. The time it takes grows with the name
-//! alone; look-around and back references, which would not allow that, are rejected.
+//! The field `regex`: a regular expression to search in names. It runs here, not in the database,
+//! so that both databases behave the same. Its time is linear in the name: look-around and back
+//! references, which would prevent that, are rejected.
 
 use std::borrow::Cow;
 
@@ -11,7 +11,7 @@ use crate::model::invalid::{Invalid, displayable};
 
 /// The longest expression, in characters.
 const MAX_LENGTH: usize = 1000;
-/// How many bytes a compiled expression may take, which also limits the time that it takes.
+/// The maximum size of a compiled expression, in bytes, which also limits its time.
 const MAX_SIZE: usize = 1 << 18;
 
 /// The schema of the field, which [`compile`] checks.
@@ -36,7 +36,8 @@ impl JsonSchema for Expression {
     }
 }
 
-/// As JOC, looks for the expression anywhere in a name, whatever the case; `%` is any text.
+/// Compiles an expression. As in JOC, it matches anywhere in a name and ignores case; `%` is any
+/// text.
 pub fn compile(expression: &str) -> Result<Regex, Invalid> {
     if expression.chars().nth(MAX_LENGTH).is_some() {
         return Err(Invalid::new("regex", format!("is longer than {MAX_LENGTH} characters")));
@@ -44,7 +45,7 @@ pub fn compile(expression: &str) -> Result<Regex, Invalid> {
     let regex = expression.replace('%', ".*");
     RegexBuilder::new(&regex).case_insensitive(true).size_limit(MAX_SIZE).build().map_err(|error| {
         let error = error.to_string();
-        // The library shows the place on several lines, and says what is wrong in the last.
+        // The library's message has several lines; the last one says what is wrong.
         let problem = error.lines().last().unwrap_or_default().trim_start_matches("error: ");
         let expression = displayable(expression);
         Invalid::new("regex", format!("'{expression}' is not a regular expression: {problem}"))

@@ -38,7 +38,7 @@ pub struct Delivered<T> {
     fields: T,
 }
 
-/// A success that has nothing else to tell.
+/// A success without further data.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Done")]
 pub struct Acknowledged {
@@ -80,7 +80,7 @@ impl Context {
         Json(Delivered { delivery_date: Instant(self.service.clock.now()), fields })
     }
 
-    /// Sends the dates of the response and, as the field `name`, items while they are read.
+    /// Streams a response with its dates and, in the field `name`, the items as they are read.
     pub async fn list<T: Serialize + 'static>(
         &self,
         name: &str,

@@ -78,7 +78,7 @@ mod tests {
             let progress = sealing.update(every, unsealed(id, id), start + every * i);
             assert_eq!((progress.waiting, progress.overdue), (Duration::ZERO, false));
         }
-        // From here on nothing is sealed, until the first one is while others come.
+        // From here on nothing is sealed; then the first entry is, while others arrive.
         let at = |i: u32| start + every * (100 + i);
         for i in 0..4 {
             let progress =

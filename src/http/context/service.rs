@@ -19,7 +19,7 @@ pub struct Service {
     pub(in crate::http) settings: Settings,
     pub(in crate::http) clock: Clock,
     pub(in crate::http) sessions: session::SessionCache,
-    /// Controllers that are there: none ever goes away.
+    /// Controllers that exist: none is ever removed.
     pub(in crate::http) controllers: Cache<String, ()>,
     pub(in crate::http) throttle: throttle::Throttle,
     pub(in crate::http) denials: throttle::Denials,

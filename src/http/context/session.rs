@@ -21,8 +21,8 @@ use crate::store::Store;
 pub const ACCESS_TOKEN: HeaderName = HeaderName::from_static("x-access-token");
 /// The query parameter with the access token, if there is no header field.
 const ACCESS_TOKEN_PARAMETER: &str = "accessToken";
-/// How long a session is cached, and so how long a logout on another replica, a changed permission
-/// or a locked account may go unnoticed: less than the 5 seconds that the documentation promises.
+/// How long a session is cached: a logout on another replica, a changed permission or a locked
+/// account may go unnoticed that long. Less than the 5 seconds that the documentation promises.
 const CACHED_FOR: TimeDelta = TimeDelta::seconds(3);
 /// How many sessions are cached.
 const CAPACITY: u64 = 10_000;
@@ -79,8 +79,8 @@ impl SessionCache {
         }
     }
 
-    /// Opens a session and returns its access token; `None` if the account's password hash is no
-    /// longer this one.
+    /// Opens a session and returns its access token; `None` if the account's password hash has
+    /// changed meanwhile.
     pub async fn open(
         &self,
         store: &dyn Store,

@@ -1,4 +1,4 @@
-//! Limits on failed logins and denied requests, on logins that run at once, and on those that wait.
+//! Limits on failed logins, denied requests, concurrent logins and waiting logins.
 
 use std::collections::VecDeque;
 use std::hash::Hash;
@@ -14,19 +14,19 @@ use crate::http::transport::limits;
 
 /// How long a failure counts.
 const WINDOW: Duration = Duration::from_secs(60);
-/// How many requests of an account may be denied within the window; each is audited.
+/// The maximum number of denied requests per account within the window; each is audited.
 const MAX_DENIED: usize = 60;
 /// How many accounts and addresses are tracked.
 const CAPACITY: u64 = 100_000;
-/// How many logins may wait for those that are running.
+/// The maximum number of waiting logins.
 const WAITING: usize = 64;
-/// How many of them may come from one address, so that it cannot keep all others out.
+/// The maximum number of waiting logins per address, so that one cannot keep all others out.
 const WAITING_BY_ADDRESS: usize = WAITING / 2;
 
 /// Failed logins of the last minute by account and by address, and the logins in progress.
 ///
-/// A login holds the locks of its account and its address: logins take turns, so that none slips by
-/// beside others, and none is refused because of another that may still succeed.
+/// A login holds the locks of its account and its address. Otherwise concurrent logins could exceed
+/// the limit, or one be refused because of another that may still succeed.
 pub struct Throttle {
     by_account: Cache<String, Arc<Mutex<Failures>>>,
     by_address: Cache<Option<IpAddr>, Arc<AddressLogins>>,
@@ -43,15 +43,15 @@ struct AddressLogins {
     waiting: Arc<Semaphore>,
 }
 
-/// The instants of failures, oldest first. (governor cannot check without counting, forgets no
-/// failures after a success, and in the first minute lets twice the limit through.)
+/// The instants of failures, oldest first. (governor cannot check without counting, cannot reset
+/// after a success, and allows twice the limit in the first minute.)
 #[derive(Debug, Default)]
 struct Failures(VecDeque<Instant>);
 
 /// Why a login is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ThrottleError {
-    /// Too many have failed; the next one may come after this time.
+    /// Too many have failed; retry after this time.
     TooManyFailed(Duration),
     /// Too many are waiting.
     Busy,
@@ -60,7 +60,7 @@ pub enum ThrottleError {
 /// Requests denied in the last minute, by account: each leaves an entry in the audit trail.
 pub struct Denials(Cache<String, Arc<std::sync::Mutex<Failures>>>);
 
-/// The turn of a login, to be dropped when the login is over.
+/// The turn of a login; drop it when the login ends.
 pub struct Turn {
     by_account: Option<OwnedMutexGuard<Failures>>,
     by_address: OwnedMutexGuard<Failures>,
@@ -140,8 +140,8 @@ impl Denials {
         Self(cache())
     }
 
-    /// Counts a denied request. One over the limit does not count and must wait for the time in the
-    /// error.
+    /// Counts a denied request. A request over the limit is not counted; the error says how long to
+    /// wait.
     pub fn count(&self, account: &str) -> Result<(), Duration> {
         let denied = self.0.get_with(account.into(), Arc::default);
         let mut denied = denied.lock().unwrap_or_else(PoisonError::into_inner);
@@ -155,7 +155,7 @@ impl Denials {
 }
 
 impl Turn {
-    /// The login succeeded, so earlier failures of the account were typos.
+    /// Records a successful login: earlier failures of the account were typos.
     pub fn succeeded(mut self) {
         if let Some(failures) = self.by_account.as_deref_mut() {
             failures.0.clear();
@@ -180,13 +180,13 @@ impl Failures {
             self.0.pop_front();
         }
         let too_many = self.0.len().checked_sub(max)?;
-        // The next one may come when this one no longer counts.
+        // The next one is allowed once this one expires.
         let last = self.0.get(too_many).copied().unwrap_or(now);
         Some(WINDOW - now.saturating_duration_since(last))
     }
 }
 
-/// The network that counts as one client: whoever has an IPv6 address has the whole /64.
+/// The network that counts as one client: an IPv6 client usually owns the whole /64.
 fn network(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
@@ -212,7 +212,7 @@ mod tests {
             let wait: Option<Duration> = wait.map(|wait| wait * second);
             assert_eq!(failures.wait(3, start + at * second), wait, "{at}");
         }
-        // One that no longer counts makes room for one.
+        // An expired failure makes room for a new one.
         failures.0.push_back(start + 61 * second);
         assert_eq!(failures.wait(3, start + 61 * second), Some(9 * second));
         assert_eq!(failures.wait(3, start + 70 * second), None);

@@ -11,10 +11,9 @@ use crate::http::transport::limits;
 use crate::http::transport::request::BASE;
 use crate::model::permission::Permission;
 
-/// An endpoint of the service. Its route and its description are made together, so that neither is
-/// without the other.
+/// An endpoint of the service. Made as a whole, so that no route lacks a description.
 pub struct Endpoint {
-    /// `post`, the only method that it takes, or `get`, beside which it takes HEAD.
+    /// `post`, the only method allowed, or `get`, which also allows HEAD.
     pub method: &'static str,
     pub path: String,
     pub route: Route,
@@ -64,7 +63,7 @@ impl Endpoint {
         self.operation["responses"].as_object().into_iter().flat_map(Map::keys).map(String::as_str)
     }
 
-    /// What it does to orders, as metrics name it, if it changes any.
+    /// The action's name in metrics, if the endpoint changes orders.
     pub fn action(&self) -> Option<&str> {
         self.operation.pointer("/responses/200/headers/X-Orders-Affected")?;
         self.path.strip_prefix(BASE)?.strip_prefix("/orders/")
@@ -82,7 +81,7 @@ impl Endpoint {
         self
     }
 
-    /// Any of these permissions is needed.
+    /// Requires one of these permissions.
     pub fn needs(mut self, permissions: &[Permission]) -> Self {
         self.operation["x-permissions"] = json!(permissions);
         self.fails("403", "Denied").fails("429", "Throttled")
@@ -121,14 +120,14 @@ impl Endpoint {
         self.response("200", response("Success", schema, &[]))
     }
 
-    /// A successful response that is no JSON.
+    /// A successful response in plain text.
     pub fn returns_text(self) -> Self {
         let mut success = response("Success", &Schema::from(true), &[]);
         success["content"] = json!({ "text/plain": { "schema": { "type": "string" } } });
         self.response("200", success)
     }
 
-    /// Headers of a successful response, of those that the description has by name.
+    /// Headers of a successful response, by their names in the components.
     pub fn with_headers(mut self, names: &[&str]) -> Self {
         for name in names {
             self.operation["responses"]["200"]["headers"][name] = header(name);
@@ -136,7 +135,7 @@ impl Endpoint {
         self
     }
 
-    /// A failure, of those that the description has by name.
+    /// A failure, by its name in the components.
     pub fn fails(self, status: &str, response: &str) -> Self {
         let response = json!({ "$ref": format!("#/components/responses/{response}") });
         self.response(status, response)
@@ -183,7 +182,7 @@ pub fn add_example(body: &mut Value, example: &Value) {
     }
 }
 
-/// A response with a body and headers, of those that the description has by name.
+/// A response with a body and headers, by their names in the components.
 pub fn response(description: &str, body: &Schema, headers: &[&str]) -> Value {
     let headers = std::iter::once(&"X-Request-Id").chain(headers);
     let headers: Map<_, _> = headers.map(|name| ((*name).to_owned(), header(name))).collect();

@@ -14,11 +14,11 @@ use self::endpoint::{add_example, response};
 pub use self::schemas::{Schemas, add_property};
 
 const INTRODUCTION: &str = include_str!("introduction.md");
-/// Examples of failures, by name. Their controller does not exist, nor does that of the examples of
-/// requests: one that is sent unchanged changes nothing.
+/// Examples of failures, by name. The controller in all examples does not exist, so an example sent
+/// unchanged changes nothing.
 const FAILURES: &str = include_str!("failures.json");
 
-/// The document that describes these endpoints, whose tags are to be read in this order.
+/// The document that describes these endpoints, with the tags in reading order.
 pub fn document(endpoints: Vec<Endpoint>, mut schemas: Schemas, tags: &[&str]) -> Value {
     let paths: Map<String, Value> = endpoints
         .into_iter()
@@ -67,15 +67,15 @@ pub fn document(endpoints: Vec<Endpoint>, mut schemas: Schemas, tags: &[&str]) -
                 "X-Orders-Affected": header("How many orders were changed", whole_number()),
                 "X-Access-Token": header("The access token", json!({ "type": "string" })),
                 "X-JOC-Timeout": header("The `sessionTimeout`, in milliseconds", whole_number()),
-                "Retry-After": header("After how many seconds to try again", whole_number()),
+                "Retry-After": header("Seconds to wait before retrying", whole_number()),
                 "WWW-Authenticate": header("`Basic`, in UTF-8", json!({ "type": "string" })),
                 "Allow": header("The methods that the path takes", json!({ "type": "string" })),
             },
             "responses": {
                 "NoSession": response("No access token at all", &refusal, &[]),
                 "WrongCredentials": response(
-                    "Wrong account or password, or no readable `Authorization: Basic`. Any but a \
-                     missing one counts as a failed login",
+                    "Wrong account or password, or no readable `Authorization: Basic`. All but a \
+                     missing one count as failed logins",
                     &refusal,
                     &["WWW-Authenticate"],
                 ),
@@ -84,7 +84,7 @@ pub fn document(endpoints: Vec<Endpoint>, mut schemas: Schemas, tags: &[&str]) -
                 "WrongMethod": response("The path takes another method", &failure, &["Allow"]),
                 "TooLarge": response(
                     "The body is larger than a setting allows, or than 4096 bytes where the endpoint \
-                     ignores it. One that says so by its `Content-Length` is refused before it is \
+                     ignores it. A `Content-Length` over the limit is rejected before the body is \
                      read, and before the session is checked",
                     &failure,
                     &[],
@@ -92,7 +92,7 @@ pub fn document(endpoints: Vec<Endpoint>, mut schemas: Schemas, tags: &[&str]) -
                 "Invalid": response(
                     "Reason phrase `Invalid Request`. `JOC-400`: the request is malformed, or \
                      there is nothing to act on; the message begins with the field. `JOC-300`: \
-                     the mandatory comment is missing. `JOC-500`: anything unforeseen",
+                     the mandatory comment is missing. `JOC-500`: an unexpected error",
                     &failure,
                     &[],
                 ),
@@ -108,8 +108,8 @@ pub fn document(endpoints: Vec<Endpoint>, mut schemas: Schemas, tags: &[&str]) -
                 ),
                 "Unavailable": response(
                     "The database cannot be reached or has no room left, the service is shutting \
-                     down, or too many logins wait. If the database was lost during a change, and \
-                     its outcome cannot be found out, the message says so: the change was applied \
+                     down, or too many logins wait. If the connection was lost during a change and \
+                     its outcome is unknown, the message says so: the change was applied \
                      fully or not at all",
                     &failure,
                     &["Retry-After"],

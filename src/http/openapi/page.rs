@@ -1,4 +1,4 @@
-//! The page to read and try the description: Swagger UI, whose files are part of the program.
+//! The API documentation: Swagger UI, embedded in the program.
 
 use std::sync::Arc;
 

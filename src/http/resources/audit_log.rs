@@ -25,11 +25,10 @@ use crate::store::{Detail, Entry};
 use actix_web::HttpResponse;
 use actix_web::web::post;
 
-/// How many entries are listed unless told otherwise, as in JOC.
+/// The default number of entries, as in JOC.
 const LIMIT: u64 = 10_000;
 
-/// Which entries of the audit log: those that meet all that is given. Absent, `null` and empty
-/// are the same.
+/// Selects the entries that match every field. Absent, `null` and empty mean the same.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EntriesOf {
@@ -39,7 +38,7 @@ pub struct EntriesOf {
     /// Who sent the request.
     #[schemars(with = "Option<texts::Wildcards>")]
     account: Option<String>,
-    /// Why.
+    /// The comment.
     #[schemars(with = "Option<texts::Wildcards>")]
     comment: Option<String>,
     /// The ticket that asked for it.
@@ -52,23 +51,23 @@ pub struct EntriesOf {
     /// Requests that touched an order with this id, or one whose workflow has this path or name.
     #[schemars(with = "Option<texts::Wildcards>")]
     object_name: Option<String>,
-    /// `ORDER` leaves out requests that touched no order, other types find nothing.
+    /// `ORDER` omits requests that touched no order; other types match nothing.
     object_types: Option<Words<ObjectType>>,
-    /// Sent at this instant or later; a number without a sign points to the past.
+    /// Sent at this instant or later; a relative date without a sign is in the past.
     #[schemars(with = "Option<texts::DateOrPeriod>")]
     date_from: Option<String>,
     /// Sent before this instant.
     #[schemars(with = "Option<texts::DateOrPeriod>")]
     date_to: Option<String>,
-    /// The zone of the dates; it overrides their offsets. UTC without both.
+    /// Time zone of the dates, which overrides their offsets; UTC by default.
     #[schemars(with = "Option<texts::TimeZone>")]
     time_zone: Option<String>,
-    /// At most so many entries, the newest; -1 for all.
+    /// Maximum number of entries, newest first; -1 for all.
     #[schemars(with = "Option<Limit>", extend("default" = LIMIT))]
     limit: Option<Whole<i64>>,
 }
 
-/// What JOC's audit trail may be about. Here it is about orders.
+/// The types of objects in JOC's audit trail; here only orders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
 enum ObjectType {
@@ -91,11 +90,11 @@ enum ObjectType {
     Order,
 }
 
-/// Which entry.
+/// Selects an entry.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DetailsOf {
-    /// As `X-Audit-Log-Id` told it, and the `id` of an entry.
+    /// The `id` of an entry, as in `X-Audit-Log-Id`.
     #[schemars(range(min = 0), example = 42)]
     audit_log_id: Whole<i64>,
     #[schemars(with = "Option<OptionalControllerId>")]
@@ -108,7 +107,7 @@ impl RequestBody for DetailsOf {}
 
 pub fn endpoints(schemas: &mut Schemas) -> Vec<Endpoint> {
     let endpoints = vec![
-        Endpoint::post("/audit_log", post().to(entries), "Who did what, when")
+        Endpoint::post("/audit_log", post().to(entries), "List audit entries")
             .describe("The newest entry first")
             .needs(&[VIEW_AUDIT_LOG])
             .takes::<EntriesOf>(schemas)
@@ -180,7 +179,7 @@ impl EntriesOf {
         types.is_empty() || types.contains(&ObjectType::Order)
     }
 
-    /// Checks every field; what is missing is where the account can see entries.
+    /// Checks every field. The result still needs the extent of what the account can see.
     fn resolve(self, now: DateTime<Utc>) -> Result<impl FnOnce(Extent) -> AuditFilter, Invalid> {
         let text = |field, text| match given(text) {
             Some(text) => check_name(field, &text).map(|()| Some(text)),
@@ -212,7 +211,7 @@ impl EntriesOf {
     }
 }
 
-/// An entry as JOC has it, and what scripts want to know beside.
+/// An entry as in JOC, with more fields for scripts.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EntryItem {

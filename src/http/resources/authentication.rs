@@ -24,15 +24,15 @@ use crate::model::audit::{AuditEntry, Category, Outcome, Parameters};
 use crate::model::checks::{NO_CONTROLLER, check_name};
 use crate::model::invalid::displayable;
 
-/// What the audit trail names where a failed login shows no account.
+/// The account in the audit entry of a failed login without one.
 const NO_ACCOUNT: &str = "?";
 
-/// What a request brings to log in with.
+/// The credentials of a login.
 #[derive(Debug, PartialEq, Eq)]
 enum Credentials {
     /// No `Authorization`.
     Missing,
-    /// An `Authorization` that is not `Basic` or cannot be read; the account as far as it can.
+    /// An `Authorization` that is not `Basic` or is malformed; the account, if it is readable.
     Malformed {
         account: Option<String>,
     },
@@ -42,7 +42,7 @@ enum Credentials {
     },
 }
 
-/// A session that has begun.
+/// A new session.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Login {
@@ -54,7 +54,7 @@ pub struct Login {
     session_timeout: i64,
 }
 
-/// Who is logged in, or no longer.
+/// The account of a session, even of one that has just ended.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "Session")]
@@ -94,15 +94,15 @@ struct Attempt {
 pub fn endpoints(schemas: &mut Schemas) -> Vec<Endpoint> {
     let endpoints = vec![
         Endpoint::login("/authentication/login", post().to(login), "Open a session")
-            .describe("Account and password are UTF-8, or else ISO 8859-1")
+            .describe("Account and password are read as UTF-8 or, failing that, ISO 8859-1")
             .ignores_body()
             .returns::<Login>(schemas)
             .with_headers(&["X-Access-Token", "X-JOC-Timeout"]),
         Endpoint::post("/authentication/logout", post().to(logout), "End the session")
             .ignores_body()
             .returns::<SessionItem>(schemas),
-        Endpoint::post("/touch", post().to(touch), "Let the session go on")
-            .describe("As every request does")
+        Endpoint::post("/touch", post().to(touch), "Keep the session alive")
+            .describe("Every other request does so, too")
             .ignores_body()
             .returns::<Dated<Acknowledged>>(schemas),
     ];
@@ -117,7 +117,7 @@ async fn login(
 ) -> Result<HttpResponse, ApiError> {
     let caller = client_address(&request);
     let (account, password) = match Credentials::of(&request) {
-        // Many clients ask without first, to be challenged: that is no attempt.
+        // Many clients first send no credentials, to be challenged: that is no attempt.
         Credentials::Missing => {
             return Err(ApiError::NoCredentials(Caller { account: None, address: caller }));
         }
@@ -137,12 +137,12 @@ async fn login(
         error
     };
     service.throttle.check(account.as_deref(), address).map_err(refuse)?;
-    // JOC's clients send nothing or {}; whatever it is, it says nothing.
+    // JOC's clients send nothing or {}; the body is ignored.
     body::read(payload, limits::of_body(&request, &service.settings)).await?;
     let turn = service.throttle.turn(account.as_deref(), address).await.map_err(refuse)?;
     let (name, request_id) = (call_name(&request), request_id(&request));
     let attempt = Attempt { service, account, password, caller, name, request_id };
-    // It comes to its end, and counts, also if its client hangs up.
+    // It completes and counts even if its client hangs up.
     let attempt = actix_web::rt::spawn(attempt.make(turn).in_current_span());
     attempt.await.map_err(|error| ApiError::Internal(error.into()))?
 }
@@ -174,8 +174,8 @@ impl Attempt {
             .json(login))
     }
 
-    /// Verifies the password, which takes as long if there is no such account, and opens a
-    /// session: whose, and its token.
+    /// Verifies the password, in the same time if there is no such account, and opens a session.
+    /// Returns the account and the token.
     async fn open(&self) -> Result<Option<(&str, String)>, ApiError> {
         let (Some(account), Some(password)) = (&self.account, self.password.clone()) else {
             return Ok(None);
@@ -230,7 +230,7 @@ async fn logout(context: Context) -> Result<Json<SessionItem>, ApiError> {
     Ok(Json(SessionItem::of(account, context.client_address(), String::new(), false)))
 }
 
-/// `POST /touch`: any request with a session lets it go on.
+/// `POST /touch`: like any request, it keeps the session alive.
 async fn touch(context: Context) -> Result<Json<Dated<Acknowledged>>, ApiError> {
     Ok(context.dated(Acknowledged { ok: true }))
 }
@@ -251,8 +251,8 @@ impl Credentials {
         }
         let Ok(decoded) = STANDARD.decode(encoded.trim()) else { return unreadable };
         // Browsers and curl send UTF-8, as the challenge asks; others, such as Python's requests,
-        // know nothing but ISO 8859-1, in which each byte is the character of its number. Bytes
-        // that can be both are not tried twice: it would double the work of a wrong password.
+        // always send ISO 8859-1, in which each byte is the character of its number. Bytes valid in
+        // both are not tried twice: that would double the work of a wrong password.
         let decoded = String::from_utf8(decoded)
             .unwrap_or_else(|error| error.into_bytes().into_iter().map(char::from).collect());
         let Some((account, password)) = decoded.split_once(':') else { return unreadable };

@@ -21,11 +21,11 @@ use actix_web::web::{Json, post};
 /// The release of JOC whose API this is.
 const JOC_VERSION: &str = "2.7.3";
 
-/// Which controllers.
+/// Selects controllers.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ControllersBody {
-    /// Only this one; needs the permission.
+    /// Only this controller; requires the permission for it.
     #[schemars(with = "Option<OptionalControllerId>")]
     controller_id: Option<String>,
 }
@@ -34,9 +34,9 @@ pub struct ControllersBody {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct VersionsBody {
-    /// Of these controllers.
+    /// Versions of these controllers.
     controller_ids: Option<Names<String>>,
-    /// Of these agents, of which none is known here.
+    /// Versions of these agents; there are none here.
     agent_ids: Option<Names<String>>,
 }
 
@@ -55,7 +55,7 @@ struct ControllerItem {
     title: String,
     /// Always `STANDALONE`.
     role: &'static str,
-    /// Where the caller reaches this service.
+    /// The URL at which the client reaches this service.
     url: String,
     /// Of the API.
     version: &'static str,
@@ -108,7 +108,7 @@ struct TimeZones {
 #[serde(rename_all = "camelCase")]
 struct ControllerVersion {
     controller_id: String,
-    /// Where the caller reaches this service.
+    /// The URL at which the client reaches this service.
     uri: String,
     version: &'static str,
 }
@@ -128,7 +128,7 @@ pub fn endpoints(schemas: &mut Schemas) -> Vec<Endpoint> {
             post().to(controllers),
             "The controllers that the account has any permission for",
         )
-        .describe("Only one that is named needs the permission")
+        .describe("Needs the permission only if the request names a controller")
         .needs(&[VIEW_CONTROLLER])
         .takes::<ControllersBody>(schemas)
         .returns::<Delivered<Controllers>>(schemas),

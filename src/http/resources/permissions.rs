@@ -20,7 +20,7 @@ use actix_web::web::{Json, post};
 #[serde(rename_all = "camelCase")]
 pub struct Permissions {
     roles: Vec<String>,
-    /// What belongs to no controller.
+    /// Permissions that belong to no controller.
     #[schemars(with = "OfJoc")]
     joc: Value,
     /// For every controller.
@@ -77,7 +77,7 @@ fn tree_schema(names: &[(&str, Permission)]) -> Schema {
 
 pub fn endpoints(schemas: &mut Schemas) -> Vec<Endpoint> {
     let path = "/authentication/joc_cockpit_permissions";
-    let endpoint = Endpoint::post(path, post().to(permissions), "What the account may do")
+    let endpoint = Endpoint::post(path, post().to(permissions), "Show the account's permissions")
         .ignores_body()
         .returns::<Permissions>(schemas);
     with_examples(vec![endpoint], include_str!("permissions.json"))
@@ -97,7 +97,8 @@ async fn permissions(context: Context) -> Result<Json<Permissions>, ApiError> {
         .collect();
     Ok(Json(Permissions {
         roles: principal.roles.clone(),
-        // What belongs to no controller may be granted for one alone, and is good for that then.
+        // A permission that belongs to no controller counts even if granted for only one
+        // controller.
         joc: booleans(OF_JOC, |name| principal.extent(name).is_some()),
         controller_defaults: booleans(OF_CONTROLLER, |name| {
             principal.may(name, EVERY_CONTROLLER).is_some()

@@ -21,12 +21,12 @@ use crate::http::transport::prometheus::{
 pub fn endpoints(_: &mut Schemas) -> Vec<Endpoint> {
     let anything = Schema::from(true);
     let endpoints = vec![
-        Endpoint::document("/health", web::get().to(health), "Whether the service lives")
+        Endpoint::document("/health", web::get().to(health), "Check that the service is alive")
             .returns_schema(&anything),
-        Endpoint::document("/ready", web::get().to(ready), "Whether requests would be served")
+        Endpoint::document("/ready", web::get().to(ready), "Check that requests can be served")
             .returns_schema(&anything)
             .fails("503", "Unavailable"),
-        Endpoint::document("/metrics", web::get().to(metrics), "What Prometheus collects")
+        Endpoint::document("/metrics", web::get().to(metrics), "Metrics for Prometheus")
             .returns_text(),
     ];
     with_examples(endpoints, include_str!("status.json"))
@@ -50,9 +50,9 @@ async fn health() -> HttpResponse {
     HttpResponse::Ok().json(json!({ "alive": true }))
 }
 
-/// 200 if requests would be served: the service is not stopping, the database answers and takes
-/// changes, and its schema is this program's. Overdue seals are only reported: if they took every
-/// replica out of service, stopping the sealer would stop all of them.
+/// 200 if requests can be served: the service is not stopping, the database responds and accepts
+/// changes, and its schema is this program's. Overdue seals are only reported: otherwise, stopping
+/// the sealer would take every replica out of service.
 async fn ready(service: Data<Service>) -> Result<HttpResponse, ApiError> {
     if service.drain.is_stopping() {
         return Err(ApiError::Stopping);

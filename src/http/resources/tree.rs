@@ -18,7 +18,7 @@ use crate::model::permission::{VIEW_WORKFLOWS, Visible};
 use crate::model::texts;
 use actix_web::web::{Json, post};
 
-/// What JOC's folders hold; only the first is known here.
+/// The types of objects in JOC's folders; only the first exists here.
 const TYPES: [&str; 17] = [
     "WORKFLOW",
     "FOLDER",
@@ -39,7 +39,7 @@ const TYPES: [&str; 17] = [
     "DESCRIPTORFOLDER",
 ];
 
-/// Which folders. Absent and `null` are the same.
+/// Selects folders. Absent and `null` mean the same.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TreeBody {
@@ -48,7 +48,7 @@ pub struct TreeBody {
     /// Folders of these types of objects: without `WORKFLOW` there is nothing to show.
     #[schemars(extend("items" = json!({ "type": "string", "enum": TYPES })))]
     types: Option<Words<String>>,
-    /// These folders and those below; not recursive: those directly below.
+    /// These folders and all below them; if not recursive, only those directly below them.
     folders: Option<Names<Object<Folder>>>,
 }
 
@@ -117,8 +117,8 @@ async fn tree(
     Ok(context.delivered(FolderTree { folders }))
 }
 
-/// The folders that a request means, of those known and the ones above them: as JOC, which
-/// means by a folder that is not recursive those directly below it.
+/// The folders that a request selects, of those known and their parents. As in JOC, a folder that
+/// is not recursive selects those directly below it.
 fn choose<'a>(known: &'a [String], folders: &[Folder]) -> HashSet<&'a str> {
     let all: HashSet<&str> = known.iter().flat_map(|folder| with_parents(folder)).collect();
     if folders.is_empty() {
@@ -155,7 +155,7 @@ impl Tree {
         names.fold(self, |tree, name| tree.below.entry(name.into()).or_default());
     }
 
-    /// As JOC shows it. A folder that is only there to lead to visible ones is not `permitted`.
+    /// As in JOC. A folder shown only because it leads to visible ones is not `permitted`.
     fn shown(&self, path: &str, name: &str, visible: &Visible) -> FolderItem {
         let above = if path == "/" { "" } else { path };
         let below = self.below.iter();

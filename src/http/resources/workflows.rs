@@ -22,32 +22,33 @@ use crate::model::window::Window;
 use crate::model::workflow_id::WorkflowId;
 use crate::store::{OrderCounts, Workflow, WorkflowFilter};
 
-/// Which workflows. Absent and `null` are the same.
+/// Selects workflows. Absent and `null` mean the same.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct WorkflowsBody {
     #[schemars(with = "texts::ControllerId")]
     controller_id: String,
-    /// These workflows, in the current version where none is named; `folders` and `regex` do not
-    /// count then.
+    /// These workflows, by default in their current version; `folders` and `regex` are then
+    /// ignored.
     #[schemars(with = "Option<Names<Versioned>>")]
     workflow_ids: Option<Names<Object<WorkflowId>>>,
     /// Workflows in these folders.
     folders: Option<Names<Object<Folder>>>,
     /// Every workflow here is `IN_SYNC`: other states select none.
     states: Option<Words<SyncState>>,
-    /// The name, without its folder, contains a match, whatever the case; `%` is any text.
+    /// Regular expression to search in the name without its folder. It ignores case; `%` is any
+    /// text.
     #[schemars(with = "Option<regex::Expression>")]
     regex: Option<String>,
-    /// At most so many, the newest; without it, and if it is -1, all.
+    /// Maximum number of workflows, newest first; -1, the default, for all.
     #[schemars(with = "Option<Limit>")]
     limit: Option<Whole<i64>>,
-    /// Leaves out `numOfOrders`.
+    /// Omits `numOfOrders`.
     #[schemars(extend("default" = false))]
     compact: Option<bool>,
 }
 
-/// Which workflow.
+/// Selects a workflow.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct WorkflowBody {
@@ -55,7 +56,7 @@ pub struct WorkflowBody {
     controller_id: String,
     #[schemars(with = "Versioned")]
     workflow_id: Object<WorkflowId>,
-    /// Leaves out `numOfOrders`.
+    /// Omits `numOfOrders`.
     #[schemars(extend("default" = false))]
     compact: Option<bool>,
 }
@@ -82,7 +83,7 @@ pub struct OrderCountBody {
     /// Scheduled orders count if they are due before this instant.
     #[schemars(with = "Option<texts::DateOrPeriod>")]
     date_to: Option<String>,
-    /// The zone of the date; it overrides its offset. UTC without both.
+    /// Time zone of the date, which overrides its offset; UTC by default.
     #[schemars(with = "Option<texts::TimeZone>")]
     time_zone: Option<String>,
 }
@@ -136,7 +137,7 @@ pub struct OneWorkflow {
 pub struct OrderCount {
     /// By path and version.
     workflows: Vec<WorkflowCount>,
-    /// Their sums.
+    /// The totals.
     num_of_all_orders: Summary,
 }
 
@@ -171,7 +172,7 @@ pub fn endpoints(schemas: &mut Schemas) -> Vec<Endpoint> {
     let endpoints = vec![
         Endpoint::post("/workflows", post().to(workflows), "List workflows")
             .describe(
-                "The current version of each, and older ones as long as they have orders that \
+                "The current version of each, and older ones while they have orders that \
                  are not terminal",
             )
             .needs(&[VIEW_WORKFLOWS])

@@ -1,5 +1,5 @@
-//! Reads a result ahead of its client. What the client does not take in time waits in an unnamed
-//! file, so that the database is read at its own pace and its snapshot ends soon.
+//! Reads a result ahead of its client. What a slow client has not taken waits in an unnamed file,
+//! so that the database snapshot ends soon.
 
 use std::fs::File;
 use std::io;
@@ -24,7 +24,7 @@ const QUEUED: usize = 2;
 /// How long the database waits for a client in total before the rest goes to a file. Clients that
 /// keep up never need one.
 const GRACE: Duration = Duration::from_secs(1);
-/// How long a result may be read at its client's pace if there is no room for the file.
+/// How long the database waits for a client in total if there is no room for the file.
 const NO_ROOM: Duration = Duration::from_secs(30);
 /// How many bytes are read from the file at a time.
 const CHUNK: usize = 64 * 1024;
@@ -32,7 +32,7 @@ const CHUNK: usize = 64 * 1024;
 /// A piece of a result; `None` after the last one. A result that ends without it is incomplete.
 type Piece = Result<Option<Bytes>, ApiError>;
 
-/// Where to put pieces, and the pieces as the client takes them.
+/// The sender of pieces, and the stream of pieces for the client.
 pub fn queue() -> (Sender<Piece>, impl Stream<Item = Result<Bytes, ApiError>> + 'static) {
     let (sender, mut receiver) = mpsc::channel(QUEUED);
     let body = try_stream! {
@@ -60,8 +60,8 @@ impl Default for ReadAheadLimits {
     }
 }
 
-/// Hands pieces over until the last one is taken or the client is gone. Once the client has kept
-/// them waiting for too long, they are read without delay.
+/// Passes pieces on until the client has taken the last one or is gone. If the client has kept them
+/// waiting for too long, reads the rest without delay.
 pub async fn forward(
     pieces: impl Stream<Item = Result<Bytes, ApiError>>,
     sender: Sender<Piece>,

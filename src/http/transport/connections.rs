@@ -140,8 +140,8 @@ where
     }
 }
 
-/// Responds to `Expect: 100-continue`. A client whose `Content-Length` is too large never gets to
-/// send the body: the app refuses it by its head.
+/// Responds to `Expect: 100-continue`. The app rejects a `Content-Length` over the limit by the
+/// head, before the client sends the body.
 fn expect<A>(
     app: A,
     body_limit: usize,

@@ -18,8 +18,8 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::http::error::ApiError;
 
-/// How long connections may take to send the rest of their responses, and how long a client may
-/// read nothing of one, once the service is stopping.
+/// Once the service is stopping: how long connections may take to send the rest of their responses,
+/// and how long a client may read nothing.
 pub const LINGER: Duration = Duration::from_secs(5);
 
 /// Whether the service is stopping, and which requests are in flight.

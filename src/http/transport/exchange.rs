@@ -1,5 +1,5 @@
-//! Requests and their responses on a client's connection: what both tell the connection, and how a
-//! response is cut short.
+//! Requests and responses on a client's connection: the state that they share with it, and how a
+//! response is aborted.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -17,15 +17,13 @@ use futures_util::Stream;
 use tokio::time::Instant;
 
 /// How many bytes are read at a time unless a body is awaited, and how many more while a request
-/// that has been read has no response yet. The heads among them are decoded at once, and each takes
-/// kilobytes.
+/// awaits its response. Heads among them are decoded at once and take kilobytes each.
 pub const AHEAD: usize = 1024;
 
 /// What a connection and the exchanges on it share.
 #[derive(Debug)]
 pub struct ConnectionState {
-    /// Whether to reset the connection, since nothing but its end marks the end of a response that
-    /// is not complete.
+    /// Whether to reset the connection: closing it would make an incomplete response look complete.
     pub is_cut: Cell<bool>,
     /// Whether the client sends nothing more: it has gone, or will soon.
     pub is_left: Cell<bool>,
@@ -90,8 +88,8 @@ impl ConnectionState {
     }
 }
 
-/// Whether the client of a request has hung up. One that only sends no more, and still waits for
-/// the response, looks the same.
+/// Whether the client of a request has hung up. One that has only closed its sending side looks the
+/// same.
 pub fn is_left(request: &ServiceRequest) -> impl Fn() -> bool + use<> {
     let state = request.conn_data::<Rc<ConnectionState>>().cloned();
     move || state.as_ref().is_some_and(|state| state.is_left.get())

@@ -23,8 +23,8 @@ use crate::http::transport::{limits, prometheus, trace};
 /// The longest request ID that is accepted from a client.
 const MAX_REQUEST_ID: usize = 128;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// The defaults of security headers. (actix-web's `DefaultHeaders` leaves out responses made of an
-/// error, such as those to requests that time out.)
+/// Default security headers. (actix-web's `DefaultHeaders` skips responses made from errors, such
+/// as timeouts.)
 const SECURITY_HEADERS: [(HeaderName, &str); 5] = [
     (CACHE_CONTROL, "no-store"),
     (
@@ -36,7 +36,7 @@ const SECURITY_HEADERS: [(HeaderName, &str); 5] = [
     (X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (X_FRAME_OPTIONS, "SAMEORIGIN"),
 ];
-/// Over TLS, browsers are to use nothing else for a year.
+/// Over TLS, tells browsers to use only TLS for a year.
 const HSTS: &str = "max-age=31536000";
 
 /// Wraps every request. (tracing-actix-web, which could make the span, takes no request ID from a

@@ -25,7 +25,7 @@ pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// The largest body of a request that ignores it, in bytes: JOC's clients send none or `{}`.
 pub const IGNORED_BODY: usize = 4096;
 
-/// The largest body, in bytes, of a request to an endpoint with its own limit, in its extensions.
+/// An endpoint's own limit on bodies, in bytes; an extension of its requests.
 #[derive(Clone, Copy)]
 struct BodyLimit(usize);
 
@@ -39,7 +39,7 @@ pub fn connections(settings: &Settings, workers: usize) -> usize {
     usize::try_from(settings.clients).unwrap_or(usize::MAX).div_ceil(workers)
 }
 
-/// Refuses header fields that are too large together, and a `Content-Length` over the limit.
+/// Rejects too large a header, and a `Content-Length` over the limit.
 pub fn check_head(request: &ServiceRequest) -> Result<(), ApiError> {
     let Some(settings) = request.app_data::<Data<Settings>>() else { return Ok(()) };
     let limit = settings.header_limit;
@@ -81,7 +81,7 @@ pub fn announces_too_much(head: &RequestHead, limit: usize) -> bool {
     length.is_some_and(|length| usize::try_from(length).map_or(true, |length| length > limit))
 }
 
-/// How far a request has come, which decides what may end it early.
+/// The progress of a request, which decides whether it may be aborted.
 #[derive(Clone, Default)]
 pub struct RequestProgress(Rc<Cell<Stage>>);
 
@@ -102,21 +102,21 @@ impl RequestProgress {
         request.extensions().get().cloned().unwrap_or_default()
     }
 
-    /// From here on the request ends when its client hangs up. Not before: a denied attempt must
+    /// From here on a client that hangs up aborts the request. Not before: a denied attempt must
     /// reach the audit trail.
     pub fn allowed(&self) {
         self.0.set(Stage::Allowed);
     }
 
-    /// From here on the request is no longer dropped, since its client would be told that nothing
-    /// has changed. The store limits its time.
+    /// From here on the request is never aborted: its client would be told that nothing has
+    /// changed. The store limits its time.
     pub fn no_way_back(&self) {
         self.0.set(Stage::Changing);
     }
 }
 
-/// Drops a request that takes too long to begin its response or whose client hangs up, unless it
-/// has begun to change data.
+/// Aborts a request that takes too long to start its response or whose client hangs up, unless it
+/// has started to change data.
 pub async fn in_time<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,

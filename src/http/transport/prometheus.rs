@@ -46,9 +46,9 @@ static RECORDER: LazyLock<Option<PrometheusHandle>> = LazyLock::new(|| {
     describe_counter!(AFFECTED, "Orders changed or added, by action.");
     describe_counter!(LOGINS, "Logins, by outcome: accepted, refused, throttled, busy.");
     describe_gauge!(CONNECTIONS, "Connections to the database, by pool and state.");
-    describe_gauge!(MAX_CONNECTIONS, "The most connections that a pool may have.");
+    describe_gauge!(MAX_CONNECTIONS, "Maximum connections of each pool.");
     describe_gauge!(UNSEALED, "Audit entries that are not sealed yet.");
-    describe_gauge!(UNSEALED_FOR, Unit::Seconds, "How long the oldest of them has waited.");
+    describe_gauge!(UNSEALED_FOR, Unit::Seconds, "Age of the oldest unsealed audit entry.");
     describe_gauge!(
         LAST_SEAL,
         Unit::Seconds,
@@ -68,8 +68,8 @@ pub enum LoginOutcome {
     Busy,
 }
 
-/// Starts to count. The counters of these responses, each a route and a status, and of these
-/// actions start at 0, since a rate misses the event that a counter begins with.
+/// Starts recording. The counters of these responses (route and status) and actions start at 0: a
+/// rate misses the event that creates a counter.
 pub fn start<'a>(
     responses: impl Iterator<Item = (&'a str, &'a str)>,
     actions: impl Iterator<Item = &'a str>,

@@ -1,5 +1,5 @@
-//! A client's connection: the pace at which the client must read, how long it may take between and
-//! over the heads of requests, and the reset that ends an incomplete response.
+//! A client's connection: how fast the client must read, how long it may idle or take to send a
+//! head, and the reset that ends an incomplete response.
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
@@ -23,8 +23,8 @@ use crate::http::transport::exchange::{AHEAD, ConnectionState};
 
 /// How long the head of a request may take to arrive, and a TLS handshake.
 pub const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// How fast a client must read a response, in bytes a second: a connection, memory and perhaps
-/// disk space are held for it.
+/// The minimum rate at which a client must read a response, in bytes per second: it occupies a
+/// connection, memory and perhaps disk space.
 const RATE: u32 = 32 * 1024;
 /// How many bytes that a client has not read yet the kernel buffers.
 #[cfg(target_os = "linux")]
@@ -42,12 +42,12 @@ pub struct ClientTimeouts {
 
 impl ClientTimeouts {
     pub fn new(settings: &Settings, drain: Arc<Drain>) -> Self {
-        // A connection without a request yet may take as long as for a head.
+        // A new connection has as much time as a head.
         let idle = settings.keep_alive().max(HEAD_TIMEOUT);
         Self { slack: settings.write_timeout(), idle, drain }
     }
 
-    /// Waits for a client that reads nothing: until this instant, but only [`drain::LINGER`] once
+    /// Waits until this instant for a client that reads nothing, or only for [`drain::LINGER`] once
     /// the service is stopping.
     async fn wait_until(self, end: Instant) {
         let stopped = async {
@@ -61,8 +61,8 @@ impl ClientTimeouts {
     }
 }
 
-/// The pace at which a client reads. It is a rate and not a deadline, since a response may be of
-/// any length; and only the time for which the client keeps it waiting counts.
+/// The pace at which a client reads. It is a rate, not a deadline, since responses may have any
+/// length; only time spent waiting for the client counts.
 struct Pace {
     slack: Duration,
     /// How long the client may still keep the response waiting.
@@ -89,21 +89,21 @@ impl Pace {
     }
 }
 
-/// A client's connection. It is reset if the client reads too slowly and if a response was cut
-/// short, so that no client takes a part of a response for the whole.
+/// A client's connection. It is reset if the client reads too slowly or a response is aborted, so
+/// that no client takes a partial response for a complete one.
 pub struct PacedStream<T> {
     stream: T,
     tcp: fn(&T) -> &TcpStream,
     state: Rc<ConnectionState>,
     timeouts: ClientTimeouts,
     pace: Pace,
-    /// While the client reads nothing: ends when that takes too long.
+    /// The timeout while the client reads nothing.
     stalled: Option<Pin<Box<dyn Future<Output = ()>>>>,
     /// Whether input is left unread until the client goes on reading.
     is_unread: bool,
     /// Whether to decode the input before reading more.
     has_read_enough: bool,
-    /// While no exchange is in flight: ends when that takes too long.
+    /// The timeout while no exchange is in flight.
     quiet: Option<Pin<Box<Sleep>>>,
     /// Whether nothing is read any more.
     is_over: bool,

@@ -14,13 +14,13 @@ use crate::http::error::ApiError;
 use crate::http::transport::ahead::{self, ReadAheadLimits};
 use crate::store;
 
-/// From how many bytes on a piece of the response is sent.
+/// The minimum size of a piece of the response, in bytes.
 const CHUNK: usize = 64 * 1024;
 
 /// A response of a head, items with commas between them, and a tail.
 ///
-/// A failure before the first item makes a response of its own. A later one aborts the response, so
-/// that no client takes a part of it for the whole.
+/// A failure before the first item becomes an error response. A later one aborts the response, so
+/// that no client takes a partial list for a complete one.
 pub async fn respond<T: Serialize + 'static>(
     head: String,
     items: BoxStream<'static, store::Result<T>>,

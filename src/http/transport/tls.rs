@@ -81,7 +81,7 @@ async fn follow(
 ) {
     let mut unreadable = false;
     loop {
-        // A reload that was asked for also logs what has been logged before.
+        // A requested reload logs its result even if it is the same as before.
         let is_asked = tokio::select! {
             () = sender.closed() => return,
             () = reload.0.notified() => true,

@@ -34,7 +34,7 @@ pub struct AddOrders {
     /// Either all are added or none.
     #[schemars(length(min = 1))]
     orders: List<Object<AddOrder>, ADDED>,
-    /// Why.
+    /// The reason.
     audit_log: Option<Object<AuditLog>>,
 }
 
@@ -43,16 +43,16 @@ pub struct AddOrders {
 #[serde(rename_all = "camelCase")]
 #[schemars(inline)]
 struct AddOrder {
-    /// The order gets the workflow's current version. A name must be that of one workflow only.
+    /// Path or name of the workflow, whose current version is used. A name must be unambiguous.
     #[schemars(with = "texts::WorkflowPath")]
     workflow_path: String,
-    /// The end of the id; without it one is made of the account's name.
+    /// The last part of the id; by default, made from the account's name.
     #[schemars(with = "Option<texts::OptionalOrderName>")]
     order_name: Option<String>,
-    /// When it is due: at once without it.
+    /// When the order is due; now by default.
     #[schemars(with = "Option<texts::ScheduledFor>")]
     scheduled_for: Option<String>,
-    /// The zone of `scheduledFor`; UTC without it.
+    /// Time zone of `scheduledFor`; UTC by default.
     #[schemars(with = "Option<texts::OptionalTimeZone>")]
     time_zone: Option<String>,
     #[schemars(with = "Option<Arguments>")]
@@ -69,8 +69,7 @@ struct AddOrder {
     /// Not supported.
     #[schemars(with = "Option<()>")]
     block_position: Option<Json>,
-    /// Ignored, as are the following: they mean something to a JOC with job admission, tags and
-    /// daily plans.
+    /// Ignored, like the next fields: they concern job admission, tags and daily plans.
     #[serde(rename = "forceJobAdmission")]
     _force_job_admission: Option<Json>,
     /// Ignored.
@@ -101,7 +100,7 @@ pub struct WouldAdd {
     orders: Vec<WouldAddOrder>,
 }
 
-/// An order that would be added; its id is made only when it is.
+/// An order that would be added. It has no id yet.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct WouldAddOrder {
@@ -126,7 +125,7 @@ pub fn endpoints(schemas: &mut Schemas) -> Vec<Endpoint> {
             .takes::<AddOrders>(schemas)
             .returns::<Delivered<AddedOrders>>(schemas)
             .with_headers(&["X-Audit-Log-Id", "X-Orders-Affected"]),
-        Endpoint::post("/orders/add/preview", post().to(preview), "What /orders/add would add")
+        Endpoint::post("/orders/add/preview", post().to(preview), "Preview what /orders/add adds")
             .needs(&[CREATE_ORDERS])
             .takes::<AddOrders>(schemas)
             .returns::<Dated<WouldAdd>>(schemas),
@@ -145,7 +144,7 @@ async fn add(Request { context, body }: Request<AddOrders>) -> Result<HttpRespon
     Ok(changed("add", audit_log_id, affected, body))
 }
 
-/// `POST /orders/add/preview`: what [`add`] would add. Ids are made only when it does.
+/// `POST /orders/add/preview`: what [`add`] would add, without ids.
 async fn preview(
     Request { context, body }: Request<AddOrders>,
 ) -> Result<web::Json<Dated<WouldAdd>>, ApiError> {

@@ -29,13 +29,13 @@ use crate::store::list::{Family, HistoryFilter, PastOrder};
 use actix_web::HttpResponse;
 use actix_web::web::{Json, post};
 
-/// Which terminal orders: those that meet all that is given. Absent and `null` are the same.
+/// Selects the terminal orders that match every field. Absent and `null` mean the same.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FilterHistory {
     #[schemars(with = "texts::ControllerId")]
     controller_id: String,
-    /// These orders; the fields that name orders, workflows or folders do not count then.
+    /// These orders; fields that name orders, workflows or folders are then ignored.
     orders: Option<Names<Object<OrderPath>>>,
     #[schemars(with = "Option<texts::Wildcards>")]
     order_id: Option<String>,
@@ -50,10 +50,10 @@ pub struct FilterHistory {
     folders: Option<Names<Object<Folder>>>,
     /// How the orders ended.
     history_states: Option<Words<HistoryState>>,
-    /// Not supported: orders are known by their ids. Only an empty list is taken.
+    /// Not supported: orders are identified by their ids. The list must be empty.
     #[schemars(length(max = 0))]
     history_ids: Option<Vec<i64>>,
-    /// Started at this instant or later; a number without a sign points to the past.
+    /// Started at this instant or later; a relative date without a sign is in the past.
     #[schemars(with = "Option<texts::DateOrPeriod>")]
     date_from: Option<String>,
     /// Started before this instant.
@@ -65,10 +65,10 @@ pub struct FilterHistory {
     /// Ended before this instant.
     #[schemars(with = "Option<texts::DateOrPeriod>")]
     completed_date_to: Option<String>,
-    /// The zone of the dates; it overrides their offsets. UTC without both.
+    /// Time zone of the dates, which overrides their offsets; UTC by default.
     #[schemars(with = "Option<texts::TimeZone>")]
     time_zone: Option<String>,
-    /// At most so many orders, the latest; -1 for all.
+    /// Maximum number of orders, newest first; -1 for all.
     #[schemars(with = "Option<Limit>", extend("default" = LISTED))]
     limit: Option<Whole<i64>>,
 }
@@ -83,8 +83,8 @@ struct OrderPath {
     order_id: Option<String>,
 }
 
-/// How an order ended, in the words of JOC's histories: `SUCCESSFUL` is finished, `FAILED`
-/// cancelled, and `INCOMPLETE` not ended, as no order here is.
+/// How an order ended, in JOC's terms: `SUCCESSFUL` means finished, `FAILED` cancelled, and
+/// `INCOMPLETE` not ended, which matches nothing here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
 enum HistoryState {
@@ -93,7 +93,7 @@ enum HistoryState {
     Incomplete,
 }
 
-/// JOC's `OrderHistoryItem`. An order is known by its id here: there is no `historyId`.
+/// JOC's `OrderHistoryItem`, without `historyId`: orders are identified by their ids.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HistoryItem {
@@ -129,7 +129,7 @@ struct PastState {
 const SUCCESSFUL: &str = "SUCCESSFUL";
 const FAILED: &str = "FAILED";
 
-/// What became of one order.
+/// The history of one order.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OrderHistory {
@@ -138,7 +138,7 @@ pub struct OrderHistory {
     has_orders: bool,
     /// The child orders that are terminal.
     children: Vec<Child>,
-    /// The states to which requests have brought the order, and the last one.
+    /// The states that requests led to, and the last one.
     states: Vec<StateSince>,
 }
 
@@ -156,7 +156,7 @@ struct StateSince {
     state_time: Instant,
 }
 
-/// Which order.
+/// Selects an order.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PastOrderId {
@@ -177,14 +177,14 @@ pub fn endpoints(schemas: &mut Schemas) -> Vec<Endpoint> {
             post().to(orders),
             "List orders that are finished or cancelled",
         )
-        .describe("The latest first, also those that are removed, without child orders")
+        .describe("Newest first; includes removed orders, but no child orders")
         .needs(&[VIEW_ORDERS])
         .takes::<FilterHistory>(schemas)
         .returns_schema(&schemas.list::<HistoryItem>("history")),
         Endpoint::post(
             "/order/history",
             post().to(order),
-            "What became of an order that is finished or cancelled",
+            "Show the history of a finished or cancelled order",
         )
         .needs(&[VIEW_ORDERS])
         .takes::<PastOrderId>(schemas)

@@ -1,4 +1,4 @@
-//! An order as JOC's responses show it, and which orders they show.
+//! Orders as JOC's responses show them, limited to those that the account may see.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -18,7 +18,7 @@ use crate::model::selection::{Selection, Sight};
 use crate::store::list::ListedOrder;
 use crate::store::{Error, Result};
 
-/// How many orders a list has unless asked for more or fewer, as in JOC.
+/// The default number of orders in a list, as in JOC.
 pub const LISTED: u64 = 10_000;
 
 /// An order, as JOC's `OrderV`.
@@ -84,7 +84,7 @@ impl From<Mark> for StateItem {
     }
 }
 
-/// Makes items: what an order shows of the actions it is fit for is what their rules say.
+/// Makes items. The rules of each action decide whether an item offers it.
 pub struct Items {
     suspend: Vec<Rule>,
     resume: Vec<Rule>,
@@ -150,7 +150,7 @@ pub fn position_string(position: &Value) -> String {
     text
 }
 
-/// A text that the database holds as JSON.
+/// Parses JSON text from the database.
 pub fn stored_json(text: &str) -> Result<Value> {
     let read: serde_json::Result<Json> = serde_json::from_str(text);
     read.map(|Json(value)| value).map_err(|error| Error::Data(error.to_string()))

@@ -1,4 +1,4 @@
-//! `/orders`, `/order` and `/orders/overview/snapshot`: what there is.
+//! `/orders`, `/order` and `/orders/overview/snapshot`: lists and counts of orders.
 
 use futures_util::{StreamExt, TryStreamExt};
 use schemars::JsonSchema;
@@ -28,25 +28,24 @@ use crate::store::list::{ListedOrder, Wanted};
 use actix_web::HttpResponse;
 use actix_web::web::{Json, post};
 
-/// Which orders to list or to count: those that meet all that is given. Absent, `null` and an
-/// empty list are the same.
+/// Selects the orders that match every field. Absent, `null` and an empty list mean the same.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FilterOrders {
     #[schemars(with = "texts::ControllerId")]
     controller_id: String,
-    /// These orders; `workflowIds`, `folders` and `states` do not count then, nor does the
-    /// default of `limit`.
+    /// These orders; `workflowIds`, `folders`, `states` and the default of `limit` are then
+    /// ignored.
     #[schemars(with = "Option<List<texts::OrderId, ORDER_IDS>>", extend("uniqueItems" = true))]
     order_ids: Option<List<String, ORDER_IDS>>,
-    /// Orders of these workflows; `folders` do not count then.
+    /// Orders of these workflows; `folders` is then ignored.
     workflow_ids: Option<Names<Object<WorkflowId>>>,
     /// Orders of the workflows in these folders.
     folders: Option<Names<Object<Folder>>>,
     /// Orders in one of these states. Terminal orders are listed only if their states or their
     /// ids are given.
     states: Option<Words<EffectiveState>>,
-    /// The order's id contains a match, whatever the case; `%` is any text.
+    /// Regular expression to search in the order's id. It ignores case; `%` is any text.
     #[schemars(with = "Option<regex::Expression>")]
     regex: Option<String>,
     /// Scheduled at this instant or later.
@@ -55,46 +54,45 @@ pub struct FilterOrders {
     /// Scheduled before this instant.
     #[schemars(with = "Option<texts::DateOrPeriod>")]
     date_to: Option<String>,
-    /// In its state since this instant or later; a number without a sign points to the past.
+    /// In its state since this instant or later; a relative date without a sign is in the past.
     #[schemars(with = "Option<texts::DateOrPeriod>")]
     state_date_from: Option<String>,
-    /// In its state since before this instant; a number without a sign points to the past.
+    /// In its state since before this instant; a relative date without a sign is in the past.
     #[schemars(with = "Option<texts::DateOrPeriod>")]
     state_date_to: Option<String>,
-    /// The zone of the dates; it overrides their offsets. UTC without both.
+    /// Time zone of the dates, which overrides their offsets; UTC by default.
     #[schemars(with = "Option<texts::TimeZone>")]
     time_zone: Option<String>,
-    /// At most so many orders, by id; -1 for all.
+    /// Maximum number of orders, sorted by id; -1 for all.
     #[schemars(with = "Option<Limit>", extend("default" = LISTED))]
     limit: Option<Whole<i64>>,
-    /// Makes no difference: JOC leaves out `historicOutcome` then, which there is none of here.
+    /// No effect: in JOC it omits `historicOutcome`, which this service does not have.
     #[serde(rename = "compact")]
     _compact: Option<bool>,
 }
 
-/// Which orders to count: those that meet all that is given. Absent, `null` and an empty list
-/// are the same.
+/// Selects the orders that match every field. Absent, `null` and an empty list mean the same.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CountOrders {
     #[schemars(with = "texts::ControllerId")]
     controller_id: String,
-    /// Orders of these workflows; `folders` do not count then.
+    /// Orders of these workflows; `folders` is then ignored.
     workflow_ids: Option<Names<Object<WorkflowId>>>,
     /// Orders of the workflows in these folders.
     folders: Option<Names<Object<Folder>>>,
-    /// Of the scheduled orders, those scheduled at this instant or later.
+    /// Limits scheduled orders to those scheduled at this instant or later.
     #[schemars(with = "Option<texts::DateOrPeriod>")]
     date_from: Option<String>,
-    /// Of the scheduled orders, those scheduled before this instant.
+    /// Limits scheduled orders to those scheduled before this instant.
     #[schemars(with = "Option<texts::DateOrPeriod>")]
     date_to: Option<String>,
-    /// The zone of the dates; it overrides their offsets. UTC without both.
+    /// Time zone of the dates, which overrides their offsets; UTC by default.
     #[schemars(with = "Option<texts::TimeZone>")]
     time_zone: Option<String>,
 }
 
-/// Which order.
+/// Selects an order.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OneOrder {
@@ -114,7 +112,7 @@ pub fn endpoints(schemas: &mut Schemas) -> Vec<Endpoint> {
     let endpoints = vec![
         Endpoint::post("/orders", post().to(orders), "List orders")
             .describe(
-                "By id. The response is sent while it is read: if the database fails in the \
+                "Sorted by id. The response is streamed: if the database fails in the \
                  middle, the connection is aborted",
             )
             .needs(&[VIEW_ORDERS])
@@ -143,7 +141,7 @@ async fn orders(
     let regex = body.regex.as_deref().map(regex::compile).transpose()?;
     let limit = check_limit(body.limit)?;
     let by_id = body.order_ids.as_ref().is_some_and(|ids| !ids.is_empty());
-    // As in JOC, orders that are named by their ids are all shown.
+    // As in JOC, a list of order ids has no default limit.
     let limit = limit.unwrap_or((!by_id).then_some(LISTED));
     let selection = select(&context, body).await?;
 
@@ -201,8 +199,8 @@ async fn snapshot(
     Ok(context.dated(Snapshot { orders: Summary::of([&counts]) }))
 }
 
-/// Checks the body and the permission. Orders that are terminal are listed only if they are
-/// asked for, by their ids or by their states: they stay, and would soon be most of a list.
+/// Checks the body and the permission. Terminal orders are listed only if their ids or states are
+/// given: they are kept, and would soon be most of a list.
 async fn select(context: &Context, body: FilterOrders) -> Result<Selection, ApiError> {
     let state_window = Fields::STATE_DATES
         .resolve(

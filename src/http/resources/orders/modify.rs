@@ -1,6 +1,5 @@
-//! `/orders/cancel`, `/orders/suspend` and the others that change the orders that a request
-//! selects, each with its preview. What the command line needs to know of them too is in
-//! [`changing`].
+//! `/orders/cancel`, `/orders/suspend` and the other changes of selected orders, each with its
+//! preview. [`changing`] has what the command line needs, too.
 
 use actix_web::HttpResponse;
 use actix_web::web::{Json, post};
@@ -38,11 +37,11 @@ use self::preview::Previewed;
 struct ChangeEndpoint<B: 'static> {
     kind: &'static ChangeKind,
     summary: &'static str,
-    /// What it does, by the fields of the body that are its own.
+    /// Makes the action from the body's own fields.
     action: fn(&mut B) -> Result<Action, Invalid>,
-    /// The permissions for orders in these states; none: in any.
+    /// The permissions, each for orders in these states; an empty list means any state.
     permissions: &'static [(Permission, &'static [EffectiveState])],
-    /// Whether it takes child orders along if it is asked to.
+    /// Whether it can include child orders.
     goes_deep: bool,
 }
 
@@ -76,7 +75,7 @@ pub fn endpoints(schemas: &mut Schemas) -> Vec<Endpoint> {
             schemas,
             &ChangeEndpoint {
                 kind: &changing::RESUME,
-                summary: "Let suspended and failed orders go on",
+                summary: "Resume suspended and failed orders",
                 action: ResumeOrders::action,
                 permissions: &[
                     (
@@ -95,7 +94,7 @@ pub fn endpoints(schemas: &mut Schemas) -> Vec<Endpoint> {
             schemas,
             &ChangeEndpoint {
                 kind: &changing::CONFIRM,
-                summary: "Let prompting orders go on",
+                summary: "Confirm prompting orders, which then continue",
                 action: |_: &mut ModifyOrders| Ok(Action::Confirm),
                 permissions: &[(CONFIRM_ORDERS, &[])],
                 goes_deep: false,
@@ -105,7 +104,7 @@ pub fn endpoints(schemas: &mut Schemas) -> Vec<Endpoint> {
             schemas,
             &ChangeEndpoint {
                 kind: &changing::CONTINUE,
-                summary: "Let orders go on that wait for time to pass",
+                summary: "Continue orders that wait for time to pass",
                 action: |_: &mut ModifyOrders| Ok(Action::Continue),
                 permissions: &[(MODIFY_ORDERS, &[])],
                 goes_deep: false,
@@ -157,7 +156,7 @@ fn pair<B: ChangeBody>(
     }
     [
         Endpoint::post(path, post().to(change), endpoint.summary)
-            .describe("Orders and audit are changed in one transaction")
+            .describe("Changes orders and audit trail in one transaction")
             .needs(&permissions)
             .takes_schema(body, true)
             .returns::<Dated<Acknowledged>>(schemas)
@@ -165,9 +164,9 @@ fn pair<B: ChangeBody>(
         Endpoint::post(
             &format!("{path}/preview"),
             post().to(preview),
-            &format!("What {path} would do"),
+            &format!("Preview what {path} does"),
         )
-        .describe("It changes nothing and is not audited. Nothing to do is no error")
+        .describe("Changes nothing and is not audited. An empty preview is not an error")
         .needs(&permissions)
         .takes_schema(body_of_preview, true)
         .returns_schema(&previewed),
@@ -179,7 +178,7 @@ fn body_schema<B: ChangeBody>(schemas: &mut Schemas, endpoint: &ChangeEndpoint<B
     let mut body = schemas.body::<B>();
     for name in SENT_ALONG {
         if body.pointer(&format!("/properties/{name}")).is_none() {
-            let ignored = json!({ "description": "Ignored: another of JOC's endpoints takes it" });
+            let ignored = json!({ "description": "Ignored: belongs to another JOC endpoint" });
             add_property(&mut body, name, ignored, false);
         }
     }

@@ -17,7 +17,7 @@ use crate::model::selection::MAX_PREVIEWED;
 use crate::model::texts;
 use crate::model::workflow_id::WorkflowId;
 
-/// How many orders a preview lists unless asked for more or fewer.
+/// The default number of orders in a preview.
 pub const PREVIEWED: u32 = 1000;
 /// The fields that one of JOC's endpoints takes and its clients send along to the others.
 pub const SENT_ALONG: &[&str] = &[
@@ -37,54 +37,56 @@ pub trait ChangeBody: RequestBody + 'static {
     fn common(self) -> ModifyOrders;
 }
 
-/// Declares a body, of which only the fields that are its own are given. (`serde(flatten)` would
-/// lose the digits of numbers, unknown fields, and the places of errors.)
+/// Declares a body from its own fields. (`serde(flatten)` would lose the digits of numbers, unknown
+/// fields, and the places of errors.)
 macro_rules! change_body {
     ($(#[$attribute:meta])* $name:ident { $($own:tt)* }) => {
-        /// Which orders: those that meet all that is given. Absent, `null` and an empty list are the
-        /// same. At least one of `orderIds`, `workflowIds`, `folders`, `states`, `dateFrom` and `dateTo`
-        /// is needed, unless a setting of the service allows a request without any to mean every order.
+        /// Selects the orders that match every field. Absent, `null` and an empty list mean the
+        /// same. At least one of `orderIds`, `workflowIds`, `folders`, `states`, `dateFrom` and
+        /// `dateTo` is required, unless the service is set to take a request without any as every
+        /// order.
         #[derive(Debug, Deserialize, JsonSchema)]
         #[serde(rename_all = "camelCase")]
         $(#[$attribute])*
         pub struct $name {
                 #[schemars(with = "texts::ControllerId")]
                 pub controller_id: String,
-                /// These orders; `workflowIds`, `folders` and `states` do not count then.
+                /// These orders; `workflowIds`, `folders` and `states` are then ignored.
                 #[schemars(with = "Option<List<texts::OrderId, ORDER_IDS>>", extend("uniqueItems" = true))]
                 pub order_ids: Option<List<String, ORDER_IDS>>,
-                /// Orders of these workflows; `folders` do not count then.
+                /// Orders of these workflows; `folders` is then ignored.
                 pub workflow_ids: Option<Names<Object<WorkflowId>>>,
-                /// Orders of the workflows in these folders; `/` and `recursive` means every order.
+                /// Orders of the workflows in these folders; `/` with `recursive` selects every
+                /// order.
                 pub folders: Option<Names<Object<Folder>>>,
                 /// Orders in one of these effective states.
                 pub states: Option<Words<EffectiveState>>,
-                /// Scheduled at this instant or later. Numbers without a sign point to the future, and to
-                /// the past if that leaves no time between the dates.
+                /// Scheduled at this instant or later. A relative date without a sign is in the
+                /// future, or in the past if the window would otherwise be empty.
                 #[schemars(with = "Option<texts::DateOrPeriod>")]
                 pub date_from: Option<String>,
                 /// Scheduled before this instant.
                 #[schemars(with = "Option<texts::DateOrPeriod>")]
                 pub date_to: Option<String>,
-                /// The zone of the dates; it overrides their offsets. UTC without both.
+                /// Time zone of the dates, which overrides their offsets; UTC by default.
                 #[schemars(with = "Option<texts::TimeZone>")]
                 pub time_zone: Option<String>,
-                /// Running jobs get SIGTERM, and SIGKILL some seconds later (15, or what is set). Of
-                /// `/orders/cancel` and `/orders/suspend`.
+                /// Sends SIGTERM to running jobs, and SIGKILL after a delay (a setting; 15 seconds
+                /// by default). Only for `/orders/cancel` and `/orders/suspend`.
                 #[schemars(extend("default" = false))]
                 pub kill: Option<bool>,
-                /// Child orders that are not terminal are taken along. Of `/orders/cancel` and
+                /// Includes child orders that are not terminal. Only for `/orders/cancel` and
                 /// `/orders/suspend`.
                 #[schemars(extend("default" = false))]
                 pub deep: Option<bool>,
                 /// `FreshOnly` leaves started orders alone.
                 #[schemars(extend("default" = "FreshOrStarted"))]
                 pub order_type: Option<OrderType>,
-                /// The request is rejected if more orders than this would be affected.
+                /// Rejects the request if it would affect more orders than this.
                 pub max_orders: Option<Whole<u64>>,
-                /// Why.
+                /// The reason.
                 pub audit_log: Option<Object<AuditLog>>,
-                /// At most so many orders are listed; all are counted.
+                /// Maximum number of orders to list; all are counted.
                 #[schemars(extend("default" = PREVIEWED, "maximum" = MAX_PREVIEWED))]
                 pub limit: Option<Whole<u32>>,
             $($own)*
@@ -120,8 +122,8 @@ macro_rules! change_body {
 change_body!(ModifyOrders {});
 
 change_body!(SuspendOrders {
-    /// A waiting or prompting order begins what it waits for anew when it is resumed, unless
-    /// child orders hold it.
+    /// When resumed, a waiting or prompting order restarts its current instruction, unless child
+    /// orders hold it.
     #[schemars(extend("default" = false))]
     pub reset: Option<bool>,
 });
@@ -132,7 +134,7 @@ change_body!(
         /// Where the orders go on.
         #[schemars(with = "Option<Position>")]
         pub position: Option<Json>,
-        /// Put into the orders' arguments.
+        /// Added to the orders' arguments.
         #[schemars(with = "Option<Arguments>")]
         pub variables: Option<JsonObject>,
         /// What JOC's shell client says for `variables`.

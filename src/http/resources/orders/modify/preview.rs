@@ -32,7 +32,7 @@ pub struct Previewed {
     counts: BTreeMap<&'static str, u64>,
 }
 
-/// An order and what would become of it.
+/// An order, and the effect on it.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "PreviewedOrder")]
