@@ -142,7 +142,7 @@ async fn statements(served: &Served, from: usize, id: &str) -> Vec<String> {
         lines.into_iter().filter(|line| line["span"]["request_id"] == *id).collect::<Vec<_>>()
     };
     until("the request's line", async || {
-        lines().iter().any(|line| line["fields"]["message"] == "answered")
+        lines().iter().any(|line| line["fields"]["message"] == "responded")
     })
     .await;
     let sent = lines().into_iter().filter(|line| line["target"] == "sqlx::query");

@@ -1,1 +1,1 @@
-SELECT controller_id FROM controllers ORDER BY controller_id;
+/* SQLite */ SELECT c.controller_id FROM controllers c ORDER BY c.controller_id;
