@@ -41,10 +41,10 @@ impl Deref for Json {
 
 impl<'de> Deserialize<'de> for Json {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Piece::deserialize(deserializer).map(|part| {
+        JsonPiece::deserialize(deserializer).map(|part| {
             Self(match part {
-                Piece::Json(value) => value,
-                Piece::Owned(text) => text.into(),
+                JsonPiece::Json(value) => value,
+                JsonPiece::Owned(text) => text.into(),
             })
         })
     }
@@ -89,68 +89,71 @@ impl JsonSchema for Json {
 
 /// A value, or the digits of a number: serde_json passes digits as an owned text, and texts of its
 /// input as borrowed ones.
-enum Piece {
+enum JsonPiece {
     Json(Value),
     Owned(String),
 }
 
-impl<'de> Deserialize<'de> for Piece {
+impl<'de> Deserialize<'de> for JsonPiece {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Any;
 
         impl<'de> Visitor<'de> for Any {
-            type Value = Piece;
+            type Value = JsonPiece;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("any valid JSON value")
             }
 
-            fn visit_unit<E>(self) -> Result<Piece, E> {
-                Ok(Piece::Json(Value::Null))
+            fn visit_unit<E>(self) -> Result<JsonPiece, E> {
+                Ok(JsonPiece::Json(Value::Null))
             }
 
-            fn visit_none<E>(self) -> Result<Piece, E> {
-                Ok(Piece::Json(Value::Null))
+            fn visit_none<E>(self) -> Result<JsonPiece, E> {
+                Ok(JsonPiece::Json(Value::Null))
             }
 
-            fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Piece, D::Error> {
-                Piece::deserialize(deserializer)
+            fn visit_some<D: Deserializer<'de>>(
+                self,
+                deserializer: D,
+            ) -> Result<JsonPiece, D::Error> {
+                JsonPiece::deserialize(deserializer)
             }
 
-            fn visit_bool<E>(self, value: bool) -> Result<Piece, E> {
-                Ok(Piece::Json(value.into()))
+            fn visit_bool<E>(self, value: bool) -> Result<JsonPiece, E> {
+                Ok(JsonPiece::Json(value.into()))
             }
 
-            fn visit_i64<E>(self, value: i64) -> Result<Piece, E> {
-                Ok(Piece::Json(value.into()))
+            fn visit_i64<E>(self, value: i64) -> Result<JsonPiece, E> {
+                Ok(JsonPiece::Json(value.into()))
             }
 
-            fn visit_u64<E>(self, value: u64) -> Result<Piece, E> {
-                Ok(Piece::Json(value.into()))
+            fn visit_u64<E>(self, value: u64) -> Result<JsonPiece, E> {
+                Ok(JsonPiece::Json(value.into()))
             }
 
-            fn visit_f64<E>(self, value: f64) -> Result<Piece, E> {
-                Ok(Piece::Json(value.into()))
+            fn visit_f64<E>(self, value: f64) -> Result<JsonPiece, E> {
+                Ok(JsonPiece::Json(value.into()))
             }
 
-            fn visit_str<E>(self, value: &str) -> Result<Piece, E> {
-                Ok(Piece::Json(value.into()))
+            fn visit_str<E>(self, value: &str) -> Result<JsonPiece, E> {
+                Ok(JsonPiece::Json(value.into()))
             }
 
-            fn visit_string<E>(self, value: String) -> Result<Piece, E> {
-                Ok(Piece::Owned(value))
+            fn visit_string<E>(self, value: String) -> Result<JsonPiece, E> {
+                Ok(JsonPiece::Owned(value))
             }
 
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Piece, A::Error> {
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<JsonPiece, A::Error> {
                 let mut values = Vec::new();
                 while let Some(Json(value)) = seq.next_element()? {
                     values.push(value);
                 }
-                Ok(Piece::Json(values.into()))
+                Ok(JsonPiece::Json(values.into()))
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Piece, A::Error> {
-                members(map).map(Piece::Json)
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<JsonPiece, A::Error> {
+                members(map).map(JsonPiece::Json)
             }
         }
 
@@ -163,11 +166,11 @@ fn members<'de, A: MapAccess<'de>>(mut map: A) -> Result<Value, A::Error> {
     let mut members = Map::new();
     while let Some(key) = map.next_key::<String>()? {
         let value = match map.next_value()? {
-            Piece::Json(value) => value,
-            Piece::Owned(digits) if key.starts_with(PRIVATE) => {
+            JsonPiece::Json(value) => value,
+            JsonPiece::Owned(digits) if key.starts_with(PRIVATE) => {
                 return digits.parse::<Number>().map(Value::Number).map_err(A::Error::custom);
             }
-            Piece::Owned(text) => text.into(),
+            JsonPiece::Owned(text) => text.into(),
         };
         members.insert(key, value);
     }

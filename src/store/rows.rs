@@ -10,9 +10,7 @@ use sqlx::database::HasStatementCache;
 use sqlx::pool::PoolConnection;
 use sqlx::{Executor, FromRow, IntoArguments, Pool};
 use tokio::sync::mpsc::{self, Sender};
-use tokio::sync::{
-    OwnedRwLockReadGuard, OwnedRwLockWriteGuard, OwnedSemaphorePermit, RwLock, Semaphore,
-};
+use tokio::sync::{OwnedRwLockReadGuard, OwnedSemaphorePermit, RwLock, Semaphore};
 use tracing::Instrument;
 
 use super::list::Wanted;
@@ -75,7 +73,8 @@ impl Gate {
     }
 
     /// Waits until no long result is being read; none can start while the guard lives.
-    pub(super) async fn shut(&self) -> OwnedRwLockWriteGuard<()> {
+    #[cfg(feature = "sqlite")]
+    pub(super) async fn shut(&self) -> tokio::sync::OwnedRwLockWriteGuard<()> {
         self.reading.clone().write_owned().await
     }
 }

@@ -33,7 +33,7 @@ pub(in crate::store) fn entries<DB: Dialect>(filter: &AuditFilter, limit: Option
     push_by_extent(&mut sql, extent, "l.affected", |sql, controller, folders| {
         sql.push("(SELECT count(*) FROM audit_log_details d WHERE ");
         sql.push("d.controller_id = l.controller_id AND d.audit_log_id = l.id AND ");
-        push_in_folders(sql, DetailsOf::Controller(controller), folders);
+        push_in_folders(sql, DetailScope::Controller(controller), folders);
         sql.push(")");
     });
     sql.push(" AS affected\nFROM audit_logs l\nWHERE ");
@@ -72,7 +72,7 @@ pub(in crate::store) fn details<DB: Dialect>(audit_log_id: i64, extent: &Extent)
     sql.push("\n  AND ");
     push_within_extent(&mut sql, extent, "d", |sql, _, visible| {
         if let Visible::Folders(folders) = visible {
-            push_in_folders(sql.push(" AND "), DetailsOf::Entry(audit_log_id), folders);
+            push_in_folders(sql.push(" AND "), DetailScope::Entry(audit_log_id), folders);
         }
     });
     sql.push("\nORDER BY d.order_id");
@@ -202,7 +202,7 @@ fn push_about<DB: Dialect>(
             Visible::Folders(visible) if filter.folders.is_empty() => visible.clone(),
             Visible::Folders(visible) => filter.folders.intersection(visible),
         };
-        push_in_folders(sql.push("\n  AND "), DetailsOf::Controller(controller), &folders);
+        push_in_folders(sql.push("\n  AND "), DetailScope::Controller(controller), &folders);
     });
 }
 
@@ -213,7 +213,7 @@ fn is_order_id(name: &str) -> bool {
 }
 
 /// What is known about the details to search.
-enum DetailsOf<'a> {
+enum DetailScope<'a> {
     Entry(i64),
     Controller(Option<&'a str>),
 }
@@ -229,7 +229,7 @@ fn push_of_entry<DB: Dialect>(sql: &mut Sql<DB>, table: &str, audit_log_id: i64)
 }
 
 /// Adds the condition that the folder of `d` is one of these.
-fn push_in_folders<DB: Dialect>(sql: &mut Sql<DB>, of: DetailsOf<'_>, folders: &Folders) {
+fn push_in_folders<DB: Dialect>(sql: &mut Sql<DB>, of: DetailScope<'_>, folders: &Folders) {
     if folders.len() < MANY_FOLDERS || folders.are_all() {
         return push_in_few_folders(sql, "d.folder", folders);
     }
@@ -238,11 +238,11 @@ fn push_in_folders<DB: Dialect>(sql: &mut Sql<DB>, of: DetailsOf<'_>, folders: &
     push_among_folders(sql, folders, |sql| {
         sql.push("SELECT DISTINCT k.folder FROM audit_log_details k WHERE ");
         match of {
-            DetailsOf::Entry(id) => push_of_entry(sql, "k", id),
-            DetailsOf::Controller(Some(controller)) => {
+            DetailScope::Entry(id) => push_of_entry(sql, "k", id),
+            DetailScope::Controller(Some(controller)) => {
                 sql.push("k.controller_id = ").text(controller);
             }
-            DetailsOf::Controller(None) => {
+            DetailScope::Controller(None) => {
                 sql.push("TRUE");
             }
         }
