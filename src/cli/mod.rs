@@ -19,6 +19,7 @@ pub mod logging;
 pub mod man;
 pub mod migrate;
 mod output;
+pub mod program;
 pub mod role;
 mod sealer;
 pub mod serve;

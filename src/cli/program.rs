@@ -1,0 +1,91 @@
+//! The command line as a whole: parses it and starts the subcommand. It is in the library, since the
+//! compiler would generate much of the code again for a binary that awaits the subcommands.
+
+use std::process::ExitCode;
+use std::sync::LazyLock;
+
+use clap::parser::ValueSource;
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::cli::client::orders;
+use crate::cli::error::CliError;
+use crate::cli::{
+    account, audit, check, completions, copy, demo, exit, health, import, logging, man, migrate,
+    role, serve,
+};
+use crate::config::{self, Logging};
+use crate::model::window::time_zone_database;
+
+/// The output of `--version`.
+static VERSION: LazyLock<String> = LazyLock::new(|| {
+    format!("{}\ntime zones: {}", env!("CARGO_PKG_VERSION"), time_zone_database())
+});
+
+/// An order service that speaks the JOC API over one SQL database
+#[derive(Debug, Parser)]
+#[command(version, long_version = VERSION.as_str())]
+struct Cli {
+    #[command(flatten)]
+    logging: Logging,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Demo(demo::DemoArgs),
+    Serve(serve::ServeArgs),
+    Migrate(migrate::MigrateArgs),
+    Import(import::ImportArgs),
+    Account(account::AccountArgs),
+    Role(role::RoleArgs),
+    Orders(orders::OrdersArgs),
+    Audit(audit::AuditArgs),
+    Check(check::CheckArgs),
+    Copy(copy::CopyArgs),
+    Health(health::HealthArgs),
+    Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
+}
+
+/// Runs the program. To be called before there are threads.
+pub fn main() -> ExitCode {
+    match start() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => exit::report(&error),
+    }
+}
+
+fn start() -> anyhow::Result<()> {
+    // Before there are other threads.
+    config::load().map_err(CliError::setting)?;
+    let mut command = config::without_empty(Cli::command());
+    let matches = command.get_matches_mut();
+    let mut cli =
+        Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command).exit());
+    if matches!(cli.command, Command::Demo(_))
+        && matches.value_source("log") == Some(ValueSource::DefaultValue)
+    {
+        cli.logging.log = demo::LOG.into();
+    }
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(run(cli))
+}
+
+async fn run(cli: Cli) -> anyhow::Result<()> {
+    let _traces = logging::start(&cli.logging).map_err(CliError::setting)?;
+    match cli.command {
+        Command::Demo(args) => demo::run(args).await,
+        Command::Serve(args) => serve::run(args).await,
+        Command::Migrate(args) => migrate::run(args).await,
+        Command::Import(args) => import::run(args).await,
+        Command::Account(args) => account::run(args).await,
+        Command::Role(args) => role::run(args).await,
+        Command::Orders(args) => orders::run(args).await,
+        Command::Audit(args) => audit::run(args).await,
+        Command::Check(args) => check::run(args).await,
+        Command::Copy(args) => copy::run(args).await,
+        Command::Health(args) => health::run(args).await,
+        Command::Completions(args) => completions::run(&args, Cli::command()),
+        Command::Man(args) => man::run(&args, Cli::command()),
+    }
+}
