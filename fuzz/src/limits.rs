@@ -14,6 +14,7 @@ use joc_orders::model::workflow_id::WorkflowId;
 use joc_orders::store::add::AddedOrder;
 use joc_orders::store::{Item, NewOrder};
 use serde_json::Value;
+use strum::VariantArray;
 
 pub fn text(text: &str, max: usize) {
     assert!((1..=max).contains(&text.chars().count()), "{text:?}");
@@ -103,7 +104,7 @@ pub fn audit(entry: &AuditEntry) {
         assert!(text.chars().count() <= max && !text.contains(['<', '>', '\0']), "{text:?}");
     }
     assert!(entry.time_spent.is_none_or(|minutes| minutes >= 0));
-    for outcome in Outcome::ALL {
+    for &outcome in Outcome::VARIANTS {
         let kept = entry.parameters.kept(outcome);
         let parameters = json(&kept);
         assert!(parameters.is_object() && !kept.contains('\n'));
