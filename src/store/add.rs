@@ -100,7 +100,7 @@ impl Addition {
     }
 
     /// The orders as JSON for the statements.
-    pub(super) fn incoming(&self, ids: &[String]) -> String {
+    pub(super) fn incoming(&self, ids: &[String]) -> Result<String> {
         let orders = self.orders.iter().zip(ids).map(|(order, order_id)| IncomingOrder {
             controller_id: &self.audit.controller_id,
             order_id,

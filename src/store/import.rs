@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::Result;
+use super::{Error, Result};
 use crate::model::order::{Mark, State};
 use crate::model::window::iso;
 
@@ -120,8 +120,9 @@ pub(super) struct IncomingOrder<'a> {
 
 impl IncomingOrder<'_> {
     /// The orders as JSON for the statements.
-    pub(super) fn json<'a>(orders: impl Iterator<Item = IncomingOrder<'a>>) -> String {
-        serde_json::json!(orders.collect::<Vec<_>>()).to_string()
+    pub(super) fn json<'a>(orders: impl Iterator<Item = IncomingOrder<'a>>) -> Result<String> {
+        let json = serde_json::to_string(&orders.collect::<Vec<_>>());
+        json.map_err(|error| Error::Data(error.to_string()))
     }
 }
 
@@ -174,7 +175,7 @@ mod tests {
             order: Some(order),
         };
         let json: serde_json::Value =
-            serde_json::from_str(&IncomingOrder::json(incoming(&[item]))).unwrap();
+            serde_json::from_str(&IncomingOrder::json(incoming(&[item])).unwrap()).unwrap();
         let mut fields: Vec<_> = json[0].as_object().unwrap().keys().cloned().collect();
         let mut columns: Vec<_> = of_orders(Use::Given).map(|column| column.name).collect();
         fields.sort_unstable();

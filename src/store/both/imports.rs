@@ -28,7 +28,7 @@ impl Backend {
 impl Import for RunningImport {
     async fn add(&mut self, items: &[Item]) -> Result<Imported> {
         add_versions(&mut self.transaction, &versions(items)).await?;
-        let orders = IncomingOrder::json(incoming(items));
+        let orders = IncomingOrder::json(incoming(items))?;
         let mut imported = Imported::default();
         if self.replace {
             let mut sql = replace::<Db>(&orders);
