@@ -205,7 +205,7 @@ static RIGHT: LazyLock<Regex> = LazyLock::new(|| {
     let reasons = [
         "orderId: there is no order '.*'",
         "Workflow '.*'( in version '.*')? doesn't exist",
-        "orderIds, workflowIds, folders, states, dateFrom, dateTo: at least one is expected.*",
+        "orderIds, workflowIds, folders, states, dateFrom, dateTo: at least one selector is required.*",
         r"\w+: the window is empty: .*",
         r"(orders\[\d+\]\.)?\w+: '.*' leaves the years 1 to 9999",
         r".*: a number of at most \d+ digits, written without an exponent, is expected",
