@@ -38,7 +38,8 @@ impl Import for RunningImport {
         let mut sql = insert::<Db>(&orders);
         let inserted = sql.builder().build().execute(&mut *self.transaction).await?;
         imported.inserted = inserted.rows_affected();
-        imported.skipped = incoming(items).count() as u64 - imported.inserted - imported.updated;
+        let orders = items.iter().filter(|item| item.order.is_some()).count() as u64;
+        imported.skipped = orders - imported.inserted - imported.updated;
         Ok(imported)
     }
 
