@@ -1,7 +1,6 @@
 //! What an action does to the selected orders, as tables: which orders, and what changes. The store
 //! turns the tables into SQL, so a new action is a new list of rules here.
 
-use crate::model::changing::{self, ChangeKind};
 use crate::model::order::{EffectiveState, LIVING, Mark, State};
 
 /// What an action does to one order.
@@ -133,7 +132,7 @@ pub struct Rule {
     pub effect: Option<Effect>,
 }
 
-/// What a call does to the orders that it selects.
+/// What a request does to the orders that it selects.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Action {
     /// `/orders/cancel`
@@ -284,25 +283,14 @@ impl Action {
         }
         effects
     }
-
-    /// The endpoint that takes it.
-    pub fn kind(&self) -> &'static ChangeKind {
-        match self {
-            Self::Cancel { .. } => &changing::CANCEL,
-            Self::Suspend { .. } => &changing::SUSPEND,
-            Self::Resume { .. } => &changing::RESUME,
-            Self::Confirm => &changing::CONFIRM,
-            Self::Continue => &changing::CONTINUE,
-            Self::Change { .. } => &changing::CHANGE,
-            Self::RemoveWhenTerminated => &changing::REMOVE_WHEN_TERMINATED,
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use strum::VariantArray;
+
+    use super::*;
+    use crate::model::changing::{self, ChangeKind};
 
     fn every_action() -> Vec<Action> {
         let mut actions = vec![
@@ -318,6 +306,19 @@ mod tests {
             actions.extend([false, true].map(|reset| Action::Suspend { kill, reset }));
         }
         actions
+    }
+
+    /// The endpoint that takes an action.
+    fn kind_of(action: &Action) -> &'static ChangeKind {
+        match action {
+            Action::Cancel { .. } => &changing::CANCEL,
+            Action::Suspend { .. } => &changing::SUSPEND,
+            Action::Resume { .. } => &changing::RESUME,
+            Action::Confirm => &changing::CONFIRM,
+            Action::Continue => &changing::CONTINUE,
+            Action::Change { .. } => &changing::CHANGE,
+            Action::RemoveWhenTerminated => &changing::REMOVE_WHEN_TERMINATED,
+        }
     }
 
     #[test]
@@ -354,7 +355,7 @@ mod tests {
         for state in terminal {
             let order = Situation { state, mark: None, killed: false, reason: None };
             for action in every_action() {
-                let reaches_terminal = action.kind().reaches_terminal;
+                let reaches_terminal = kind_of(&action).reaches_terminal;
                 assert_eq!(order.is_affected(&action.rules()), reaches_terminal);
             }
         }
@@ -363,7 +364,7 @@ mod tests {
     #[test]
     fn every_effect_is_counted() {
         for action in every_action() {
-            let counts = action.kind().counts;
+            let counts = kind_of(&action).counts;
             for effect in action.effects() {
                 assert!(counts.iter().any(|(count, _)| *count == effect.count), "{effect:?}");
             }
