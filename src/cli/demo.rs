@@ -201,26 +201,26 @@ impl Guide {
     async fn login(url: String) -> anyhow::Result<Self> {
         let client = http_client(&url.parse()?, Trust::System)?;
         let login = client.post(format!("{url}/authentication/login"));
-        let answer = login.basic_auth(ACCOUNT, Some(PASSWORD)).send().await?;
-        let answer: Value = answer.error_for_status()?.json().await?;
-        let token = answer["accessToken"].as_str().context("no access token")?.to_owned();
+        let response = login.basic_auth(ACCOUNT, Some(PASSWORD)).send().await?;
+        let response: Value = response.error_for_status()?.json().await?;
+        let token = response["accessToken"].as_str().context("no access token")?.to_owned();
         Ok(Self { client, url, token })
     }
 
     async fn preview(&self, body: &Value) -> anyhow::Result<Value> {
         say(&line("", "/orders/cancel/preview", body, &format!("jq -cS '{COUNTS}'")))?;
-        let answer: Value = self.post("/orders/cancel/preview", body).await?.json().await?;
-        say(&picked(&answer, &["total", "cancelled", "marked", "byState"]))?;
-        for order in answer["orders"].as_array().into_iter().flatten() {
+        let response: Value = self.post("/orders/cancel/preview", body).await?.json().await?;
+        say(&picked(&response, &["total", "cancelled", "marked", "byState"]))?;
+        for order in response["orders"].as_array().into_iter().flatten() {
             say(&picked(order, &["orderId", "state", "effect"]))?;
         }
-        Ok(answer)
+        Ok(response)
     }
 
     async fn refused(&self, body: &Value) -> anyhow::Result<()> {
         say(&line("", "/orders/cancel", body, "jq -cS .error"))?;
-        let answer: Value = self.post("/orders/cancel", body).await?.json().await?;
-        say(&picked(&answer["error"], &["code", "message"]))
+        let response: Value = self.post("/orders/cancel", body).await?.json().await?;
+        say(&picked(&response["error"], &["code", "message"]))
     }
 
     fn cancel_line(body: &Value) -> String {

@@ -115,7 +115,7 @@ pub struct AuditEntry {
     pub controller_id: String,
     /// Who sent the request; for a rejected login, the claimed account.
     pub account: String,
-    /// The call as JOC writes it: `./orders/cancel`.
+    /// The endpoint as JOC writes it: `./orders/cancel`.
     pub request: String,
     /// The request's body.
     pub parameters: Parameters,

@@ -116,12 +116,12 @@ pub(super) async fn run(args: AddArgs) -> anyhow::Result<()> {
     let (body, format) = (Value::from(body), args.output.format);
     args.connection
         .session(async |session| {
-            let answer = change(session, "/orders/add", &body, "added").await?;
+            let response = change(session, "/orders/add", &body, "added").await?;
             if format == OutputFormat::Json {
-                return output::json(&with_numbers(&answer));
+                return output::json(&with_numbers(&response));
             }
-            tell(&done("added", &answer));
-            let ids = answer.body["orderIds"].as_array().into_iter().flatten();
+            tell(&done("added", &response));
+            let ids = response.body["orderIds"].as_array().into_iter().flatten();
             let ids: Value = ids.map(|id| json!({ "orderId": id })).collect();
             output::items(format, &[Column::text("order_id", "/orderId")], &ids)
         })

@@ -135,8 +135,8 @@ impl ConnectionArgs {
         let request = client.post(format!("{}/authentication/login", self.url));
         let request = request.basic_auth(user, Some(password)).json(&json!({}));
         let response = sent(request, self.url.as_str()).await?;
-        let answer: Value = body_of(response).await?;
-        let token = answer["accessToken"].as_str().filter(|token| !token.is_empty());
+        let login: Value = body_of(response).await?;
+        let token = login["accessToken"].as_str().filter(|token| !token.is_empty());
         let token = token
             .ok_or_else(|| CliError::Other("the login response has no access token".into()))?;
         Ok(token.to_owned())

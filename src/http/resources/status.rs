@@ -15,7 +15,7 @@ use crate::http::context::service::Service;
 use crate::http::error::ApiError;
 use crate::http::openapi::{Endpoint, Schemas, with_examples};
 use crate::http::transport::prometheus::{
-    self, CONNECTIONS, LAST_SEAL, MAX_CONNECTIONS, UNDER_WAY, UNSEALED, UNSEALED_FOR,
+    self, CONNECTIONS, IN_FLIGHT, LAST_SEAL, MAX_CONNECTIONS, UNSEALED, UNSEALED_FOR,
 };
 
 pub fn endpoints(_: &mut Schemas) -> Vec<Endpoint> {
@@ -67,7 +67,7 @@ async fn ready(service: Data<Service>) -> Result<HttpResponse, ApiError> {
 
 /// `GET /metrics`
 async fn metrics(service: Data<Service>) -> HttpResponse {
-    gauge!(UNDER_WAY).set(service.drain.in_flight() as f64);
+    gauge!(IN_FLIGHT).set(service.drain.in_flight() as f64);
     for pool in service.store.pools() {
         gauge!(CONNECTIONS, "pool" => pool.name, "state" => "used").set(pool.used);
         gauge!(CONNECTIONS, "pool" => pool.name, "state" => "idle").set(pool.idle);

@@ -21,7 +21,7 @@ const NO_ROUTE: &str = "none";
 
 const REQUESTS: &str = "joc_orders_requests_total";
 const DURATION: &str = "joc_orders_request_duration_seconds";
-pub const UNDER_WAY: &str = "joc_orders_calls_under_way";
+pub const IN_FLIGHT: &str = "joc_orders_calls_under_way";
 const AFFECTED: &str = "joc_orders_orders_affected_total";
 const LOGINS: &str = "joc_orders_logins_total";
 pub const CONNECTIONS: &str = "joc_orders_database_connections";
@@ -42,7 +42,7 @@ static RECORDER: LazyLock<Option<PrometheusHandle>> = LazyLock::new(|| {
         Unit::Seconds,
         "Time to the beginning of the response, by route."
     );
-    describe_gauge!(UNDER_WAY, "Requests in flight.");
+    describe_gauge!(IN_FLIGHT, "Requests in flight.");
     describe_counter!(AFFECTED, "Orders changed or added, by action.");
     describe_counter!(LOGINS, "Logins, by outcome: accepted, refused, throttled, busy.");
     describe_gauge!(CONNECTIONS, "Connections to the database, by pool and state.");

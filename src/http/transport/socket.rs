@@ -99,7 +99,7 @@ pub struct PacedStream<T> {
     pace: Pace,
     /// The timeout while the client reads nothing.
     stalled: Option<Pin<Box<dyn Future<Output = ()>>>>,
-    /// Whether input is left unread until the client goes on reading.
+    /// Whether input is left unread until the client reads again.
     is_unread: bool,
     /// Whether to decode the input before reading more.
     has_read_enough: bool,

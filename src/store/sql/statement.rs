@@ -23,12 +23,12 @@ impl<DB: Dialect> Sql<DB> {
         Self { builder: QueryBuilder::new(""), depth: 0, has_with: false }
     }
 
-    /// A text that is there already.
+    /// Starts from existing text.
     pub(in crate::store) fn of(text: impl Into<String>) -> Self {
         Self { builder: QueryBuilder::new(text), ..Self::new() }
     }
 
-    /// A text whose statements see the effective states of an instant.
+    /// Starts a text whose statements see the effective states of an instant.
     pub(in crate::store) fn at(at: DateTime<Utc>) -> Self {
         Self { builder: DB::begin(at), ..Self::new() }
     }

@@ -49,46 +49,46 @@ macro_rules! change_body {
         #[serde(rename_all = "camelCase")]
         $(#[$attribute])*
         pub struct $name {
-                #[schemars(with = "texts::ControllerId")]
-                pub controller_id: String,
-                /// These orders; `workflowIds`, `folders` and `states` are then ignored.
-                #[schemars(with = "Option<List<texts::OrderId, ORDER_IDS>>", extend("uniqueItems" = true))]
-                pub order_ids: Option<List<String, ORDER_IDS>>,
-                /// Orders of these workflows; `folders` is then ignored.
-                pub workflow_ids: Option<Names<Object<WorkflowId>>>,
-                /// Orders of the workflows in these folders; `/` with `recursive` selects every
-                /// order.
-                pub folders: Option<Names<Object<Folder>>>,
-                /// Orders in one of these effective states.
-                pub states: Option<Words<EffectiveState>>,
-                /// Scheduled at this instant or later. A relative date without a sign is in the
-                /// future, or in the past if the window would otherwise be empty.
-                #[schemars(with = "Option<texts::DateOrPeriod>")]
-                pub date_from: Option<String>,
-                /// Scheduled before this instant.
-                #[schemars(with = "Option<texts::DateOrPeriod>")]
-                pub date_to: Option<String>,
-                /// Time zone of the dates, which overrides their offsets; UTC by default.
-                #[schemars(with = "Option<texts::TimeZone>")]
-                pub time_zone: Option<String>,
-                /// Sends SIGTERM to running jobs, and SIGKILL after a delay (a setting; 15 seconds
-                /// by default). Only for `/orders/cancel` and `/orders/suspend`.
-                #[schemars(extend("default" = false))]
-                pub kill: Option<bool>,
-                /// Includes child orders that are not terminal. Only for `/orders/cancel` and
-                /// `/orders/suspend`.
-                #[schemars(extend("default" = false))]
-                pub deep: Option<bool>,
-                /// `FreshOnly` leaves started orders alone.
-                #[schemars(extend("default" = "FreshOrStarted"))]
-                pub order_type: Option<OrderType>,
-                /// Rejects the request if it would affect more orders than this.
-                pub max_orders: Option<Whole<u64>>,
-                /// The reason.
-                pub audit_log: Option<Object<AuditLog>>,
-                /// Maximum number of orders to list; all are counted.
-                #[schemars(extend("default" = PREVIEWED, "maximum" = MAX_PREVIEWED))]
-                pub limit: Option<Whole<u32>>,
+            #[schemars(with = "texts::ControllerId")]
+            pub controller_id: String,
+            /// These orders; `workflowIds`, `folders` and `states` are then ignored.
+            #[schemars(with = "Option<List<texts::OrderId, ORDER_IDS>>", extend("uniqueItems" = true))]
+            pub order_ids: Option<List<String, ORDER_IDS>>,
+            /// Orders of these workflows; `folders` is then ignored.
+            pub workflow_ids: Option<Names<Object<WorkflowId>>>,
+            /// Orders of the workflows in these folders; `/` with `recursive` selects every
+            /// order.
+            pub folders: Option<Names<Object<Folder>>>,
+            /// Orders in one of these effective states.
+            pub states: Option<Words<EffectiveState>>,
+            /// Scheduled at this instant or later. A relative date without a sign is in the
+            /// future, or in the past if the window would otherwise be empty.
+            #[schemars(with = "Option<texts::DateOrPeriod>")]
+            pub date_from: Option<String>,
+            /// Scheduled before this instant.
+            #[schemars(with = "Option<texts::DateOrPeriod>")]
+            pub date_to: Option<String>,
+            /// Time zone of the dates, which overrides their offsets; UTC by default.
+            #[schemars(with = "Option<texts::TimeZone>")]
+            pub time_zone: Option<String>,
+            /// Sends SIGTERM to running jobs, and SIGKILL after a delay (a setting; 15 seconds
+            /// by default). Only for `/orders/cancel` and `/orders/suspend`.
+            #[schemars(extend("default" = false))]
+            pub kill: Option<bool>,
+            /// Includes child orders that are not terminal. Only for `/orders/cancel` and
+            /// `/orders/suspend`.
+            #[schemars(extend("default" = false))]
+            pub deep: Option<bool>,
+            /// `FreshOnly` leaves started orders alone.
+            #[schemars(extend("default" = "FreshOrStarted"))]
+            pub order_type: Option<OrderType>,
+            /// Rejects the request if it would affect more orders than this.
+            pub max_orders: Option<Whole<u64>>,
+            /// The reason.
+            pub audit_log: Option<Object<AuditLog>>,
+            /// Maximum number of orders to list; all are counted.
+            #[schemars(extend("default" = PREVIEWED, "maximum" = MAX_PREVIEWED))]
+            pub limit: Option<Whole<u32>>,
             $($own)*
         }
 
@@ -131,13 +131,13 @@ change_body!(SuspendOrders {
 change_body!(
     #[schemars(transform = |schema: &mut Schema| texts::alias(schema, "variables", "arguments"))]
     ResumeOrders {
-        /// Where the orders go on.
+        /// Where the orders resume.
         #[schemars(with = "Option<Position>")]
         pub position: Option<Json>,
         /// Added to the orders' arguments.
         #[schemars(with = "Option<Arguments>")]
         pub variables: Option<JsonObject>,
-        /// What JOC's shell client says for `variables`.
+        /// The name that JOC's shell client uses for `variables`.
         #[schemars(skip)]
         pub arguments: Option<JsonObject>,
         /// Not supported: send the position of the block's first instruction.
