@@ -8,7 +8,6 @@ use super::{Error, Result};
 use crate::model::audit::AuditEntry;
 use crate::model::order::State;
 use crate::model::permission::Visible;
-use crate::model::window::iso;
 
 /// `previous_state` in the audit trail of an added order.
 pub const NO_STATE: &str = "NONE";
@@ -99,23 +98,23 @@ impl Addition {
         numbered.map(id).collect()
     }
 
-    /// The orders as JSON for the statements.
-    pub(super) fn incoming(&self, ids: &[String]) -> Result<String> {
+    /// The orders with their ids.
+    pub(super) fn incoming<'a>(&'a self, ids: &'a [String]) -> Vec<IncomingOrder<'a>> {
         let orders = self.orders.iter().zip(ids).map(|(order, order_id)| IncomingOrder {
             controller_id: &self.audit.controller_id,
             order_id,
             workflow_path: &order.workflow_path,
             workflow_version_id: &order.workflow_version_id,
-            state: State::Fresh.as_str(),
+            state: State::Fresh,
             suspended: false,
             mark: None,
-            scheduled_for: order.scheduled_for.as_ref().map(iso),
-            reason: None,
+            scheduled_for: order.scheduled_for,
             priority: order.priority,
             arguments: order.arguments.to_string().into(),
             position: order.position.as_ref().map(|position| position.to_string().into()),
+            reason: None,
         });
-        IncomingOrder::json(orders)
+        orders.collect()
     }
 }
 

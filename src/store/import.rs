@@ -6,9 +6,8 @@ use std::collections::hash_map::Entry;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use serde::Serialize;
 
-use super::{Error, Result};
+use super::Result;
 use crate::model::order::{Mark, State};
 use crate::model::window::iso;
 
@@ -100,86 +99,91 @@ pub(super) fn versions(items: &[Item]) -> Vec<NamedVersion<'_>> {
     versions
 }
 
-/// An order that comes in: the columns of `tables::Use::Given`.
-#[derive(Serialize)]
+/// An order that comes in.
 pub(super) struct IncomingOrder<'a> {
     pub(super) controller_id: &'a str,
     pub(super) order_id: &'a str,
     pub(super) workflow_path: &'a str,
     pub(super) workflow_version_id: &'a str,
-    pub(super) state: &'static str,
+    pub(super) state: State,
     pub(super) suspended: bool,
-    pub(super) mark: Option<&'static str>,
-    pub(super) scheduled_for: Option<String>,
-    pub(super) reason: Option<&'a str>,
+    pub(super) mark: Option<Mark>,
+    pub(super) scheduled_for: Option<DateTime<Utc>>,
     pub(super) priority: i32,
-    /// JSON as text, like every field below.
+    /// JSON as text, like `position`.
     pub(super) arguments: Cow<'a, str>,
     pub(super) position: Option<Cow<'a, str>>,
+    pub(super) reason: Option<&'a str>,
 }
 
 impl IncomingOrder<'_> {
-    /// The orders as JSON for the statements.
-    pub(super) fn json<'a>(orders: impl Iterator<Item = IncomingOrder<'a>>) -> Result<String> {
-        let json = serde_json::to_string(&orders.collect::<Vec<_>>());
-        json.map_err(|error| Error::Data(error.to_string()))
+    /// The values of the columns of `tables::Use::Given` as text, in their order.
+    pub(super) fn values(&self) -> [Option<Cow<'_, str>>; 12] {
+        self.columns().map(|(_, value)| value)
+    }
+
+    fn columns(&self) -> [(&'static str, Option<Cow<'_, str>>); 12] {
+        [
+            ("controller_id", Some(self.controller_id.into())),
+            ("order_id", Some(self.order_id.into())),
+            ("workflow_path", Some(self.workflow_path.into())),
+            ("workflow_version_id", Some(self.workflow_version_id.into())),
+            ("state", Some(self.state.as_str().into())),
+            ("suspended", Some(if self.suspended { "1" } else { "0" }.into())),
+            ("mark", self.mark.map(|mark| mark.as_str().into())),
+            ("scheduled_for", self.scheduled_for.as_ref().map(|at| iso(at).into())),
+            ("priority", Some(self.priority.to_string().into())),
+            ("arguments", Some((&*self.arguments).into())),
+            ("position", self.position.as_deref().map(Into::into)),
+            ("reason", self.reason.map(Into::into)),
+        ]
     }
 }
 
 /// The orders among items.
-pub(super) fn incoming(items: &[Item]) -> impl Iterator<Item = IncomingOrder<'_>> {
-    items.iter().filter_map(|item| {
+pub(super) fn incoming(items: &[Item]) -> Vec<IncomingOrder<'_>> {
+    let orders = items.iter().filter_map(|item| {
         let order = item.order.as_ref()?;
         Some(IncomingOrder {
             controller_id: &item.controller_id,
             order_id: &order.order_id,
             workflow_path: &item.workflow_path,
             workflow_version_id: &item.workflow_version_id,
-            state: order.state.as_str(),
+            state: order.state,
             suspended: order.suspended,
-            mark: order.mark.map(Mark::as_str),
-            scheduled_for: order.scheduled_for.as_ref().map(iso),
-            reason: order.reason.as_deref(),
+            mark: order.mark,
+            scheduled_for: order.scheduled_for,
             priority: order.priority,
             arguments: Cow::from(&order.arguments),
             position: order.position.as_deref().map(Cow::from),
+            reason: order.reason.as_deref(),
         })
-    })
+    });
+    orders.collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::order::State;
-    use crate::store::NewOrder;
     use crate::store::tables::{Use, of_orders};
 
     #[test]
-    fn an_incoming_order_has_a_field_for_each_column() {
-        let order = NewOrder {
-            order_id: "a".into(),
+    fn an_incoming_order_has_a_value_for_each_column() {
+        let order = IncomingOrder {
+            controller_id: "prod",
+            order_id: "a",
+            workflow_path: "/sos/eod",
+            workflow_version_id: "1",
             state: State::Fresh,
             suspended: false,
             mark: None,
-            reason: None,
             scheduled_for: None,
             priority: 0,
             arguments: "{}".into(),
             position: None,
+            reason: None,
         };
-        let item = Item {
-            controller_id: "prod".into(),
-            workflow_path: "/sos/eod".into(),
-            workflow_version_id: "1".into(),
-            version_date: None,
-            order: Some(order),
-        };
-        let json: serde_json::Value =
-            serde_json::from_str(&IncomingOrder::json(incoming(&[item])).unwrap()).unwrap();
-        let mut fields: Vec<_> = json[0].as_object().unwrap().keys().cloned().collect();
-        let mut columns: Vec<_> = of_orders(Use::Given).map(|column| column.name).collect();
-        fields.sort_unstable();
-        columns.sort_unstable();
-        assert_eq!(fields, columns);
+        let columns: Vec<_> = of_orders(Use::Given).map(|column| column.name).collect();
+        assert_eq!(order.columns().map(|(name, _)| name), *columns);
     }
 }

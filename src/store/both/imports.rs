@@ -6,7 +6,7 @@ use sqlx::Transaction;
 use super::backend::Backend;
 use super::built::{Db, renew_statistics};
 use super::import::add_versions;
-use crate::store::import::{IncomingOrder, incoming, versions};
+use crate::store::import::{incoming, versions};
 use crate::store::sql::incoming::{insert, replace};
 use crate::store::{Import, Imported, Item, Result};
 
@@ -28,7 +28,7 @@ impl Backend {
 impl Import for RunningImport {
     async fn add(&mut self, items: &[Item]) -> Result<Imported> {
         add_versions(&mut self.transaction, &versions(items)).await?;
-        let orders = IncomingOrder::json(incoming(items))?;
+        let orders = incoming(items);
         let mut imported = Imported::default();
         if self.replace {
             let mut sql = replace::<Db>(&orders);
@@ -38,8 +38,7 @@ impl Import for RunningImport {
         let mut sql = insert::<Db>(&orders);
         let inserted = sql.builder().build().execute(&mut *self.transaction).await?;
         imported.inserted = inserted.rows_affected();
-        let orders = items.iter().filter(|item| item.order.is_some()).count() as u64;
-        imported.skipped = orders - imported.inserted - imported.updated;
+        imported.skipped = orders.len() as u64 - imported.inserted - imported.updated;
         Ok(imported)
     }
 

@@ -60,7 +60,7 @@ async fn insert(
     .fetch_one(&mut *transaction)
     .await?;
     let order_ids = addition.ids(last);
-    let mut rows = incoming::add(&addition.incoming(&order_ids)?, audit.created);
+    let mut rows = incoming::add(&addition.incoming(&order_ids), audit.created);
     rows.builder().build().execute(&mut *transaction).await?;
     let affected = order_ids.len() as u64;
     let audit_log_id = audit::insert(&mut transaction, audit, Outcome::Done, affected).await?;

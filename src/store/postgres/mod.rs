@@ -19,7 +19,7 @@ use crate::store::migrations::{self};
 use crate::store::schema::{Differences, SchemaPart, compare, proved};
 use crate::store::sql::check::of_rows;
 use crate::store::sql::{Dialect, search};
-use crate::store::tables::{ColumnType, TableColumn, list};
+use crate::store::tables::{ColumnType, list};
 use crate::store::{
     Access, Deadlines, Health, Import, Loss, Migration, PoolUse, Result, Store, health,
 };
@@ -193,11 +193,24 @@ impl Dialect for Postgres {
         format!("({column} < '0001-01-01T00:00:00Z' OR {column} >= '10000-01-01T00:00:00Z')")
     }
 
-    fn push_rows(sql: &mut QueryBuilder<Self>, rows: Vec<[Option<&str>; 3]>) {
-        let column = |i: usize| rows.iter().map(|row| row[i]).collect::<Vec<_>>();
-        sql.push("unnest(").push_bind(column(0));
-        sql.push(", ").push_bind(column(1));
-        sql.push(", ").push_bind(column(2)).push(") r (a, b, c)");
+    fn push_rows<const N: usize>(
+        sql: &mut QueryBuilder<Self>,
+        columns: &[(&str, ColumnType)],
+        rows: Vec<[Option<&str>; N]>,
+    ) {
+        for (i, (_, holds)) in columns.iter().enumerate() {
+            sql.push(if i == 0 { "unnest(" } else { ", " });
+            sql.push_bind(rows.iter().map(|row| row[i]).collect::<Vec<_>>());
+            sql.push(match holds {
+                ColumnType::Text | ColumnType::JsonText => "",
+                ColumnType::Integer => "::text[]::bigint[]",
+                ColumnType::Flag => "::text[]::boolean[]",
+                ColumnType::Instant => "::text[]::timestamptz[]",
+                ColumnType::Json => "::text[]::jsonb[]",
+                ColumnType::Bytes => "::text[]::bytea[]",
+            });
+        }
+        sql.push(") r (").push(list(columns, |(name, _)| (*name).to_owned())).push(")");
     }
 
     fn push_optional(sql: &mut QueryBuilder<Self>, text: Option<&str>) {
@@ -224,26 +237,6 @@ impl Dialect for Postgres {
     const AS_PARAMETERS: &str = "::json";
 
     const PRESENT: &str = "greatest(o.created, now())";
-
-    fn push_records(sql: &mut QueryBuilder<Self>, json: &str, columns: &[&TableColumn]) {
-        let columns = list(columns, |column| {
-            let name = match column.holds {
-                ColumnType::Text | ColumnType::Json | ColumnType::JsonText => "text",
-                ColumnType::Integer => "bigint",
-                ColumnType::Flag => "boolean",
-                ColumnType::Instant => "timestamptz",
-                ColumnType::Bytes => "bytea",
-            };
-            format!("{} {name}", column.name)
-        });
-        sql.push("json_to_recordset(").push_bind(json);
-        sql.push("::text::json) AS n (").push(columns).push(")");
-    }
-
-    fn given(column: &TableColumn) -> String {
-        let cast = if column.holds == ColumnType::Json { "::jsonb" } else { "" };
-        format!("n.{}{cast}", column.name)
-    }
 
     fn push_created(sql: &mut QueryBuilder<Self>, at: DateTime<Utc>) {
         // Executors use the database's clock: for it, no order may be created in the future.

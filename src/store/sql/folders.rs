@@ -2,6 +2,7 @@
 
 use super::{Dialect, Sql};
 use crate::model::folders::Folders;
+use crate::store::tables::ColumnType::Text;
 
 /// From this many folders on, orders are found through their workflows: a long chain of OR is more
 /// than a database can plan or even parse.
@@ -72,12 +73,13 @@ pub(super) fn push_among_folders<DB: Dialect>(
         [Some(*folder), low, high]
     });
     sql.push(" IN ").nested(|sql| {
-        sql.push("WITH r AS MATERIALIZED (SELECT r.a, r.b, r.c FROM ").rows(rows.collect());
+        sql.push("WITH r AS MATERIALIZED (SELECT r.folder, r.low, r.high FROM ");
+        sql.rows(&[("folder", Text), ("low", Text), ("high", Text)], rows);
         sql.push("),\nf AS MATERIALIZED (");
         push_known(sql);
         sql.push(
             ")\n\
-             SELECT r.a FROM r\n\
+             SELECT r.folder FROM r\n\
              UNION ALL\n\
              SELECT m.folder\n\
              FROM (\n    \
@@ -85,7 +87,7 @@ pub(super) fn push_among_folders<DB: Dialect>(
                  FROM (\n        \
                      SELECT f.folder, f.folder AS high, TRUE AS is_folder FROM f\n        \
                      UNION ALL\n        \
-                     SELECT r.b, r.c, FALSE FROM r WHERE r.b IS NOT NULL\n    \
+                     SELECT r.low, r.high, FALSE FROM r WHERE r.low IS NOT NULL\n    \
                  ) s\n\
              ) m\n\
              WHERE m.is_folder AND m.folder < m.high",

@@ -7,6 +7,7 @@ use crate::model::order::State;
 use crate::model::selection::Selection;
 use crate::model::window::Window;
 use crate::store::list::{Family, HistoryFilter};
+use crate::store::tables::ColumnType::Text;
 use crate::store::tables::{ColumnType, Use, list, of_orders};
 
 /// The columns of the order `o` that are shown, JSON as the text that it is.
@@ -141,9 +142,10 @@ fn push_named<DB: Dialect>(
             sql.among(all.iter().map(|(workflow, _)| &**workflow).collect());
         }
         if !single.is_empty() {
-            sql.push(format_args!("\n    OR ({column}, o.order_id) IN (SELECT r.a, r.b FROM "));
-            let rows = single.iter().map(|(workflow, id)| [Some(&**workflow), id.as_deref(), None]);
-            sql.rows(rows.collect()).push(")");
+            sql.push(format_args!("\n    OR ({column}, o.order_id) IN "));
+            let rows = single.iter().map(|(workflow, id)| [Some(&**workflow), id.as_deref()]);
+            sql.push("(SELECT r.workflow, r.order_id FROM ");
+            sql.rows(&[("workflow", Text), ("order_id", Text)], rows).push(")");
         }
     }
     sql.push(")");

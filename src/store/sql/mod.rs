@@ -20,7 +20,7 @@ use chrono::{DateTime, Utc};
 use sqlx::QueryBuilder;
 
 pub(super) use self::statement::Sql;
-use super::tables::TableColumn;
+use super::tables::ColumnType;
 
 pub(super) mod audit;
 pub(super) mod change;
@@ -60,9 +60,13 @@ pub(super) trait Dialect: sqlx::Database {
     /// The condition that a column, which may be null, holds something that is no instant of the
     /// years 1 to 9999.
     fn is_no_instant(column: &str) -> String;
-    /// Adds a table expression `r` of bound rows with the columns `a`, `b` and `c`: one or three
-    /// parameters, however many rows.
-    fn push_rows(sql: &mut QueryBuilder<Self>, rows: Vec<[Option<&str>; 3]>);
+    /// Adds a table expression `r` of bound rows, whose values are text from which the columns'
+    /// types are cast: one parameter or one per column, however many rows.
+    fn push_rows<const N: usize>(
+        sql: &mut QueryBuilder<Self>,
+        columns: &[(&str, ColumnType)],
+        rows: Vec<[Option<&str>; N]>,
+    );
     /// Adds a bound text or NULL.
     fn push_optional(sql: &mut QueryBuilder<Self>, text: Option<&str>);
     /// Adds a bound number or NULL.
@@ -78,11 +82,6 @@ pub(super) trait Dialect: sqlx::Database {
     const AS_PARAMETERS: &str;
     /// The present, but not before the order `o` was created.
     const PRESENT: &str;
-    /// Adds a table expression `n` with these columns: a bound JSON array of objects, JSON itself
-    /// as text.
-    fn push_records(sql: &mut QueryBuilder<Self>, json: &str, columns: &[&TableColumn]);
-    /// The value of a column from such a row.
-    fn given(column: &TableColumn) -> String;
     /// Adds the bound instant at which an order is created.
     fn push_created(sql: &mut QueryBuilder<Self>, at: DateTime<Utc>);
     /// Adds the effective state that the order of `affected a` has after a change, given

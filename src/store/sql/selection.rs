@@ -10,6 +10,7 @@ use crate::model::permission::Visible;
 use crate::model::selection::{Reach, Selection, Sight, Subject};
 use crate::model::window::Window;
 use crate::model::workflow_id::WorkflowId;
+use crate::store::tables::ColumnType::Text;
 use crate::store::tables::{Use, list, of_orders};
 
 /// Whether one plan fits all selections of this kind, so that it can be kept: true for a single id.
@@ -156,14 +157,11 @@ fn push_versions<DB: Dialect>(sql: &mut Sql<DB>, controller_id: &str, workflows:
         kinds.into_iter().filter(|(_, workflows)| !workflows.is_empty()).enumerate()
     {
         sql.push(if i == 0 { "" } else { "\nUNION\n" }).push("SELECT w.path, w.version_id FROM ");
-        sql.rows(
-            workflows
-                .iter()
-                .map(|w| [Some(w.path.as_str()), w.version_id.as_deref(), None])
-                .collect(),
-        );
+        let rows = workflows.iter().map(|w| [Some(w.path.as_str()), w.version_id.as_deref()]);
+        sql.rows(&[("path", Text), ("version_id", Text)], rows);
         sql.push(format_args!(
-            "\nJOIN workflows w ON w.{column} = r.a AND (r.b IS NULL OR w.version_id = r.b)\n\
+            "\nJOIN workflows w\n    \
+                 ON w.{column} = r.path AND (r.version_id IS NULL OR w.version_id = r.version_id)\n\
              WHERE w.controller_id = "
         ));
         sql.key(controller_id);

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use sqlx::QueryBuilder;
 
 use super::Dialect;
-use crate::store::tables::TableColumn;
+use crate::store::tables::ColumnType;
 
 /// The text of one or more statements and its bound values. It is broken into lines, so that it is
 /// readable in logs and in `tests/golden/`.
@@ -83,6 +83,16 @@ impl<DB: Dialect> Sql<DB> {
         self.has_with = false;
         self.push(";\n")
     }
+
+    /// See [`Dialect::push_rows`].
+    pub(in crate::store) fn rows<'v, const N: usize>(
+        &mut self,
+        columns: &[(&str, ColumnType)],
+        rows: impl IntoIterator<Item = [Option<&'v str>; N]>,
+    ) -> &mut Self {
+        DB::push_rows(&mut self.builder, columns, rows.into_iter().collect());
+        self
+    }
 }
 
 /// The parts that differ by database: see the functions of [`Dialect`].
@@ -107,8 +117,6 @@ dialect! {
     created => push_created(at: DateTime<Utc>);
     integer => push_integer(number: impl Into<Option<i64>>);
     among => push_among(texts: Vec<&str>);
-    rows => push_rows(rows: Vec<[Option<&str>; 3]>);
-    records => push_records(json: &str, columns: &[&TableColumn]);
     like => push_like(pattern: &str);
     json => push_json(json: &str);
     merged => push_merged(column: &str, json: &str);

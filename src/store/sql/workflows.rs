@@ -9,6 +9,7 @@ use super::{Dialect, LIVING, Sql};
 use crate::model::permission::Visible;
 use crate::model::selection::Reach;
 use crate::model::workflow_id::WorkflowId;
+use crate::store::tables::ColumnType::Text;
 use crate::store::workflows::WorkflowFilter;
 
 /// The query of the folders that directly contain workflows.
@@ -72,15 +73,15 @@ pub(in crate::store) fn current<DB: Dialect>(
     for (i, (column, asked)) in [("workflow_path", paths), ("name", names)].into_iter().enumerate()
     {
         sql.push(if i == 0 { "" } else { "\nUNION ALL\n" });
-        sql.push("SELECT r.a AS asked, o.workflow_path AS path, o.version_id, o.created\nFROM ");
-        sql.rows(asked.into_iter().map(|asked| [Some(asked), None, None]).collect());
+        sql.push("SELECT r.asked, o.workflow_path AS path, o.version_id, o.created\nFROM ");
+        sql.rows(&[("asked", Text)], asked.into_iter().map(|asked| [Some(asked)]));
         sql.push("\nJOIN ").nested(|sql| {
             sql.push(
                 "SELECT controller_id, path AS workflow_path, version_id, folder, name, created\n\
                  FROM workflows",
             );
         });
-        sql.push(format_args!(" o ON o.{column} = r.a\nWHERE o.controller_id = "));
+        sql.push(format_args!(" o ON o.{column} = r.asked\nWHERE o.controller_id = "));
         sql.key(controller_id);
         push_if_limited(&mut sql, controller_id, visible);
     }
@@ -149,9 +150,9 @@ fn push_named<DB: Dialect>(sql: &mut Sql<DB>, named: &[WorkflowId]) {
         }
         if !versioned.is_empty() {
             sql.push(format_args!("\n    OR (o.{column}, o.workflow_version_id) IN "));
-            let rows =
-                versioned.iter().map(|w| [Some(w.path.as_str()), w.version_id.as_deref(), None]);
-            sql.push("(SELECT r.a, r.b FROM ").rows(rows.collect()).push(")");
+            let rows = versioned.iter().map(|w| [Some(w.path.as_str()), w.version_id.as_deref()]);
+            sql.push("(SELECT r.path, r.version_id FROM ");
+            sql.rows(&[("path", Text), ("version_id", Text)], rows).push(")");
         }
     }
     sql.push(")");

@@ -32,7 +32,7 @@ async fn add(connection: &mut SqliteConnection, addition: Addition, attempt: u32
     .fetch_one(&mut *connection)
     .await?;
     let order_ids = addition.ids(last);
-    let mut rows = incoming::add(&addition.incoming(&order_ids)?, audit.created);
+    let mut rows = incoming::add(&addition.incoming(&order_ids), audit.created);
     rows.builder().build().execute(&mut *connection).await?;
     let affected = order_ids.len() as u64;
     let audit_log_id = audit::insert(connection, audit, Outcome::Done, affected).await?;

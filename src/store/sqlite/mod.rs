@@ -23,7 +23,7 @@ use crate::store::migrations::{self};
 use crate::store::schema::{Differences, SchemaPart, compare, proved};
 use crate::store::sql::check::of_rows;
 use crate::store::sql::{Dialect, search};
-use crate::store::tables::{TableColumn, list};
+use crate::store::tables::{ColumnType, list};
 use crate::store::{
     Access, Deadlines, Error, Health, Import, Loss, Migration, PoolUse, Result, Store, health, url,
 };
@@ -236,8 +236,15 @@ impl Dialect for Sqlite {
         )
     }
 
-    fn push_rows(sql: &mut QueryBuilder<Self>, rows: Vec<[Option<&str>; 3]>) {
-        sql.push("(SELECT value ->> 0 AS a, value ->> 1 AS b, value ->> 2 AS c FROM json_each(");
+    fn push_rows<const N: usize>(
+        sql: &mut QueryBuilder<Self>,
+        columns: &[(&str, ColumnType)],
+        rows: Vec<[Option<&str>; N]>,
+    ) {
+        let columns =
+            list(columns.iter().enumerate(), |(i, (name, _))| format!("value ->> {i} AS {name}"));
+        sql.push("(SELECT ").push(columns).push(" FROM json_each(");
+        let rows: Vec<_> = rows.iter().map(<[_; N]>::as_slice).collect();
         sql.push_bind(json(&rows)).push(")) r");
     }
 
@@ -265,16 +272,6 @@ impl Dialect for Sqlite {
 
     const PRESENT: &str = "max(o.created, strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))";
 
-    fn push_records(sql: &mut QueryBuilder<Self>, json: &str, columns: &[&TableColumn]) {
-        let columns = list(columns, |column| format!("value ->> '{0}' AS {0}", column.name));
-        sql.push("(SELECT ").push(columns).push(" FROM json_each(");
-        sql.push_bind(json.to_owned()).push(")) n");
-    }
-
-    fn given(column: &TableColumn) -> String {
-        format!("n.{}", column.name)
-    }
-
     fn push_created(sql: &mut QueryBuilder<Self>, at: DateTime<Utc>) {
         Self::push_instant(sql, at);
     }
@@ -295,5 +292,6 @@ impl Dialect for Sqlite {
 
 /// Values as the JSON text that `json_each` reads: one parameter for any number of them.
 fn json<T: serde::Serialize>(values: &[T]) -> String {
-    serde_json::json!(values).to_string()
+    // Text cannot fail to become JSON, and json_each refuses an empty text.
+    serde_json::to_string(values).unwrap_or_default()
 }

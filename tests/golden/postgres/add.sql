@@ -1,18 +1,18 @@
-SELECT r.a AS asked, o.workflow_path AS path, o.version_id, o.created
-FROM unnest($1, $2, $3) r (a, b, c)
+SELECT r.asked, o.workflow_path AS path, o.version_id, o.created
+FROM unnest($1) r (asked)
 JOIN (
     SELECT controller_id, path AS workflow_path, version_id, folder, name, created
     FROM workflows
-) o ON o.workflow_path = r.a
-WHERE o.controller_id = $4
+) o ON o.workflow_path = r.asked
+WHERE o.controller_id = $2
 UNION ALL
-SELECT r.a AS asked, o.workflow_path AS path, o.version_id, o.created
-FROM unnest($5, $6, $7) r (a, b, c)
+SELECT r.asked, o.workflow_path AS path, o.version_id, o.created
+FROM unnest($3) r (asked)
 JOIN (
     SELECT controller_id, path AS workflow_path, version_id, folder, name, created
     FROM workflows
-) o ON o.name = r.a
-WHERE o.controller_id = $8
+) o ON o.name = r.asked
+WHERE o.controller_id = $4
 ORDER BY created DESC, version_id DESC;
 
 SELECT pg_advisory_xact_lock_shared($1) AS "shared!: ()";
@@ -23,12 +23,10 @@ WHERE controller_id = $1 RETURNING last_order_number;
 
 INSERT INTO orders (controller_id, order_id, workflow_path, workflow_version_id, state, suspended, mark,
     scheduled_for, priority, arguments, position, reason, created, modified)
-SELECT n.controller_id, n.order_id, n.workflow_path, n.workflow_version_id, n.state,
-    n.suspended, n.mark, n.scheduled_for, n.priority, n.arguments::jsonb,
-    n.position::jsonb, n.reason, least($1, now()), least($2, now())
-FROM json_to_recordset($3::text::json) AS n (controller_id text, order_id text, workflow_path text, workflow_version_id text,
-    state text, suspended boolean, mark text, scheduled_for timestamptz, priority bigint,
-    arguments text, position text, reason text);
+SELECT r.controller_id, r.order_id, r.workflow_path, r.workflow_version_id, r.state,
+    r.suspended, r.mark, r.scheduled_for, r.priority, r.arguments, r.position, r.reason, least($1, now()), least($2, now())
+FROM unnest($3, $4, $5, $6, $7, $8::text[]::boolean[], $9, $10::text[]::timestamptz[], $11::text[]::bigint[], $12::text[]::jsonb[], $13::text[]::jsonb[], $14) r (controller_id, order_id, workflow_path, workflow_version_id, state, suspended, mark,
+    scheduled_for, priority, arguments, position, reason);
 
 INSERT INTO audit_logs (controller_id, account, request, parameters, category,
     comment, time_spent, ticket_link, outcome, affected, request_id, client_address,

@@ -1,16 +1,16 @@
-SELECT r.a AS asked, o.workflow_path AS path, o.version_id, o.created
-FROM unnest($1, $2, $3) r (a, b, c)
+SELECT r.asked, o.workflow_path AS path, o.version_id, o.created
+FROM unnest($1) r (asked)
 JOIN (
     SELECT controller_id, path AS workflow_path, version_id, folder, name, created
     FROM workflows
-) o ON o.workflow_path = r.a
-WHERE o.controller_id = $4
+) o ON o.workflow_path = r.asked
+WHERE o.controller_id = $2
 UNION ALL
-SELECT r.a AS asked, o.workflow_path AS path, o.version_id, o.created
-FROM unnest($5, $6, $7) r (a, b, c)
+SELECT r.asked, o.workflow_path AS path, o.version_id, o.created
+FROM unnest($3) r (asked)
 JOIN (
     SELECT controller_id, path AS workflow_path, version_id, folder, name, created
     FROM workflows
-) o ON o.name = r.a
-WHERE o.controller_id = $8
+) o ON o.name = r.asked
+WHERE o.controller_id = $4
 ORDER BY created DESC, version_id DESC;

@@ -8,9 +8,9 @@ WITH chosen AS MATERIALIZED (
       AND o.workflow_path IN (
         SELECT w.path FROM workflows w
         WHERE w.folder IN (
-            WITH r AS MATERIALIZED (SELECT r.a, r.b, r.c FROM unnest($3, $4, $5) r (a, b, c)),
+            WITH r AS MATERIALIZED (SELECT r.folder, r.low, r.high FROM unnest($3, $4, $5) r (folder, low, high)),
             f AS MATERIALIZED (SELECT DISTINCT w.folder FROM workflows w WHERE w.controller_id = $6)
-            SELECT r.a FROM r
+            SELECT r.folder FROM r
             UNION ALL
             SELECT m.folder
             FROM (
@@ -18,7 +18,7 @@ WITH chosen AS MATERIALIZED (
                 FROM (
                     SELECT f.folder, f.folder AS high, TRUE AS is_folder FROM f
                     UNION ALL
-                    SELECT r.b, r.c, FALSE FROM r WHERE r.b IS NOT NULL
+                    SELECT r.low, r.high, FALSE FROM r WHERE r.low IS NOT NULL
                 ) s
             ) m
             WHERE m.is_folder AND m.folder < m.high

@@ -6,13 +6,15 @@ WITH chosen AS MATERIALIZED (
     WHERE o.controller_id = $2
       AND o.state NOT IN ('FINISHED', 'CANCELLED')
       AND (o.workflow_path, o.workflow_version_id) IN (
-        SELECT w.path, w.version_id FROM unnest($3, $4, $5) r (a, b, c)
-        JOIN workflows w ON w.path = r.a AND (r.b IS NULL OR w.version_id = r.b)
-        WHERE w.controller_id = $6
+        SELECT w.path, w.version_id FROM unnest($3, $4) r (path, version_id)
+        JOIN workflows w
+            ON w.path = r.path AND (r.version_id IS NULL OR w.version_id = r.version_id)
+        WHERE w.controller_id = $5
         UNION
-        SELECT w.path, w.version_id FROM unnest($7, $8, $9) r (a, b, c)
-        JOIN workflows w ON w.name = r.a AND (r.b IS NULL OR w.version_id = r.b)
-        WHERE w.controller_id = $10
+        SELECT w.path, w.version_id FROM unnest($6, $7) r (path, version_id)
+        JOIN workflows w
+            ON w.name = r.path AND (r.version_id IS NULL OR w.version_id = r.version_id)
+        WHERE w.controller_id = $8
     )
 ),
 locked AS MATERIALIZED (
@@ -21,7 +23,7 @@ locked AS MATERIALIZED (
         IS NOT DISTINCT FROM (c.workflow_path, c.workflow_version_id, c.state, c.suspended, c.mark, c.scheduled_for,
         c.kill_requested, c.reason, c.remove_when_terminated) AS same
     FROM chosen c JOIN orders o ON o.order_id = c.order_id
-    WHERE o.controller_id = $11
+    WHERE o.controller_id = $9
     ORDER BY o.order_id
     FOR NO KEY UPDATE OF o
 ),
@@ -44,7 +46,7 @@ held AS MATERIALIZED (
             THEN 'CANCELLED'
         END IS NOT NULL
     )
-      AND o.controller_id = $12
+      AND o.controller_id = $10
 ),
 affected AS MATERIALIZED (
     SELECT e.*
@@ -70,12 +72,12 @@ gate AS MATERIALIZED (
 audit AS (
     INSERT INTO audit_logs (controller_id, account, request, parameters, category, comment,
         time_spent, ticket_link, request_id, client_address, created, outcome, affected)
-    SELECT $13, $14, $15, CASE g.affected WHEN 0 THEN $16 ELSE $17 END::json,
-        $18, $19, $20, $21, $22, $23, $24,
+    SELECT $11, $12, $13, CASE g.affected WHEN 0 THEN $14 ELSE $15 END::json,
+        $16, $17, $18, $19, $20, $21, $22,
         CASE g.affected WHEN 0 THEN 'NO_ORDERS' ELSE 'DONE' END, g.affected
     FROM gate g
-    WHERE NOT g.stale AND g.affected <= $25
-      AND pg_try_advisory_xact_lock_shared($26)
+    WHERE NOT g.stale AND g.affected <= $23
+      AND pg_try_advisory_xact_lock_shared($24)
     RETURNING id
 ),
 changed AS (
@@ -83,7 +85,7 @@ changed AS (
     SET state_since = CASE
             WHEN o.state <> CASE a.effect WHEN 'CANCELLED' THEN 'CANCELLED' ELSE o.state END
             OR o.suspended <> CASE a.effect WHEN 'CANCELLED' THEN FALSE ELSE o.suspended END
-            THEN CASE WHEN o.created > $27 AND o.created <= '9999-12-31T23:59:59.999Z' THEN o.created ELSE $28 END
+            THEN CASE WHEN o.created > $25 AND o.created <= '9999-12-31T23:59:59.999Z' THEN o.created ELSE $26 END
             ELSE o.state_since END,
         state = CASE a.effect WHEN 'CANCELLED' THEN 'CANCELLED' ELSE o.state END,
         suspended = CASE a.effect WHEN 'CANCELLED' THEN FALSE ELSE o.suspended END,
@@ -91,22 +93,22 @@ changed AS (
         reason = CASE a.effect WHEN 'CANCELLED' THEN NULL ELSE o.reason END,
         kill_requested = CASE WHEN a.effect IN ('CANCELLED') THEN NULL ELSE o.kill_requested END,
         sigkill_at = CASE WHEN a.effect IN ('CANCELLED') THEN NULL ELSE o.sigkill_at END,
-        modified = CASE WHEN o.created > $29 AND o.created <= '9999-12-31T23:59:59.999Z' THEN o.created ELSE $30 END
+        modified = CASE WHEN o.created > $27 AND o.created <= '9999-12-31T23:59:59.999Z' THEN o.created ELSE $28 END
     FROM affected a, audit
-    WHERE o.order_id = a.order_id AND o.controller_id = $31
+    WHERE o.order_id = a.order_id AND o.controller_id = $29
 ),
 details AS (
     INSERT INTO audit_log_details (controller_id, audit_log_id, order_id, workflow_path,
         workflow_version_id, folder, previous_state, new_state, mark, kill, via_parent, created)
-    SELECT $32, audit.id, a.order_id, a.workflow_path,
+    SELECT $30, audit.id, a.order_id, a.workflow_path,
         a.workflow_version_id, a.folder, a.effective_state,
-        effective_state(CASE a.effect WHEN 'CANCELLED' THEN 'CANCELLED' ELSE a.state END, CASE a.effect WHEN 'CANCELLED' THEN FALSE ELSE a.suspended END, a.scheduled_for, $33),
-        CASE a.effect WHEN 'CANCELLING' THEN 'CANCELLING' ELSE NULL END, FALSE, a.via_parent, $34
+        effective_state(CASE a.effect WHEN 'CANCELLED' THEN 'CANCELLED' ELSE a.state END, CASE a.effect WHEN 'CANCELLED' THEN FALSE ELSE a.suspended END, a.scheduled_for, $31),
+        CASE a.effect WHEN 'CANCELLING' THEN 'CANCELLING' ELSE NULL END, FALSE, a.via_parent, $32
     FROM affected a, audit
 )
 SELECT g.stale, g.affected, (SELECT id FROM audit) AS audit_log_id,
     (SELECT count(*) FROM (
-        SELECT pg_notify('joc_orders_marks', $35) FROM audit
+        SELECT pg_notify('joc_orders_marks', $33) FROM audit
         WHERE EXISTS (SELECT 1 FROM affected a WHERE a.effect IN ('CANCELLING'))
         OFFSET 0
     ) n) AS notified

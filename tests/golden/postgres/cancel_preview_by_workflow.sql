@@ -6,13 +6,15 @@ WITH chosen AS MATERIALIZED (
     WHERE o.controller_id = $2
       AND o.state NOT IN ('FINISHED', 'CANCELLED')
       AND (o.workflow_path, o.workflow_version_id) IN (
-        SELECT w.path, w.version_id FROM unnest($3, $4, $5) r (a, b, c)
-        JOIN workflows w ON w.path = r.a AND (r.b IS NULL OR w.version_id = r.b)
-        WHERE w.controller_id = $6
+        SELECT w.path, w.version_id FROM unnest($3, $4) r (path, version_id)
+        JOIN workflows w
+            ON w.path = r.path AND (r.version_id IS NULL OR w.version_id = r.version_id)
+        WHERE w.controller_id = $5
         UNION
-        SELECT w.path, w.version_id FROM unnest($7, $8, $9) r (a, b, c)
-        JOIN workflows w ON w.name = r.a AND (r.b IS NULL OR w.version_id = r.b)
-        WHERE w.controller_id = $10
+        SELECT w.path, w.version_id FROM unnest($6, $7) r (path, version_id)
+        JOIN workflows w
+            ON w.name = r.path AND (r.version_id IS NULL OR w.version_id = r.version_id)
+        WHERE w.controller_id = $8
     )
 ),
 held AS MATERIALIZED (
@@ -34,7 +36,7 @@ held AS MATERIALIZED (
             THEN 'CANCELLED'
         END IS NOT NULL
     )
-      AND o.controller_id = $11
+      AND o.controller_id = $9
 ),
 affected AS MATERIALIZED (
     SELECT e.*

@@ -10,7 +10,7 @@ WHERE o.controller_id = $1
   AND coalesce(o.started, o.created) < $3
   AND coalesce(o.state_since, o.created) >= $4
   AND (FALSE
-    OR (o.workflow_path, o.order_id) IN (SELECT r.a, r.b FROM unnest($5, $6, $7) r (a, b, c))
-    OR substr(o.workflow_path, length(rtrim(o.workflow_path, replace(o.workflow_path, '/', ''))) + 1) = ANY ($8))
+    OR (o.workflow_path, o.order_id) IN (SELECT r.workflow, r.order_id FROM unnest($5, $6) r (workflow, order_id))
+    OR substr(o.workflow_path, length(rtrim(o.workflow_path, replace(o.workflow_path, '/', ''))) + 1) = ANY ($7))
 ORDER BY coalesce(o.state_since, o.created) DESC, o.order_id
-LIMIT $9;
+LIMIT $8;

@@ -12,17 +12,17 @@ known AS MATERIALIZED (
     FROM versions o
     WHERE (FALSE
         OR o.is_current AND o.workflow_path = ANY ($2)
-        OR (o.name, o.workflow_version_id) IN (SELECT r.a, r.b FROM unnest($3, $4, $5) r (a, b, c)))
+        OR (o.name, o.workflow_version_id) IN (SELECT r.path, r.version_id FROM unnest($3, $4) r (path, version_id)))
 )
 SELECT k.workflow_path AS path, k.workflow_version_id AS version_id, NULL AS state,
     0 AS orders
 FROM known k
 UNION ALL
 SELECT o.workflow_path, o.workflow_version_id, o.effective_state, count(*)
-FROM (SELECT o.*, effective_state(o.state, o.suspended, o.scheduled_for, $6) AS effective_state FROM orders o) o
-WHERE o.controller_id = $7
+FROM (SELECT o.*, effective_state(o.state, o.suspended, o.scheduled_for, $5) AS effective_state FROM orders o) o
+WHERE o.controller_id = $6
   AND (o.workflow_path, o.workflow_version_id) IN
       (SELECT k.workflow_path, k.workflow_version_id FROM known k)
   AND (o.state NOT IN ('FINISHED', 'CANCELLED') OR NOT o.remove_when_terminated)
-  AND (o.effective_state <> 'SCHEDULED' OR o.scheduled_for < $8)
+  AND (o.effective_state <> 'SCHEDULED' OR o.scheduled_for < $7)
 GROUP BY o.workflow_path, o.workflow_version_id, o.effective_state;

@@ -1,17 +1,17 @@
-SELECT r.a AS asked, o.workflow_path AS path, o.version_id, o.created
-FROM (SELECT value ->> 0 AS a, value ->> 1 AS b, value ->> 2 AS c FROM json_each(?)) r
+SELECT r.asked, o.workflow_path AS path, o.version_id, o.created
+FROM (SELECT value ->> 0 AS asked FROM json_each(?)) r
 JOIN (
     SELECT controller_id, path AS workflow_path, version_id, folder, name, created
     FROM workflows
-) o ON o.workflow_path = r.a
+) o ON o.workflow_path = r.asked
 WHERE o.controller_id = (SELECT ?)
 UNION ALL
-SELECT r.a AS asked, o.workflow_path AS path, o.version_id, o.created
-FROM (SELECT value ->> 0 AS a, value ->> 1 AS b, value ->> 2 AS c FROM json_each(?)) r
+SELECT r.asked, o.workflow_path AS path, o.version_id, o.created
+FROM (SELECT value ->> 0 AS asked FROM json_each(?)) r
 JOIN (
     SELECT controller_id, path AS workflow_path, version_id, folder, name, created
     FROM workflows
-) o ON o.name = r.a
+) o ON o.name = r.asked
 WHERE o.controller_id = (SELECT ?)
 ORDER BY created DESC, version_id DESC;
 
@@ -22,15 +22,12 @@ WHERE controller_id = ?1 RETURNING last_order_number;
 
 INSERT INTO orders (controller_id, order_id, workflow_path, workflow_version_id, state, suspended, mark,
     scheduled_for, priority, arguments, position, reason, created, modified)
-SELECT n.controller_id, n.order_id, n.workflow_path, n.workflow_version_id, n.state,
-    n.suspended, n.mark, n.scheduled_for, n.priority, n.arguments, n.position, n.reason, ?, ?
-FROM (SELECT value ->> 'controller_id' AS controller_id, value ->> 'order_id' AS order_id,
-    value ->> 'workflow_path' AS workflow_path,
-    value ->> 'workflow_version_id' AS workflow_version_id, value ->> 'state' AS state,
-    value ->> 'suspended' AS suspended, value ->> 'mark' AS mark,
-    value ->> 'scheduled_for' AS scheduled_for, value ->> 'priority' AS priority,
-    value ->> 'arguments' AS arguments, value ->> 'position' AS position,
-    value ->> 'reason' AS reason FROM json_each(?)) n;
+SELECT r.controller_id, r.order_id, r.workflow_path, r.workflow_version_id, r.state,
+    r.suspended, r.mark, r.scheduled_for, r.priority, r.arguments, r.position, r.reason, ?, ?
+FROM (SELECT value ->> 0 AS controller_id, value ->> 1 AS order_id, value ->> 2 AS workflow_path,
+    value ->> 3 AS workflow_version_id, value ->> 4 AS state, value ->> 5 AS suspended,
+    value ->> 6 AS mark, value ->> 7 AS scheduled_for, value ->> 8 AS priority,
+    value ->> 9 AS arguments, value ->> 10 AS position, value ->> 11 AS reason FROM json_each(?)) r;
 
 INSERT INTO audit_logs (controller_id, account, request, parameters, category,
     comment, time_spent, ticket_link, outcome, affected, request_id, client_address,

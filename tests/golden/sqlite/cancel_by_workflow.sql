@@ -9,12 +9,14 @@ WITH chosen AS MATERIALIZED (
     WHERE o.controller_id = (SELECT ?)
       AND o.state NOT IN ('FINISHED', 'CANCELLED')
       AND (o.workflow_path, o.workflow_version_id) IN (
-        SELECT w.path, w.version_id FROM (SELECT value ->> 0 AS a, value ->> 1 AS b, value ->> 2 AS c FROM json_each(?)) r
-        JOIN workflows w ON w.path = r.a AND (r.b IS NULL OR w.version_id = r.b)
+        SELECT w.path, w.version_id FROM (SELECT value ->> 0 AS path, value ->> 1 AS version_id FROM json_each(?)) r
+        JOIN workflows w
+            ON w.path = r.path AND (r.version_id IS NULL OR w.version_id = r.version_id)
         WHERE w.controller_id = (SELECT ?)
         UNION
-        SELECT w.path, w.version_id FROM (SELECT value ->> 0 AS a, value ->> 1 AS b, value ->> 2 AS c FROM json_each(?)) r
-        JOIN workflows w ON w.name = r.a AND (r.b IS NULL OR w.version_id = r.b)
+        SELECT w.path, w.version_id FROM (SELECT value ->> 0 AS path, value ->> 1 AS version_id FROM json_each(?)) r
+        JOIN workflows w
+            ON w.name = r.path AND (r.version_id IS NULL OR w.version_id = r.version_id)
         WHERE w.controller_id = (SELECT ?)
     )
 ),

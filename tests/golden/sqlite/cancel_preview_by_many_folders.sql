@@ -9,9 +9,9 @@ WITH chosen AS MATERIALIZED (
       AND o.workflow_path IN (
         SELECT w.path FROM workflows w
         WHERE w.folder IN (
-            WITH r AS MATERIALIZED (SELECT r.a, r.b, r.c FROM (SELECT value ->> 0 AS a, value ->> 1 AS b, value ->> 2 AS c FROM json_each(?)) r),
+            WITH r AS MATERIALIZED (SELECT r.folder, r.low, r.high FROM (SELECT value ->> 0 AS folder, value ->> 1 AS low, value ->> 2 AS high FROM json_each(?)) r),
             f AS MATERIALIZED (SELECT DISTINCT w.folder FROM workflows w WHERE w.controller_id = (SELECT ?))
-            SELECT r.a FROM r
+            SELECT r.folder FROM r
             UNION ALL
             SELECT m.folder
             FROM (
@@ -19,7 +19,7 @@ WITH chosen AS MATERIALIZED (
                 FROM (
                     SELECT f.folder, f.folder AS high, TRUE AS is_folder FROM f
                     UNION ALL
-                    SELECT r.b, r.c, FALSE FROM r WHERE r.b IS NOT NULL
+                    SELECT r.low, r.high, FALSE FROM r WHERE r.low IS NOT NULL
                 ) s
             ) m
             WHERE m.is_folder AND m.folder < m.high

@@ -11,7 +11,7 @@ WHERE o.controller_id = (SELECT ?)
   AND coalesce(o.started, o.created) < ?
   AND coalesce(o.state_since, o.created) >= ?
   AND (FALSE
-    OR (o.workflow_path, o.order_id) IN (SELECT r.a, r.b FROM (SELECT value ->> 0 AS a, value ->> 1 AS b, value ->> 2 AS c FROM json_each(?)) r)
+    OR (o.workflow_path, o.order_id) IN (SELECT r.workflow, r.order_id FROM (SELECT value ->> 0 AS workflow, value ->> 1 AS order_id FROM json_each(?)) r)
     OR substr(o.workflow_path, length(rtrim(o.workflow_path, replace(o.workflow_path, '/', ''))) + 1) IN (SELECT value FROM json_each(?)))
 ORDER BY coalesce(o.state_since, o.created) DESC, o.order_id
 LIMIT ?;

@@ -13,7 +13,7 @@ known AS MATERIALIZED (
     FROM versions o
     WHERE (FALSE
         OR o.is_current AND o.workflow_path IN (SELECT value FROM json_each(?))
-        OR (o.name, o.workflow_version_id) IN (SELECT r.a, r.b FROM (SELECT value ->> 0 AS a, value ->> 1 AS b, value ->> 2 AS c FROM json_each(?)) r))
+        OR (o.name, o.workflow_version_id) IN (SELECT r.path, r.version_id FROM (SELECT value ->> 0 AS path, value ->> 1 AS version_id FROM json_each(?)) r))
 )
 SELECT k.workflow_path AS path, k.workflow_version_id AS version_id, NULL AS state,
     0 AS orders
