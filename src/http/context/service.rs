@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use moka::sync::Cache;
+use quick_cache::sync::Cache;
 
 use crate::clock::Clock;
 use crate::config::Settings;
@@ -11,7 +11,7 @@ use crate::http::transport::drain::Drain;
 use crate::store::Store;
 
 /// How many controllers are remembered.
-const CONTROLLERS: u64 = 10_000;
+const CONTROLLERS: usize = 10_000;
 
 /// What the requests share.
 pub struct Service {

@@ -3,13 +3,12 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix_web::HttpRequest;
 use actix_web::http::header::HeaderName;
 use actix_web::web::Query;
 use chrono::{DateTime, TimeDelta, Utc};
-use moka::sync::Cache;
+use quick_cache::sync::Cache;
 use sha2::{Digest, Sha256};
 
 use crate::http::error::{ApiError, Caller};
@@ -25,7 +24,7 @@ const ACCESS_TOKEN_PARAMETER: &str = "accessToken";
 /// account may go unnoticed that long. Less than the 5 seconds that the documentation promises.
 const CACHED_FOR: TimeDelta = TimeDelta::seconds(3);
 /// How many sessions are cached.
-const CAPACITY: u64 = 10_000;
+const CAPACITY: usize = 10_000;
 
 /// The sessions that this replica has cached.
 pub struct SessionCache {
@@ -42,11 +41,7 @@ struct CachedSession {
 impl SessionCache {
     /// A cache of sessions that end after `timeout` without a request.
     pub fn new(timeout: TimeDelta) -> Self {
-        let cached = Cache::builder()
-            .max_capacity(CAPACITY)
-            .time_to_live(Duration::from_secs(2 * CACHED_FOR.num_seconds().unsigned_abs()))
-            .build();
-        Self { timeout, cached }
+        Self { timeout, cached: Cache::new(CAPACITY) }
     }
 
     /// Whose session a request belongs to. This also extends the session.
@@ -73,7 +68,7 @@ impl SessionCache {
                 Ok(principal)
             }
             None => {
-                self.cached.invalidate(&hash);
+                self.cached.remove(&hash);
                 Err(ApiError::NoSession(caller()))
             }
         }
@@ -98,7 +93,7 @@ impl SessionCache {
     /// Ends a session.
     pub async fn close(&self, store: &dyn Store, token: &str) -> Result<(), ApiError> {
         let hash = hash(token);
-        self.cached.invalidate(&hash);
+        self.cached.remove(&hash);
         Ok(store.close_session(&hash).await?)
     }
 }

@@ -1,12 +1,13 @@
 //! Limits on failed logins, denied requests, concurrent logins and waiting logins.
 
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use moka::sync::Cache;
+use quick_cache::sync::Cache;
 use tokio::sync::{Mutex, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 
 use crate::config::Settings;
@@ -17,7 +18,7 @@ const WINDOW: Duration = Duration::from_secs(60);
 /// The maximum number of denied requests per account within the window; each is audited.
 const MAX_DENIED: usize = 60;
 /// How many accounts and addresses are tracked.
-const CAPACITY: u64 = 100_000;
+const CAPACITY: usize = 100_000;
 /// The maximum number of waiting logins.
 const WAITING: usize = 64;
 /// The maximum number of waiting logins per address, so that one cannot keep all others out.
@@ -67,17 +68,22 @@ pub struct Turn {
     _runs: OwnedSemaphorePermit,
 }
 
-/// After this idle time no failure counts any more.
-fn cache<K: Hash + Eq + Send + Sync + 'static, V: Clone + Send + Sync + 'static>() -> Cache<K, V> {
-    Cache::builder().max_capacity(CAPACITY).time_to_idle(2 * WINDOW).build()
+/// The value of a key, which is new at first.
+fn known<K: Hash + Eq + Clone, V: Clone>(
+    cache: &Cache<K, V>,
+    key: &K,
+    new: impl FnOnce() -> V,
+) -> V {
+    let Ok(value) = cache.get_or_insert_with(key, || Ok::<_, Infallible>(new()));
+    value
 }
 
 impl Throttle {
     pub fn new(settings: &Settings) -> Self {
         let max = |limit: u32| usize::try_from(limit).unwrap_or(usize::MAX);
         Self {
-            by_account: cache(),
-            by_address: cache(),
+            by_account: Cache::new(CAPACITY),
+            by_address: Cache::new(CAPACITY),
             max_by_account: max(settings.failed_logins_by_account),
             max_by_address: max(settings.failed_logins_by_address),
             running: Arc::new(Semaphore::new(limits::workers())),
@@ -109,18 +115,19 @@ impl Throttle {
         account: Option<&str>,
         address: Option<IpAddr>,
     ) -> Result<Turn, ThrottleError> {
-        let known = self.by_address.get_with(address.map(network), || {
+        let of_address = known(&self.by_address, &address.map(network), || {
             let waiting = Arc::new(Semaphore::new(WAITING_BY_ADDRESS));
             Arc::new(AddressLogins { failures: Arc::default(), waiting })
         });
         let place = |places: &Arc<Semaphore>| {
             places.clone().try_acquire_owned().map_err(|_| ThrottleError::Busy)
         };
-        let _places = (place(&known.waiting)?, place(&self.waiting)?);
-        let mut by_address = known.failures.clone().lock_owned().await;
+        let _places = (place(&of_address.waiting)?, place(&self.waiting)?);
+        let mut by_address = of_address.failures.clone().lock_owned().await;
         let mut by_account = match account {
             Some(account) => {
-                Some(self.by_account.get_with(account.into(), Arc::default).lock_owned().await)
+                let failures = known(&self.by_account, &account.into(), Arc::default);
+                Some(failures.lock_owned().await)
             }
             None => None,
         };
@@ -137,13 +144,13 @@ impl Throttle {
 
 impl Denials {
     pub fn new() -> Self {
-        Self(cache())
+        Self(Cache::new(CAPACITY))
     }
 
     /// Counts a denied request. A request over the limit is not counted; the error says how long to
     /// wait.
     pub fn count(&self, account: &str) -> Result<(), Duration> {
-        let denied = self.0.get_with(account.into(), Arc::default);
+        let denied = known(&self.0, &account.into(), Arc::default);
         let mut denied = denied.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         if let Some(wait) = denied.wait(MAX_DENIED, now) {
