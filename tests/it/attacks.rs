@@ -317,7 +317,12 @@ on_both! {
             // By now it has started, and has not finished.
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        let answer = app.try_login("absent", "wrong").await;
+        // On a busy machine some of them still wait.
+        let mut answer = app.try_login("absent", "wrong").await;
+        while answer.status == 503 && started.elapsed() < Duration::from_secs(60) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            answer = app.try_login("absent", "wrong").await;
+        }
         assert_eq!(answer.status, 429, "{}", answer.text);
         assert_eq!(app.db.count(audited).await, 3);
     }
