@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::escape::visible;
+use crate::model::changing::NOT_EXIST;
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -10,7 +11,7 @@ pub enum CliError {
     /// Usage or configuration error, or no terminal without --yes.
     #[error("{0}")]
     Usage(String),
-    /// There is no order to act on.
+    /// What the request names is not there: no order to act on, no such order or workflow.
     #[error("{0}")]
     Nothing(String),
     /// The service refused the request.
@@ -82,21 +83,15 @@ impl CliError {
         match (status, code) {
             (401 | 403 | 429 | 440, _) => Self::NotPermitted(message),
             (503, _) => Self::Unreachable(message),
-            (_, Some("JOC-400" | "JOC-161")) if says_nothing_found(&message) => {
-                Self::Nothing(message)
+            (_, Some("JOC-400")) => {
+                // The name of JOC's exception tells people nothing.
+                Self::Nothing(message.strip_prefix(NOT_EXIST).unwrap_or(&message).into())
             }
-            (_, Some("JOC-300" | "JOC-400")) => Self::Refused(message),
+            (_, Some("JOC-300" | "JOC-404" | "JOC-405" | "JOC-420")) => Self::Refused(message),
             (_, Some(code)) => Self::Other(format!("{}: {message}", visible(code))),
             (_, None) => Self::Other(message),
         }
     }
-}
-
-/// Whether a message is `No orders found.`, `No suspendible orders found.` or the like. JOC
-/// puts the name of an exception before it.
-fn says_nothing_found(message: &str) -> bool {
-    let text = message.rsplit(": ").next().unwrap_or_default();
-    text.starts_with("No ") && text.ends_with("orders found.")
 }
 
 #[cfg(test)]
@@ -109,13 +104,15 @@ mod tests {
             format!(r#"{{"error": {{"code": "{code}", "message": "{message}"}}}}"#)
         };
         for (status, text, code) in [
-            (420, joc("JOC-400", "No orders found."), 3),
-            (420, joc("JOC-400", "No suspendible orders found."), 3),
-            (420, joc("JOC-161", "ControllerObjectNotExistException: No orders found."), 3),
-            (420, joc("JOC-400", "dateTo: No orders found. is no date"), 4),
+            (420, joc("JOC-400", "ControllerObjectNotExistException: No orders found."), 3),
+            (420, joc("JOC-400", "orderId: there is no order 'a'"), 3),
+            (420, joc("JOC-404", "controllerId: there is no controller 'gone'"), 4),
+            (420, joc("JOC-405", "dateTo: 'No orders found.' is neither a date nor a period"), 4),
+            (420, joc("JOC-420", "folder: there is no such field"), 4),
             (420, joc("JOC-300", "missing comment"), 4),
-            (413, joc("JOC-400", "the body is larger than 8 bytes"), 4),
-            (419, r#"{"errors": [{"code": "JOC-400", "message": "orders[0]: bad"}]}"#.into(), 4),
+            (413, joc("JOC-420", "the body is larger than 8 bytes"), 4),
+            (419, r#"{"errors": [{"code": "JOC-400", "message": "No orders found."}]}"#.into(), 3),
+            (419, r#"{"errors": [{"code": "JOC-420", "message": "orders[0]: bad"}]}"#.into(), 4),
             (420, joc("JOC-500", "an internal error"), 1),
             (503, joc("JOC-500", "the database cannot be reached"), 7),
             (401, r#"{"message": "wrong"}"#.into(), 5),
@@ -127,6 +124,8 @@ mod tests {
         ] {
             assert_eq!(CliError::of_response(status, &text).exit_code(), code, "{status} {text}");
         }
+        let nothing = joc("JOC-400", "ControllerObjectNotExistException: No orders found.");
+        assert_eq!(CliError::of_response(420, &nothing).to_string(), "No orders found.");
         let failure = CliError::of_response(403, r#"{"message": "a\u001b[2Jb"}"#);
         assert_eq!(failure.to_string(), "a\\u{1b}[2Jb");
     }

@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::http::date::Instant;
-use crate::model::invalid::Invalid;
+use crate::model::invalid::{Invalid, InvalidKind, quoted};
 use crate::model::permission::Permission;
 use crate::store;
 
@@ -23,9 +23,18 @@ const CHALLENGE: &str = "Basic realm=\"JOC\", charset=\"UTF-8\"";
 /// Why a request fails. Nothing has changed, except perhaps for [`ApiError::Unsettled`].
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
-    /// The request is invalid, or there is nothing to act on.
+    /// The request is invalid.
     #[error("{0}")]
     BadRequest(String),
+    /// A date, period or time zone cannot be read, or the window is empty.
+    #[error("{0}")]
+    BadDate(String),
+    /// The request is valid, but what it names is not there.
+    #[error("{0}")]
+    NotFound(String),
+    /// There is no such controller.
+    #[error("controllerId: there is no controller {}", quoted(.0))]
+    UnknownController(String),
     /// The settings require a comment.
     #[error("missing comment")]
     MissingComment,
@@ -97,9 +106,14 @@ pub enum ApiError {
     Internal(#[source] anyhow::Error),
 }
 
-const BAD_REQUEST: &str = "JOC-400";
+const NOT_FOUND: &str = "JOC-400";
+const UNKNOWN_CONTROLLER: &str = "JOC-404";
+const BAD_DATE: &str = "JOC-405";
+const BAD_REQUEST: &str = "JOC-420";
 const MISSING_COMMENT: &str = "JOC-300";
 const UNFORESEEN: &str = "JOC-500";
+const CODES: [&str; 6] =
+    [MISSING_COMMENT, NOT_FOUND, UNKNOWN_CONTROLLER, BAD_DATE, BAD_REQUEST, UNFORESEEN];
 
 /// What the body of a failure tells.
 enum ErrorBody<'a> {
@@ -114,6 +128,9 @@ impl ApiError {
 
         match self {
             Self::BadRequest(_) => (420, Coded(BAD_REQUEST)),
+            Self::BadDate(_) => (420, Coded(BAD_DATE)),
+            Self::NotFound(_) => (420, Coded(NOT_FOUND)),
+            Self::UnknownController(_) => (420, Coded(UNKNOWN_CONTROLLER)),
             Self::MissingComment => (420, Coded(MISSING_COMMENT)),
             Self::Internal(_) => (420, Coded(UNFORESEEN)),
             Self::TooLarge(_) => (413, Coded(BAD_REQUEST)),
@@ -226,7 +243,10 @@ fn in_seconds(wait: Duration) -> u64 {
 
 impl From<Invalid> for ApiError {
     fn from(invalid: Invalid) -> Self {
-        Self::BadRequest(invalid.to_string())
+        match invalid.kind {
+            InvalidKind::Field => Self::BadRequest(invalid.to_string()),
+            InvalidKind::Date => Self::BadDate(invalid.to_string()),
+        }
     }
 }
 
@@ -266,7 +286,7 @@ pub struct FailureBody {
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Problem")]
 struct CodedMessage {
-    #[schemars(extend("enum" = [BAD_REQUEST, MISSING_COMMENT, UNFORESEEN]))]
+    #[schemars(extend("enum" = CODES))]
     code: &'static str,
     /// Names the rejected field first, then says what was expected.
     #[schemars(example = "dateFrom: '1q' is neither a date nor a period")]

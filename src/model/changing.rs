@@ -1,5 +1,8 @@
 //! The endpoints that change orders: what the service and its command line say of each.
 
+/// What JOC puts before [`ChangeKind::nothing_found`]; its Java clients look for it.
+pub const NOT_EXIST: &str = "ControllerObjectNotExistException: ";
+
 /// An endpoint that changes orders.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ChangeKind {
@@ -11,7 +14,8 @@ pub struct ChangeKind {
     pub done: &'static str,
     /// The fields of a preview that count orders by effect, each with its verb.
     pub counts: &'static [(&'static str, &'static str)],
-    /// The error if the change applies to none of the selected orders, as JOC words it.
+    /// The error if the change applies to none of the selected orders, as JOC words it after
+    /// [`NOT_EXIST`].
     pub nothing_found: &'static str,
     /// Whether terminal orders can be selected.
     pub reaches_terminal: bool,

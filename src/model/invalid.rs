@@ -9,16 +9,32 @@ const MESSAGE_CHARS: usize = 100;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {problem}")]
 pub struct Invalid {
+    /// How clients are to take it.
+    pub kind: InvalidKind,
     /// The field's place in the request: `workflowIds[2].path`.
     pub field: String,
     /// What is wrong, or what is expected.
     pub problem: String,
 }
 
+/// What is wrong with a field, as JOC's codes tell it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InvalidKind {
+    /// Anything but the next.
+    Field,
+    /// A date, period or time zone that cannot be read, or a window that is empty.
+    Date,
+}
+
 impl Invalid {
     /// Rejects `field`.
     pub fn new(field: impl Into<String>, problem: impl Into<String>) -> Self {
-        Self { field: field.into(), problem: problem.into() }
+        Self { kind: InvalidKind::Field, field: field.into(), problem: problem.into() }
+    }
+
+    /// Rejects a date, a period, a time zone or a window.
+    pub fn date(field: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self { kind: InvalidKind::Date, ..Self::new(field, problem) }
     }
 }
 

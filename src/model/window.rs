@@ -214,7 +214,7 @@ impl WindowError {
 
 impl From<WindowError> for Invalid {
     fn from(error: WindowError) -> Self {
-        Self::new(error.field(), error.problem())
+        Self::date(error.field(), error.problem())
     }
 }
 

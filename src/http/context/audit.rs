@@ -10,7 +10,7 @@ use crate::http::context::request::Context;
 use crate::http::error::{ApiError, Caller};
 use crate::model::audit::{AuditEntry, Category, Outcome};
 use crate::model::checks::check_controller_id;
-use crate::model::invalid::{Invalid, displayable};
+use crate::model::invalid::Invalid;
 use crate::model::permission::{Permission, Visible};
 
 /// The longest `auditLog.comment`, in characters.
@@ -129,8 +129,7 @@ impl Context {
             self.service.controllers.insert(controller_id.into(), ());
             return Ok(());
         }
-        let problem = format!("there is no controller '{}'", displayable(controller_id));
-        Err(Invalid::new("controllerId", problem).into())
+        Err(ApiError::UnknownController(controller_id.into()))
     }
 
     /// Rejects a change without a comment, where the settings demand one.

@@ -248,7 +248,7 @@ async fn workflow(
         [] => {
             let version = id.version_id.as_deref().map(displayable);
             let version = version.map_or_else(String::new, |v| format!(" in version '{v}'"));
-            Err(ApiError::BadRequest(format!("Workflow '{path}'{version} doesn't exist")))
+            Err(ApiError::NotFound(format!("Workflow '{path}'{version} doesn't exist")))
         }
         several => {
             let paths: Vec<&str> = several.iter().take(3).map(|w| w.path.as_str()).collect();

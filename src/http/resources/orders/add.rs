@@ -193,7 +193,7 @@ async fn addition(context: &Context, body: AddOrders) -> Result<Addition, ApiErr
                 order.workflow_path.clone_from(&workflow.path);
             }
             None | Some([]) => {
-                return Err(Invalid::new(field, format!("there is no workflow '{asked}'")).into());
+                return Err(ApiError::NotFound(format!("{field}: there is no workflow '{asked}'")));
             }
             Some(several) => {
                 let problem =
@@ -220,7 +220,7 @@ impl AddOrder {
         let zone = match &given(self.time_zone) {
             None => LocalZone::utc(),
             Some(name) => LocalZone::named(name)
-                .map_err(|unknown| Invalid::new(field("timeZone"), unknown.to_string()))?,
+                .map_err(|unknown| Invalid::date(field("timeZone"), unknown.to_string()))?,
         };
         let text = self.scheduled_for.unwrap_or_default();
         let schedule = Schedule::read(&text, zone, context.now).map_err(|error| {
@@ -231,7 +231,7 @@ impl AddOrder {
                 }
                 ScheduleError::LeavesYears => "leaves the years 1 to 9999",
             };
-            Invalid::new(field("scheduledFor"), format!("'{}' {problem}", displayable(&text)))
+            Invalid::date(field("scheduledFor"), format!("'{}' {problem}", displayable(&text)))
         })?;
         let mut arguments = self.arguments.map(|JsonObject(members)| members).unwrap_or_default();
         // JOC takes an argument without a value as one that is not there.

@@ -10,7 +10,7 @@ use crate::http::context::response::WorkflowItem;
 use crate::http::error::ApiError;
 use crate::model::action::{Action, Rule, Situation};
 use crate::model::arguments::{Arguments, Position};
-use crate::model::invalid::{Invalid, displayable};
+use crate::model::invalid::quoted;
 use crate::model::json::Json;
 use crate::model::order::{EffectiveState, Mark};
 use crate::model::permission::VIEW_ORDERS;
@@ -167,6 +167,5 @@ pub async fn limit_to_visible(
 }
 
 pub fn unknown_order(order_id: &str) -> ApiError {
-    let problem = format!("there is no order '{}'", displayable(order_id));
-    Invalid::new("orderId", problem).into()
+    ApiError::NotFound(format!("orderId: there is no order {}", quoted(order_id)))
 }

@@ -13,7 +13,7 @@ use crate::http::context::response::{Acknowledged, Dated, changed};
 use crate::http::error::ApiError;
 use crate::http::openapi::{Endpoint, Schemas, add_property, with_examples};
 use crate::model::action::Action;
-use crate::model::changing::{self, ChangeKind};
+use crate::model::changing::{self, ChangeKind, NOT_EXIST};
 use crate::model::counted::counted;
 use crate::model::invalid::Invalid;
 use crate::model::order::{EffectiveState, LIVING};
@@ -234,7 +234,9 @@ async fn change<B: ChangeBody>(
             let body = context.dated(Acknowledged { ok: true });
             Ok(changed(endpoint.kind.name(), audit_log_id, affected, body))
         }
-        Changed::NoOrders => Err(ApiError::BadRequest(endpoint.kind.nothing_found.into())),
+        Changed::NoOrders => {
+            Err(ApiError::NotFound(format!("{NOT_EXIST}{}", endpoint.kind.nothing_found)))
+        }
         Changed::TooMany { affected } => {
             let max = max_orders.unwrap_or_default();
             let orders = counted(affected, "order");
