@@ -135,19 +135,21 @@ fuzz_target!(|text: &[u8]| -> Corpus {
 fn is_no_json(body: &[u8], response: &Response) {
     // Ignored values may be malformed, and some endpoints accept an empty body.
     if response.status != 200 {
-        assert!(refusal(response).contains(": "), "{:?}", String::from_utf8_lossy(body));
+        let (_, message) = refusal(response);
+        assert!(message.contains(": "), "{:?}", String::from_utf8_lossy(body));
     }
 }
 
-/// The message of a rejection.
-fn refusal(response: &Response) -> &str {
+/// The code and the message of a rejection.
+fn refusal(response: &Response) -> (&str, &str) {
     assert_eq!(response.status, 420, "{}", response.body);
     let error = &response.body["error"];
+    let code = error["code"].as_str().unwrap();
     let message = error["message"].as_str().unwrap();
-    assert_eq!(error["code"], "JOC-400", "{message}");
+    assert!(["JOC-400", "JOC-404", "JOC-405", "JOC-420"].contains(&code), "{code} {message}");
     assert!(!message.chars().any(char::is_control), "{message:?}");
     assert!(message.chars().count() < 1500, "{message}");
-    message
+    (code, message)
 }
 
 /// A rejection names the field.
@@ -155,7 +157,7 @@ fn check(endpoint: &Described, body: &Value, response: &Response) {
     if response.status == 200 {
         return;
     }
-    let message = refusal(response);
+    let (_, message) = refusal(response);
     let sent = body.as_object().into_iter().flat_map(|fields| fields.keys()).map(|key| shown(key));
     let mut places = endpoint.fields.iter().cloned().chain(sent).chain(["body".to_owned()]);
     let named = places.any(|place| {
@@ -192,26 +194,28 @@ fn is_as_described(endpoint: &Described, body: &Value, response: &Response) {
     if response.status == 200 {
         assert!(errors.is_empty(), "accepted, though {errors:?}");
     } else if errors.is_empty() {
-        let message = refusal(response);
-        assert!(RIGHT.is_match(message) || names_no_day(message, body), "refused: {message:?}");
+        let (code, message) = refusal(response);
+        let is_no_day = code == "JOC-405" && names_no_day(message, body);
+        let refused = format!("{code} {message}");
+        assert!(is_no_day || RIGHT.is_match(&refused), "refused: {refused:?}");
     }
 }
 
 /// Messages that name no field.
 static UNNAMED: LazyLock<Regex> = LazyLock::new(|| Regex::new("^Workflow '").unwrap());
 
-/// Reasons to reject a body that fits its schema.
+/// Reasons to reject a body that fits its schema, each with its code.
 static RIGHT: LazyLock<Regex> = LazyLock::new(|| {
     let reasons = [
-        "orderId: there is no order '.*'",
-        "Workflow '.*'( in version '.*')? doesn't exist",
-        "orderIds, workflowIds, folders, states, dateFrom, dateTo: at least one selector is required.*",
-        r"\w+: the window is empty: .*",
-        r"(orders\[\d+\]\.)?\w+: '.*' leaves the years 1 to 9999",
-        r".*: a number of at most \d+ digits, written without an exponent, is expected",
+        "JOC-400 orderId: there is no order '.*'",
+        "JOC-400 Workflow '.*'( in version '.*')? doesn't exist",
+        "JOC-420 orderIds, workflowIds, folders, states, dateFrom, dateTo: at least one selector is required.*",
+        r"JOC-405 \w+: the window is empty: .*",
+        r"JOC-405 (orders\[\d+\]\.)?\w+: '.*' leaves the years 1 to 9999",
+        r"JOC-420 .*: a number of at most \d+ digits, written without an exponent, is expected",
         // Instructions and branches alternate, with an instruction at the end.
-        r"(position|orders\[\d+\]\.startPosition): a list such as .* is expected",
-        "regex: '.*' is not a regular expression: .*",
+        r"JOC-420 (position|orders\[\d+\]\.startPosition): a list such as .* is expected",
+        "JOC-420 regex: '.*' is not a regular expression: .*",
     ];
     Regex::new(&format!("(?s)^(?:{})$", reasons.join("|"))).unwrap()
 });

@@ -102,7 +102,11 @@ nothing /orders/cancel "\"orderIds\": [ \"$order\", \"$bare\" ]"
 
 # A mistake is told by its code too.
 answer=$(call /orders/cancel "{ \"controllerId\": \"$controller\", \"orderIds\": \"$order\" }")
-[ "$(jq -r .error.code <<<"$answer")" = JOC-400 ] || fail "not refused: $answer"
+[ "$(jq -r .error.code <<<"$answer")" = JOC-420 ] || fail "not refused: $answer"
+answer=$(call /orders/cancel "{ \"controllerId\": \"$controller\", $late, \"dateTo\": \"1q\" }")
+[ "$(jq -r .error.code <<<"$answer")" = JOC-405 ] || fail "not refused: $answer"
+answer=$(call /orders/cancle "{ \"controllerId\": \"$controller\", $late }")
+[ "$(jq -r .error.code <<<"$answer")" = JOC-420 ] || fail "not refused: $answer"
 
 # Who did it, and why?
 call /audit_log "{ \"controllerId\": \"$controller\", \"ticketLink\": \"$ticket\", \"dateFrom\": \"1h\" }" |

@@ -8,8 +8,7 @@ use crate::harness::{App, CONTROLLER, Order, with_controller};
 async fn refused(app: &App, cases: &[(Value, &str)]) {
     for (fields, field) in cases {
         for call in ["/orders/cancel", "/orders/cancel/preview"] {
-            let message = app.post(call, fields).await.refused();
-            assert!(message.starts_with(&format!("{field}: ")), "{fields} at {call}: {message}");
+            app.post(call, fields).await.fails_with(&format!("{field}: "));
         }
     }
     assert_eq!(app.db.ids_in("FRESH").await, ["a"]);
@@ -93,12 +92,12 @@ on_both! {
             (with(json!({"states": ["SCHEDULED", "FINISHED"]})), "states[1]"),
             (with(json!({"states": ["CANCELLED"]})), "states[0]"),
             (with(json!({"states": "SCHEDULED"})), "states"),
-            (also("dateFrom", json!("1q")), "dateFrom"),
-            (also("dateFrom", json!("")), "dateFrom"),
+            (also("dateFrom", json!("1q")), "JOC-405 dateFrom"),
+            (also("dateFrom", json!("")), "JOC-405 dateFrom"),
             (also("dateTo", json!(5)), "dateTo"),
-            (also("dateTo", json!("2026-02-30T00:00:00")), "dateTo"),
-            (also("timeZone", json!("Mars/Phobos")), "timeZone"),
-            (also("timeZone", json!("")), "timeZone"),
+            (also("dateTo", json!("2026-02-30T00:00:00")), "JOC-405 dateTo"),
+            (also("timeZone", json!("Mars/Phobos")), "JOC-405 timeZone"),
+            (also("timeZone", json!("")), "JOC-405 timeZone"),
             (also("kill", json!("true")), "kill"),
             (also("kill", json!(1)), "kill"),
             (also("deep", json!({})), "deep"),
@@ -116,13 +115,13 @@ on_both! {
             (json!({"orderIds": ["a"]}), "controllerId"),
             (json!({"controllerId": null, "orderIds": ["a"]}), "controllerId"),
             (json!({"controllerId": "", "orderIds": ["a"]}), "controllerId"),
-            (json!({"controllerId": "nowhere", "orderIds": ["a"]}), "controllerId"),
+            (json!({"controllerId": "nowhere", "orderIds": ["a"]}), "JOC-404 controllerId"),
             (json!({"controllerId": "prod/", "orderIds": ["a"]}), "controllerId"),
             (json!({"controllerId": "p".repeat(101), "orderIds": ["a"]}), "controllerId"),
         ])
         .await;
         let inverted = with(json!({"dateFrom": "2026-11-24T00:00:00Z", "dateTo": "2026-11-23T00:00:00Z"}));
-        refused(&app, &[(inverted, "dateTo")]).await;
+        refused(&app, &[(inverted, "JOC-405 dateTo")]).await;
     }
 
     async fn messages_name_the_field_but_no_column(kind: Kind) {
@@ -146,12 +145,12 @@ on_both! {
             ("/orders", json!({"limit": hostile}), "limit: "),
             ("/orders/cancel", json!({"kill": hostile}), "kill: invalid type: string \"\\u{1b}[31m\\u{202e}xxx"),
             ("/orders/add", json!({"orders": [{"workflowPath": "w", "arguments": {"a\u{85}b": [1]}}]}), "orders[0].arguments.a\\u{85}b[0]: "),
-            ("/orders", json!({"controllerId": "p\u{202e}"}), "controllerId: there is no controller 'p\\u{202e}'"),
+            ("/orders", json!({"controllerId": "p\u{202e}"}), "JOC-404 controllerId: there is no controller 'p\\u{202e}'"),
         ] {
             let mut body = with(json!({}));
             body.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
-            let refused = app.post(call, &body).await.refused();
-            assert!(refused.starts_with(beginning) && refused.chars().count() < 400, "{refused}");
+            let refused = app.post(call, &body).await.fails_with(beginning);
+            assert!(refused.chars().count() < 400, "{refused}");
             assert!(!refused.contains(['\u{1b}', '\u{85}', '\u{202e}']), "{refused}");
             assert!(!refused.contains("xxx") || refused.contains("…, expected "), "{refused}");
         }
@@ -197,7 +196,7 @@ on_both! {
         let at_limit = format!("{body}{}", " ".repeat(1000 - body.len()));
         let over = app.post_as(&app.token, "/orders/cancel", format!("{at_limit} ")).await;
         assert_eq!(over.status, 413, "{}", over.text);
-        assert_eq!(over.json()["error"]["code"], "JOC-400");
+        assert_eq!(over.json()["error"]["code"], "JOC-420");
         assert_eq!(app.db.ids_in("FRESH").await, ["a"]);
         assert_eq!(app.post_as(&app.token, "/orders/cancel", at_limit).await.affected(), 1);
     }

@@ -132,7 +132,7 @@ on_both! {
             let app = App::with(kind, &[Order::new("a").state("FINISHED").remove_when_terminated()])
                 .await;
             let body = call.body(everything());
-            assert_eq!(app.post(&call.path(), &body).await.refused(), call.nothing);
+            assert_eq!(app.post(&call.path(), &body).await.nothing_found(), call.nothing);
             let preview = app.post(&call.preview(), &body).await.ok();
             assert_eq!(preview["total"], 0);
             let log = app.db.rows("SELECT request, outcome FROM audit_logs").await.unwrap();
@@ -158,19 +158,18 @@ on_both! {
                 (all("orderIds", json!(["\u{0}"])), "orderIds[0]"),
                 (all("folders", json!([{"folder": "/", "deep": 1}])), "folders[0].deep"),
                 (all("states", json!(["RUNNING", "running"])), "states[1]"),
-                (all("dateFrom", json!("1q")), "dateFrom"),
+                (all("dateFrom", json!("1q")), "JOC-405 dateFrom"),
                 (all("kill", json!("yes")), "kill"),
                 (all("auditLog", json!({"why": 1})), "auditLog.why"),
                 (all("auditLog", json!({"comment": "<"})), "auditLog.comment"),
                 (all("maxOrders", json!("3")), "maxOrders"),
-                (all("controllerId", json!("nowhere")), "controllerId"),
+                (all("controllerId", json!("nowhere")), "JOC-404 controllerId"),
                 (all("controllerId", json!("a|b")), "controllerId"),
                 (call.body(json!({"auditLog": why})), "orderIds, workflowIds, folders"),
                 (call.body(json!({"orderIds": [], "folders": []})), "orderIds, workflowIds"),
             ] {
                 for path in [call.path(), call.preview()] {
-                    let message = app.post(&path, &body).await.refused();
-                    assert!(message.starts_with(field), "{path} {body}: {message}");
+                    app.post(&path, &body).await.fails_with(field);
                 }
             }
             let refused = app.post(&call.path(), &all("limit", json!(1))).await.refused();
@@ -180,7 +179,7 @@ on_both! {
             let terminal = app.post(&call.path(), &all("states", json!(["FINISHED"]))).await;
             assert_eq!(terminal.status, 420);
             if call.name == "remove_when_terminated" {
-                assert_eq!(terminal.refused(), call.nothing);
+                assert_eq!(terminal.nothing_found(), call.nothing);
                 continue;
             }
             assert!(terminal.refused().starts_with("states[0]: "), "{}", terminal.text);
@@ -224,7 +223,7 @@ on_both! {
             assert_eq!(preview["total"], 1);
             let named = call.body(json!({"orderIds": ["/c", "/a/b"]})).to_string();
             let answer = app.post_as(&limited, &call.path(), named).await;
-            assert_eq!(answer.refused(), call.nothing);
+            assert_eq!(answer.nothing_found(), call.nothing);
             assert_eq!(app.post_as(&limited, &call.path(), body).await.affected(), 1);
             let touched = app.db.rows("SELECT order_id FROM audit_log_details").await.unwrap();
             assert_eq!(touched, [[Some("/a".to_owned())]]);
@@ -269,7 +268,7 @@ on_both! {
                 let fields = json!({"orderIds": ids, "kill": round % 2 == 0});
                 let answer = app.post(&format!("/orders/{name}"), &with_controller(fields)).await;
                 if answer.status == 420 {
-                    assert!(answer.refused().ends_with("orders found."), "{}", answer.text);
+                    assert!(answer.nothing_found().ends_with("orders found."), "{}", answer.text);
                 } else {
                     affected += answer.affected();
                 }
@@ -324,7 +323,7 @@ on_both! {
         let mut affected = 0;
         for answer in futures_util::future::join_all(calls).await {
             if answer.status == 420 {
-                assert_eq!(answer.refused(), "No orders found.");
+                assert_eq!(answer.nothing_found(), "No orders found.");
             } else {
                 affected += answer.affected();
             }
@@ -348,6 +347,6 @@ async fn continue_skips_an_order_whose_reason_to_wait_has_changed() {
     };
     let (executed, answer) = tokio::join!(executor, client);
     executed.unwrap();
-    assert_eq!(answer.refused(), "No orders found.");
+    assert_eq!(answer.nothing_found(), "No orders found.");
     assert_eq!(app.db.state("a").await, "WAITING");
 }

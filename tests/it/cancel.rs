@@ -32,14 +32,14 @@ on_both! {
         assert_eq!(app.db.state("marked").await, "RUNNING+CANCELLING");
         assert_eq!(app.db.state("finished").await, "FINISHED");
         let again = app.cancel(json!({"folders": [{"folder": "/"}]})).await;
-        assert_eq!(again.refused(), "No orders found.");
+        assert_eq!(again.nothing_found(), "No orders found.");
         let kill = app.cancel(json!({"folders": [{"folder": "/"}], "kill": true})).await;
         assert_eq!(kill.affected(), 2);
         assert_eq!(app.db.state("running").await, "RUNNING+CANCELLING!");
         assert_eq!(app.db.state("marked").await, "RUNNING+CANCELLING!");
         assert_eq!(app.db.state("in progress").await, "INPROGRESS+CANCELLING");
         let again = app.cancel(json!({"folders": [{"folder": "/"}], "kill": true})).await;
-        assert_eq!(again.refused(), "No orders found.");
+        assert_eq!(again.nothing_found(), "No orders found.");
     }
 }
 
@@ -131,7 +131,7 @@ on_both! {
     async fn a_child_without_a_parent_is_an_ordinary_order(kind: Kind) {
         let app = App::with(kind, &[Order::new("gone|east"), Order::new("gone2")]).await;
         let parent = app.cancel(json!({"orderIds": ["gone"], "deep": true})).await;
-        assert_eq!(parent.refused(), "No orders found.");
+        assert_eq!(parent.nothing_found(), "No orders found.");
         assert_eq!(app.cancel(json!({"orderIds": ["gone|east"]})).await.affected(), 1);
         assert_eq!(app.db.ids_in("FRESH").await, ["gone2"]);
     }
@@ -209,7 +209,7 @@ on_both! {
 
     async fn audits_that_nothing_was_found(kind: Kind) {
         let app = App::with(kind, &[]).await;
-        assert_eq!(app.cancel(json!({"orderIds": ["a"]})).await.refused(), "No orders found.");
+        assert_eq!(app.cancel(json!({"orderIds": ["a"]})).await.nothing_found(), "No orders found.");
         let sql = "SELECT count(*) FROM audit_logs WHERE outcome = 'NO_ORDERS' AND affected = 0";
         assert_eq!(app.db.count(sql).await, 1);
         let preview = app.preview(json!({"orderIds": ["a"]})).await;

@@ -67,7 +67,7 @@ on_both! {
             {"workflowPath": "/sos/eod", "orderName": "due", "scheduledFor": "now"}]})).await;
         let ids = |ids: &[&str]| json!({"orderIds": ids});
         post(&app, "/orders/cancel", ids(&["f00", "f01"])).await;
-        app.cancel(ids(&["f00"])).await.refused();
+        app.cancel(ids(&["f00"])).await.nothing_found();
         post(&app, "/orders/cancel", json!({"orderIds": ["r1", "w2"], "kill": true, "deep": true})).await;
         post(&app, "/orders/suspend", ids(&["f02", "f03", "f04", "r3", "w1"])).await;
         post(&app, "/orders/suspend", json!({"orderIds": ["r2", "r4"], "kill": true})).await;

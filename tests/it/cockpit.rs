@@ -51,8 +51,8 @@ on_both! {
         assert_eq!(all["controllers"].as_array().unwrap().len(), 2);
         assert_eq!(app.post_as(&token, "/controllers", named("west")).await.status, 403);
         assert_eq!(app.post_as(&token, "/controllers", named("prod")).await.status, 403);
-        let gone = app.post_as(&token, "/controllers", named("gone")).await.refused();
-        assert!(gone.starts_with("controllerId: "), "{gone}");
+        let gone = app.post_as(&token, "/controllers", named("gone")).await;
+        gone.fails_with("JOC-404 controllerId: ");
         let bad = app.post_as(&token, "/controllers", r#"{"controllerId": 1}"#).await.refused();
         assert!(bad.starts_with("controllerId: "), "{bad}");
 

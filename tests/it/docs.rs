@@ -106,7 +106,7 @@ on_both! {
         let kill = json!({"comment": "stuck", "ticketLink": TICKET});
         let kill = json!({"orderIds": ["running"], "kill": true, "auditLog": kill});
         assert_eq!(app.cancel(kill).await.affected(), 1);
-        assert_eq!(app.cancel(cancel).await.refused(), "No orders found.");
+        assert_eq!(app.cancel(cancel).await.nothing_found(), "No orders found.");
         let viewer = app.account("viewer", "sos:products:controller:orders:view", &[]).await;
         let body = json!({"controllerId": CONTROLLER, "orderIds": ["fork"]}).to_string();
         assert_eq!(app.post_as(&viewer, "/orders/cancel", body).await.status, 403);

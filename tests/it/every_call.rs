@@ -210,7 +210,7 @@ on_both! {
                 assert!(answer.status == 420 || shows(&root.text), "{path}: {}", root.text);
             }
             if answer.status == 420 {
-                let message = answer.refused();
+                let message = answer.not_found();
                 assert!(
                     message.contains("found") || message.contains("there is no")
                         || message.contains("doesn't exist"),

@@ -113,8 +113,8 @@ on_both! {
         for (fields, field) in [
             (json!({"historyStates": ["DONE"]}), "historyStates[0]"),
             (json!({"historyIds": [1]}), "historyIds"),
-            (json!({"dateFrom": "x"}), "dateFrom"),
-            (json!({"completedDateTo": "x"}), "completedDateTo"),
+            (json!({"dateFrom": "x"}), "JOC-405 dateFrom"),
+            (json!({"completedDateTo": "x"}), "JOC-405 completedDateTo"),
             (json!({"orderId": "\u{0}"}), "orderId"),
             (json!({"excludeWorkflows": ["/"]}), "excludeWorkflows[0]"),
             (json!({"orders": [{"workflowPath": "a/b"}]}), "orders[0].workflowPath"),
@@ -124,8 +124,8 @@ on_both! {
             ),
             (json!({"limit": 0}), "limit"),
         ] {
-            let message = app.post("/orders/history", &with_controller(fields.clone())).await.refused();
-            assert!(message.starts_with(&format!("{field}: ")), "{fields}: {message}");
+            let answer = app.post("/orders/history", &with_controller(fields.clone())).await;
+            answer.fails_with(&format!("{field}: "));
         }
     }
 
@@ -151,12 +151,11 @@ on_both! {
         let child = app.post("/order/history", &with_controller(json!({"orderId": "b|east"}))).await.ok();
         assert_eq!(child["children"], json!([]));
         for (fields, message) in [
-            (json!({"orderId": "gone"}), "orderId: there is no order 'gone'"),
-            (json!({"orderId": "other"}), "orderId: there is no order 'other'"),
+            (json!({"orderId": "gone"}), "JOC-400 orderId: there is no order 'gone'"),
+            (json!({"orderId": "other"}), "JOC-400 orderId: there is no order 'other'"),
             (json!({"historyId": 5}), "orderId: is missing"),
         ] {
-            let refused = app.post("/order/history", &with_controller(fields)).await.refused();
-            assert!(refused.starts_with(message), "{refused}");
+            app.post("/order/history", &with_controller(fields)).await.fails_with(message);
         }
     }
 
@@ -170,12 +169,12 @@ on_both! {
         let body = with_controller(json!({"orderId": "a"})).to_string();
         let answer = app.post_as(&limited, "/orders/history", "{\"controllerId\":\"prod\"}").await.ok();
         assert_eq!(answer["history"].as_array().unwrap().len(), 1);
-        assert!(app.post_as(&limited, "/order/history", body.clone()).await.refused().starts_with("orderId"));
+        assert!(app.post_as(&limited, "/order/history", body.clone()).await.not_found().starts_with("orderId"));
         let other = app.account("other", "sos:products:controller:orders:cancel", &[]).await;
         for call in ["/orders/history", "/order/history"] {
             assert_eq!(app.post_as(&other, call, body.clone()).await.status, 403);
             let nowhere = app.post(call, &json!({"controllerId": "nowhere", "orderId": "a"})).await;
-            assert!(nowhere.refused().starts_with("controllerId: "));
+            nowhere.fails_with("JOC-404 controllerId: ");
         }
     }
 }

@@ -168,8 +168,7 @@ on_both! {
         assert_eq!(ids(&app, json!({"stateDateFrom": "1h"})).await, ["new"]);
         assert_eq!(ids(&app, json!({"stateDateTo": "1h"})).await, ["old"]);
         let fields = with_controller(json!({"stateDateFrom": "2026-13-01"}));
-        let refused = app.post("/orders", &fields).await.refused();
-        assert!(refused.starts_with("stateDateFrom: "), "{refused}");
+        app.post("/orders", &fields).await.fails_with("JOC-405 stateDateFrom: ");
         // A suspended order has had that state since its suspension.
         let since = "SELECT count(*) FROM orders WHERE state_since > '2026-01-01T00:00:00.000Z'";
         app.post("/orders/suspend", &with_controller(json!({"orderIds": ["old"]}))).await.ok();
@@ -200,22 +199,20 @@ on_both! {
             (json!({"states": ["NONE"]}), "states[0]"),
             (json!({"orderIds": ["a\u{0}"]}), "orderIds[0]"),
             (json!({"folders": [{"folder": "sos"}]}), "folders[0].folder"),
-            (json!({"dateFrom": "x"}), "dateFrom"),
-            (json!({"stateDateTo": ""}), "stateDateTo"),
+            (json!({"dateFrom": "x"}), "JOC-405 dateFrom"),
+            (json!({"stateDateTo": ""}), "JOC-405 stateDateTo"),
             (json!({"compact": "yes"}), "compact"),
         ] {
-            let message = app.post("/orders", &with_controller(fields.clone())).await.refused();
-            assert!(message.starts_with(&format!("{field}: ")), "{fields}: {message}");
+            let answer = app.post("/orders", &with_controller(fields.clone())).await;
+            answer.fails_with(&format!("{field}: "));
         }
         for call in ["/orders", "/order", "/orders/overview/snapshot"] {
             let elsewhere = json!({"controllerId": "nowhere", "orderId": "a"});
-            let message = app.post(call, &elsewhere).await.refused();
-            assert!(message.starts_with("controllerId: "), "{call}: {message}");
+            app.post(call, &elsewhere).await.fails_with("JOC-404 controllerId: ");
         }
-        for (id, field) in [(json!("gone"), "orderId: there is no order 'gone'"), (json!(""), "orderId: ")] {
+        for (id, field) in [(json!("gone"), "JOC-400 orderId: there is no order 'gone'"), (json!(""), "orderId: ")] {
             let body = json!({"controllerId": CONTROLLER, "orderId": id});
-            let message = app.post("/order", &body).await.refused();
-            assert!(message.starts_with(field), "{message}");
+            app.post("/order", &body).await.fails_with(field);
         }
     }
 
@@ -234,7 +231,7 @@ on_both! {
         let snapshot = app.post_as(&limited, "/orders/overview/snapshot", body.clone()).await.ok();
         assert_eq!(snapshot["orders"]["scheduled"], 1);
         let one = with_controller(json!({"orderId": "hidden"})).to_string();
-        assert!(app.post_as(&limited, "/order", one).await.refused().starts_with("orderId: "));
+        assert!(app.post_as(&limited, "/order", one).await.not_found().starts_with("orderId: "));
         let other = app.account("other", "sos:products:controller:orders:cancel", &[]).await;
         for call in ["/orders", "/order", "/orders/overview/snapshot"] {
             let body = with_controller(json!({"orderId": "seen"})).to_string();
@@ -256,11 +253,11 @@ on_both! {
         assert_eq!((preview["total"].as_u64(), preview["removed"].as_u64()), (Some(1), Some(1)));
         assert_eq!(app.post("/orders/remove_when_terminated", &remove).await.affected(), 1);
         let again = app.post("/orders/remove_when_terminated", &remove).await;
-        assert_eq!(again.refused(), "No orders found.");
+        assert_eq!(again.nothing_found(), "No orders found.");
         assert_eq!(ids(&app, terminal).await, ["b"]);
         assert_eq!(ids(&app, json!({"orderIds": ["a", "b"]})).await, ["b"]);
         let one = with_controller(json!({"orderId": "a"}));
-        assert!(app.post("/order", &one).await.refused().starts_with("orderId: "));
+        assert!(app.post("/order", &one).await.not_found().starts_with("orderId: "));
         let snapshot = app.post("/orders/overview/snapshot", &with_controller(json!({}))).await.ok();
         assert_eq!(snapshot["orders"]["terminated"], 1);
         let cancelled = "SELECT count(*) FROM audit_log_details WHERE new_state = 'CANCELLED' \

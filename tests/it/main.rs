@@ -14,6 +14,7 @@ mod cancel;
 mod check;
 mod client;
 mod cockpit;
+mod codes;
 mod commands;
 mod copy;
 mod corpus;

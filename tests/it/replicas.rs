@@ -57,7 +57,7 @@ async fn two_services_act_as_one() {
             let answer = pair.next().post(&token, "/orders/cancel", &body).await;
             match answer.status {
                 200 => done += answer.affected(),
-                _ => assert_eq!(answer.refused(), "No orders found."),
+                _ => assert_eq!(answer.nothing_found(), "No orders found."),
             }
         }
         done

@@ -323,7 +323,7 @@ on_both! {
 }
 
 async fn cancel_none(app: &App) {
-    app.cancel(json!({"orderIds": ["none"]})).await.refused();
+    app.cancel(json!({"orderIds": ["none"]})).await.nothing_found();
 }
 
 /// A transaction that draws its id early and commits after later ones.

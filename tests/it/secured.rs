@@ -165,6 +165,7 @@ on_both! {
         let long = "x".repeat(2000);
         for answer in [ask("", &long).await, ask(&long, "").await] {
             assert_eq!(answer.status, 431, "{}", answer.text);
+            assert_eq!(answer.json()["error"]["code"], "JOC-420");
             assert!(answer.json()["error"]["message"].as_str().unwrap().contains("2000 bytes"));
             assert!(answer.headers.contains_key("x-request-id"));
         }

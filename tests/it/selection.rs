@@ -76,7 +76,7 @@ on_both! {
         ignored["folders"] = json!([{"folder": "/sos"}]);
         assert_eq!(selected(&app, ignored).await, ["5"]);
         let none = app.cancel(of(json!([{"path": "nowhere"}]))).await;
-        assert_eq!(none.refused(), "No orders found.");
+        assert_eq!(none.nothing_found(), "No orders found.");
     }
 
     async fn ids_override_other_selectors_except_the_window(kind: Kind) {

@@ -285,6 +285,7 @@ on_both! {
         for path in ["/orders/cancle", "/orders/cancel/all", ""] {
             let answer = app.post_as(&app.token, path, "{}").await;
             assert_eq!(answer.status, 404, "{}", answer.text);
+            assert_eq!(answer.json()["error"]["code"], "JOC-420");
             let message = answer.json()["error"]["message"].as_str().unwrap().to_owned();
             assert!(message.contains(&format!("/joc/api{path}")), "{message}");
         }
@@ -292,6 +293,7 @@ on_both! {
             let answer = Response::of(app.client.get(format!("{}{call}", app.url))).await;
             assert_eq!(answer.status, 405, "{}", answer.text);
             assert_eq!(answer.headers["allow"], "POST");
+            assert_eq!(answer.json()["error"]["code"], "JOC-420");
             assert!(answer.json()["error"]["message"].as_str().unwrap().contains(call));
         }
         let line = |token: &str| status_line(&app, "/orders/cancel", token, "{}");

@@ -208,7 +208,7 @@ on_both! {
                 fields["kill"] = json!(rand::random_range(0..3) == 0);
                 let answer = app.cancel(fields).await;
                 if answer.status == 420 {
-                    assert_eq!(answer.refused(), "No orders found.");
+                    assert_eq!(answer.nothing_found(), "No orders found.");
                 } else {
                     sum += answer.affected();
                 }
@@ -310,7 +310,7 @@ on_both! {
                 let answer = app.cancel(json!({"orderIds": ids, "deep": deep})).await;
                 assert!([200, 420].contains(&answer.status), "{}", answer.text);
                 if answer.status == 420 {
-                    assert_eq!(answer.refused(), "No orders found.");
+                    assert_eq!(answer.nothing_found(), "No orders found.");
                 }
             }
         };

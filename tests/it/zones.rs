@@ -102,14 +102,14 @@ on_both! {
         let app = App::with(kind, &[Order::new("a")]).await;
         let unknown = "'Europe/Berlni' is not an IANA time zone; did you mean Europe/Berlin?";
         let refused = app.cancel(json!({"dateFrom": "0d", "timeZone": "Europe/Berlni"})).await;
-        assert_eq!(refused.refused(), format!("timeZone: {unknown}"));
+        assert_eq!(refused.failed("JOC-405"), format!("timeZone: {unknown}"));
         let order = json!({"workflowPath": "/sos/eod", "timeZone": "Europe/Berlni"});
         let body = with_controller(json!({"orders": [order]}));
         let refused = app.post("/orders/add", &body).await;
-        assert_eq!(refused.refused(), format!("orders[0].timeZone: {unknown}"));
+        assert_eq!(refused.failed("JOC-405"), format!("orders[0].timeZone: {unknown}"));
         // Names are names, not paths.
         for name in ["../../etc/passwd", "/etc/localtime", "Europe/../UTC", "tzdata.zi", "UTC\0"] {
-            let refused = app.cancel(json!({"dateFrom": "0d", "timeZone": name})).await.refused();
+            let refused = app.cancel(json!({"dateFrom": "0d", "timeZone": name})).await.failed("JOC-405");
             assert!(refused.contains("is not an IANA time zone"), "{refused}");
         }
     }

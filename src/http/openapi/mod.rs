@@ -90,9 +90,12 @@ pub fn document(endpoints: Vec<Endpoint>, mut schemas: Schemas, tags: &[&str]) -
                     &[],
                 ),
                 "Invalid": response(
-                    "Reason phrase `Invalid Request`. `JOC-400`: the request is malformed, or \
-                     there is nothing to act on; the message begins with the field. `JOC-300`: \
-                     the mandatory comment is missing. `JOC-500`: an unexpected error",
+                    "Reason phrase `Invalid Request`. `JOC-400`: the request is valid, but what \
+                     it names is not there: no orders to act on, no such order or workflow. \
+                     `JOC-404`: there is no such controller. `JOC-405`: a date, period or time \
+                     zone cannot be read, or the window is empty. `JOC-420`: anything else is \
+                     wrong with the request; the message names the field. `JOC-300`: the \
+                     mandatory comment is missing. `JOC-500`: an unexpected error",
                     &failure,
                     &[],
                 ),

@@ -169,11 +169,14 @@ async fn suspend_and_resume_send_their_options() {
     assert_eq!(asked.len(), 1);
 
     // Other clients' changes between preview and cancel.
-    let refusal =
-        |message: &str| json!({"error": {"code": "JOC-400", "message": message}}).to_string();
-    for (message, code) in [("No resumable orders found.", 3), ("maxOrders: 3 orders", 4)] {
+    let refusal = |code: &str, message: &str| {
+        json!({"error": {"code": code, "message": message}}).to_string()
+    };
+    for (joc, message, code) in
+        [("JOC-400", "No resumable orders found.", 3), ("JOC-420", "maxOrders: 3 orders", 4)]
+    {
         let mut changed = answers();
-        changed[3] = ("/orders/resume", 420, refusal(message));
+        changed[3] = ("/orders/resume", 420, refusal(joc, message));
         let (ran, _) = asks(changed, &words("orders resume --order-id x --yes")).await;
         assert!(ran.exits(code).ends_with(&format!("Error: {message}\n")), "{ran:?}");
     }

@@ -25,7 +25,7 @@ on_both! {
         ]);
         assert_eq!(audited(&app).await,
             ["asked: PROMPTING > INPROGRESS", "asked, suspending: PROMPTING > INPROGRESS"]);
-        assert_eq!(call(&app, "confirm", everything()).await.refused(),
+        assert_eq!(call(&app, "confirm", everything()).await.nothing_found(),
             "No prompting orders found.");
     }
 
@@ -46,7 +46,7 @@ on_both! {
         let sql = "SELECT count(*) FROM orders WHERE state = 'INPROGRESS' AND reason IS NOT NULL";
         assert_eq!(app.db.count(sql).await, 0);
         assert_eq!(audited(&app).await[0], "asleep: WAITING > INPROGRESS");
-        assert_eq!(call(&app, "continue", everything()).await.refused(), "No orders found.");
+        assert_eq!(call(&app, "continue", everything()).await.nothing_found(), "No orders found.");
         // Suspended while it slept, it keeps sleeping.
         assert_eq!(call(&app, "resume", everything()).await.affected(), 1);
         assert_eq!(call(&app, "continue", everything()).await.affected(), 1);
@@ -78,7 +78,7 @@ on_both! {
         ]);
         assert_eq!(app.db.state("cancelling").await, "RUNNING+CANCELLING");
         let none = json!({"orderIds": ["finished"], "priority": 1});
-        assert_eq!(call(&app, "change", none).await.refused(), "No orders found.");
+        assert_eq!(call(&app, "change", none).await.nothing_found(), "No orders found.");
     }
 
     async fn terminal_orders_are_hidden(kind: Kind) {
@@ -107,7 +107,7 @@ on_both! {
         assert_eq!(app.db.rows(others).await.unwrap(), before);
         let left = "SELECT count(*) FROM orders WHERE NOT remove_when_terminated";
         assert_eq!(app.db.count(left).await, 0);
-        assert_eq!(call(&app, "remove_when_terminated", everything()).await.refused(),
+        assert_eq!(call(&app, "remove_when_terminated", everything()).await.nothing_found(),
             "No orders found.");
         // The audit trail keeps what was done to it, and a living one lives on.
         assert_eq!(app.cancel(json!({"orderIds": ["living"]})).await.affected(), 1);

@@ -61,7 +61,7 @@ on_both! {
         ]);
         assert_eq!(call(&app, "resume", everything()).await.affected(), 1);
         assert_eq!(app.db.state("suspended, failed").await, "INPROGRESS");
-        assert_eq!(call(&app, "resume", everything()).await.refused(),
+        assert_eq!(call(&app, "resume", everything()).await.nothing_found(),
             "No resumable orders found.");
     }
 
@@ -118,7 +118,7 @@ on_both! {
         assert_eq!(call(&app, "resume", variables.clone()).await.affected(), 1);
         assert_eq!(app.db.state("parent").await, "WAITING");
         assert_eq!(column(&app, "parent", "arguments").await, json!({"a": 1}));
-        assert_eq!(call(&app, "resume", variables).await.refused(), "No resumable orders found.");
+        assert_eq!(call(&app, "resume", variables).await.nothing_found(), "No resumable orders found.");
         for (id, state) in [("running", "RUNNING"), ("started", "INPROGRESS")] {
             assert_eq!(app.db.state(id).await, format!("{state}+SUSPENDING"));
             assert_eq!(column(&app, id, "arguments").await, json!({}), "{id}");
@@ -172,7 +172,7 @@ on_both! {
         assert_eq!(audited(&app).await, ["failed/y: FAILED > INPROGRESS",
             "suspended, failed/x: SUSPENDED > FAILED", "suspended/x: SUSPENDED > SCHEDULED"]);
         // It has failed, so this account may no longer resume it.
-        assert_eq!(app.post_as(&both, "/orders/resume", body.clone()).await.refused(),
+        assert_eq!(app.post_as(&both, "/orders/resume", body.clone()).await.nothing_found(),
             "No resumable orders found.");
         assert_eq!(app.post_as(&suspended, "/orders/resume", body.clone()).await.affected(), 2);
         assert_eq!(app.post_as(&failed, "/orders/resume", body).await.affected(), 2);

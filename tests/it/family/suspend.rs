@@ -51,7 +51,7 @@ on_both! {
             "waiting: WAITING > SUSPENDED",
         ]);
         let again = call(&app, "suspend", everything()).await;
-        assert_eq!(again.refused(), "No suspendible orders found.");
+        assert_eq!(again.nothing_found(), "No suspendible orders found.");
     }
 
     async fn suspends_with_a_kill_request(kind: Kind) {
@@ -88,7 +88,7 @@ on_both! {
             "running: RUNNING > RUNNING SUSPENDING kill",
             "waiting: WAITING > SUSPENDED",
         ]);
-        assert_eq!(call(&app, "suspend", fields).await.refused(), "No suspendible orders found.");
+        assert_eq!(call(&app, "suspend", fields).await.nothing_found(), "No suspendible orders found.");
         // A cancel follows a suspension, and a kill request stays.
         assert_eq!(app.cancel(json!({"orderIds": ["running"]})).await.affected(), 1);
         assert_eq!(app.db.state("running").await, "RUNNING+CANCELLING!");

@@ -32,7 +32,7 @@ on_both! {
         assert_eq!(app.db.count("SELECT count(*) FROM audit_log_details").await, 0);
         // On the other controller it is permitted, and finds nothing.
         let other = json!({"controllerId": "other", "folders": [{"folder": "/"}]});
-        assert_eq!(cancel_as(&app, &viewer, other).await.refused(), "No orders found.");
+        assert_eq!(cancel_as(&app, &viewer, other).await.nothing_found(), "No orders found.");
     }
 
     async fn a_folder_limit_hides_other_folders(kind: Kind) {
@@ -53,18 +53,18 @@ on_both! {
         assert_eq!(preview.ok()["total"], 2);
         for id in ["out", "root", "alike", "in|out", "absent"] {
             let body = with_controller(json!({"orderIds": [id], "deep": true}));
-            assert_eq!(cancel_as(&app, &token, body).await.refused(), "No orders found.");
+            assert_eq!(cancel_as(&app, &token, body).await.nothing_found(), "No orders found.");
         }
         for fields in [json!({"workflowIds": [{"path": "/hr/pay"}]}), json!({"folders": [{"folder": "/hr"}]})] {
             let answer = cancel_as(&app, &token, with_controller(fields)).await;
-            assert_eq!(answer.refused(), "No orders found.");
+            assert_eq!(answer.nothing_found(), "No orders found.");
         }
         // The child outside keeps running, so its parent waits for it.
         let deep = with_controller(json!({"orderIds": ["in"], "deep": true}));
         assert_eq!(cancel_as(&app, &token, deep).await.affected(), 2);
         assert_eq!(app.db.state("in").await, "WAITING+CANCELLING");
         assert_eq!(app.db.state("in|deep").await, "CANCELLED");
-        assert_eq!(cancel_as(&app, &token, with_controller(everything())).await.refused(), "No orders found.");
+        assert_eq!(cancel_as(&app, &token, with_controller(everything())).await.nothing_found(), "No orders found.");
         for id in ["in|out", "out", "root", "alike"] {
             assert_eq!(app.db.state(id).await, "FRESH", "{id}");
         }
