@@ -20,7 +20,7 @@ pub struct Invalid {
 /// What is wrong with a field, as JOC's codes tell it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InvalidKind {
-    /// Anything but the next.
+    /// Any mistake but those about dates.
     Field,
     /// A date, period or time zone that cannot be read, or a window that is empty.
     Date,
