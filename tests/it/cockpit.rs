@@ -33,6 +33,8 @@ on_both! {
             .map(|c| c["controllerId"].as_str().unwrap()).collect();
         assert_eq!(ids, ["east", "prod", "west"]);
         let east = &all["controllers"][0];
+        assert_eq!(east["id"], 3794847435604015_u64);
+        assert_ne!(east["id"], all["controllers"][1]["id"]);
         assert_eq!(east["connectionState"]["_text"], "established");
         assert_eq!(east["version"], "2.7.3");
         assert_eq!(app.url, format!("{}/joc/api", east["url"].as_str().unwrap()));

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::http::context::body::RequestBody;
 use crate::http::context::lists::Names;
@@ -51,6 +52,8 @@ pub struct Controllers {
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "Controller")]
 struct ControllerItem {
+    /// A number that stays the same.
+    id: u64,
     controller_id: String,
     title: String,
     /// Always `STANDALONE`.
@@ -156,6 +159,7 @@ async fn controllers(
         ids = vec![id];
     }
     let controllers = ids.into_iter().map(|id| ControllerItem {
+        id: number(&id),
         title: id.clone(),
         controller_id: id,
         role: "STANDALONE",
@@ -199,6 +203,14 @@ async fn versions(
         agent_versions: [],
         time_zones: TimeZones { version: &time_zones.version, source: time_zones.source },
     }))
+}
+
+/// The number of a controller. JOC numbers the rows of a table; this number follows from the
+/// controller's id, so it survives a copy of the database. It is below 2^53, for clients whose
+/// numbers are floats.
+fn number(controller_id: &str) -> u64 {
+    let hash: [u8; 32] = Sha256::digest(controller_id).into();
+    hash.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte)) >> 11
 }
 
 /// Where the caller reaches this service, which stands for the controllers.
