@@ -124,6 +124,9 @@ on_both! {
             "pending": 1, "scheduled": 1, "inProgress": 1, "running": 2, "suspended": 1,
             "waiting": 1, "prompting": 1, "failed": 1, "blocked": 1, "terminated": 2,
         }));
+        let pending = list(&app, json!({"states": ["PENDING", "BLOCKED"]})).await;
+        assert_eq!(pending["orders"][1]["scheduledNever"], true);
+        assert_eq!(pending["orders"][0].get("scheduledNever"), None);
         let with_date = with_controller(json!({"dateTo": "1h"}));
         let snapshot = app.post("/orders/overview/snapshot", &with_date).await.ok();
         assert_eq!(snapshot["orders"]["scheduled"], 0);

@@ -35,6 +35,10 @@ pub struct OrderItem {
     /// Milliseconds since 1970; absent: never.
     #[serde(skip_serializing_if = "Option::is_none")]
     scheduled_for: Option<i64>,
+    /// Whether the order is `PENDING`; absent: no. Deprecated in JOC.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schemars(extend("default" = false))]
+    scheduled_never: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Position>")]
     position: Option<Value>,
@@ -128,6 +132,7 @@ impl Items {
                 ..state.into()
             },
             scheduled_for: order.scheduled_for.map(|at| at.timestamp_millis()),
+            scheduled_never: state == EffectiveState::Pending,
             position_string: position.as_ref().map(position_string),
             position,
             arguments: stored_json(&order.arguments)?,
