@@ -155,8 +155,11 @@ on_both! {
         assert_eq!(ids(&app, json!({"states": ["FAILED", "CANCELLED"]})).await, ["a2", "d"]);
         assert_eq!(ids(&app, json!({"dateTo": "2h"})).await, ["a1", "a2", "b"]);
         assert_eq!(ids(&app, json!({"dateFrom": "2h"})).await, Vec::<String>::new());
-        assert_eq!(ids(&app, json!({"regex": "^A[0-9]$"})).await, ["a1", "a2"]);
-        assert_eq!(ids(&app, json!({"regex": "^[ab]", "limit": 2})).await, ["a1", "a2"]);
+        assert_eq!(ids(&app, json!({"regex": "/A[0-9]$"})).await, ["a1", "a2"]);
+        assert_eq!(ids(&app, json!({"regex": "^/sos/%/[ab]", "limit": 2})).await, ["a1", "a2"]);
+        assert_eq!(ids(&app, json!({"regex": "^/sos/eod/a1$"})).await, ["a1"]);
+        assert_eq!(ids(&app, json!({"regex": "BILLING"})).await, ["b"]);
+        assert_eq!(ids(&app, json!({"regex": "^a"})).await, Vec::<String>::new());
         assert_eq!(ids(&app, json!({"limit": 1})).await, ["a1"]);
         assert_eq!(ids(&app, json!({"compact": true, "unknown": [1]})).await.len(), 4);
         let nested = json!({"folders": [{"folder": "/sosx", "unknown": 1}]});

@@ -57,7 +57,8 @@ enum OrdersCommand {
 struct ListArgs {
     #[command(flatten)]
     selectors: SelectorArgs,
-    /// Select orders whose id matches this regular expression
+    /// Select orders whose workflow and id, such as /sos/eod/#2026-11-23#P1, match this regular
+    /// expression
     #[arg(long)]
     regex: Option<String>,
     /// Select orders that entered their state on or after this date

@@ -45,7 +45,8 @@ pub struct FilterOrders {
     /// Orders in one of these states. Terminal orders are listed only if their states or their
     /// ids are given.
     states: Option<Words<EffectiveState>>,
-    /// Regular expression to search in the order's id. It ignores case; `%` is any text.
+    /// Regular expression to search in the path of the order's workflow, a slash and the order's
+    /// id: `/sos/eod/#2026-11-23#P1-eod`. It ignores case; `%` is any text.
     #[schemars(with = "Option<regex::Expression>")]
     regex: Option<String>,
     /// Scheduled at this instant or later.
@@ -146,7 +147,9 @@ async fn orders(
     let selection = select(&context, body).await?;
 
     let wanted = regex.map(|regex| -> Wanted<ListedOrder> {
-        Box::new(move |order| regex.is_match(&order.order_id))
+        Box::new(move |order| {
+            regex.is_match(&format!("{}/{}", order.workflow_path, order.order_id))
+        })
     });
     let items = Items::new();
     let orders = context.store().orders(&selection, limit, wanted);
