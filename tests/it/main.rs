@@ -22,6 +22,7 @@ mod docs;
 mod every_call;
 mod family;
 mod faults;
+mod filters;
 mod first_minutes;
 mod forgeries;
 mod golden;

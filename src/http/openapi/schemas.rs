@@ -37,7 +37,16 @@ impl Schemas {
     /// A request body. One that rejects unknown fields has no name, since none shares it.
     pub fn body<B: RequestBody>(&mut self) -> Schema {
         if B::IGNORED.is_none() {
-            return self.bodies.subschema_for::<B>();
+            let schema = self.bodies.subschema_for::<B>();
+            let named = self.bodies.definitions_mut().get_mut(&*B::schema_name());
+            if let Some(named) = named.and_then(|named| <&mut Schema>::try_from(named).ok()) {
+                for filter in B::UNSUPPORTED {
+                    let nothing = json!([null, false, "", [], {}]);
+                    let property = json!({ "description": "Not supported.", "enum": nothing });
+                    add_property(named, filter, property, false);
+                }
+            }
+            return schema;
         }
         let mut schema = B::json_schema(&mut self.bodies);
         RecursiveTransform(bound_integers).transform(&mut schema);

@@ -78,7 +78,12 @@ struct Tree {
     below: BTreeMap<String, Tree>,
 }
 
-impl RequestBody for TreeBody {}
+impl RequestBody for TreeBody {
+    // `onlyValidObjects` and `forInventory` are ignored, since they leave out no workflow that is
+    // known here.
+    const UNSUPPORTED: &'static [&'static str] =
+        &["onlyWithAssignReference", "forInventoryTrash", "forDescriptors", "forDescriptorsTrash"];
+}
 
 pub fn endpoints(schemas: &mut Schemas) -> Vec<Endpoint> {
     let endpoint = Endpoint::post("/tree", post().to(tree), "The folders of workflows")

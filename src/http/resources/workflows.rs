@@ -162,11 +162,17 @@ enum SyncState {
     Unknown,
 }
 
-impl RequestBody for WorkflowsBody {}
+impl RequestBody for WorkflowsBody {
+    // `tags` is the name that JOC had for `workflowTags` until 2.7.0.
+    const UNSUPPORTED: &'static [&'static str] =
+        &["tags", "workflowTags", "orderTags", "agentNames", "instructionStates"];
+}
 
 impl RequestBody for WorkflowBody {}
 
-impl RequestBody for OrderCountBody {}
+impl RequestBody for OrderCountBody {
+    const UNSUPPORTED: &'static [&'static str] = &["orderTags"];
+}
 
 pub fn endpoints(schemas: &mut Schemas) -> Vec<Endpoint> {
     let endpoints = vec![

@@ -166,7 +166,10 @@ pub struct PastOrderId {
     order_id: Option<String>,
 }
 
-impl RequestBody for FilterHistory {}
+impl RequestBody for FilterHistory {
+    // JOC's PowerShell module sends `regex`, which JOC's own schema does not have.
+    const UNSUPPORTED: &'static [&'static str] = &["orderTags", "workflowTags", "regex"];
+}
 
 impl RequestBody for PastOrderId {}
 

@@ -103,9 +103,22 @@ pub struct OneOrder {
     order_id: String,
 }
 
-impl RequestBody for FilterOrders {}
+impl RequestBody for FilterOrders {
+    const UNSUPPORTED: &'static [&'static str] = &["orderTags", "workflowTags", "scheduledNever"];
+}
 
-impl RequestBody for CountOrders {}
+impl RequestBody for CountOrders {
+    const UNSUPPORTED: &'static [&'static str] = &[
+        "orderIds",
+        "regex",
+        "states",
+        "stateDateFrom",
+        "stateDateTo",
+        "orderTags",
+        "workflowTags",
+        "scheduledNever",
+    ];
+}
 
 impl RequestBody for OneOrder {}
 
