@@ -61,6 +61,9 @@ pub struct Selection {
     pub states: Vec<EffectiveState>,
     /// When they are scheduled.
     pub window: Window,
+    /// Orders that are `SCHEDULED` at this instant or later are left out: the
+    /// [`horizon`](crate::model::window::horizon) of a list.
+    pub horizon: Option<DateTime<Utc>>,
     /// The instant of the request, at which effective states are judged.
     pub now: DateTime<Utc>,
     /// Whether orders that have started are skipped (`orderType: FreshOnly`).
@@ -170,6 +173,7 @@ impl Selectors {
             subject,
             states,
             window,
+            horizon: None,
             now,
             fresh_only: false,
             deep: false,

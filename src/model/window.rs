@@ -155,6 +155,23 @@ impl Window {
     }
 }
 
+/// Resolves `dateTo` where it is JOC's horizon: a list without `dateFrom` leaves out orders that
+/// are scheduled then or later. Of a whole day, week, month or year it means the first instant. It
+/// is never earlier than `now`, so that it leaves out no order that is due.
+///
+/// # Errors
+///
+/// As for [`Fields::resolve`].
+pub fn horizon(
+    date_to: Option<&str>,
+    time_zone: Option<&str>,
+    now: DateTime<Utc>,
+) -> Result<Option<DateTime<Utc>>, WindowError> {
+    let first_instant = Fields { from: Fields::DATES.to, ..Fields::DATES };
+    let horizon = first_instant.resolve(date_to, None, time_zone, now)?.from;
+    Ok(horizon.map(|horizon| horizon.max(now)))
+}
+
 /// Why a request's dates are rejected.
 ///
 /// Values are kept as messages show them: shortened, control characters escaped.

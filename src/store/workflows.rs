@@ -49,12 +49,12 @@ pub trait Workflows {
     /// The workflows, the newest version first.
     async fn workflows(&self, filter: &WorkflowFilter) -> Result<Vec<Workflow>>;
     /// Order counts of the workflows, including workflows without orders. Scheduled orders count
-    /// only if due before `until`.
+    /// only if due before `horizon`.
     async fn order_counts(
         &self,
         filter: &WorkflowFilter,
         now: DateTime<Utc>,
-        until: Option<DateTime<Utc>>,
+        horizon: Option<DateTime<Utc>>,
     ) -> Result<OrderCounts>;
     /// The folders that directly contain workflows.
     async fn workflow_folders(&self, controller_id: &str, visible: &Visible)

@@ -1,6 +1,6 @@
 //! Windows that look back, and fields with names of their own.
 
-use joc_orders::model::window::{Fields, Unsigned};
+use joc_orders::model::window::{Fields, Unsigned, horizon};
 
 use super::{WindowError, from, utc};
 
@@ -45,6 +45,41 @@ fn in_the_past_unsigned_numbers_never_look_ahead() {
     // The same dates in a window that may look ahead.
     let ahead = bounds(Fields::DATES, Some("1h"), Some("2h"));
     assert_eq!(ahead.as_deref(), Ok("2026-11-23T13:34:56 2026-11-23T14:34:56"));
+}
+
+#[test]
+fn a_horizon_is_the_first_instant_and_never_in_the_past() {
+    for (date_to, zone, wanted) in [
+        ("1d", None, "2026-11-24T00:00:00"),
+        ("1d", Some("Europe/Berlin"), "2026-11-23T23:00:00"),
+        ("1d+05:30", None, "2026-11-23T18:30:00"),
+        ("2d", None, "2026-11-25T00:00:00"),
+        ("1w", None, "2026-11-30T00:00:00"),
+        ("1M", None, "2026-12-01T00:00:00"),
+        ("1y", None, "2027-01-01T00:00:00"),
+        ("1d6h", None, "2026-11-24T06:00:00"),
+        ("6h", None, "2026-11-23T18:34:56"),
+        ("2026-12-01T00:00:00", None, "2026-12-01T00:00:00"),
+        ("0", None, "2026-11-23T12:34:56"),
+        ("0d", None, "2026-11-23T12:34:56"),
+        ("0M", None, "2026-11-23T12:34:56"),
+        ("-2h", None, "2026-11-23T12:34:56"),
+        ("2026-01-01T00:00:00", None, "2026-11-23T12:34:56"),
+    ] {
+        let got = horizon(Some(date_to), zone, utc(NOW)).unwrap().unwrap();
+        assert_eq!(got.format("%FT%T").to_string(), wanted, "{date_to} {zone:?}");
+    }
+    assert_eq!(horizon(None, None, utc(NOW)), Ok(None));
+    for (date_to, zone, message) in [
+        (Some("1q"), None, "dateTo: '1q' is neither a date nor a period"),
+        (Some(""), None, "dateTo: '' is neither a date nor a period"),
+        (Some("9999y"), None, "dateTo: '9999y' leaves the years 1 to 9999"),
+    ] {
+        let refused = horizon(date_to, zone, utc(NOW)).unwrap_err();
+        assert_eq!(refused.to_string(), message);
+    }
+    let refused = horizon(None, Some("Mars"), utc(NOW)).unwrap_err().to_string();
+    assert!(refused.starts_with("timeZone: "), "{refused}");
 }
 
 #[test]

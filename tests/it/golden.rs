@@ -83,9 +83,11 @@ fn requests() -> Vec<(String, &'static str, bool, Value)> {
     add("list", "/orders", false, some.clone());
     add("list_all", "/orders", false, json!({"limit": -1}));
     add("list_terminal", "/orders", false, json!({"states": ["FINISHED"], "stateDateFrom": "-1d"}));
+    add("list_horizon", "/orders", false, json!({"dateTo": "1d"}));
     add("list_limited", "/orders", true, some.clone());
     add("order", "/order", false, json!({"orderId": "kept"}));
     add("snapshot", "/orders/overview/snapshot", false, some.clone());
+    add("snapshot_horizon", "/orders/overview/snapshot", false, json!({"dateTo": "1d"}));
     add("snapshot_of_day", "/orders/overview/snapshot", false, dates.clone());
     add("history", "/orders/history", false, json!({}));
     add("history_filtered", "/orders/history", false, {

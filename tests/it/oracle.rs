@@ -1,5 +1,5 @@
 //! Compares selection and effect with a model: random controllers and requests go through HTTP, and
-//! previews, responses and tables must match what a few naive loops over the orders say.
+//! lists, previews, responses and tables must match what a few naive loops over the orders say.
 //!
 //! Set `ORACLE_SEED` and `ORACLE_CASES` for other or more controllers.
 
@@ -20,6 +20,7 @@ use model::{Expected, ModelOrder};
 
 mod case;
 mod generate;
+mod lists;
 mod model;
 mod selection;
 
@@ -35,7 +36,8 @@ on_both! {
             let folders: Vec<_> = folders.iter().map(|(f, r)| (f.as_str(), *r)).collect();
             let name = case::account_name(i);
             tokens.push(app.account(&name, "sos:products:controller:orders:cancel", &folders).await);
-            for permission in ["suspend_resume", "confirm", "modify"] {
+            app.store.grant(&name, "sos:products:controller:workflows:view", "*").await.unwrap();
+            for permission in ["suspend_resume", "confirm", "modify", "view"] {
                 let permission = format!("sos:products:controller:orders:{permission}");
                 app.store.grant(&name, &permission, "*").await.unwrap();
             }
@@ -107,6 +109,13 @@ async fn check(app: &App, tokens: &[String], case: &Case, tally: &Tally) -> Test
         let now = start_time() + passed;
         let expected = model::expected(&orders, request, now);
         tally.requests.fetch_add(1, Ordering::Relaxed);
+        let token = &tokens[request.account];
+        result = lists::compare(app, token, &controller, request, &orders, now)
+            .await
+            .map_err(|problem| format!("request {i}: {problem}"));
+        if result.is_err() {
+            break;
+        }
         let compared =
             compare(app, tokens, &controller, request, &expected, &mut orders, &mut entries).await;
         result = compared.map_err(|problem| format!("request {i}: {problem}"));

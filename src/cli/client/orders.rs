@@ -174,7 +174,7 @@ impl How {
 impl ListArgs {
     fn body(&self) -> Value {
         let mut body = self.controller.body();
-        self.selectors.put_into(&mut body);
+        self.selectors.put_into_list(&mut body);
         body.put("regex", self.regex.as_deref());
         body.put("stateDateFrom", self.state_date_from.as_deref());
         body.put("stateDateTo", self.state_date_to.as_deref());

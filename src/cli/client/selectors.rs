@@ -9,6 +9,9 @@ use strum::VariantArray;
 use super::body::Body;
 use crate::model::order::EffectiveState;
 
+/// A date before any order, which the service takes in every time zone.
+const EARLIEST: &str = "0001-01-02T00:00:00";
+
 /// A non-empty text: a script whose variable is empty does not mean everything.
 pub(super) fn some_text() -> NonEmptyStringValueParser {
     NonEmptyStringValueParser::new()
@@ -140,6 +143,15 @@ impl SelectorArgs {
             || !(folders.recursive.is_empty() && folders.only.is_empty())
             || dates.date_from.is_some()
             || dates.date_to.is_some()
+    }
+
+    /// Like [`Self::put_into`]. A list reads `dateTo` alone as a horizon; here it shall show what a
+    /// change with the same flags selects.
+    pub(super) fn put_into_list(&self, body: &mut Body) {
+        self.put_into(body);
+        if self.dates.date_from.is_none() && self.dates.date_to.is_some() {
+            body.put("dateFrom", EARLIEST);
+        }
     }
 
     pub(super) fn put_into(&self, body: &mut Body) {

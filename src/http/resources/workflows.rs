@@ -18,7 +18,7 @@ use crate::model::folders::{Folder, Folders};
 use crate::model::invalid::{Invalid, displayable};
 use crate::model::permission::{VIEW_WORKFLOWS, Visible};
 use crate::model::texts;
-use crate::model::window::Window;
+use crate::model::window;
 use crate::model::workflow_id::WorkflowId;
 use crate::store::{OrderCounts, Workflow, WorkflowFilter};
 
@@ -80,7 +80,8 @@ pub struct OrderCountBody {
     controller_id: String,
     #[schemars(length(min = 1), with = "Names<Versioned>")]
     workflow_ids: Names<Object<WorkflowId>>,
-    /// Scheduled orders count if they are due before this instant.
+    /// Scheduled orders count if they are due before this instant, which is never earlier than
+    /// now. Of a whole day, week, month or year it means the beginning.
     #[schemars(with = "Option<texts::DateOrPeriod>")]
     date_to: Option<String>,
     /// Time zone of the date, which overrides its offset; UTC by default.
@@ -274,10 +275,10 @@ async fn order_count(
         return Err(Invalid::new("workflowIds", "is empty, expected at least one").into());
     }
     let (date_to, zone) = (body.date_to.as_deref(), body.time_zone.as_deref());
-    let until = Window::resolve(None, date_to, zone, context.now).map_err(Invalid::from)?.to;
+    let horizon = window::horizon(date_to, zone, context.now).map_err(Invalid::from)?;
     let filter = permit(&context, body.controller_id, named, Folders::default()).await?;
 
-    let counts = context.store().order_counts(&filter, context.now, until).await?;
+    let counts = context.store().order_counts(&filter, context.now, horizon).await?;
     let num_of_all_orders = Summary::of(counts.values());
     let workflows = counts
         .into_iter()

@@ -26,9 +26,9 @@ impl Workflows for Backend {
         &self,
         filter: &WorkflowFilter,
         now: DateTime<Utc>,
-        until: Option<DateTime<Utc>>,
+        horizon: Option<DateTime<Utc>>,
     ) -> Result<OrderCounts> {
-        let sql = workflows::order_counts(filter, now, until);
+        let sql = workflows::order_counts(filter, now, horizon);
         Ok(order_counts(self.all(sql, false).await?))
     }
 

@@ -42,20 +42,13 @@ pub(in crate::store) fn orders<DB: Dialect>(selection: &Selection, limit: Option
     sql
 }
 
-/// The query of the numbers of orders by effective state. Only scheduled orders are limited by the
-/// window, as in JOC.
+/// The query of the numbers of orders by effective state.
 pub(in crate::store) fn snapshot<DB: Dialect>(selection: &Selection) -> Sql<DB> {
     let mut sql = Sql::at(selection.now);
     sql.push("SELECT o.effective_state, count(*) AS orders\nFROM ").orders(selection.now);
     sql.push("\nWHERE ");
     push_in_reach(&mut sql, selection);
-    let unlimited = Selection { window: Window::UNBOUNDED, ..selection.clone() };
-    push_selected(&mut sql, &unlimited);
-    if !selection.window.is_unbounded() {
-        sql.push("\n  AND (o.effective_state <> 'SCHEDULED' OR (TRUE");
-        push_within(&mut sql, "o.scheduled_for", &selection.window);
-        sql.push("))");
-    }
+    push_selected(&mut sql, selection);
     sql.push("\nGROUP BY o.effective_state");
     sql
 }

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeSet;
 
+use chrono::{DateTime, Utc};
+
 use super::folders::push_in_folders;
 use super::{DESCENDS, Dialect, LIVING, STATE_SINCE, Sql, quoted};
 use crate::model::order::{EffectiveState, State};
@@ -145,7 +147,17 @@ pub(super) fn push_selected<DB: Dialect>(sql: &mut Sql<DB>, selection: &Selectio
     }
     // A never-scheduled order has NULL, which fails every comparison.
     push_within(sql, "o.scheduled_for", &selection.window);
+    push_horizon(sql, selection.horizon);
     push_within(sql, STATE_SINCE, &selection.state_window);
+}
+
+/// Adds the condition that an order `o` is not scheduled at the horizon or later, if there is one.
+/// An order is `SCHEDULED` if it is fresh, not suspended and not yet due.
+pub(super) fn push_horizon<DB: Dialect>(sql: &mut Sql<DB>, horizon: Option<DateTime<Utc>>) {
+    if let Some(horizon) = horizon {
+        sql.push("\n  AND (o.effective_state <> 'SCHEDULED' OR o.scheduled_for < ");
+        sql.instant(horizon).push(")");
+    }
 }
 
 /// The versions of these workflows.

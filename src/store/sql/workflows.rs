@@ -4,7 +4,7 @@
 use chrono::{DateTime, Utc};
 
 use super::folders::push_in_folders;
-use super::selection::push_reach;
+use super::selection::{push_horizon, push_reach};
 use super::{Dialect, LIVING, Sql};
 use crate::model::permission::Visible;
 use crate::model::selection::Reach;
@@ -37,7 +37,7 @@ pub(in crate::store) fn workflows<DB: Dialect>(filter: &WorkflowFilter) -> Sql<D
 pub(in crate::store) fn order_counts<DB: Dialect>(
     filter: &WorkflowFilter,
     now: DateTime<Utc>,
-    until: Option<DateTime<Utc>>,
+    horizon: Option<DateTime<Utc>>,
 ) -> Sql<DB> {
     let mut sql = Sql::at(now);
     push_known(&mut sql, filter);
@@ -54,10 +54,7 @@ pub(in crate::store) fn order_counts<DB: Dialect>(
            (SELECT k.workflow_path, k.workflow_version_id FROM known k)\n  AND ",
     );
     push_reach(&mut sql, Reach::InSight);
-    if let Some(until) = until {
-        sql.push("\n  AND (o.effective_state <> 'SCHEDULED' OR o.scheduled_for < ");
-        sql.instant(until).push(")");
-    }
+    push_horizon(&mut sql, horizon);
     sql.push("\nGROUP BY o.workflow_path, o.workflow_version_id, o.effective_state");
     sql
 }

@@ -3,7 +3,6 @@ SELECT o.effective_state, count(*) AS orders
 FROM orders_effective o
 WHERE o.controller_id = (SELECT ?)
   AND (o.state NOT IN ('FINISHED', 'CANCELLED') OR NOT o.remove_when_terminated)
-  AND (o.effective_state <> 'SCHEDULED' OR (TRUE
   AND o.scheduled_for >= ?
-  AND o.scheduled_for < ?))
+  AND o.scheduled_for < ?
 GROUP BY o.effective_state;

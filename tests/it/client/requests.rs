@@ -98,6 +98,11 @@ async fn list_sends_its_options() {
         "regex": "^#.*", "stateDateFrom": "-2h", "stateDateTo": "0", "limit": -1,
     });
     assert_eq!(asked, [("/orders".into(), body)]);
+    let (_, asked) = asks(answers(), &words("orders list --date-to 1d")).await;
+    let body = json!({
+        "controllerId": CONTROLLER, "dateFrom": "0001-01-02T00:00:00", "dateTo": "1d",
+    });
+    assert_eq!(asked, [("/orders".into(), body)]);
     assert_eq!(
         ran.ok(),
         "ORDER ID  WORKFLOW  VERSION  STATE    MARKED      SCHEDULED FOR\n\

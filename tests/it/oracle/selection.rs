@@ -30,14 +30,17 @@ pub fn effective(order: &Order, now: DateTime<Utc>) -> &'static str {
     }
 }
 
+/// Whether an account with these folders sees the order.
+pub fn is_visible(order: &Order, account: usize) -> bool {
+    let limits = padded(ACCOUNTS[account], account);
+    account == 0 || limits.iter().any(|(folder, recursive)| is_in(order, folder, *recursive))
+}
+
 /// Whether the request could affect the order at all, named or as a descendant.
 pub fn in_reach(order: &Order, request: &Request, now: DateTime<Utc>) -> bool {
     let failed = request.call == "resume" && effective(order, now) == "FAILED";
     let account = if failed { FAILED_AS[request.account] } else { Some(request.account) };
-    let visible = account.is_some_and(|account| {
-        let limits = padded(ACCOUNTS[account], account);
-        account == 0 || limits.iter().any(|(folder, recursive)| is_in(order, folder, *recursive))
-    });
+    let visible = account.is_some_and(|account| is_visible(order, account));
     let started = order.state != "FRESH";
     let fresh_only = request.order_type == Some("FreshOnly");
     let within = match request.call {

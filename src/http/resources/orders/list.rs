@@ -22,7 +22,7 @@ use crate::model::order::EffectiveState;
 use crate::model::permission::VIEW_ORDERS;
 use crate::model::selection::{Reach, Selection, Selectors, Subject, Unfiltered};
 use crate::model::texts;
-use crate::model::window::Fields;
+use crate::model::window::{self, Fields};
 use crate::model::workflow_id::WorkflowId;
 use crate::store::list::{ListedOrder, Wanted};
 use actix_web::HttpResponse;
@@ -52,7 +52,9 @@ pub struct FilterOrders {
     /// Scheduled at this instant or later.
     #[schemars(with = "Option<texts::DateOrPeriod>")]
     date_from: Option<String>,
-    /// Scheduled before this instant.
+    /// With `dateFrom`: scheduled before this instant. Without, it only limits orders that are
+    /// `SCHEDULED`, and not with `orderIds`; it is then never earlier than now, and of a whole day,
+    /// week, month or year it means the beginning.
     #[schemars(with = "Option<texts::DateOrPeriod>")]
     date_to: Option<String>,
     /// In its state since this instant or later; a relative date without a sign is in the past.
@@ -82,10 +84,10 @@ pub struct CountOrders {
     workflow_ids: Option<Names<Object<WorkflowId>>>,
     /// Orders of the workflows in these folders.
     folders: Option<Names<Object<Folder>>>,
-    /// Limits scheduled orders to those scheduled at this instant or later.
+    /// Scheduled at this instant or later.
     #[schemars(with = "Option<texts::DateOrPeriod>")]
     date_from: Option<String>,
-    /// Limits scheduled orders to those scheduled before this instant.
+    /// As for `/orders`.
     #[schemars(with = "Option<texts::DateOrPeriod>")]
     date_to: Option<String>,
     /// Time zone of the dates, which overrides their offsets; UTC by default.
@@ -216,7 +218,8 @@ async fn snapshot(
 }
 
 /// Checks the body and the permission. Terminal orders are listed only if their ids or states are
-/// given: they are kept, and would soon be most of a list.
+/// given: they are kept, and would soon be most of a list. As in JOC, `dateTo` without `dateFrom`
+/// is a horizon.
 async fn select(context: &Context, body: FilterOrders) -> Result<Selection, ApiError> {
     let state_window = Fields::STATE_DATES
         .resolve(
@@ -226,6 +229,13 @@ async fn select(context: &Context, body: FilterOrders) -> Result<Selection, ApiE
             context.now,
         )
         .map_err(Invalid::from)?;
+    let (date_to, horizon) = match body.date_from {
+        Some(_) => (body.date_to, None),
+        None => {
+            let (date_to, zone) = (body.date_to.as_deref(), body.time_zone.as_deref());
+            (None, window::horizon(date_to, zone, context.now).map_err(Invalid::from)?)
+        }
+    };
     let selectors = Selectors {
         controller_id: body.controller_id,
         order_ids: body.order_ids.unwrap_or_default().into_vec(),
@@ -233,12 +243,13 @@ async fn select(context: &Context, body: FilterOrders) -> Result<Selection, ApiE
         folders: inner(body.folders),
         states: body.states.unwrap_or_default().into_vec(),
         date_from: body.date_from,
-        date_to: body.date_to,
+        date_to,
         time_zone: body.time_zone,
     };
     let mut selection = selectors.resolve(context.now, Unfiltered::Allow, Reach::InSight)?;
     selection.state_window = state_window;
     let by_id = matches!(selection.subject, Subject::Orders(_));
+    selection.horizon = horizon.filter(|_| !by_id);
     if !by_id && !selection.states.iter().any(|state| state.is_terminal()) {
         selection.reach = Reach::Living;
     }

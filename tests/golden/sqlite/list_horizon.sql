@@ -1,0 +1,17 @@
+UPDATE temp.clock SET now = ?;
+SELECT o.order_id, o.workflow_path, o.workflow_version_id, o.mark, o.scheduled_for,
+    o.kill_requested, o.priority, CAST(o.arguments AS text) AS arguments,
+    CAST(o.position AS text) AS position, o.reason, o.effective_state,
+    EXISTS (
+        SELECT 1 FROM orders c
+        WHERE c.controller_id = o.controller_id AND c.root_id = o.root_id
+          AND c.parent_id IS NOT NULL
+          AND c.order_id > o.order_id || '|' AND c.order_id < o.order_id || '}'
+          AND c.state NOT IN ('FINISHED', 'CANCELLED')
+    ) AS has_children
+FROM orders_effective o
+WHERE o.controller_id = (SELECT ?)
+  AND o.state NOT IN ('FINISHED', 'CANCELLED')
+  AND (o.effective_state <> 'SCHEDULED' OR o.scheduled_for < ?)
+ORDER BY o.order_id
+LIMIT ?;
