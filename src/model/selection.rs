@@ -62,7 +62,7 @@ pub struct Selection {
     /// When they are scheduled.
     pub window: Window,
     /// Orders that are `SCHEDULED` at this instant or later are left out: the
-    /// [`horizon`](crate::model::window::horizon) of a list.
+    /// [horizon](crate::model::window::of_list) of a list.
     pub horizon: Option<DateTime<Utc>>,
     /// The instant of the request, at which effective states are judged.
     pub now: DateTime<Utc>,

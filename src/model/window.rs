@@ -155,21 +155,27 @@ impl Window {
     }
 }
 
-/// Resolves `dateTo` where it is JOC's horizon: a list without `dateFrom` leaves out orders that
-/// are scheduled then or later. Of a whole day, week, month or year it means the first instant. It
-/// is never earlier than `now`, so that it leaves out no order that is due.
+/// Resolves the dates of a list or a count: its window and its horizon, at most one of which limits.
+///
+/// As in JOC, `dateTo` without `dateFrom` is a horizon: orders that are scheduled then or later are
+/// left out. Of a whole day, week, month or year it means the first instant. It is never earlier
+/// than `now`, so that it leaves out no order that is due.
 ///
 /// # Errors
 ///
 /// As for [`Fields::resolve`].
-pub fn horizon(
+pub fn of_list(
+    date_from: Option<&str>,
     date_to: Option<&str>,
     time_zone: Option<&str>,
     now: DateTime<Utc>,
-) -> Result<Option<DateTime<Utc>>, WindowError> {
+) -> Result<(Window, Option<DateTime<Utc>>), WindowError> {
+    if date_from.is_some() {
+        return Ok((Window::resolve(date_from, date_to, time_zone, now)?, None));
+    }
     let first_instant = Fields { from: Fields::DATES.to, ..Fields::DATES };
     let horizon = first_instant.resolve(date_to, None, time_zone, now)?.from;
-    Ok(horizon.map(|horizon| horizon.max(now)))
+    Ok((Window::UNBOUNDED, horizon.map(|horizon| horizon.max(now))))
 }
 
 /// Why a request's dates are rejected.

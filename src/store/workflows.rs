@@ -9,6 +9,7 @@ use super::{Result, StoredInstant};
 use crate::model::folders::Folders;
 use crate::model::order::EffectiveState;
 use crate::model::permission::Visible;
+use crate::model::window::Window;
 use crate::model::workflow_id::WorkflowId;
 
 /// Which workflows a request means.
@@ -48,12 +49,13 @@ pub trait Workflows {
     async fn controllers(&self) -> Result<Vec<String>>;
     /// The workflows, the newest version first.
     async fn workflows(&self, filter: &WorkflowFilter) -> Result<Vec<Workflow>>;
-    /// Order counts of the workflows, including workflows without orders. Scheduled orders count
-    /// only if due before `horizon`.
+    /// Order counts of the workflows, including workflows without orders: those scheduled in the
+    /// window and, if they are `SCHEDULED`, before the horizon.
     async fn order_counts(
         &self,
         filter: &WorkflowFilter,
         now: DateTime<Utc>,
+        window: Window,
         horizon: Option<DateTime<Utc>>,
     ) -> Result<OrderCounts>;
     /// The folders that directly contain workflows.

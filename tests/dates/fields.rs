@@ -1,6 +1,6 @@
 //! Windows that look back, and fields with names of their own.
 
-use joc_orders::model::window::{Fields, Unsigned, horizon};
+use joc_orders::model::window::{Fields, Unsigned, Window, of_list};
 
 use super::{WindowError, from, utc};
 
@@ -66,19 +66,24 @@ fn a_horizon_is_the_first_instant_and_never_in_the_past() {
         ("-2h", None, "2026-11-23T12:34:56"),
         ("2026-01-01T00:00:00", None, "2026-11-23T12:34:56"),
     ] {
-        let got = horizon(Some(date_to), zone, utc(NOW)).unwrap().unwrap();
+        let (window, got) = of_list(None, Some(date_to), zone, utc(NOW)).unwrap();
+        assert!(window.is_unbounded());
+        let got = got.unwrap();
         assert_eq!(got.format("%FT%T").to_string(), wanted, "{date_to} {zone:?}");
     }
-    assert_eq!(horizon(None, None, utc(NOW)), Ok(None));
+    assert_eq!(of_list(None, None, None, utc(NOW)), Ok((Window::UNBOUNDED, None)));
+    let both = (Some("1d"), Some("0"));
+    let window = Window::resolve(both.0, both.1, None, utc(NOW)).unwrap();
+    assert_eq!(of_list(both.0, both.1, None, utc(NOW)), Ok((window, None)));
     for (date_to, zone, message) in [
         (Some("1q"), None, "dateTo: '1q' is neither a date nor a period"),
         (Some(""), None, "dateTo: '' is neither a date nor a period"),
         (Some("9999y"), None, "dateTo: '9999y' leaves the years 1 to 9999"),
     ] {
-        let refused = horizon(date_to, zone, utc(NOW)).unwrap_err();
+        let refused = of_list(None, date_to, zone, utc(NOW)).unwrap_err();
         assert_eq!(refused.to_string(), message);
     }
-    let refused = horizon(None, Some("Mars"), utc(NOW)).unwrap_err().to_string();
+    let refused = of_list(None, None, Some("Mars"), utc(NOW)).unwrap_err().to_string();
     assert!(refused.starts_with("timeZone: "), "{refused}");
 }
 

@@ -109,12 +109,13 @@ async fn check(app: &App, tokens: &[String], case: &Case, tally: &Tally) -> Test
         let now = start_time() + passed;
         let expected = model::expected(&orders, request, now);
         tally.requests.fetch_add(1, Ordering::Relaxed);
-        let token = &tokens[request.account];
-        result = lists::compare(app, token, &controller, request, &orders, now)
-            .await
-            .map_err(|problem| format!("request {i}: {problem}"));
-        if result.is_err() {
-            break;
+        if i.is_multiple_of(2) {
+            let token = &tokens[request.account];
+            let compared = lists::compare(app, token, &controller, request, &orders, now).await;
+            result = compared.map_err(|problem| format!("request {i}, lists: {problem}"));
+            if result.is_err() {
+                break;
+            }
         }
         let compared =
             compare(app, tokens, &controller, request, &expected, &mut orders, &mut entries).await;

@@ -18,7 +18,7 @@ use crate::model::folders::{Folder, Folders};
 use crate::model::invalid::{Invalid, displayable};
 use crate::model::permission::{VIEW_WORKFLOWS, Visible};
 use crate::model::texts;
-use crate::model::window;
+use crate::model::window::{self, Window};
 use crate::model::workflow_id::WorkflowId;
 use crate::store::{OrderCounts, Workflow, WorkflowFilter};
 
@@ -80,11 +80,15 @@ pub struct OrderCountBody {
     controller_id: String,
     #[schemars(length(min = 1), with = "Names<Versioned>")]
     workflow_ids: Names<Object<WorkflowId>>,
-    /// Scheduled orders count if they are due before this instant, which is never earlier than
-    /// now. Of a whole day, week, month or year it means the beginning.
+    /// Orders count that are scheduled at this instant or later.
+    #[schemars(with = "Option<texts::DateOrPeriod>")]
+    date_from: Option<String>,
+    /// With `dateFrom`: orders count that are scheduled before this instant. Without, it only limits
+    /// those that are `SCHEDULED`; it is then never earlier than now, and of a whole day, week,
+    /// month or year it means the beginning.
     #[schemars(with = "Option<texts::DateOrPeriod>")]
     date_to: Option<String>,
-    /// Time zone of the date, which overrides its offset; UTC by default.
+    /// Time zone of the dates, which overrides their offsets; UTC by default.
     #[schemars(with = "Option<texts::TimeZone>")]
     time_zone: Option<String>,
 }
@@ -274,11 +278,11 @@ async fn order_count(
     if named.is_empty() {
         return Err(Invalid::new("workflowIds", "is empty, expected at least one").into());
     }
-    let (date_to, zone) = (body.date_to.as_deref(), body.time_zone.as_deref());
-    let horizon = window::horizon(date_to, zone, context.now).map_err(Invalid::from)?;
+    let [from, to, zone] = [&body.date_from, &body.date_to, &body.time_zone].map(Option::as_deref);
+    let (window, horizon) = window::of_list(from, to, zone, context.now).map_err(Invalid::from)?;
     let filter = permit(&context, body.controller_id, named, Folders::default()).await?;
 
-    let counts = context.store().order_counts(&filter, context.now, horizon).await?;
+    let counts = context.store().order_counts(&filter, context.now, window, horizon).await?;
     let num_of_all_orders = Summary::of(counts.values());
     let workflows = counts
         .into_iter()
@@ -340,5 +344,5 @@ async fn counts(
     if compact.unwrap_or_default() {
         return Ok(None);
     }
-    Ok(Some(context.store().order_counts(filter, context.now, None).await?))
+    Ok(Some(context.store().order_counts(filter, context.now, Window::UNBOUNDED, None).await?))
 }

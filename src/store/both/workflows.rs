@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use super::backend::Backend;
 use super::checked::query_scalar;
 use crate::model::permission::Visible;
+use crate::model::window::Window;
 use crate::store::sql::workflows;
 use crate::store::workflows::order_counts;
 use crate::store::{OrderCounts, Result, Workflow, WorkflowFilter, Workflows};
@@ -26,9 +27,10 @@ impl Workflows for Backend {
         &self,
         filter: &WorkflowFilter,
         now: DateTime<Utc>,
+        window: Window,
         horizon: Option<DateTime<Utc>>,
     ) -> Result<OrderCounts> {
-        let sql = workflows::order_counts(filter, now, horizon);
+        let sql = workflows::order_counts(filter, now, &window, horizon);
         Ok(order_counts(self.all(sql, false).await?))
     }
 

@@ -4,10 +4,11 @@
 use chrono::{DateTime, Utc};
 
 use super::folders::push_in_folders;
-use super::selection::{push_horizon, push_reach};
+use super::selection::{push_horizon, push_reach, push_within};
 use super::{Dialect, LIVING, Sql};
 use crate::model::permission::Visible;
 use crate::model::selection::Reach;
+use crate::model::window::Window;
 use crate::model::workflow_id::WorkflowId;
 use crate::store::tables::ColumnType::Text;
 use crate::store::workflows::WorkflowFilter;
@@ -37,6 +38,7 @@ pub(in crate::store) fn workflows<DB: Dialect>(filter: &WorkflowFilter) -> Sql<D
 pub(in crate::store) fn order_counts<DB: Dialect>(
     filter: &WorkflowFilter,
     now: DateTime<Utc>,
+    window: &Window,
     horizon: Option<DateTime<Utc>>,
 ) -> Sql<DB> {
     let mut sql = Sql::at(now);
@@ -54,6 +56,7 @@ pub(in crate::store) fn order_counts<DB: Dialect>(
            (SELECT k.workflow_path, k.workflow_version_id FROM known k)\n  AND ",
     );
     push_reach(&mut sql, Reach::InSight);
+    push_within(&mut sql, "o.scheduled_for", window);
     push_horizon(&mut sql, horizon);
     sql.push("\nGROUP BY o.workflow_path, o.workflow_version_id, o.effective_state");
     sql

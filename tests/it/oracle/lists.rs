@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use joc_orders::model::window::{self, Window};
+use joc_orders::model::window::of_list;
 use serde_json::{Value, json};
 
 use super::case::Request;
@@ -69,9 +69,9 @@ pub async fn compare(
     same("/orders/overview/snapshot", &seen, &counted, &answer.text)?;
 
     // Every workflow that has orders.
-    let every = Request { workflow_ids: vec![], folders: vec![], date_from: None, ..all };
+    let every = Request { workflow_ids: vec![], folders: vec![], ..all };
     let counted = shown(orders, &every, true, now).map(|orders| counts(&orders, now));
-    let mut of_count = body(&["controllerId", "dateTo", "timeZone"]);
+    let mut of_count = body(&["controllerId", "dateFrom", "dateTo", "timeZone"]);
     let versions: BTreeMap<_, _> = orders.iter().map(|order| (&order.workflow, ())).collect();
     let versions = versions.keys().map(|(path, id)| json!({"path": path, "versionId": id}));
     of_count["workflowIds"] = versions.collect();
@@ -89,10 +89,7 @@ fn shown<'a>(
 ) -> Option<Vec<&'a ModelOrder>> {
     let [from, to, zone] =
         [&request.date_from, &request.date_to, &request.time_zone].map(Option::as_deref);
-    let (window, mut horizon) = match from {
-        Some(_) => (Window::resolve(from, to, zone, now).ok()?, None),
-        None => (Window::UNBOUNDED, window::horizon(to, zone, now).ok()?),
-    };
+    let (window, mut horizon) = of_list(from, to, zone, now).ok()?;
     if !request.order_ids.is_empty() {
         horizon = None;
     }

@@ -218,8 +218,7 @@ async fn snapshot(
 }
 
 /// Checks the body and the permission. Terminal orders are listed only if their ids or states are
-/// given: they are kept, and would soon be most of a list. As in JOC, `dateTo` without `dateFrom`
-/// is a horizon.
+/// given: they are kept, and would soon be most of a list.
 async fn select(context: &Context, body: FilterOrders) -> Result<Selection, ApiError> {
     let state_window = Fields::STATE_DATES
         .resolve(
@@ -229,27 +228,20 @@ async fn select(context: &Context, body: FilterOrders) -> Result<Selection, ApiE
             context.now,
         )
         .map_err(Invalid::from)?;
-    let (date_to, horizon) = match body.date_from {
-        Some(_) => (body.date_to, None),
-        None => {
-            let (date_to, zone) = (body.date_to.as_deref(), body.time_zone.as_deref());
-            (None, window::horizon(date_to, zone, context.now).map_err(Invalid::from)?)
-        }
-    };
+    let [from, to, zone] = [&body.date_from, &body.date_to, &body.time_zone].map(Option::as_deref);
+    let (window, horizon) = window::of_list(from, to, zone, context.now).map_err(Invalid::from)?;
     let selectors = Selectors {
         controller_id: body.controller_id,
         order_ids: body.order_ids.unwrap_or_default().into_vec(),
         workflow_ids: inner(body.workflow_ids),
         folders: inner(body.folders),
         states: body.states.unwrap_or_default().into_vec(),
-        date_from: body.date_from,
-        date_to,
-        time_zone: body.time_zone,
+        ..Selectors::default()
     };
     let mut selection = selectors.resolve(context.now, Unfiltered::Allow, Reach::InSight)?;
     selection.state_window = state_window;
     let by_id = matches!(selection.subject, Subject::Orders(_));
-    selection.horizon = horizon.filter(|_| !by_id);
+    (selection.window, selection.horizon) = (window, horizon.filter(|_| !by_id));
     if !by_id && !selection.states.iter().any(|state| state.is_terminal()) {
         selection.reach = Reach::Living;
     }
