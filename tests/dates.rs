@@ -244,7 +244,7 @@ type Rejection<'a> = (Option<&'a str>, Option<&'a str>, Option<&'a str>, &'a str
 
 #[test]
 fn rejections_name_the_field_and_the_reason() {
-    let cases: [Rejection<'_>; 11] = [
+    let cases: [Rejection<'_>; 12] = [
         (Some("1q"), None, None, "dateFrom: '1q' is neither a date nor a period"),
         (None, Some(""), None, "dateTo: '' is neither a date nor a period"),
         (None, None, Some("Mars/Phobos"), "timeZone: 'Mars/Phobos' is not an IANA time zone"),
@@ -260,7 +260,8 @@ fn rejections_name_the_field_and_the_reason() {
             Some("europe/berlin"),
             "timeZone: 'europe/berlin' is not an IANA time zone; did you mean Europe/Berlin?",
         ),
-        (Some("x"), None, Some(""), "timeZone: '' is not an IANA time zone"),
+        (Some("x"), None, Some(""), "dateFrom: 'x' is neither a date nor a period"),
+        (None, None, Some(" "), "timeZone: ' ' is not an IANA time zone"),
         (None, Some("9999y"), None, "dateTo: '9999y' leaves the years 1 to 9999"),
         (
             Some("+1d"),

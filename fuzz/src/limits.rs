@@ -86,6 +86,7 @@ pub fn selection(selection: &Selection) {
             folders(chosen);
         }
         Subject::Everything => {}
+        Subject::Nothing => assert!(selection.states.is_empty()),
     }
     window(&selection.window);
     window(&selection.state_window);
@@ -139,18 +140,22 @@ pub fn action(action: &Action) {
     }
 }
 
-/// An object of texts, numbers, flags, or lists of objects of these.
+/// An object of texts, numbers, flags, or objects and lists of objects of these.
 pub fn arguments(value: &Value) {
     for (key, value) in value.as_object().unwrap() {
         name(key);
-        let Value::Array(items) = value else {
-            scalar(value);
-            continue;
-        };
-        for (key, value) in items.iter().flat_map(|item| item.as_object().unwrap()) {
-            name(key);
-            scalar(value);
+        match value {
+            Value::Array(items) => items.iter().for_each(members),
+            Value::Object(_) => members(value),
+            value => scalar(value),
         }
+    }
+}
+
+fn members(value: &Value) {
+    for (key, value) in value.as_object().unwrap() {
+        name(key);
+        scalar(value);
     }
 }
 

@@ -29,9 +29,14 @@ impl JsonSchema for Arguments {
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let name = generator.subschema_for::<texts::Name>();
         let scalar = json!([{ "type": "string", "pattern": r"^[^\x00]*$" }, { "type": ["number", "boolean"] }]);
+        let object = json!({
+            "type": "object",
+            "propertyNames": name,
+            "additionalProperties": { "anyOf": scalar },
+        });
         json_schema!({
             "description": format!(
-                "Texts, numbers, flags, or lists of objects of these; `null` means absent. \
+                "Texts, numbers, flags, or objects and lists of objects of these; `null` means absent. \
                  Numbers are kept exactly, with up to {MAX_DIGITS} digits when written without \
                  an exponent"
             ),
@@ -40,18 +45,16 @@ impl JsonSchema for Arguments {
             "additionalProperties": { "anyOf": [
                 { "anyOf": scalar },
                 { "type": "null" },
-                { "type": "array", "items": {
-                    "type": "object",
-                    "propertyNames": name,
-                    "additionalProperties": { "anyOf": scalar },
-                } },
+                object,
+                { "type": "array", "items": object },
             ] },
             "examples": [{ "run": "full", "days": 3 }],
         })
     }
 }
 
-/// Rejects invalid arguments: each must be a text, a number, a flag, or a list of objects of these.
+/// Rejects invalid arguments: each must be a text, a number, a flag, an object of these or a list of
+/// such objects. (JOC's types of parameters: `String`, `Number`, `Boolean`, `Map`, `List`.)
 pub fn check_arguments(field: &str, arguments: &Map<String, Value>) -> Result<(), Invalid> {
     for (name, value) in arguments {
         check_name(field, name)?;
@@ -63,14 +66,20 @@ pub fn check_arguments(field: &str, arguments: &Map<String, Value>) -> Result<()
                     let Value::Object(members) = item else {
                         return Err(Invalid::new(field, "an object is expected"));
                     };
-                    for (name, value) in members {
-                        check_name(&field, name)?;
-                        check_scalar(&format!("{field}.{}", displayable(name)), value)?;
-                    }
+                    check_members(&field, members)?;
                 }
             }
+            Value::Object(members) => check_members(&field, members)?,
             value => check_scalar(&field, value)?,
         }
+    }
+    Ok(())
+}
+
+fn check_members(field: &str, members: &Map<String, Value>) -> Result<(), Invalid> {
+    for (name, value) in members {
+        check_name(field, name)?;
+        check_scalar(&format!("{field}.{}", displayable(name)), value)?;
     }
     Ok(())
 }
@@ -136,8 +145,13 @@ impl JsonSchema for Position {
 }
 
 /// Rejects an invalid position. A position is like `[2, "then", 0]`: numbers of instructions and,
-/// between them, names of branches.
+/// between them, names of branches. A label, alone or in a list as PowerShell sends it, is none:
+/// only the workflow says where it stands, and the service does not have its instructions.
 pub fn check_position(field: &str, position: &Value) -> Result<(), Invalid> {
+    if position.is_string() || position.get(0).is_some_and(Value::is_string) {
+        let problem = "labels are not supported, a list such as [2, \"then\", 0] is expected";
+        return Err(Invalid::new(field, problem));
+    }
     let expected = || Invalid::new(field, "a list such as [2, \"then\", 0] is expected");
     let steps =
         position.as_array().filter(|steps| steps.len() <= MAX_STEPS).ok_or_else(expected)?;

@@ -1,9 +1,11 @@
 //! States and marks of an order. What an action does to it is in [`action`](super::action).
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
+use serde::de::{Deserializer, Error};
 use strum::{EnumString, IntoStaticStr, VariantArray};
 
 /// The state that an order row stores.
@@ -147,6 +149,45 @@ impl EffectiveState {
             Self::Pending => 10,
             Self::Prompting => 12,
         }
+    }
+}
+
+/// A word of `states`: JOC's `OrderStateText`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StateWord(
+    /// `None`: a state that JOC has and no order here.
+    pub Option<EffectiveState>,
+);
+
+impl StateWord {
+    const NEVER: &[&str] = &["PLANNED", "BROKEN", "UNKNOWN"];
+}
+
+static STATE_WORDS: LazyLock<Vec<&str>> = LazyLock::new(|| {
+    let states = EffectiveState::VARIANTS.iter().map(|state| state.as_str());
+    states.chain(StateWord::NEVER.iter().copied()).collect()
+});
+
+impl<'de> Deserialize<'de> for StateWord {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let word = Cow::<str>::deserialize(deserializer)?;
+        match word.parse() {
+            Ok(state) => Ok(Self(Some(state))),
+            Err(_) if Self::NEVER.contains(&&*word) => Ok(Self(None)),
+            Err(_) => Err(D::Error::unknown_variant(&word, &STATE_WORDS)),
+        }
+    }
+}
+
+impl JsonSchema for StateWord {
+    fn schema_name() -> Cow<'static, str> {
+        "StateWord".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "description": "An effective state, or one that only JOC has and that selects \
+                                       nothing",
+                       "type": "string", "enum": *STATE_WORDS })
     }
 }
 

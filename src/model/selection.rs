@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use crate::model::checks::{check_controller_id, check_name};
 use crate::model::folders::{Folder, Folders};
 use crate::model::invalid::{Invalid, quoted};
-use crate::model::order::EffectiveState;
+use crate::model::order::{EffectiveState, StateWord};
 use crate::model::permission::Visible;
 use crate::model::window::Window;
 use crate::model::workflow_id::WorkflowId;
@@ -28,7 +28,7 @@ pub struct Selectors {
     /// `folders`
     pub folders: Vec<Folder>,
     /// `states`
-    pub states: Vec<EffectiveState>,
+    pub states: Vec<StateWord>,
     /// `dateFrom`
     pub date_from: Option<String>,
     /// `dateTo`
@@ -48,6 +48,8 @@ pub enum Subject {
     Folders(Folders),
     /// Every order of the controller.
     Everything,
+    /// No order: none can be in the states that were asked for.
+    Nothing,
 }
 
 /// The orders that a request selects: those that match all of its fields.
@@ -112,7 +114,8 @@ impl Selectors {
     /// Checks every field, and decides which selectors count.
     ///
     /// `orderIds` override `workflowIds`, which override `folders`; `orderIds` also override
-    /// `states`, but not the window. `reach` limits which orders the request may touch; until
+    /// `states`, but not the window. States that no order within `reach` has select nothing, also if
+    /// no others are given. `reach` limits which orders the request may touch; until
     /// `sight` is set, the selection is empty. Overridden fields must be valid, too.
     ///
     /// # Errors
@@ -137,12 +140,6 @@ impl Selectors {
             workflow.check(&format!("workflowIds[{i}]"))?;
         }
         let folders = Folders::checked(self.folders)?;
-        if reach == Reach::Living
-            && let Some(i) = self.states.iter().position(|state| state.is_terminal())
-        {
-            let problem = format!("{} orders do not change any more", self.states[i].as_str());
-            return Err(Invalid::new(format!("states[{i}]"), problem));
-        }
         let window = Window::resolve(
             self.date_from.as_deref(),
             self.date_to.as_deref(),
@@ -150,16 +147,21 @@ impl Selectors {
             now,
         )?;
 
-        let mut states = self.states;
+        let any_state = self.states.is_empty();
+        let states = self.states.into_iter().filter_map(|StateWord(state)| state);
+        let mut states: Vec<EffectiveState> =
+            states.filter(|state| reach != Reach::Living || !state.is_terminal()).collect();
         let subject = if !self.order_ids.is_empty() {
             states.clear();
             Subject::Orders(self.order_ids)
+        } else if !any_state && states.is_empty() {
+            Subject::Nothing
         } else if !self.workflow_ids.is_empty() {
             Subject::Workflows(WorkflowId::without_repetition(self.workflow_ids))
         } else if !folders.is_empty() {
             Subject::Folders(folders)
         } else {
-            if states.is_empty() && window.is_unbounded() && unfiltered == Unfiltered::Refuse {
+            if any_state && window.is_unbounded() && unfiltered == Unfiltered::Refuse {
                 return Err(Invalid::new(
                     "orderIds, workflowIds, folders, states, dateFrom, dateTo",
                     "at least one selector is required; to select every order of the controller, \

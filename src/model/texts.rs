@@ -113,15 +113,8 @@ texts! {
         "pattern": window::PATTERN,
         "examples": ["2026-11-23T10:00:00+01:00", "-2h", "0d", "1d6h", "0"],
     };
-    /// A name of the time zone database.
+    /// A name of the time zone database, or empty for none.
     TimeZone = {
-        "description": "A name of the IANA time zone database",
-        "type": "string",
-        "enum": window::time_zones().collect::<Vec<_>>(),
-        "examples": ["Europe/Berlin"],
-    };
-    /// As [`TimeZone`], and empty for none.
-    OptionalTimeZone = {
         "description": "A name of the IANA time zone database; empty is none",
         "type": "string",
         "enum": std::iter::once("").chain(window::time_zones()).collect::<Vec<_>>(),

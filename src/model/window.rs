@@ -80,7 +80,7 @@ impl Fields {
     /// # Errors
     ///
     /// - [`WindowError::UnknownTimeZone`] for a `time_zone` that is no IANA name, even if no
-    ///   date is given (rule 4); names are case-sensitive.
+    ///   date is given (rule 4); names are case-sensitive, and the empty one is none.
     /// - [`WindowError::Malformed`] for a value that is neither a date nor a period (rules 1
     ///   to 3); an empty string is one, since an unset variable of a script means no date.
     /// - [`WindowError::OutOfYears`] for a bound outside the years 1 to 9999 of UTC (rule 9),
@@ -94,7 +94,8 @@ impl Fields {
         time_zone: Option<&str>,
         now: DateTime<Utc>,
     ) -> Result<Window, WindowError> {
-        let zone = time_zone.map(Zone::named).transpose().map_err(WindowError::UnknownTimeZone)?;
+        let zone = time_zone.filter(|name| !name.is_empty());
+        let zone = zone.map(Zone::named).transpose().map_err(WindowError::UnknownTimeZone)?;
         let read = |field, bound, text| BoundText::parse(field, bound, text, zone);
         let from = from.map(|text| read(self.from, Bound::From, text)).transpose()?;
         let to = to.map(|text| read(self.to, Bound::To, text)).transpose()?;

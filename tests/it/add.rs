@@ -125,11 +125,23 @@ on_both! {
             (json!({"workflowPath": "one", "timeZone": "Mars"}), "JOC-405 orders[1].timeZone"),
             (json!({"workflowPath": "one", "priority": 2_147_483_648_i64}), "orders[1].priority"),
             (json!({"workflowPath": "one", "arguments": []}), "orders[1].arguments"),
-            (json!({"workflowPath": "one", "arguments": {"a": {"b": 1}}}), "orders[1].arguments.a"),
+            (json!({"workflowPath": "one", "arguments": {"a": {"b": {}}}}), "orders[1].arguments.a.b"),
+            (json!({"workflowPath": "one", "arguments": {"a": {"b": null}}}), "orders[1].arguments.a.b"),
+            (json!({"workflowPath": "one", "arguments": {"a": {"": 1}}}), "orders[1].arguments.a"),
             (json!({"workflowPath": "one", "arguments": {"a": [1]}}), "orders[1].arguments.a[0]"),
             (json!({"workflowPath": "one", "arguments": {"a": "\u{0}"}}), "orders[1].arguments.a"),
             (json!({"workflowPath": "one", "startPosition": "x"}), "orders[1].startPosition"),
+            (json!({"workflowPath": "one", "startPosition": ["x"]}), "orders[1].startPosition"),
             (json!({"workflowPath": "one", "blockPosition": [0]}), "orders[1].blockPosition"),
+            (json!({"workflowPath": "one", "blockPosition": "x"}), "orders[1].blockPosition"),
+            (json!({"workflowPath": "one", "endPositions": ["x"]}), "orders[1].endPositions"),
+            (json!({"workflowPath": "one", "endPositions": [[]]}), "orders[1].endPositions"),
+            (json!({"workflowPath": "one", "endPositions": {"a": null}}), "orders[1].endPositions"),
+            (json!({"workflowPath": "one", "endPositions": 0}), "orders[1].endPositions"),
+            (json!({"workflowPath": "one", "endPositions": 0.5}), "orders[1].endPositions"),
+            (json!({"workflowPath": "one", "endPositions": false}), "orders[1].endPositions"),
+            (json!({"workflowPath": "one", "endPosition": []}), "orders[1].endPosition"),
+            (json!({"workflowPath": "one", "endPosition": null}), "orders[1].endPosition"),
         ] {
             add(&app, json!([good, order])).await.fails_with(&format!("{field}: "));
         }
@@ -150,6 +162,7 @@ on_both! {
     async fn an_empty_field_counts_as_absent(kind: Kind) {
         let app = app(kind).await;
         let order = json!({"workflowPath": "one", "orderName": "", "timeZone": "",
+            "endPositions": [], "blockPosition": {}, "startPosition": null, "tags": [],
             "scheduledFor": "2026-11-24 08:00"});
         let answer = add(&app, json!([order])).await;
         assert_eq!(answer.affected(), 1);
@@ -158,6 +171,16 @@ on_both! {
         let body = with_controller(json!({"orderId": id}));
         let at = app.post("/order", &body).await.ok()["scheduledFor"].as_i64().unwrap();
         assert_eq!(at, "2026-11-24T08:00:00Z".parse::<DateTime<Utc>>().unwrap().timestamp_millis());
+    }
+
+    async fn takes_every_type_of_argument(kind: Kind) {
+        let app = app(kind).await;
+        let arguments = json!({"text": "a", "number": 1.5, "flag": true, "none": {}, "empty": [],
+            "map": {"k": "v", "n": 1, "f": false, "q\"\\": ""}, "list": [{"k": "v"}, {}]});
+        let order = json!({"workflowPath": "one", "arguments": arguments});
+        let id = add(&app, json!([order])).await.ok()["orderIds"][0].clone();
+        let shown = app.post("/order", &with_controller(json!({"orderId": id}))).await.ok();
+        assert_eq!(shown["arguments"], arguments);
     }
 
     async fn a_preview_adds_nothing(kind: Kind) {

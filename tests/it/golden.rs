@@ -20,6 +20,7 @@ fn cancels() -> Vec<(&'static str, Value)> {
         ("by_folder_itself", json!({"folders": [{"folder": "/sos", "recursive": false}]})),
         ("by_many_folders", json!({"folders": folders})),
         ("by_state", json!({"folders": [{"folder": "/"}], "states": ["FAILED", "SCHEDULED"]})),
+        ("in_no_state", json!({"states": ["BROKEN", "FINISHED"]})),
         ("by_date", json!({"dateFrom": "2026-01-01T00:00:00Z", "dateTo": "2027-01-01T00:00:00Z"})),
         ("fresh_only", json!({"folders": [{"folder": "/sos"}], "orderType": "FreshOnly"})),
         ("deep", json!({"folders": [{"folder": "/sos"}], "deep": true})),

@@ -270,4 +270,17 @@ on_both! {
                          AND previous_state = 'SCHEDULED' AND order_id = 'a'";
         assert_eq!(app.db.count(cancelled).await, 1);
     }
+
+    async fn lists_no_order_in_a_state_that_only_joc_has(kind: Kind) {
+        let app = App::with(kind, &[Order::new("1"), Order::new("2").state("FINISHED")]).await;
+        for (states, listed) in [
+            (json!(["PLANNED"]), &[][..]),
+            (json!(["BROKEN", "UNKNOWN"]), &[]),
+            (json!(["PLANNED", "SCHEDULED"]), &["1"]),
+            (json!(["UNKNOWN", "FINISHED"]), &["2"]),
+        ] {
+            assert_eq!(ids(&app, json!({"states": states, "limit": -1})).await, listed, "{states}");
+        }
+        assert_eq!(ids(&app, json!({"states": ["BROKEN"], "orderIds": ["1"]})).await, ["1"]);
+    }
 }

@@ -13,6 +13,7 @@ mod calls;
 mod cancel;
 mod check;
 mod client;
+mod client_bodies;
 mod cockpit;
 mod codes;
 mod commands;

@@ -3,7 +3,7 @@
 
 use joc_orders::model::action::Action;
 use joc_orders::model::folders::Folder;
-use joc_orders::model::order::EffectiveState;
+use joc_orders::model::order::{EffectiveState, StateWord};
 use joc_orders::model::permission::Visible;
 use joc_orders::model::selection::{Reach, Selection, Selectors, Sight, Unfiltered};
 use joc_orders::model::workflow_id::WorkflowId;
@@ -89,7 +89,7 @@ fn selections() -> Vec<(&'static str, Selectors, &'static [&'static str])> {
         ),
         (
             "a state",
-            Selectors { states: vec![EffectiveState::Failed], ..selectors() },
+            Selectors { states: vec![StateWord(Some(EffectiveState::Failed))], ..selectors() },
             &["orders_living_state"],
         ),
         (

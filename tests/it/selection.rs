@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{App, Order};
+use crate::harness::{App, Order, with_controller};
 
 /// The ids of the orders that a request cancels.
 async fn selected(app: &App, fields: Value) -> Vec<String> {
@@ -35,6 +35,48 @@ on_both! {
         assert_eq!(selected(&app, flat("/")).await, ["6"]);
         let both = json!({"folders": [{"folder": "/sos/a"}, {"folder": "/sosx"}]});
         assert_eq!(selected(&app, both).await, ["2", "3"]);
+    }
+
+    async fn a_state_that_is_out_of_reach_selects_nothing(kind: Kind) {
+        let app = App::with(kind, &[
+            Order::new("1"),
+            Order::new("2").suspended(),
+            Order::new("3").state("FINISHED"),
+            Order::new("4").state("CANCELLED"),
+        ])
+        .await;
+        let words = json!(["PLANNED", "BROKEN", "UNKNOWN", "FINISHED", "CANCELLED"]);
+        let mut beside = words.clone();
+        beside.as_array_mut().unwrap().push(json!("SUSPENDED"));
+        assert_eq!(selected(&app, json!({"states": beside})).await, ["2"]);
+        let mut alone: Vec<Value> =
+            words.as_array().unwrap().iter().map(|word| json!([word])).collect();
+        alone.push(words.clone());
+        for states in alone {
+            for fields in [
+                json!({"states": states}),
+                json!({"states": states, "folders": [{"folder": "/"}]}),
+                json!({"states": states, "workflowIds": [{"path": "eod"}], "deep": true}),
+                json!({"states": states, "dateTo": "1d"}),
+            ] {
+                assert_eq!(app.preview(fields.clone()).await["total"], 0, "{fields}");
+                for call in ["cancel", "suspend", "resume", "confirm", "continue"] {
+                    let body = with_controller(fields.clone());
+                    let response = app.post(&format!("/orders/{call}"), &body).await;
+                    assert_eq!(response.status, 420, "{call} {fields}: {}", response.text);
+                    assert!(response.text.contains("orders found."), "{call}: {}", response.text);
+                }
+            }
+        }
+        // Ids override states, of whatever kind.
+        assert_eq!(selected(&app, json!({"states": ["BROKEN"], "orderIds": ["1"]})).await, ["1"]);
+        let removed = json!({"states": ["BROKEN", "FINISHED"]});
+        let removed = app.post("/orders/remove_when_terminated", &with_controller(removed)).await;
+        assert_eq!(removed.affected(), 1);
+        let none = with_controller(json!({"states": ["UNKNOWN"]}));
+        let none = app.post("/orders/remove_when_terminated", &none).await;
+        assert_eq!(none.status, 420, "{}", none.text);
+        assert_eq!(app.db.ids_in("FRESH").await, ["1", "2"]);
     }
 
     async fn accepts_thousands_of_folders(kind: Kind) {

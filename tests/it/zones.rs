@@ -114,6 +114,37 @@ on_both! {
         }
     }
 
+    async fn an_empty_name_counts_as_absent(kind: Kind) {
+        let app = App::with(kind, &[Order::new("a"), Order::new("b").state("FINISHED")]).await;
+        let workflows = json!([{"path": "/sos/eod"}]);
+        for (call, fields) in [
+            ("/orders", json!({"dateTo": "2026-11-24T00:00:00", "stateDateFrom": "-1d"})),
+            ("/orders/overview/snapshot", json!({"dateFrom": "0d"})),
+            ("/orders/history", json!({"dateFrom": "0d", "completedDateTo": "1d"})),
+            ("/workflows/order_count", json!({"workflowIds": workflows, "dateTo": "1d"})),
+            ("/audit_log", json!({"dateFrom": "0d"})),
+            ("/orders/cancel/preview", json!({"dateFrom": "0d"})),
+            ("/orders/suspend", json!({"dateFrom": "2026-11-23T13:34:56+00:00"})),
+            ("/orders/resume", json!({"dateFrom": "0d", "dateTo": "1d"})),
+            ("/orders/cancel", json!({"dateFrom": "0d"})),
+        ] {
+            let mut body = with_controller(fields.clone());
+            body["timeZone"] = json!("");
+            app.post(call, &body).await.ok();
+            // It selects nothing either.
+            let alone = with_controller(json!({"timeZone": ""}));
+            if matches!(call, "/orders/suspend" | "/orders/resume" | "/orders/cancel") {
+                let refused = app.post(call, &alone).await;
+                assert_eq!(refused.status, 420, "{call}");
+                assert!(refused.text.contains("at least one selector is required"), "{call}");
+            }
+        }
+        let refused = app.cancel(json!({"dateFrom": "", "timeZone": ""})).await;
+        assert_eq!(refused.status, 420, "{}", refused.text);
+        let version = json!({"workflowIds": [{"path": "eod", "versionId": ""}]});
+        assert_eq!(app.cancel(version).await.status, 420);
+    }
+
     async fn reports_the_database_and_its_version(kind: Kind) {
         let app = App::start(kind, &[]).await;
         let told = app.post("/joc/versions", &json!({})).await.ok()["timeZones"].clone();

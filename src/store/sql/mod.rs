@@ -76,7 +76,8 @@ pub(super) trait Dialect: sqlx::Database {
     fn push_like(sql: &mut QueryBuilder<Self>, pattern: &str);
     /// Adds a bound JSON text as a value of a column.
     fn push_json(sql: &mut QueryBuilder<Self>, json: &str);
-    /// Adds `column`, a JSON object, merged with a bound one.
+    /// Adds `column`, a JSON object, merged with a bound one, whose members replace those of the
+    /// same name.
     fn push_merged(sql: &mut QueryBuilder<Self>, column: &str, json: &str);
     /// What turns a bound text into a value of `audit_logs.parameters`.
     const AS_PARAMETERS: &str;

@@ -135,6 +135,9 @@ pub(super) fn push_selected<DB: Dialect>(sql: &mut Sql<DB>, selection: &Selectio
             push_in_folders(sql.push("\n  AND "), &selection.controller_id, &folders);
         }
         Subject::Everything => {}
+        Subject::Nothing => {
+            sql.push("\n  AND FALSE");
+        }
     }
     if !selection.states.is_empty() {
         sql.push(format_args!("\n  AND o.effective_state IN ({})", words(&selection.states)));

@@ -265,7 +265,11 @@ impl Dialect for Sqlite {
     }
 
     fn push_merged(sql: &mut QueryBuilder<Self>, column: &str, json: &str) {
-        sql.push("json_patch(").push(column).push(", ").push_bind(json.to_owned()).push(")");
+        // json_patch would merge the members of objects, too, so those are removed first.
+        sql.push("json_patch(json_patch(").push(column);
+        sql.push(", (SELECT json_group_object(key, NULL) FROM json_each(")
+            .push_bind(json.to_owned());
+        sql.push(") WHERE type = 'object')), ").push_bind(json.to_owned()).push(")");
     }
 
     const AS_PARAMETERS: &str = "";

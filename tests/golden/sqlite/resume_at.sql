@@ -54,7 +54,7 @@ SET state_since = CASE
     kill_requested = CASE WHEN a.effect IN ('RESUMED', 'RETRIED') THEN NULL ELSE o.kill_requested END,
     sigkill_at = CASE WHEN a.effect IN ('RESUMED', 'RETRIED') THEN NULL ELSE o.sigkill_at END,
     position = ?,
-    arguments = json_patch(o.arguments, ?),
+    arguments = json_patch(json_patch(o.arguments, (SELECT json_group_object(key, NULL) FROM json_each(?) WHERE type = 'object')), ?),
     modified = CASE WHEN o.created > ? AND o.created <= '9999-12-31T23:59:59.999Z' THEN o.created ELSE ? END
 FROM temp.affected a
 WHERE o.order_id = a.order_id AND o.controller_id = (SELECT ?);

@@ -182,13 +182,16 @@ on_both! {
             ("resume", "variables", json!({"": 1})),
             ("resume", "variables", json!({"a\u{0}": 1})),
             ("resume", "variables.a[0]", json!({"a": [null]})),
-            ("resume", "variables.a", json!({"a": {"b": 1}})),
+            ("resume", "variables.a.b", json!({"a": {"b": {}}})),
             ("resume", "variables.a", json!({"a": "\u{0}"})),
             ("resume", "variables.a[1]", json!({"a": [{}, "b"]})),
             ("resume", "variables.a[0].b", json!({"a": [{"b": []}]})),
             ("resume", "variables.a[0].b", json!({"a": [{"b": "x\u{0}"}]})),
             ("resume", "fromCurrentBlock", json!(true)),
             ("resume", "cycleEndTime", json!(1)),
+            ("resume", "cycleEndTime", json!([1])),
+            ("resume", "position", json!("job1")),
+            ("resume", "position", json!(["job1"])),
         ] {
             let sent = field.split('.').next().unwrap();
             let fields = json!({"orderIds": ["a"], sent: value});
@@ -206,7 +209,7 @@ on_both! {
             "priority": 5});
         assert_eq!(app.post("/orders/change", &fields).await.affected(), 1);
         let fields = json!({"orderIds": ["a"], "priority": "x", "reset": 1, "force": true,
-            "fromCurrentBlock": false, "orders": []});
+            "fromCurrentBlock": false, "cycleEndTime": [], "orders": []});
         assert_eq!(call(&app, "resume", fields).await.affected(), 1);
     }
 }

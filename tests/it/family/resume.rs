@@ -90,6 +90,18 @@ on_both! {
         assert_eq!(column(&app, "b", "arguments").await, json!({"old": 1, "q\"\\": 1}));
     }
 
+    async fn a_map_replaces_the_one_from_before(kind: Kind) {
+        let app = App::with(kind, &[Order::new("a").suspended()]).await;
+        app.db.execute("UPDATE orders SET arguments = '{\"kept\": {\"x\": 1}, \"q\\\"\": {\"old\": 1}, \
+                        \"list\": [{\"old\": 1}], \"text\": \"old\", \"map\": {\"old\": {}}}'").await.unwrap();
+        let variables = json!({"q\"": {"new": 2}, "list": {}, "text": {"new": true}, "map": "new"});
+        let fields = json!({"orderIds": ["a"], "variables": variables});
+        assert_eq!(call(&app, "resume", fields).await.affected(), 1);
+        let mut merged = variables;
+        merged["kept"] = json!({"x": 1});
+        assert_eq!(column(&app, "a", "arguments").await, merged);
+    }
+
     async fn running_and_held_orders_keep_their_position(kind: Kind) {
         let app = App::with(kind, &[
             Order::new("failed").state("FAILED"),

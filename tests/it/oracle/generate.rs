@@ -100,6 +100,9 @@ const EFFECTIVE: &[&str] = &[
 
 const TERMINAL: &[&str] = &["FINISHED", "CANCELLED"];
 
+/// States that JOC has and no order here.
+const NEVER: &[&str] = &["PLANNED", "BROKEN", "UNKNOWN"];
+
 /// Instants on the boundaries of the windows below.
 const EDGES: &[&str] = &[
     "2026-11-23T12:34:56.789Z",
@@ -217,6 +220,9 @@ fn variables() -> impl Strategy<Value = Map<String, Value>> {
         Just(json!(1.5)),
         Just(json!([{"n": 1, "x\"": "y"}, {}])),
         Just(json!([])),
+        Just(json!({"n": 1, "x\"": "y"})),
+        Just(json!({"m": false})),
+        Just(json!({})),
     ];
     vec((name, value), 0..=3).prop_map(|members| {
         members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
@@ -243,14 +249,14 @@ fn request() -> impl Strategy<Value = (Request, Vec<Index>)> {
         folders
     });
     let date = || weighted(0.17, select(DATES).prop_map(str::to_owned));
-    let zones = &["Europe/Berlin", "Asia/Kolkata"][..];
+    let zones = &["Europe/Berlin", "Asia/Kolkata", ""][..];
     let zone = weighted(0.15, select(zones).prop_map(str::to_owned));
     let account = prop_oneof![8 => Just(0), 5 => 1..ACCOUNTS.len()];
     let order_type = of(select(&["FreshOnly", "FreshOrStarted"][..]));
     (
         (0..=2_i64, account, any::<bool>()),
         (list(0.2, id()), vec(any::<Index>(), 0..=6), list(0.25, workflow), folders),
-        (list(0.2, select(EFFECTIVE)), list(0.1, select(TERMINAL))),
+        (list(0.2, select(EFFECTIVE)), list(0.1, select(TERMINAL)), list(0.05, select(NEVER))),
         (date(), date(), zone),
         (any::<bool>(), any::<bool>(), order_type),
         (
@@ -264,15 +270,16 @@ fn request() -> impl Strategy<Value = (Request, Vec<Index>)> {
             |(
                 (pass, account, verbose),
                 subject,
-                (mut states, terminal),
+                (mut states, terminal, never),
                 dates,
                 (kill, deep, order_type),
                 ((call, reset), priority, position, variables),
             )| {
-                // Other endpoints reject terminal states, so few requests need them.
+                // For other endpoints they select nothing, so few requests need them.
                 if call == "remove_when_terminated" || account == 1 {
                     states.extend(terminal);
                 }
+                states.extend(never);
                 let (order_ids, existing, workflow_ids, mut folders) = subject;
                 let (date_from, date_to, time_zone) = dates;
                 let pass = TimeDelta::milliseconds(pass);

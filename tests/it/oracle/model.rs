@@ -70,8 +70,8 @@ pub fn nothing_found(request: &Request) -> &'static str {
 }
 
 pub fn expected(orders: &[ModelOrder], request: &Request, now: DateTime<Utc>) -> Expected {
-    let [from, to, zone] =
-        [&request.date_from, &request.date_to, &request.time_zone].map(Option::as_deref);
+    let zone = request.time_zone.as_deref().filter(|zone| *zone != "");
+    let [from, to] = [&request.date_from, &request.date_to].map(Option::as_deref);
     let Ok(window) = Window::resolve(from, to, zone, now) else {
         return Expected::Refused;
     };
@@ -81,9 +81,7 @@ pub fn expected(orders: &[ModelOrder], request: &Request, now: DateTime<Utc>) ->
         && request.states.is_empty()
         && from.is_none()
         && to.is_none();
-    let removes = request.call == "remove_when_terminated";
-    let is_terminal = |state: &&str| matches!(*state, "FINISHED" | "CANCELLED");
-    if nothing_named || (!removes && request.states.iter().any(is_terminal)) {
+    if nothing_named {
         return Expected::Refused;
     }
 

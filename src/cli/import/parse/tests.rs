@@ -160,8 +160,8 @@ fn bad_orders_are_refused_by_field() {
         (json!({"priority": 1_i64 << 31}), "order.priority: is not a whole number of 32 bits"),
         (json!({"arguments": [1]}), "order.arguments: is not an object"),
         (
-            json!({"arguments": {"a": {"b": 1}}}),
-            "order.arguments.a: a text, a number or a flag is expected",
+            json!({"arguments": {"a": {"b": [1]}}}),
+            "order.arguments.a.b: a text, a number or a flag is expected",
         ),
         (
             json!({"position": [0, 1]}),

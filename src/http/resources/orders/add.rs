@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::http::context::audit::AuditLog;
-use crate::http::context::body::{Object, RequestBody, Whole, given};
+use crate::http::context::body::{Object, RequestBody, Unsupported, Whole, given};
 use crate::http::context::lists::{ADDED, List};
 use crate::http::context::request::{Context, Request};
 use crate::http::context::response::{Dated, Delivered, WorkflowItem, changed};
@@ -53,7 +53,7 @@ struct AddOrder {
     #[schemars(with = "Option<texts::ScheduledFor>")]
     scheduled_for: Option<String>,
     /// Time zone of `scheduledFor`; UTC by default.
-    #[schemars(with = "Option<texts::OptionalTimeZone>")]
+    #[schemars(with = "Option<texts::TimeZone>")]
     time_zone: Option<String>,
     #[schemars(with = "Option<Arguments>")]
     arguments: Option<JsonObject>,
@@ -63,12 +63,12 @@ struct AddOrder {
     /// Where the order starts.
     #[schemars(with = "Option<Position>")]
     start_position: Option<Json>,
-    /// Not supported.
-    #[schemars(with = "Option<()>")]
-    end_positions: Option<Json>,
-    /// Not supported.
-    #[schemars(with = "Option<()>")]
-    block_position: Option<Json>,
+    /// Not supported: must be empty.
+    #[serde(rename = "endPositions")]
+    _end_positions: Option<Unsupported>,
+    /// Not supported: must be empty.
+    #[serde(rename = "blockPosition")]
+    _block_position: Option<Unsupported>,
     /// Ignored, like the next fields: they concern job admission, tags and daily plans.
     #[serde(rename = "forceJobAdmission")]
     _force_job_admission: Option<Json>,
@@ -237,13 +237,6 @@ impl AddOrder {
         // JOC takes an argument without a value as one that is not there.
         arguments.retain(|_, value| !value.is_null());
         check_arguments(&field("arguments"), &arguments)?;
-        for (name, value) in
-            [("endPositions", self.end_positions), ("blockPosition", self.block_position)]
-        {
-            if value.is_some() {
-                return Err(Invalid::new(field(name), "is not supported"));
-            }
-        }
         let position = self.start_position.map(|Json(position)| position);
         if let Some(position) = &position {
             check_position(&field("startPosition"), position)?;

@@ -18,7 +18,7 @@ use crate::http::resources::summary::{CountsByState, Summary};
 use crate::model::checks::{check_controller_id, check_name};
 use crate::model::folders::Folder;
 use crate::model::invalid::Invalid;
-use crate::model::order::EffectiveState;
+use crate::model::order::StateWord;
 use crate::model::permission::VIEW_ORDERS;
 use crate::model::selection::{Reach, Selection, Selectors, Subject, Unfiltered};
 use crate::model::texts;
@@ -44,7 +44,7 @@ pub struct FilterOrders {
     folders: Option<Names<Object<Folder>>>,
     /// Orders in one of these states. Terminal orders are listed only if their states or their
     /// ids are given.
-    states: Option<Words<EffectiveState>>,
+    states: Option<Words<StateWord>>,
     /// Regular expression to search in the path of the order's workflow, a slash and the order's
     /// id: `/sos/eod/#2026-11-23#P1-eod`. It ignores case; `%` is any text.
     #[schemars(with = "Option<regex::Expression>")]

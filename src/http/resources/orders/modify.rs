@@ -16,7 +16,7 @@ use crate::model::action::Action;
 use crate::model::changing::{self, ChangeKind, NOT_EXIST};
 use crate::model::counted::counted;
 use crate::model::invalid::Invalid;
-use crate::model::order::{EffectiveState, LIVING};
+use crate::model::order::EffectiveState;
 use crate::model::permission::{
     CANCEL_ORDERS, CONFIRM_ORDERS, MODIFY_ORDERS, Permission, RESUME_FAILED_ORDERS,
     SUSPEND_RESUME_ORDERS,
@@ -144,7 +144,7 @@ fn pair<B: ChangeBody>(
     let path = endpoint.kind.path;
     let permissions: Vec<Permission> =
         endpoint.permissions.iter().map(|(permission, _)| *permission).collect();
-    let body_of_preview = body_schema(schemas, endpoint);
+    let body_of_preview = body_schema::<B>(schemas);
     let mut body = body_of_preview.clone();
     if let Some(fields) = body.pointer_mut("/properties").and_then(Value::as_object_mut) {
         fields.remove("limit");
@@ -174,19 +174,13 @@ fn pair<B: ChangeBody>(
 }
 
 /// The schema of the body, with what only previews have.
-fn body_schema<B: ChangeBody>(schemas: &mut Schemas, endpoint: &ChangeEndpoint<B>) -> Schema {
+fn body_schema<B: ChangeBody>(schemas: &mut Schemas) -> Schema {
     let mut body = schemas.body::<B>();
     for name in SENT_ALONG {
         if body.pointer(&format!("/properties/{name}")).is_none() {
             let ignored = json!({ "description": "Ignored: belongs to another JOC endpoint" });
             add_property(&mut body, name, ignored, false);
         }
-    }
-    if !endpoint.kind.reaches_terminal
-        && let Some(states) = body.pointer_mut("/properties/states/items")
-    {
-        let living: Vec<&str> = LIVING.iter().map(|state| state.as_str()).collect();
-        *states = json!({ "type": "string", "enum": living });
     }
     body
 }

@@ -5,14 +5,14 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::http::context::audit::AuditLog;
-use crate::http::context::body::{Object, RequestBody, Whole};
+use crate::http::context::body::{Object, RequestBody, Unsupported, Whole};
 use crate::http::context::lists::{List, Names, ORDER_IDS, Words};
 use crate::model::action::Action;
 use crate::model::arguments::{Arguments, Position, check_arguments, check_position};
 use crate::model::folders::Folder;
 use crate::model::invalid::Invalid;
 use crate::model::json::{Json, JsonObject};
-use crate::model::order::EffectiveState;
+use crate::model::order::StateWord;
 use crate::model::selection::MAX_PREVIEWED;
 use crate::model::texts;
 use crate::model::workflow_id::WorkflowId;
@@ -59,8 +59,9 @@ macro_rules! change_body {
             /// Orders of the workflows in these folders; `/` with `recursive` selects every
             /// order.
             pub folders: Option<Names<Object<Folder>>>,
-            /// Orders in one of these effective states.
-            pub states: Option<Words<EffectiveState>>,
+            /// Orders in one of these effective states. A state in which the endpoint leaves
+            /// orders alone selects nothing.
+            pub states: Option<Words<StateWord>>,
             /// Scheduled at this instant or later. A relative date without a sign is in the
             /// future, or in the past if the window would otherwise be empty.
             #[schemars(with = "Option<texts::DateOrPeriod>")]
@@ -143,9 +144,9 @@ change_body!(
         /// Not supported: send the position of the block's first instruction.
         #[schemars(extend("enum" = [false, null]))]
         pub from_current_block: Option<bool>,
-        /// Not supported.
-        #[schemars(with = "Option<()>")]
-        pub cycle_end_time: Option<Json>,
+        /// Not supported, since cycles are not known: must be empty.
+        #[serde(rename = "cycleEndTime")]
+        pub _cycle_end_time: Option<Unsupported>,
     }
 );
 
@@ -174,9 +175,6 @@ impl ResumeOrders {
         if self.from_current_block == Some(true) {
             let problem = "is not supported: send the position of the block's first instruction";
             return Err(Invalid::new("fromCurrentBlock", problem));
-        }
-        if self.cycle_end_time.is_some() {
-            return Err(Invalid::new("cycleEndTime", "is not supported: cycles are not known"));
         }
         if let Some(position) = &self.position {
             check_position("position", position)?;
