@@ -172,7 +172,7 @@ on_both! {
             json!({"controllerId": CONTROLLER, "order": order}).to_string() + "\n"
         };
         let carried = json!({"priority": -7, "position": [2, "then", 0], "arguments":
-            {"text": "O'Brien \"日本\"", "number": 1.5, "flag": false, "list": [{"a": 1}], "none": null}});
+            {"text": "O'Brien \"日本\"", "number": 1.5, "flag": false, "list": [{"a": 1}], "map": {"k": "v"}, "none": null}});
         let waiting = json!({"_text": "WAITING", "_reason": "DELAYING_RETRY"});
         let input = text("a", waiting, carried.clone())
             + &text("b", json!({"_text": "RUNNING"}), json!({"priority": null, "arguments": null}))
@@ -184,7 +184,8 @@ on_both! {
         };
         let [a, b, c, d] = [shown("a").await, shown("b").await, shown("c").await, shown("d").await];
         let arguments =
-            json!({"text": "O'Brien \"日本\"", "number": 1.5, "flag": false, "list": [{"a": 1}]});
+            json!({"text": "O'Brien \"日本\"", "number": 1.5, "flag": false, "list": [{"a": 1}],
+                "map": {"k": "v"}});
         for order in [&a, &c] {
             assert_eq!(order["priority"], -7);
             assert_eq!(order["position"], json!([2, "then", 0]));

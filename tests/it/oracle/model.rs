@@ -70,7 +70,7 @@ pub fn nothing_found(request: &Request) -> &'static str {
 }
 
 pub fn expected(orders: &[ModelOrder], request: &Request, now: DateTime<Utc>) -> Expected {
-    let zone = request.time_zone.as_deref().filter(|zone| *zone != "");
+    let zone = request.time_zone.as_deref().filter(|zone| !zone.is_empty());
     let [from, to] = [&request.date_from, &request.date_to].map(Option::as_deref);
     let Ok(window) = Window::resolve(from, to, zone, now) else {
         return Expected::Refused;
