@@ -14,7 +14,7 @@ Exit codes:
   1  any other failure, or Ctrl-C
   2  usage or configuration error, or no terminal without --yes
   3  nothing found: no order to act on, or no such order or workflow (JOC-400)
-  4  request refused (JOC-300, 404, 405, 420), or account or role exists already or is unknown
+  4  request refused (JOC-300, -404, -405, -420), or account or role exists already or is unknown
   5  not logged in, or not permitted (401, 403, 429, 440)
   6  not confirmed
   7  service or database cannot be reached (503), or a migration got no lock
