@@ -184,7 +184,7 @@ async fn expect_lost(served: &mut Served, token: &str, reason: &str) {
     // More than there are connections.
     let client = reqwest::Client::new();
     let calls = (0..20).flat_map(|_| {
-        let body = with_controller(json!({"orderIds": ["b"]})).to_string();
+        let body = with_controller(json!({"folders": [{"folder": "/"}]})).to_string();
         ["/orders/cancel", "/orders", "/orders/overview/snapshot", "/audit_log"].map(|call| {
             let request = client.post(format!("{}{call}", served.url));
             Response::of(request.header("X-Access-Token", token).body(body.clone()))
