@@ -114,6 +114,16 @@ impl Lists for NoDatabase {
         Ok(vec![])
     }
 
+    async fn past_counts(
+        &self,
+        selection: &Selection,
+        filter: &HistoryFilter,
+    ) -> Result<Vec<(EffectiveState, u64)>> {
+        limits::selection(selection);
+        limits::window(&filter.completed);
+        Ok(vec![])
+    }
+
     fn history(
         &self,
         selection: &Selection,

@@ -14,9 +14,10 @@ use serde_json::json;
 use crate::http::context::service::Service;
 use crate::http::error::ApiError;
 use crate::http::openapi::{self, Endpoint, Schemas};
-use crate::http::resources::orders::{add, history, list, modify};
+use crate::http::resources::orders::history::{self, overview};
+use crate::http::resources::orders::{add, list, modify};
 use crate::http::resources::{
-    audit_log, authentication, cockpit, permissions, status, tree, workflows,
+    audit_log, authentication, cockpit, joc, permissions, status, tree, workflows,
 };
 use crate::http::transport::connections::Http;
 use crate::http::transport::drain::{self, Running};
@@ -30,10 +31,19 @@ type Resource = fn(&mut Schemas) -> Vec<Endpoint>;
 /// The resources of the API, grouped by tag, in the order in which to read them.
 const API: [(&str, &[Resource]); 5] = [
     ("Session", &[authentication::endpoints, permissions::endpoints]),
-    ("Orders", &[list::endpoints, history::endpoints, add::endpoints, modify::endpoints]),
+    (
+        "Orders",
+        &[
+            list::endpoints,
+            history::endpoints,
+            overview::endpoints,
+            add::endpoints,
+            modify::endpoints,
+        ],
+    ),
     ("Workflows", &[workflows::endpoints, tree::endpoints]),
     ("Audit log", &[audit_log::endpoints]),
-    ("Controllers", &[cockpit::endpoints]),
+    ("Controllers", &[cockpit::endpoints, joc::endpoints]),
 ];
 /// What needs no session.
 const DOCUMENTS: [(&str, &[Resource]); 2] =

@@ -119,4 +119,10 @@ pub trait Lists {
         filter: &HistoryFilter,
         limit: Option<u64>,
     ) -> BoxStream<'static, Result<PastOrder>>;
+    /// How many orders [`Lists::history`] has without a limit, by their state.
+    async fn past_counts(
+        &self,
+        selection: &Selection,
+        filter: &HistoryFilter,
+    ) -> Result<Vec<(EffectiveState, u64)>>;
 }

@@ -63,13 +63,109 @@ on_both! {
         assert_eq!((&ids["controllerIds"], &ids["selected"]), (&json!([]), &json!("")));
     }
 
+    async fn shows_one_controller(kind: Kind) {
+        let app = app(kind).await;
+        let token = account(&app, "viewer", &[("sos:products:controller:view", "east"),
+                                              ("sos:products:controller:orders", "west")]).await;
+        let body = json!({"controllerId": "east"});
+        let all = app.post_as(&token, "/controllers", body.to_string()).await.ok();
+        let east = &all["controllers"][0];
+        for call in ["/controllers", "/controllers/p"] {
+            let listed = app.post_as(&token, call, body.to_string()).await.ok();
+            assert_eq!(listed["controllers"], json!([east]), "{call}");
+            let listed = app.post_as(&token, call, "").await.ok();
+            assert_eq!(listed["controllers"].as_array().unwrap().len(), 2, "{call}");
+        }
+        let url = east["url"].as_str().unwrap();
+        for call in ["/controller", "/controller/p"] {
+            let named = |url: &str| json!({"controllerId": "east", "url": url}).to_string();
+            for body in [body.to_string(), named(url), named(&format!("{url}/")), named("")] {
+                let one = app.post_as(&token, call, body).await.ok();
+                assert_eq!(&one["controller"], east, "{call}");
+                assert!(one["deliveryDate"].is_string(), "{call}");
+            }
+            let elsewhere = app.post_as(&token, call, named("http://other:4444")).await.refused();
+            assert!(elsewhere.starts_with("url: "), "{call}: {elsewhere}");
+        }
+        // What PowerShell's module sends to connect, whose choice of a controller is its own.
+        let ids = app.post_as(&token, "/controller/ids", "{}").await.ok();
+        let answer = app.post_as(&token, "/controller/switch", body.to_string()).await.ok();
+        assert_eq!(answer["ok"], true);
+        assert_eq!(app.post_as(&token, "/controller/ids", "{}").await.ok()["selected"], ids["selected"]);
+        for call in ["/controller", "/controller/p", "/controller/switch"] {
+            for (body, problem) in [
+                ("{}", "controllerId: "),
+                (r#"{"controllerId": ""}"#, "controllerId: "),
+                (r#"{"controllerId": 1}"#, "controllerId: "),
+                (r#"{"controllerId": "gone"}"#, "controllerId: "),
+                (r#"{"controllerId": "a|b"}"#, "controllerId: "),
+                ("", "body: "),
+                ("[]", "body: "),
+            ] {
+                let refused = app.post_as(&token, call, body).await.refused();
+                assert!(refused.starts_with(problem), "{call} {body}: {refused}");
+            }
+            let denied = app.post_as(&token, call, r#"{"controllerId": "west"}"#).await;
+            assert_eq!(denied.status, 403, "{call}");
+        }
+    }
+
+    async fn tells_clients_that_start_its_version_and_settings(kind: Kind) {
+        let app = App::start(kind, &["--comment-required=true"]).await;
+        for body in ["", "{}", r#"{"controllerId": "gone"}"#, "no JSON"] {
+            let version = app.post_as(&app.token, "/joc/version", body).await.ok();
+            assert_eq!(version, json!({"version": "2.7.3"}));
+            let mut active = app.post_as(&app.token, "/joc/is_active", body).await.ok();
+            for date in ["deliveryDate", "surveyDate"] {
+                assert!(active.as_object_mut().unwrap().remove(date).unwrap().is_string());
+            }
+            assert_eq!(active, json!({"ok": true}));
+        }
+        let properties = app.post_as(&app.token, "/joc/properties", "").await.ok();
+        assert_eq!(properties["forceCommentsForAuditLog"], true);
+        // What JOC's schema requires, by type.
+        for text in ["deliveryDate", "securityLevel", "defaultProfileAccount", "apiVersion",
+                     "inventoryVersion", "jocVersion"] {
+            assert!(properties[text].is_string(), "{text}: {properties}");
+        }
+        assert_eq!((&properties["comments"], &properties["showViews"]), (&json!([]), &json!({})));
+        assert_eq!(properties["displayFoldersInViews"], true);
+
+        let app = app.replica(&[]).await;
+        let properties = app.post_as(&app.token, "/joc/properties", "").await.ok();
+        assert_eq!(properties["forceCommentsForAuditLog"], false);
+        // It says that arguments need no declaration.
+        assert_eq!(properties["allowUndeclaredVariables"], true);
+        app.db.insert(&[Order::new("o").workflow("/w", "1")]).await;
+        let order = json!({"workflowPath": "/w", "arguments": {"undeclared": 1}});
+        let added = json!({"controllerId": "prod", "orders": [order]});
+        app.post("/orders/add", &added).await.ok();
+    }
+
+    async fn other_endpoints_of_joc_are_not_found_by_name(kind: Kind) {
+        let app = App::start(kind, &[]).await;
+        for call in ["/jobs/overview/summary", "/controller/components", "/joc/license", "/joc",
+                     "/workflows/search", "/daily_plan/orders", "/order/log", "/iam/accounts"] {
+            for token in [&*app.token, ""] {
+                let answer = app.post_as(token, call, "{}").await;
+                assert_eq!(answer.status, 404, "{call}");
+                let message = answer.json()["error"]["message"].as_str().unwrap().to_owned();
+                assert!(message.ends_with(&format!(" /joc/api{call}")), "{call}: {message}");
+            }
+        }
+    }
+
     async fn shows_the_versions_of_the_api(kind: Kind) {
         let app = app(kind).await;
         let all = app.post_as(&app.token, "/joc/versions", "").await.ok();
         assert_eq!(all["jocVersion"], "2.7.3");
         assert_eq!(all["agentVersions"], json!([]));
         assert_eq!(all["controllerVersions"].as_array().unwrap().len(), 3);
-        assert_eq!(all["controllerVersions"][2]["controllerId"], "west");
+        assert_eq!(all["controllerVersions"][2], json!({
+            "controllerId": "west", "uri": app.url.strip_suffix("/joc/api").unwrap(),
+            "version": "2.7.3", "compatibility": "COMPATIBLE",
+        }));
+        assert_eq!(all["version"], "2.7.3");
         let some = app.post("/joc/versions", &json!({"controllerIds": ["west", "gone"]})).await.ok();
         assert_eq!(some["controllerVersions"].as_array().unwrap().len(), 1);
         let agents = app.post("/joc/versions", &json!({"agentIds": ["a"]})).await.ok();

@@ -31,8 +31,12 @@ fn needs(path: &str) -> Needs {
         | "/authentication/joc_cockpit_permissions"
         | "/touch"
         | "/controller/ids"
+        | "/joc/is_active"
+        | "/joc/properties"
+        | "/joc/version"
         | "/joc/versions" => Needs::Session,
-        "/controllers" => Needs::Permission("sos:products:controller:view".into()),
+        "/controller" | "/controller/p" | "/controller/switch" | "/controllers"
+        | "/controllers/p" => Needs::Permission("sos:products:controller:view".into()),
         "/tree" | "/workflow" | "/workflows" | "/workflows/order_count" => {
             Needs::Permission("sos:products:controller:workflows:view".into())
         }
@@ -43,7 +47,8 @@ fn needs(path: &str) -> Needs {
         | "/order/history"
         | "/orders"
         | "/orders/history"
-        | "/orders/overview/snapshot" => orders("view"),
+        | "/orders/overview/snapshot"
+        | "/orders/overview/summary" => orders("view"),
         "/orders/add" => orders("create"),
         "/orders/cancel" => orders("cancel"),
         "/orders/suspend" | "/orders/resume" => orders("suspend_resume"),
@@ -67,7 +72,9 @@ fn body(path: &str, call: &Value, controller: &str) -> Value {
         "/order/history" => body["orderId"] = json!("finished"),
         "/audit_log/details" => body["auditLogId"] = json!(1),
         "/audit_log" => body = json!({"controllerId": controller}),
-        "/orders/history" => body = json!({"controllerId": controller}),
+        "/orders/history" | "/orders/overview/summary" => {
+            body = json!({"controllerId": controller});
+        }
         _ => {}
     }
     body
@@ -197,9 +204,9 @@ on_both! {
             let token = app.account(&name, &needed, &[("/hr", true)]).await;
             let body = body(&path, &call, CONTROLLER).to_string();
             let answer = app.post_as(&token, &path, body.clone()).await;
-            if path == "/controllers" {
+            if path.starts_with("/controller") {
                 // A controller is in no folder.
-                assert_eq!(answer.ok()["controllers"].as_array().unwrap().len(), 1);
+                answer.ok();
                 continue;
             }
             // Rejections repeat parts of the request.
@@ -226,7 +233,7 @@ on_both! {
                     let empty = answer[list].as_array().is_none_or(Vec::is_empty);
                     assert!(empty, "{path}: {answer}");
                 }
-                if path == "/orders/overview/snapshot" {
+                if path.starts_with("/orders/overview/") {
                     let counts = answer["orders"].as_object().unwrap();
                     assert!(counts.values().all(|count| count == 0), "{answer}");
                 }
@@ -238,7 +245,7 @@ on_both! {
 
 /// Whether a response shows anything of the orders, their workflows or their folder.
 fn shows(answer: &str) -> bool {
-    ["fresh\"", "finished\"", "billing", "\"root\"", "\"scheduled\":1"]
+    ["fresh\"", "finished\"", "billing", "\"root\"", "\"scheduled\":1", "\"successful\":1"]
         .iter()
         .any(|text| answer.contains(text))
 }
@@ -252,6 +259,7 @@ fn reads(path: &str) -> bool {
             | "/orders"
             | "/orders/history"
             | "/orders/overview/snapshot"
+            | "/orders/overview/summary"
             | "/tree"
             | "/workflow"
             | "/workflows"

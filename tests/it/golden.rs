@@ -90,6 +90,7 @@ fn requests() -> Vec<(String, &'static str, bool, Value)> {
     add("snapshot", "/orders/overview/snapshot", false, some.clone());
     add("snapshot_horizon", "/orders/overview/snapshot", false, json!({"dateTo": "1d"}));
     add("snapshot_of_day", "/orders/overview/snapshot", false, dates.clone());
+    add("summary", "/orders/overview/summary", false, dates.clone());
     add("history", "/orders/history", false, json!({}));
     add("history_filtered", "/orders/history", false, {
         let mut body = dates.clone();

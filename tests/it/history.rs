@@ -129,6 +129,72 @@ on_both! {
         }
     }
 
+    async fn the_summary_counts_what_the_history_lists(kind: Kind) {
+        let app = app(kind).await;
+        app.post("/orders/remove_when_terminated", &with_controller(json!({"orderIds": ["a"]})))
+            .await.ok();
+        let summary = async |token: &str, body: Value| {
+            let answer = app.post_as(token, "/orders/overview/summary", body.to_string()).await.ok();
+            assert!(answer["deliveryDate"].is_string() && answer["surveyDate"].is_string());
+            let counts = &answer["orders"];
+            (counts["successful"].as_u64().unwrap(), counts["failed"].as_u64().unwrap())
+        };
+        let narrow = "2026-11-23T06:30:00Z";
+        for (fields, expected) in [
+            (json!({}), (1, 3)),
+            (json!({"dateFrom": "1d", "limit": 1, "compact": true}), (1, 3)),
+            (json!({"dateFrom": narrow}), (1, 0)),
+            (json!({"dateTo": narrow}), (0, 3)),
+            (json!({"dateFrom": "2026-11-23T07:30:00", "timeZone": "Europe/Berlin"}), (1, 0)),
+            (json!({"dateFrom": "1m"}), (0, 0)),
+            (json!({"folders": [{"folder": "/sos"}]}), (1, 2)),
+            (json!({"folders": [{"folder": "/sos", "recursive": false}]}), (1, 1)),
+        ] {
+            let counted = summary(&app.token, with_controller(fields.clone())).await;
+            assert_eq!(counted, expected, "{fields}");
+            let mut listed = fields;
+            listed["limit"] = json!(-1);
+            let listed = ids(&app, listed.clone()).await.len() as u64;
+            assert_eq!(listed, expected.0 + expected.1);
+        }
+
+        // Without a controller: all that the account may see.
+        app.db.insert_into("east", &[
+            Order::new("g").workflow("/sos/eod", "1").state("FINISHED"),
+            Order::new("h").workflow("/hr/eod", "1").state("CANCELLED"),
+        ]).await;
+        for body in [json!({}), json!({"controllerId": ""}), json!({"controllerId": null})] {
+            assert_eq!(summary(&app.token, body).await, (2, 4));
+        }
+        assert_eq!(summary(&app.token, json!({"controllerId": "east"})).await, (1, 1));
+        let view = "sos:products:controller:orders:view";
+        let limited = app.account("limited", view, &[("/sos", true)]).await;
+        assert_eq!(summary(&limited, json!({})).await, (2, 2));
+        app.store.add_role("eastern").await.unwrap();
+        app.store.grant("eastern", view, "east").await.unwrap();
+        let hash = joc_orders::http::password::hash("a-password").unwrap();
+        app.store.add_account("eastern", &hash, &["eastern".into()]).await.unwrap();
+        let eastern = app.login("eastern", "a-password").await;
+        assert_eq!(summary(&eastern, json!({})).await, (1, 1));
+        let other = with_controller(json!({})).to_string();
+        let denied = app.post_as(&eastern, "/orders/overview/summary", other).await;
+        assert_eq!(denied.status, 403);
+        let blind = app.account("blind", "sos:products:controller:workflows", &[]).await;
+        assert_eq!(app.post_as(&blind, "/orders/overview/summary", "{}").await.status, 403);
+
+        for (fields, problem) in [
+            (json!({"controllerId": "gone"}), "controllerId: "),
+            (json!({"controllerId": 1}), "controllerId: "),
+            (json!({"dateFrom": "1q"}), "dateFrom: "),
+            (json!({"dateFrom": "0", "dateTo": "1d"}), "dateTo: the window is empty"),
+            (json!({"timeZone": "Mars/Olympus"}), "timeZone: "),
+            (json!({"folders": [{"folder": "sos"}]}), "folders[0].folder: "),
+        ] {
+            let refused = app.post("/orders/overview/summary", &fields).await.refused();
+            assert!(refused.starts_with(problem), "{fields}: {refused}");
+        }
+    }
+
     async fn shows_an_orders_children_and_states(kind: Kind) {
         let app = app(kind).await;
         let history = app.post("/order/history", &with_controller(json!({"orderId": "b"}))).await.ok();

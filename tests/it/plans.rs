@@ -136,6 +136,33 @@ async fn check(app: &App, when: &str, strictly: bool) {
     }
 }
 
+/// An index serves `/orders/overview/summary` of a day; its statement is the golden one.
+async fn check_summary(app: &App) {
+    let folder = match app.db.kind() {
+        Kind::Sqlite => "sqlite",
+        Kind::Postgres => "postgres",
+    };
+    let path = format!("{}/tests/golden/{folder}/summary.sql", env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(path).unwrap();
+    let mut sql =
+        text[text.find("SELECT o.state").unwrap()..].trim_end_matches([';', '\n']).to_owned();
+    let values = [CONTROLLER, "2027-01-01T00:00:00.000Z", "2027-01-02T00:00:00.000Z"];
+    for (i, value) in values.iter().enumerate() {
+        let value = format!("'{value}'");
+        sql = match app.db.kind() {
+            Kind::Sqlite => sql.replacen('?', &value, 1),
+            Kind::Postgres => sql.replace(&format!("${}", i + 1), &value),
+        };
+    }
+    let explain = match app.db.kind() {
+        Kind::Sqlite => "EXPLAIN QUERY PLAN",
+        Kind::Postgres => "EXPLAIN",
+    };
+    let plan = app.db.rows(&format!("{explain} {sql}")).await.unwrap();
+    let plan = format!("{plan:?}");
+    assert!(plan.contains("orders_terminal_started"), "{plan}");
+}
+
 on_both! {
     async fn every_selection_uses_a_suitable_index(kind: Kind) {
         let app = App::start(kind, &[]).await;
@@ -145,5 +172,6 @@ on_both! {
         // SQLite's connections read statistics together with the schema.
         let app = app.replica(&[]).await;
         check(&app, "with statistics", true).await;
+        check_summary(&app).await;
     }
 }

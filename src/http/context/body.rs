@@ -163,7 +163,7 @@ pub fn not_json(error: serde_json::Error) -> ApiError {
 }
 
 /// A `T` that must be an object. (Structs that derive `Deserialize` also accept an array.)
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Object<T>(
     /// The value.
     pub T,

@@ -1,4 +1,5 @@
-//! What clients ask right after a login: which controllers there are, and in which versions.
+//! What clients ask of controllers right after a login: which there are, how they are, and in which
+//! versions.
 
 use std::collections::HashSet;
 
@@ -6,21 +7,22 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::http::context::body::RequestBody;
+use crate::http::context::body::{RequestBody, given};
 use crate::http::context::lists::Names;
 use crate::http::context::request::{Context, Request};
-use crate::http::context::response::Delivered;
+use crate::http::context::response::{Acknowledged, Dated, Delivered};
 use crate::http::date::Instant;
 use crate::http::error::ApiError;
 use crate::http::openapi::{Endpoint, Schemas, with_examples};
+use crate::model::invalid::Invalid;
 use crate::model::permission::VIEW_CONTROLLER;
-use crate::model::texts::OptionalControllerId;
+use crate::model::texts::{self, OptionalControllerId};
 use crate::model::window::{Source, time_zone_database};
 use actix_web::HttpRequest;
 use actix_web::web::{Json, post};
 
 /// The release of JOC whose API this is.
-const JOC_VERSION: &str = "2.7.3";
+pub(super) const JOC_VERSION: &str = "2.7.3";
 
 /// Selects controllers.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -29,6 +31,24 @@ pub struct ControllersBody {
     /// Only this controller; requires the permission for it.
     #[schemars(with = "Option<OptionalControllerId>")]
     controller_id: Option<String>,
+}
+
+/// Names a controller.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SwitchBody {
+    #[schemars(with = "texts::ControllerId")]
+    controller_id: String,
+}
+
+/// Names a controller.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ControllerBody {
+    #[schemars(with = "texts::ControllerId")]
+    controller_id: String,
+    /// Selects a member of a cluster in JOC. Here there is one, with the `url` of the response.
+    url: Option<String>,
 }
 
 /// Which versions.
@@ -45,6 +65,12 @@ pub struct VersionsBody {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Controllers {
     controllers: Vec<ControllerItem>,
+}
+
+/// One controller.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct OneController {
+    controller: ControllerItem,
 }
 
 /// A controller, as JOC shows it.
@@ -91,6 +117,8 @@ pub struct ControllerIds {
 #[serde(rename_all = "camelCase")]
 pub struct Versions {
     joc_version: &'static str,
+    /// The same; JOC's schema requires it.
+    version: &'static str,
     controller_versions: Vec<ControllerVersion>,
     /// Empty: agents are not known here.
     agent_versions: [(); 0],
@@ -114,7 +142,13 @@ struct ControllerVersion {
     /// The URL at which the client reaches this service.
     uri: String,
     version: &'static str,
+    /// Always `COMPATIBLE`: the service is its own controller.
+    compatibility: &'static str,
 }
+
+impl RequestBody for SwitchBody {}
+
+impl RequestBody for ControllerBody {}
 
 impl RequestBody for ControllersBody {
     const OPTIONAL: bool = true;
@@ -135,6 +169,36 @@ pub fn endpoints(schemas: &mut Schemas) -> Vec<Endpoint> {
         .needs(&[VIEW_CONTROLLER])
         .takes::<ControllersBody>(schemas)
         .returns::<Delivered<Controllers>>(schemas),
+        Endpoint::post(
+            "/controllers/p",
+            post().to(controllers),
+            "The controllers that the account has any permission for",
+        )
+        .describe("The same as `/controllers`: there is no other place to read them from")
+        .needs(&[VIEW_CONTROLLER])
+        .takes::<ControllersBody>(schemas)
+        .returns::<Delivered<Controllers>>(schemas),
+        Endpoint::post("/controller", post().to(controller), "Show a controller")
+            .needs(&[VIEW_CONTROLLER])
+            .takes::<ControllerBody>(schemas)
+            .returns::<Delivered<OneController>>(schemas),
+        Endpoint::post("/controller/p", post().to(controller), "Show a controller")
+            .describe("The same as `/controller`: there is no other place to read it from")
+            .needs(&[VIEW_CONTROLLER])
+            .takes::<ControllerBody>(schemas)
+            .returns::<Delivered<OneController>>(schemas),
+        Endpoint::post(
+            "/controller/switch",
+            post().to(switch),
+            "Check that the account may view a controller",
+        )
+        .describe(
+            "Succeeds if JOC would switch to the controller. The choice is not kept: every \
+             request names its controller",
+        )
+        .needs(&[VIEW_CONTROLLER])
+        .takes::<SwitchBody>(schemas)
+        .returns::<Dated<Acknowledged>>(schemas),
         Endpoint::post(
             "/controller/ids",
             post().to(controller_ids),
@@ -158,6 +222,12 @@ async fn controllers(
         context.permit_reading(VIEW_CONTROLLER, &id).await?;
         ids = vec![id];
     }
+    let controllers = Controllers { controllers: items(&context, ids) };
+    Ok(context.delivered(controllers))
+}
+
+/// The controllers as JOC shows them.
+fn items(context: &Context, ids: Vec<String>) -> Vec<ControllerItem> {
     let controllers = ids.into_iter().map(|id| ControllerItem {
         id: number(&id),
         title: id.clone(),
@@ -170,8 +240,29 @@ async fn controllers(
         connection_state: ShownState { text: "established", severity: 0 },
         survey_date: Instant(context.now),
     });
-    let controllers = Controllers { controllers: controllers.collect() };
-    Ok(context.delivered(controllers))
+    controllers.collect()
+}
+
+/// `POST /controller` and `POST /controller/p`
+async fn controller(
+    Request { context, body }: Request<ControllerBody>,
+) -> Result<Json<Delivered<OneController>>, ApiError> {
+    let ControllerBody { controller_id, url } = body;
+    context.permit_reading(VIEW_CONTROLLER, &controller_id).await?;
+    for controller in items(&context, vec![controller_id]) {
+        if given(url.clone()).is_none_or(|url| url.trim_end_matches('/') == controller.url) {
+            return Ok(context.delivered(OneController { controller }));
+        }
+    }
+    Err(Invalid::new("url", "there is no controller at this address").into())
+}
+
+/// `POST /controller/switch`
+async fn switch(
+    Request { context, body }: Request<SwitchBody>,
+) -> Result<Json<Dated<Acknowledged>>, ApiError> {
+    context.permit_reading(VIEW_CONTROLLER, &body.controller_id).await?;
+    Ok(context.dated(Acknowledged { ok: true }))
 }
 
 /// `POST /controller/ids`
@@ -195,10 +286,12 @@ async fn versions(
         controller_id: id,
         uri: url(&context.http),
         version: JOC_VERSION,
+        compatibility: "COMPATIBLE",
     });
     let time_zones = time_zone_database();
     Ok(Json(Versions {
         joc_version: JOC_VERSION,
+        version: JOC_VERSION,
         controller_versions: controllers.collect(),
         agent_versions: [],
         time_zones: TimeZones { version: &time_zones.version, source: time_zones.source },

@@ -3,6 +3,7 @@
 pub mod audit_log;
 pub mod authentication;
 pub mod cockpit;
+pub mod joc;
 pub mod orders;
 pub mod permissions;
 pub mod status;

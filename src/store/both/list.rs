@@ -36,4 +36,13 @@ impl Lists for Backend {
     ) -> BoxStream<'static, Result<PastOrder>> {
         self.rows_of(list::history(selection, filter, limit), Sieve::default())
     }
+
+    async fn past_counts(
+        &self,
+        selection: &Selection,
+        filter: &HistoryFilter,
+    ) -> Result<Vec<(EffectiveState, u64)>> {
+        let rows: Vec<(_, i64)> = self.all(list::past_counts(selection, filter), false).await?;
+        Ok(rows.into_iter().map(|(state, orders)| (state, orders.unsigned_abs())).collect())
+    }
 }

@@ -10,6 +10,9 @@ use crate::store::list::{Family, HistoryFilter};
 use crate::store::tables::ColumnType::Text;
 use crate::store::tables::{ColumnType, Use, list, of_orders};
 
+/// When the order `o` started; when it was created, if it never did.
+const STARTED: &str = "coalesce(o.started, o.created)";
+
 /// The columns of the order `o` that are shown, JSON as the text that it is.
 fn shown(of: Use) -> String {
     list(of_orders(of), |column| match (column.name, column.holds) {
@@ -59,14 +62,31 @@ pub(in crate::store) fn history<DB: Dialect>(
     filter: &HistoryFilter,
     limit: Option<u64>,
 ) -> Sql<DB> {
-    const STARTED: &str = "coalesce(o.started, o.created)";
+    let columns = format!("{}, {STARTED} AS started, {STATE_SINCE} AS ended", shown(Use::Past));
+    let mut sql = past(&columns, selection, filter);
+    sql.push(format_args!("\nORDER BY {STATE_SINCE} DESC, o.order_id"));
+    push_limit(&mut sql, limit);
+    sql
+}
+
+/// The query of the numbers of terminal orders by state.
+pub(in crate::store) fn past_counts<DB: Dialect>(
+    selection: &Selection,
+    filter: &HistoryFilter,
+) -> Sql<DB> {
+    let mut sql = past("o.state, count(*) AS orders", selection, filter);
+    sql.push("\nGROUP BY o.state");
+    sql
+}
+
+/// The query of these columns of the terminal orders.
+fn past<DB: Dialect>(columns: &str, selection: &Selection, filter: &HistoryFilter) -> Sql<DB> {
     const WORKFLOW_NAME: &str = "substr(o.workflow_path, length(rtrim(o.workflow_path, replace(o.workflow_path, '/', ''))) + 1)";
     let mut sql = Sql::at(selection.now);
     sql.push(format_args!(
-        "SELECT {}, {STARTED} AS started, {STATE_SINCE} AS ended\n\
+        "SELECT {columns}\n\
          FROM orders o\n\
          WHERE o.controller_id = ",
-        shown(Use::Past),
     ));
     sql.key(&selection.controller_id);
     // Must match the condition of the indexes over terminal orders verbatim.
@@ -111,8 +131,6 @@ pub(in crate::store) fn history<DB: Dialect>(
         sql.push(format_args!("\n  AND NOT {WORKFLOW_NAME}")).among(texts());
     }
     push_named(&mut sql, &filter.orders, WORKFLOW_NAME);
-    sql.push(format_args!("\nORDER BY {STATE_SINCE} DESC, o.order_id"));
-    push_limit(&mut sql, limit);
     sql
 }
 

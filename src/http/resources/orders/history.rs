@@ -5,6 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub mod overview;
+
 use crate::http::context::body::{Limit, Object, RequestBody, Whole, check_limit, given, inner};
 use crate::http::context::lists::{Names, Words};
 use crate::http::context::request::{Context, Request};

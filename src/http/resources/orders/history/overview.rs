@@ -1,0 +1,115 @@
+//! `/orders/overview/summary`: how many orders have ended, and how.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{FilterHistory, select};
+use crate::http::context::audit::AuditLog;
+use crate::http::context::body::{Object, RequestBody, given};
+use crate::http::context::lists::Names;
+use crate::http::context::request::{Context, Request};
+use crate::http::context::response::Dated;
+use crate::http::error::ApiError;
+use crate::http::openapi::{Endpoint, Schemas, with_examples};
+use crate::http::resources::summary::CountsByState;
+use crate::model::checks::NO_CONTROLLER;
+use crate::model::folders::Folder;
+use crate::model::order::EffectiveState;
+use crate::model::permission::VIEW_ORDERS;
+use crate::model::texts;
+use actix_web::web::{Json, post};
+
+/// Selects the terminal orders to count. Absent, `null` and empty mean the same.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CountHistory {
+    /// Only this controller; by default every controller for which the account has the permission.
+    #[schemars(with = "Option<texts::OptionalControllerId>")]
+    controller_id: Option<String>,
+    /// Orders of the workflows in these folders.
+    folders: Option<Names<Object<Folder>>>,
+    /// Started at this instant or later; a relative date without a sign is in the past.
+    #[schemars(with = "Option<texts::DateOrPeriod>")]
+    date_from: Option<String>,
+    /// Started before this instant.
+    #[schemars(with = "Option<texts::DateOrPeriod>")]
+    date_to: Option<String>,
+    /// Time zone of the dates, which overrides their offsets; UTC by default.
+    #[schemars(with = "Option<texts::TimeZone>")]
+    time_zone: Option<String>,
+}
+
+/// JOC's `OrdersOverView`.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Overview {
+    orders: Ended,
+}
+
+/// Numbers of orders.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Ended {
+    /// Finished.
+    successful: u64,
+    /// Cancelled.
+    failed: u64,
+}
+
+impl RequestBody for CountHistory {}
+
+pub fn endpoints(schemas: &mut Schemas) -> Vec<Endpoint> {
+    let endpoints = vec![
+        Endpoint::post(
+            "/orders/overview/summary",
+            post().to(summary),
+            "Count finished and cancelled orders",
+        )
+        .describe("Counts what `/orders/history` lists")
+        .needs(&[VIEW_ORDERS])
+        .takes::<CountHistory>(schemas)
+        .returns::<Dated<Overview>>(schemas),
+    ];
+    with_examples(endpoints, include_str!("overview.json"))
+}
+
+/// `POST /orders/overview/summary`
+async fn summary(
+    Request { context, body }: Request<CountHistory>,
+) -> Result<Json<Dated<Overview>>, ApiError> {
+    let mut counts = CountsByState::new();
+    for controller_id in controllers(&context, body.controller_id.clone()).await? {
+        let body = body.clone();
+        let filter = FilterHistory {
+            controller_id,
+            folders: body.folders,
+            date_from: body.date_from,
+            date_to: body.date_to,
+            time_zone: body.time_zone,
+            ..FilterHistory::default()
+        };
+        let (selection, filter) = select(&context, filter).await?;
+        for (state, orders) in context.store().past_counts(&selection, &filter).await? {
+            *counts.entry(state).or_default() += orders;
+        }
+    }
+    let sum = |state: EffectiveState| counts.get(&state).copied().unwrap_or_default();
+    let (successful, failed) = (sum(EffectiveState::Finished), sum(EffectiveState::Cancelled));
+    Ok(context.dated(Overview { orders: Ended { successful, failed } }))
+}
+
+/// The controller that the request names, or all for which the account has the permission.
+async fn controllers(
+    context: &Context,
+    controller_id: Option<String>,
+) -> Result<Vec<String>, ApiError> {
+    if let Some(controller_id) = given(controller_id) {
+        return Ok(vec![controller_id]);
+    }
+    if context.principal.extent(VIEW_ORDERS).is_none() {
+        let why = AuditLog::default();
+        return Err(context.deny(VIEW_ORDERS, NO_CONTROLLER, &why).await?);
+    }
+    context.progress.allowed();
+    let mut ids = context.store().controllers().await?;
+    ids.retain(|id| context.principal.may(VIEW_ORDERS, id).is_some());
+    Ok(ids)
+}
