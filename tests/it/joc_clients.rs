@@ -1,8 +1,12 @@
 //! Clients that were written for JOC.
 
+use std::path::Path;
 use std::process::Command;
 
 use crate::harness::{App, CONTROLLER, Order, ROOT, launch_command};
+
+/// Python with SOS's client, which `scripts/js7-client` installs.
+const PYTHON: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/js7-client/bin/python");
 
 on_both! {
     async fn runs_a_shell_script_written_for_joc(kind: Kind) {
@@ -25,6 +29,55 @@ on_both! {
             assert_eq!(app.db.count(&arguments).await, 1);
         }
         assert_eq!(app.db.state("other").await, "FRESH");
+    }
+
+    async fn runs_the_python_client_of_sos_unchanged(kind: Kind) {
+        assert!(Path::new(PYTHON).exists(), "scripts/js7-client installs what this test needs");
+        let app = App::today(kind, &[]).await;
+        let orders = [
+            Order::new("#1#P1-asks").state("PROMPTING"),
+            Order::new("#1#P2-sleeps").waits("SLEEPING"),
+            Order::new("#1#P3-fails").state("FAILED"),
+            Order::new("#1#P4-runs").state("RUNNING"),
+            Order::new("#1#P5-ends").state("FINISHED"),
+        ];
+        let orders =
+            orders.map(|order| Order { created: None, ..order.workflow("/sos/billing/eod", "1") });
+        app.db.insert(&orders).await;
+        let newer = "INSERT INTO workflows (controller_id, path, version_id, created) \
+                     VALUES ('prod', '/sos/billing/eod', '2', '2100-01-01T00:00:00.000Z')";
+        app.db.execute(newer).await.unwrap();
+        app.account("reader", "sos:products:controller:orders:view", &[]).await;
+        let mut script = Command::new(PYTHON);
+        script.args([
+            concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/js7_client.py"),
+            app.url.strip_suffix("/joc/api").unwrap(),
+            &format!("{}:{}", ROOT.0, ROOT.1),
+            "reader:a-password",
+            CONTROLLER,
+        ]);
+        let ran = launch_command(script, "").await;
+        assert!(ran.success, "{}", ran.stderr);
+        assert_eq!(ran.stderr, "");
+        for order_id in ran.stdout.split_whitespace() {
+            assert_eq!(app.db.state(order_id).await, "CANCELLED");
+        }
+        let started = "SELECT order_id, state, mark FROM orders WHERE order_id LIKE '#1#%' \
+                       ORDER BY order_id";
+        let started = app.db.rows(started).await.unwrap();
+        let row = |order, state: &str, mark: Option<&str>| {
+            vec![Some(format!("#1#{order}")), Some(state.to_owned()), mark.map(Into::into)]
+        };
+        assert_eq!(started, [
+            row("P1-asks", "INPROGRESS", None),
+            row("P2-sleeps", "INPROGRESS", None),
+            row("P3-fails", "INPROGRESS", None),
+            row("P4-runs", "RUNNING", Some("CANCELLING")),
+            row("P5-ends", "FINISHED", None),
+        ]);
+        let by_python = "SELECT count(*) FROM audit_logs WHERE comment = 'by Python' \
+                         AND ticket_link = 'OPS-1' AND outcome = 'DONE'";
+        assert_eq!(app.db.count(by_python).await, 2);
     }
 
     async fn accepts_repeated_slashes(kind: Kind) {
