@@ -214,7 +214,7 @@ static RIGHT: LazyLock<Regex> = LazyLock::new(|| {
         r"JOC-405 (orders\[\d+\]\.)?\w+: '.*' leaves the years 1 to 9999",
         r"JOC-420 .*: a number of at most \d+ digits, written without an exponent, is expected",
         // Instructions and branches alternate, with an instruction at the end.
-        r"JOC-420 (position|orders\[\d+\]\.startPosition): a list such as .* is expected",
+        r"JOC-420 (position|orders\[\d+\]\.startPosition): (labels are not supported, )?a list such as .* is expected",
         "JOC-420 regex: '.*' is not a regular expression: .*",
     ];
     Regex::new(&format!("(?s)^(?:{})$", reasons.join("|"))).unwrap()

@@ -80,6 +80,42 @@ on_both! {
         assert_eq!(app.db.count(by_python).await, 2);
     }
 
+    // The requests of `Connect-JS7` and of the cmdlets that show a controller, and what they read.
+    async fn connects_as_the_powershell_module_does(kind: Kind) {
+        let app = App::with(kind, &[
+            Order::new("f").state("FINISHED"), Order::new("c").state("CANCELLED"),
+        ]).await;
+        let post = async |call: &str, body: &str| app.post_as(&app.token, call, body.to_owned()).await;
+        let id = format!("{{\r\n  \"controllerId\": \"{CONTROLLER}\"\r\n}}");
+        assert_eq!(post("/controller/switch", &id).await.ok()["ok"], true);
+        assert_eq!(post("/controller/ids", "{}").await.ok()["selected"], CONTROLLER);
+        let versions = r#"{ "controllerIds": [ "prod" ], "agentIds": [ "unknown" ] }"#;
+        let versions = post("/joc/versions", versions).await.ok();
+        assert_eq!(versions["jocVersion"], "2.7.3");
+        assert_eq!(versions["controllerVersions"][0]["version"], "2.7.3");
+        assert_eq!(post("/controllers", &id).await.ok()["controllers"].as_array().unwrap().len(), 1);
+
+        // A controller is active if its address is the one that responds and it is in no cluster.
+        let volatile = post("/controller", &id).await.ok()["controller"].clone();
+        assert!(volatile["clusterNodeState"].is_null());
+        assert_eq!(volatile["componentState"]["_text"], "operational");
+        assert_eq!(volatile["connectionState"]["_text"], "established");
+        let permanent = post("/controller/p", &id).await.ok()["controller"].clone();
+        for field in ["controllerId", "title", "version"] {
+            assert!(permanent[field].is_string(), "{field}: {permanent}");
+        }
+        let nodes = post("/controllers/p", &id).await.ok()["controllers"].clone();
+        assert_eq!(nodes.as_array().unwrap().len(), 1);
+        assert_eq!(nodes[0]["url"], volatile["url"]);
+
+        let day = r#"{ "controllerId": "prod", "dateFrom": "2026-11-23T00:00:00Z", "dateTo": "2026-11-24T00:00:00Z" }"#;
+        let counts = post("/orders/overview/summary", day).await.ok()["orders"].clone();
+        assert_eq!(counts, serde_json::json!({"successful": 1, "failed": 1}));
+        assert!(post("/joc/properties", "").await.ok()["jocVersion"].is_string());
+        assert_eq!(post("/jobs/overview/summary", day).await.status, 404);
+        assert_eq!(post("/controller/components", &id).await.status, 404);
+    }
+
     async fn accepts_repeated_slashes(kind: Kind) {
         let app = App::with(kind, &[Order::new("a")]).await;
         let body = format!("{{\"controllerId\": \"{CONTROLLER}\"}}");

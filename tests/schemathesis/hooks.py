@@ -92,6 +92,7 @@ def is_controller_id(value):
 RIGHT = [
     r"JOC-400: ControllerObjectNotExistException: No (\w+ )?orders found\.",
     r"JOC-404: controllerId: there is no controller '.*'",
+    r"JOC-404: url: there is no controller at this address",
     r"JOC-400: orderId: there is no order '.*'",
     r"JOC-400: Workflow '.*'( in version '.*')? doesn't exist",
     r"JOC-420: workflowId\.path: several workflows are named .*",
@@ -103,7 +104,7 @@ RIGHT = [
     # Far dates and long periods, and numbers in names of days.
     r"JOC-405: (\w+|orders\[\d+\]\.scheduledFor): '.*' leaves the years 1 to 9999",
     # Instructions and branches in turn, an instruction at the end.
-    r"JOC-420: (position|orders\[\d+\]\.startPosition): a list such as .* is expected",
+    r"JOC-420: (position|orders\[\d+\]\.startPosition): (labels are not supported, )?a list such as .* is expected",
     # The tool makes up Python's expressions.
     r"JOC-420: regex: '.*' is not a regular expression: .*",
 ]
