@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::http::date::Instant;
-use crate::model::invalid::{Invalid, InvalidKind, quoted};
+use crate::model::invalid::{Invalid, InvalidKind};
 use crate::model::permission::Permission;
 use crate::store;
 
@@ -33,8 +33,8 @@ pub enum ApiError {
     #[error("{0}")]
     NotFound(String),
     /// There is no such controller.
-    #[error("controllerId: there is no controller {}", quoted(.0))]
-    UnknownController(String),
+    #[error("{0}")]
+    UnknownController(Invalid),
     /// The settings require a comment.
     #[error("missing comment")]
     MissingComment,

@@ -10,7 +10,7 @@ use crate::http::context::request::Context;
 use crate::http::error::{ApiError, Caller};
 use crate::model::audit::{AuditEntry, Category, Outcome};
 use crate::model::checks::check_controller_id;
-use crate::model::invalid::Invalid;
+use crate::model::invalid::{Invalid, quoted};
 use crate::model::permission::{Permission, Visible};
 
 /// The longest `auditLog.comment`, in characters.
@@ -129,7 +129,8 @@ impl Context {
             self.service.controllers.insert(controller_id.into(), ());
             return Ok(());
         }
-        Err(ApiError::UnknownController(controller_id.into()))
+        let problem = format!("there is no controller {}", quoted(controller_id));
+        Err(ApiError::UnknownController(Invalid::new("controllerId", problem)))
     }
 
     /// Rejects a change without a comment, where the settings demand one.

@@ -254,7 +254,8 @@ async fn controller(
             return Ok(context.delivered(OneController { controller }));
         }
     }
-    Err(Invalid::new("url", "there is no controller at this address").into())
+    let problem = "there is no controller at this address";
+    Err(ApiError::UnknownController(Invalid::new("url", problem)))
 }
 
 /// `POST /controller/switch`
