@@ -206,7 +206,6 @@ on_both! {
             (with(&["--folder="]), 2, "--folder"),
             (with(&["--date-to", ""]), 2, "--date-to"),
             (with(&["--state", "FINISH"]), 2, "SUSPENDED"),
-            (with(&["--state", "FINISHED"]), 4, "states[0]"),
             (with(&["--workflow-version", "/sos/eod"]), 2, "--workflow-version"),
             (with(&["--dry-run"]), 2, "--yes"),
             (with(&["--reset"]), 2, "--reset"),
