@@ -54,7 +54,21 @@ struct Ended {
     failed: u64,
 }
 
-impl RequestBody for CountHistory {}
+impl RequestBody for CountHistory {
+    const UNSUPPORTED: &'static [&'static str] = &[
+        "orders",
+        "excludeWorkflows",
+        "orderId",
+        "workflowPath",
+        "workflowName",
+        "completedDateFrom",
+        "completedDateTo",
+        "historyStates",
+        "historyIds",
+        "orderTags",
+        "workflowTags",
+    ];
+}
 
 pub fn endpoints(schemas: &mut Schemas) -> Vec<Endpoint> {
     let endpoints = vec![
