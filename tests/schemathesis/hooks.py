@@ -62,7 +62,8 @@ def before_call(context, case, kwargs):
         for holder in [body, body.get("workflowId"), *(orders if isinstance(orders, list) else [])]:
             if isinstance(holder, dict):
                 for field, known in known_values().items():
-                    if field in holder and chance.random() < 0.7:
+                    # An unsupported filter has a value that filters nothing.
+                    if holder.get(field) and chance.random() < 0.7:
                         holder[field] = chance.choice(known)
 
 
