@@ -10,6 +10,7 @@ use joc_orders::model::audit::{AuditEntry, AuditFilter, Outcome};
 use joc_orders::model::order::EffectiveState;
 use joc_orders::model::permission::{EVERY_CONTROLLER, Extent, Grant, Principal, Visible};
 use joc_orders::model::selection::Selection;
+use joc_orders::model::window::Window;
 use joc_orders::store::add::{Added, Addition, Additions, CurrentWorkflow};
 use joc_orders::store::list::{HistoryFilter, ListedOrder, Lists, PastOrder, Wanted};
 use joc_orders::store::*;
@@ -205,11 +206,13 @@ impl Workflows for NoDatabase {
         &self,
         filter: &WorkflowFilter,
         _: DateTime<Utc>,
-        until: Option<DateTime<Utc>>,
+        window: Window,
+        horizon: Option<DateTime<Utc>>,
     ) -> Result<OrderCounts> {
         limits::controller(&filter.controller_id);
         limits::workflows(&filter.named);
-        until.iter().for_each(limits::instant);
+        limits::window(&window);
+        horizon.iter().for_each(limits::instant);
         Ok(OrderCounts::new())
     }
 

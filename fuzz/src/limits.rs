@@ -89,6 +89,7 @@ pub fn selection(selection: &Selection) {
         Subject::Nothing => assert!(selection.states.is_empty()),
     }
     window(&selection.window);
+    selection.horizon.iter().for_each(instant);
     window(&selection.state_window);
 }
 
