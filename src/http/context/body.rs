@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 use actix_web::web::{Bytes, Payload};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::value::{F64Deserializer, I64Deserializer, MapAccessDeserializer, U64Deserializer};
-use serde::de::{DeserializeOwned, Error, IgnoredAny, MapAccess, SeqAccess, Unexpected, Visitor};
+use serde::de::{DeserializeOwned, Error, MapAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_ignored::Path;
 use serde_json::Value;
@@ -275,51 +275,12 @@ pub struct Unsupported;
 
 impl<'de> Deserialize<'de> for Unsupported {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Empty;
-
-        impl<'de> Visitor<'de> for Empty {
-            type Value = bool;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("nothing")
-            }
-
-            fn visit_unit<E>(self) -> Result<bool, E> {
-                Ok(true)
-            }
-
-            fn visit_bool<E>(self, _: bool) -> Result<bool, E> {
-                Ok(false)
-            }
-
-            fn visit_i64<E>(self, _: i64) -> Result<bool, E> {
-                Ok(false)
-            }
-
-            fn visit_u64<E>(self, _: u64) -> Result<bool, E> {
-                Ok(false)
-            }
-
-            fn visit_f64<E>(self, _: f64) -> Result<bool, E> {
-                Ok(false)
-            }
-
-            fn visit_str<E>(self, _: &str) -> Result<bool, E> {
-                Ok(false)
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<bool, A::Error> {
-                Ok(seq.next_element::<IgnoredAny>()?.is_none())
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<bool, A::Error> {
-                Ok(map.next_key::<IgnoredAny>()?.is_none())
-            }
-        }
-
-        match deserializer.deserialize_any(Empty)? {
-            true => Ok(Self),
-            false => Err(D::Error::custom("is not supported")),
+        let Json(value) = Json::deserialize(deserializer)?;
+        match value {
+            Value::Null => Ok(Self),
+            Value::Array(values) if values.is_empty() => Ok(Self),
+            Value::Object(members) if members.is_empty() => Ok(Self),
+            _ => Err(D::Error::custom("is not supported")),
         }
     }
 }
