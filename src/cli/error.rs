@@ -35,6 +35,9 @@ pub enum CliError {
     /// Ctrl-C, or SIGTERM, before anything took effect.
     #[error("interrupted: nothing was {0}")]
     Undone(&'static str),
+    /// Orders have not ended in this time.
+    #[error("not all orders have ended after {0}")]
+    TimedOut(String),
     /// A check has this many findings.
     #[error("findings: {0}")]
     Found(u64),
@@ -67,6 +70,7 @@ impl CliError {
             Self::NotConfirmed => 6,
             Self::Unreachable(_) | Self::Aborted(_) => Self::UNREACHABLE,
             Self::Found(_) => 8,
+            Self::TimedOut(_) => 10,
         }
     }
 

@@ -19,7 +19,8 @@ Exit codes:
   6  not confirmed
   7  service or database cannot be reached (503), or a migration got no lock
   8  check or audit verify found a problem
-  9  the database's schema is older or newer than this program";
+  9  the database's schema is older or newer than this program
+ 10  orders wait: time is up";
 
 /// The end of `--help`: examples and exit codes.
 pub(super) fn help_end(lines: &str) -> String {

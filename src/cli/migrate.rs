@@ -26,7 +26,7 @@ pub struct MigrateArgs {
     #[arg(long, value_name = "N")]
     to: Option<i64>,
     /// Do not ask before data is lost
-    #[arg(long, requires = "to")]
+    #[arg(short, long, requires = "to")]
     yes: bool,
     /// Migrate down even if the audit trail or its seals are lost
     #[arg(long, requires = "to")]

@@ -20,6 +20,8 @@ pub(super) enum OutputFormat {
     Json,
     /// With a header line, for spreadsheets.
     Csv,
+    /// Only the first column, a line each, for other commands.
+    Name,
 }
 
 /// The output format.
@@ -27,7 +29,7 @@ pub(super) enum OutputFormat {
 #[command(next_help_heading = "Output")]
 pub(super) struct OutputArgs {
     /// Output format
-    #[arg(long = "output", value_enum, default_value_t = OutputFormat::Table)]
+    #[arg(short = 'o', long = "output", value_enum, default_value_t = OutputFormat::Table)]
     pub format: OutputFormat,
 }
 
@@ -35,6 +37,7 @@ pub(super) struct OutputArgs {
 pub(super) fn items(format: OutputFormat, columns: &[Column], items: &Value) -> anyhow::Result<()> {
     match format {
         OutputFormat::Csv => write(&csv(columns, items)?),
+        OutputFormat::Name => write(names(columns, items).as_bytes()),
         OutputFormat::Table | OutputFormat::Json => {
             write(table(columns, items, &Screen::stdout()).as_bytes())
         }
@@ -85,6 +88,15 @@ pub(super) fn total<'a>(
     let parts = parts.collect::<Vec<_>>().join(", ");
     let number = counted(number, noun);
     if parts.is_empty() { number } else { format!("{number}: {parts}") }
+}
+
+/// The values of the first column. Rows that belong together, such as a role's permissions, have it
+/// in common.
+fn names(columns: &[Column], items: &Value) -> String {
+    let items = items.as_array().into_iter().flatten();
+    let mut names: Vec<String> = items.map(|item| columns[0].of(item)).collect();
+    names.dedup();
+    names.iter().map(|name| format!("{}\n", visible(name))).collect()
 }
 
 fn csv(columns: &[Column], items: &Value) -> anyhow::Result<Vec<u8>> {

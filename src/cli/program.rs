@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::cli::client::orders;
+use crate::cli::client::{orders, workflows};
 use crate::cli::error::CliError;
 use crate::cli::{
     account, audit, check, completions, copy, demo, exit, health, import, logging, man, migrate,
@@ -40,6 +40,8 @@ enum Command {
     Account(account::AccountArgs),
     Role(role::RoleArgs),
     Orders(orders::OrdersArgs),
+    Workflows(workflows::WorkflowsArgs),
+    Controllers(workflows::ControllersArgs),
     Audit(audit::AuditArgs),
     Check(check::CheckArgs),
     Copy(copy::CopyArgs),
@@ -81,6 +83,8 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Account(args) => account::run(args).await,
         Command::Role(args) => role::run(args).await,
         Command::Orders(args) => orders::run(args).await,
+        Command::Workflows(args) => workflows::run(args).await,
+        Command::Controllers(args) => workflows::controllers(args).await,
         Command::Audit(args) => audit::run(args).await,
         Command::Check(args) => check::run(args).await,
         Command::Copy(args) => copy::run(args).await,

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::commands::COMMANDS;
 use crate::harness::{App, Order, client, launch_command, on_terminal, start, words};
 
+mod lists;
 mod requests;
 
 /// Types an answer to the prompt that asks whether to cancel two orders, and returns the exit code.
@@ -48,6 +49,7 @@ on_both! {
             Order::new("c").workflow("/sos/eod", "1").state("RUNNING"),
             Order::new("d").workflow("/mft/eod", "1"),
             Order::new("e").workflow("/mft/eod", "1"),
+            Order::new("f").workflow("/mft/eod", "1"),
         ])
         .await;
         let before = sessions(&app).await;
@@ -69,6 +71,8 @@ on_both! {
         assert_eq!(ran.stderr, "");
         let ran = start(&app.url, &[&dry[..], &["--output", "csv", "--show", "1"]].concat()).await;
         assert_eq!(ran.ok(), "order_id,workflow,version,state,effect\na,/sos/eod,1,SCHEDULED,CANCELLED\n");
+        let ran = start(&app.url, &[&dry[..], &["-o", "name"]].concat()).await;
+        assert_eq!(ran.ok(), "a\nb\nc\n");
         let ran = start(&app.url, &[&dry[..], &["--show", "2"]].concat()).await;
         assert!(ran.ok().contains("\n… and 1 more\n"), "{ran:?}");
         let ran = start(&app.url, &[&dry[..], &["--output", "json"]].concat()).await;
@@ -105,7 +109,11 @@ on_both! {
         let one = ["orders", "cancel", "--yes", "--output", "csv", "--order-id"];
         let ran = start(&app.url, &[&one[..], &["e"]].concat()).await;
         assert!(ran.ok().starts_with("affected,audit_log_id\n1,"), "{ran:?}");
-        assert_eq!(app.db.ids_in("CANCELLED").await, ["a", "b", "d", "e"]);
+        let one = ["orders", "cancel", "-y", "-o", "name", "--order-id", "f"];
+        let ran = start(&app.url, &one).await;
+        let last = app.db.count("SELECT max(id) FROM audit_logs").await;
+        assert_eq!(ran.ok(), format!("{last}\n"));
+        assert_eq!(app.db.ids_in("CANCELLED").await, ["a", "b", "d", "e", "f"]);
         assert_eq!(sessions(&app).await, before, "every login was followed by a logout");
     }
 

@@ -5,37 +5,50 @@ use serde_json::Value;
 
 use super::body::Body;
 use super::connection::ConnectionArgs;
+use super::listing::Listing;
 use super::selectors::{DateArgs, FolderArgs, some_text};
-use crate::cli::output::{self, OutputArgs, OutputFormat};
+use crate::cli::output::OutputArgs;
 use crate::cli::table::Column;
 
-const ENTRIES: &[Column] = &[
-    Column::new("id", "/id"),
-    Column::new("created", "/created"),
-    Column::wide("controller_id", "/controllerId"),
-    Column::text("account", "/account"),
-    Column::new("request", "/request"),
-    Column::wide("category", "/category"),
-    Column::new("outcome", "/outcome"),
-    Column::new("affected", "/affected"),
-    Column::text("comment", "/comment"),
-    Column::text("ticket_link", "/ticketLink"),
-    Column::wide("time_spent", "/timeSpent"),
-    Column::wide("client_address", "/clientAddress"),
-    Column::wide("request_id", "/requestId"),
-    Column::wide("parameters", "/parameters"),
-];
+pub(super) const ENTRIES: Listing = Listing {
+    path: "/audit_log",
+    field: "auditLog",
+    columns: &[
+        Column::new("id", "/id"),
+        Column::new("created", "/created"),
+        Column::wide("controller_id", "/controllerId"),
+        Column::text("account", "/account"),
+        Column::new("request", "/request"),
+        Column::wide("category", "/category"),
+        Column::new("outcome", "/outcome"),
+        Column::new("affected", "/affected"),
+        Column::text("comment", "/comment"),
+        Column::text("ticket_link", "/ticketLink"),
+        Column::wide("time_spent", "/timeSpent"),
+        Column::wide("client_address", "/clientAddress"),
+        Column::wide("request_id", "/requestId"),
+        Column::wide("parameters", "/parameters"),
+    ],
+    noun: "entry",
+    word: "/outcome",
+};
 
-const DETAILS: &[Column] = &[
-    Column::text("order_id", "/orderId"),
-    Column::text("workflow", "/workflowId/path"),
-    Column::version("version", "/workflowId/versionId"),
-    Column::state("previous_state", "/previousState"),
-    Column::state("new_state", "/newState"),
-    Column::state("mark", "/mark"),
-    Column::new("kill", "/kill"),
-    Column::wide("via_parent", "/viaParent"),
-];
+const DETAILS: Listing = Listing {
+    path: "/audit_log/details",
+    field: "auditLogDetails",
+    columns: &[
+        Column::text("order_id", "/orderId"),
+        Column::text("workflow", "/workflowId/path"),
+        Column::version("version", "/workflowId/versionId"),
+        Column::state("previous_state", "/previousState"),
+        Column::state("new_state", "/newState"),
+        Column::state("mark", "/mark"),
+        Column::new("kill", "/kill"),
+        Column::wide("via_parent", "/viaParent"),
+    ],
+    noun: "order",
+    word: "/newState",
+};
 
 /// Show the audit log: who did what and why, over HTTP
 #[derive(Debug, Args)]
@@ -111,31 +124,15 @@ impl Filter {
 pub async fn run(args: EntriesArgs) -> anyhow::Result<()> {
     let mut body = Body::default();
     body.put("controllerId", args.controller_id.as_deref().filter(|id| !id.is_empty()));
-    let (call, list, columns) = match args.details {
+    let listing = match args.details {
         Some(id) => {
             body.put("auditLogId", id);
-            ("/audit_log/details", "auditLogDetails", DETAILS)
+            DETAILS
         }
         None => {
             args.filter.put_into(&mut body);
-            ("/audit_log", "auditLog", ENTRIES)
+            ENTRIES
         }
     };
-    let (body, format) = (Value::from(body), args.output.format);
-    args.connection
-        .session(async |session| {
-            if format == OutputFormat::Json {
-                return session.copy(call, &body).await;
-            }
-            let answer = session.call(call, &body).await?;
-            let items = &answer.body[list];
-            output::items(format, columns, items)?;
-            let total = match args.details {
-                Some(_) => output::totals(items, "order", "/newState"),
-                None => output::totals(items, "entry", "/outcome"),
-            };
-            output::footer(format, &total);
-            Ok(())
-        })
-        .await
+    listing.show(args.connection, args.output.format, body.into()).await
 }

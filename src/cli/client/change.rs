@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::body::Body;
 use super::connection::{ApiResponse, ApiSession, ConnectionArgs};
-use super::selectors::{ControllerArgs, ReasonArgs, SelectorArgs};
+use super::selectors::{ControllerArgs, ReasonArgs, SelectorArgs, expect_any};
 use crate::cli::error::CliError;
 use crate::cli::escape::visible;
 use crate::cli::output::{self, OutputArgs, OutputFormat};
@@ -34,7 +34,7 @@ pub(super) struct ChangeArgs {
     #[arg(long, value_name = "N", help_heading = "Safety")]
     max_orders: Option<u64>,
     /// Do not ask
-    #[arg(long, help_heading = "Safety")]
+    #[arg(short, long, help_heading = "Safety")]
     yes: bool,
     /// Show what would change, and change nothing
     #[arg(long, conflicts_with = "yes", help_heading = "Safety")]
@@ -82,11 +82,7 @@ impl ChangeRun {
 
     /// Shows, asks and changes.
     pub(super) async fn run(self) -> anyhow::Result<()> {
-        if !self.selects {
-            let problem = "select orders: with --order-id, --workflow, --folder, --state, \
-                           --date-from or --date-to (--folder / selects all)";
-            return Err(CliError::Usage(problem.into()).into());
-        }
+        expect_any(self.selects)?;
         if !self.args.yes && !self.args.dry_run && !io::stdin().is_terminal() {
             let problem = "standard input is not a terminal: give --yes or --dry-run";
             return Err(CliError::Usage(problem.into()).into());
@@ -128,7 +124,9 @@ impl ChangeRun {
                 write(self.described(&preview, total, &Screen::stdout()).as_bytes())?;
             }
             OutputFormat::Json => output::json(&preview)?,
-            OutputFormat::Csv => output::items(OutputFormat::Csv, PREVIEWED, &preview["orders"])?,
+            format @ (OutputFormat::Csv | OutputFormat::Name) => {
+                output::items(format, PREVIEWED, &preview["orders"])?;
+            }
         }
         if self.args.dry_run && total > 0 {
             output::aside(self.args.output.format, &self.effects(&preview));
@@ -193,12 +191,14 @@ impl ChangeRun {
         let body = with_numbers(response);
         match self.args.output.format {
             OutputFormat::Json => output::json(&body),
-            OutputFormat::Csv => {
-                let columns = &[
-                    Column::new("affected", "/affected"),
-                    Column::new("audit_log_id", "/auditLogId"),
-                ];
-                output::items(OutputFormat::Csv, columns, &json!([body]))
+            format @ (OutputFormat::Csv | OutputFormat::Name) => {
+                let affected = Column::new("affected", "/affected");
+                let audit_log_id = Column::new("audit_log_id", "/auditLogId");
+                let columns = match format {
+                    OutputFormat::Name => &[audit_log_id][..],
+                    _ => &[affected, audit_log_id],
+                };
+                output::items(format, columns, &json!([body]))
             }
             OutputFormat::Table => write(done(self.kind.done, response).as_bytes()),
         }

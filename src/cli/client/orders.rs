@@ -1,4 +1,4 @@
-//! `joc-orders orders`: list orders, add them, and change them.
+//! `joc-orders orders`: list orders, living ones and ended ones, add them, and change them.
 
 use clap::{Args, Subcommand};
 use serde_json::Value;
@@ -6,28 +6,14 @@ use serde_json::Value;
 use super::add::{self, AddArgs};
 use super::change::{ChangeArgs, ChangeRun};
 use super::connection::ConnectionArgs;
+use super::history::{self, HistoryArgs};
+use super::listing::ORDERS;
 use super::selectors::{ControllerArgs, SelectorArgs, date};
+use super::show::{self, ShowArgs};
+use super::wait::{self, WaitArgs};
 use crate::cli::exit::help_end;
-use crate::cli::output::{self, OutputArgs, OutputFormat};
-use crate::cli::table::Column;
-use crate::cli::terminal::tell;
+use crate::cli::output::OutputArgs;
 use crate::model::changing::{CANCEL, RESUME, SUSPEND};
-
-/// The default `limit` of `/orders`.
-const LIMIT: usize = 10_000;
-
-const LISTED: &[Column] = &[
-    Column::text("order_id", "/orderId"),
-    Column::text("workflow", "/workflowId/path"),
-    Column::version("version", "/workflowId/versionId"),
-    Column::state("state", "/state/_text"),
-    Column::wide("reason", "/state/_reason"),
-    Column::state("marked", "/marked/_text"),
-    Column::new("scheduled_for", "/scheduledFor"),
-    Column::wide("priority", "/priority"),
-    Column::wide("position", "/position"),
-    Column::wide("arguments", "/arguments"),
-];
 
 /// List, add, cancel, suspend and resume orders, over HTTP
 #[derive(Debug, Args)]
@@ -42,6 +28,9 @@ pub struct OrdersArgs {
 #[derive(Debug, Subcommand)]
 enum OrdersCommand {
     List(ListArgs),
+    Show(ShowArgs),
+    History(HistoryArgs),
+    Wait(WaitArgs),
     Add(AddArgs),
     Cancel(CancelArgs),
     Suspend(SuspendArgs),
@@ -145,6 +134,9 @@ struct How {
 pub async fn run(args: OrdersArgs) -> anyhow::Result<()> {
     match args.command {
         OrdersCommand::List(args) => args.run().await,
+        OrdersCommand::Show(args) => show::run(args).await,
+        OrdersCommand::History(args) => history::run(args).await,
+        OrdersCommand::Wait(args) => wait::run(args).await,
         OrdersCommand::Add(args) => add::run(args).await,
         OrdersCommand::Cancel(args) => {
             let mut change = ChangeRun::new(&CANCEL, &args.selectors, args.change);
@@ -184,20 +176,6 @@ impl ListArgs {
 
     async fn run(self) -> anyhow::Result<()> {
         let body = self.body();
-        let (format, limit) = (self.output.format, self.limit);
-        self.connection
-            .session(async |session| {
-                if format == OutputFormat::Json {
-                    return session.copy("/orders", &body).await;
-                }
-                let orders = &session.call("/orders", &body).await?.body["orders"];
-                if limit.is_none() && orders.as_array().is_some_and(|list| list.len() == LIMIT) {
-                    tell(&format!("the first {LIMIT} orders; --limit -1 lists all\n"));
-                }
-                output::items(format, LISTED, orders)?;
-                output::footer(format, &output::totals(orders, "order", "/state/_text"));
-                Ok(())
-            })
-            .await
+        ORDERS.show(self.connection, self.output.format, body).await
     }
 }

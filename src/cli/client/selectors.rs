@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use strum::VariantArray;
 
 use super::body::Body;
+use crate::cli::error::CliError;
 use crate::model::order::EffectiveState;
 
 /// A date before any order, which the service takes in every time zone.
@@ -73,10 +74,12 @@ pub(super) struct SelectorArgs {
     workflow_versions: Vec<String>,
     #[command(flatten)]
     folders: FolderArgs,
-    /// Select orders in this state; FINISHED and CANCELLED ones can only be listed
+    /// Select orders in this state, or in one of several: failed,suspended. FINISHED and CANCELLED
+    /// ones can only be listed
     #[arg(
         long = "state",
         value_name = "STATE",
+        value_delimiter = ',',
         ignore_case = true,
         value_parser = PossibleValuesParser::new(EffectiveState::VARIANTS.iter().copied().map(EffectiveState::as_str))
     )]
@@ -134,7 +137,25 @@ impl ControllerArgs {
     }
 }
 
+/// Fails unless a selector is given.
+pub(super) fn expect_any(is_given: bool) -> Result<(), CliError> {
+    if is_given {
+        return Ok(());
+    }
+    let problem = "select orders: with --order-id, --workflow, --folder, --state, --date-from or \
+                   --date-to (--folder / selects all)";
+    Err(CliError::Usage(problem.into()))
+}
+
 impl SelectorArgs {
+    pub(super) fn order_ids(&self) -> &[String] {
+        &self.order_ids
+    }
+
+    pub(super) fn states(&self) -> impl Iterator<Item = &str> {
+        self.states.iter().map(String::as_str)
+    }
+
     /// Whether any selector is given.
     pub(super) fn select_any(&self) -> bool {
         let Self { order_ids, workflows, workflow_versions, folders, states, dates } = self;

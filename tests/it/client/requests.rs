@@ -87,14 +87,14 @@ async fn list_sends_its_options() {
     .to_string();
     let answers = || vec![("/orders", 200, answer.clone())];
     let args = "orders list --order-id #1 --workflow /a --workflow-version /b 2 --folder /c \
-                --folder-only /d --state waiting --date-from -1d --date-to 1d --time-zone UTC \
+                --folder-only /d --state waiting,Blocked --state FAILED --date-from -1d --date-to 1d --time-zone UTC \
                 --regex ^#.* --state-date-from -2h --state-date-to 0 --limit -1";
     let (ran, asked) = asks(answers(), &words(args)).await;
     let body = json!({
         "controllerId": CONTROLLER, "orderIds": ["#1"],
         "workflowIds": [{"path": "/a"}, {"path": "/b", "versionId": "2"}],
         "folders": [{"folder": "/c", "recursive": true}, {"folder": "/d", "recursive": false}],
-        "states": ["WAITING"], "dateFrom": "-1d", "dateTo": "1d", "timeZone": "UTC",
+        "states": ["WAITING", "BLOCKED", "FAILED"], "dateFrom": "-1d", "dateTo": "1d", "timeZone": "UTC",
         "regex": "^#.*", "stateDateFrom": "-2h", "stateDateTo": "0", "limit": -1,
     });
     assert_eq!(asked, [("/orders".into(), body)]);
@@ -117,6 +117,8 @@ async fn list_sends_its_options() {
          #1,/a,1,WAITING,FORKED,SUSPENDING,1970-01-01T00:00:01.000Z,-5,,\"{\"\"n\"\":1}\"\n\
          #2,/a,1,PENDING,,,,,,\n"
     );
+    let (ran, _) = asks(answers(), &words("orders list -o name")).await;
+    assert_eq!(ran.ok(), "#1\n#2\n");
     let (ran, _) = asks(answers(), &words("orders list --output json")).await;
     assert_eq!(ran.ok(), format!("{answer}\n"), "as the service sent it");
 
@@ -124,6 +126,54 @@ async fn list_sends_its_options() {
     assert!(ran.exits(1).contains("--url"), "{ran:?}");
     let (ran, _) = asks(vec![("/orders", 503, "{}".into())], &words("orders list")).await;
     ran.exits(7);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_lists_send_their_options() {
+    let history = json!({"history": [
+        {"orderId": "#1", "workflow": "/a", "orderState": {"_text": "CANCELLED"},
+         "startTime": "2026-11-23T11:00:00.000Z", "endTime": "2026-11-23T11:02:03.000Z"},
+    ]});
+    let args = "orders history --order-id #* --workflow /a? --folder /c --folder-only /d \
+                --state failed,successful --date-from 2d --date-to 1d --time-zone UTC \
+                --completed-date-from 1d --completed-date-to 0 --limit 5";
+    let answers = vec![("/orders/history", 200, history.to_string())];
+    let (ran, asked) = asks(answers, &words(args)).await;
+    let body = json!({
+        "controllerId": CONTROLLER, "orderId": "#*", "workflowPath": "/a?",
+        "folders": [{"folder": "/c", "recursive": true}, {"folder": "/d", "recursive": false}],
+        "historyStates": ["FAILED", "SUCCESSFUL"], "dateFrom": "2d", "dateTo": "1d",
+        "timeZone": "UTC", "completedDateFrom": "1d", "completedDateTo": "0", "limit": 5,
+    });
+    assert_eq!(asked, [("/orders/history".into(), body)]);
+    assert_eq!(
+        ran.ok(),
+        "ORDER ID  WORKFLOW  STATE      START TIME                END TIME\n\
+         #1        /a        CANCELLED  2026-11-23T11:00:00.000Z  2026-11-23T11:02:03.000Z\n"
+    );
+
+    let workflows = json!({"workflows": [{"path": "/a", "versionId": "1", "numOfOrders": {
+        "scheduled": 4, "blocked": 0, "running": 1, "suspended": 0, "failed": 2}}]});
+    let args = "workflows list --folder /c --regex ^a --limit 2";
+    let answers = vec![("/workflows", 200, workflows.to_string())];
+    let (ran, asked) = asks(answers, &words(args)).await;
+    let body = json!({
+        "controllerId": CONTROLLER, "folders": [{"folder": "/c", "recursive": true}],
+        "regex": "^a", "limit": 2,
+    });
+    assert_eq!(asked, [("/workflows".into(), body)]);
+    assert_eq!(
+        ran.ok(),
+        "PATH  VERSION  SCHEDULED  BLOCKED  RUNNING  SUSPENDED  FAILED\n\
+         /a    1        4          0        1        0          2\n"
+    );
+    assert!(ran.stderr.ends_with("1 workflow\n"), "{ran:?}");
+
+    let controllers = json!({"controllers": [{"controllerId": "east"}, {"controllerId": "west"}]});
+    let answers = vec![("/controllers", 200, controllers.to_string())];
+    let (ran, asked) = asks(answers, &words("controllers list -o name")).await;
+    assert_eq!(asked, [("/controllers".into(), json!({}))]);
+    assert_eq!(ran.ok(), "east\nwest\n");
 }
 
 #[tokio::test(flavor = "multi_thread")]

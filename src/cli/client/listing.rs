@@ -1,0 +1,68 @@
+//! A list of the API, shown in one of the output formats.
+
+use serde_json::Value;
+
+use super::connection::ConnectionArgs;
+use crate::cli::output::{self, OutputFormat};
+use crate::cli::table::Column;
+use crate::cli::terminal::tell;
+
+/// The default `limit` of `/orders` and `/orders/history`.
+const LIMIT: usize = 10_000;
+
+/// A list: where it comes from, and what is shown of it.
+pub(super) struct Listing {
+    pub(super) path: &'static str,
+    /// The field of the response that has the items.
+    pub(super) field: &'static str,
+    pub(super) columns: &'static [Column],
+    pub(super) noun: &'static str,
+    /// Where an item has the word by which the total counts it; empty: nowhere.
+    pub(super) word: &'static str,
+}
+
+/// Orders, as `/orders` lists them.
+pub(super) const ORDERS: Listing = Listing {
+    path: "/orders",
+    field: "orders",
+    columns: &[
+        Column::text("order_id", "/orderId"),
+        Column::text("workflow", "/workflowId/path"),
+        Column::version("version", "/workflowId/versionId"),
+        Column::state("state", "/state/_text"),
+        Column::wide("reason", "/state/_reason"),
+        Column::state("marked", "/marked/_text"),
+        Column::new("scheduled_for", "/scheduledFor"),
+        Column::wide("priority", "/priority"),
+        Column::wide("position", "/position"),
+        Column::wide("arguments", "/arguments"),
+    ],
+    noun: "order",
+    word: "/state/_text",
+};
+
+impl Listing {
+    /// Sends a request and shows its response: JSON as it comes, otherwise the items.
+    pub(super) async fn show(
+        &self,
+        connection: ConnectionArgs,
+        format: OutputFormat,
+        body: Value,
+    ) -> anyhow::Result<()> {
+        connection
+            .session(async |session| {
+                if format == OutputFormat::Json {
+                    return session.copy(self.path, &body).await;
+                }
+                let items = &session.call(self.path, &body).await?.body[self.field];
+                let is_limited = self.path.starts_with("/orders") && body.get("limit").is_none();
+                if is_limited && items.as_array().is_some_and(|list| list.len() == LIMIT) {
+                    tell(&format!("the first {LIMIT} {}s; --limit -1 lists all\n", self.noun));
+                }
+                output::items(format, self.columns, items)?;
+                output::footer(format, &output::totals(items, self.noun, self.word));
+                Ok(())
+            })
+            .await
+    }
+}
