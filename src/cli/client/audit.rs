@@ -31,6 +31,7 @@ pub(super) const ENTRIES: Listing = Listing {
     ],
     noun: "entry",
     word: "/outcome",
+    limit: None,
 };
 
 const DETAILS: Listing = Listing {
@@ -48,6 +49,7 @@ const DETAILS: Listing = Listing {
     ],
     noun: "order",
     word: "/newState",
+    limit: None,
 };
 
 /// Show the audit log: who did what and why, over HTTP

@@ -5,7 +5,7 @@ use clap::builder::PossibleValuesParser;
 use serde_json::Value;
 
 use super::connection::ConnectionArgs;
-use super::listing::Listing;
+use super::listing::{LIMIT, Listing};
 use super::selectors::{ControllerArgs, DateArgs, FolderArgs, date, some_text};
 use crate::cli::exit::help_end;
 use crate::cli::output::OutputArgs;
@@ -26,6 +26,7 @@ const HISTORY: Listing = Listing {
     ],
     noun: "order",
     word: "/orderState/_text",
+    limit: Some(LIMIT),
 };
 
 /// List orders that have ended, the latest first

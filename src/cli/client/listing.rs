@@ -8,7 +8,7 @@ use crate::cli::table::Column;
 use crate::cli::terminal::tell;
 
 /// The default `limit` of `/orders` and `/orders/history`.
-const LIMIT: usize = 10_000;
+pub(super) const LIMIT: usize = 10_000;
 
 /// A list: where it comes from, and what is shown of it.
 pub(super) struct Listing {
@@ -19,6 +19,8 @@ pub(super) struct Listing {
     pub(super) noun: &'static str,
     /// Where an item has the word by which the total counts it; empty: nowhere.
     pub(super) word: &'static str,
+    /// How many items the service sends if the request has no `limit`; `None`: all.
+    pub(super) limit: Option<usize>,
 }
 
 /// Orders, as `/orders` lists them.
@@ -39,6 +41,7 @@ pub(super) const ORDERS: Listing = Listing {
     ],
     noun: "order",
     word: "/state/_text",
+    limit: Some(LIMIT),
 };
 
 impl Listing {
@@ -55,9 +58,11 @@ impl Listing {
                     return session.copy(self.path, &body).await;
                 }
                 let items = &session.call(self.path, &body).await?.body[self.field];
-                let is_limited = self.path.starts_with("/orders") && body.get("limit").is_none();
-                if is_limited && items.as_array().is_some_and(|list| list.len() == LIMIT) {
-                    tell(&format!("the first {LIMIT} {}s; --limit -1 lists all\n", self.noun));
+                let limit = self.limit.filter(|_| body.get("limit").is_none());
+                if let Some(limit) = limit
+                    && items.as_array().is_some_and(|list| list.len() == limit)
+                {
+                    tell(&format!("the first {limit} {}s; --limit -1 lists all\n", self.noun));
                 }
                 output::items(format, self.columns, items)?;
                 output::footer(format, &output::totals(items, self.noun, self.word));

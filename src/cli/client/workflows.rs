@@ -29,6 +29,7 @@ const WORKFLOWS: Listing = Listing {
     ],
     noun: "workflow",
     word: "",
+    limit: None,
 };
 
 const CONTROLLERS: Listing = Listing {
@@ -41,6 +42,7 @@ const CONTROLLERS: Listing = Listing {
     ],
     noun: "controller",
     word: "",
+    limit: None,
 };
 
 /// List workflows, over HTTP

@@ -115,15 +115,15 @@ impl Throttle {
         account: Option<&str>,
         address: Option<IpAddr>,
     ) -> Result<Turn, ThrottleError> {
-        let of_address = known(&self.by_address, &address.map(network), || {
+        let logins = known(&self.by_address, &address.map(network), || {
             let waiting = Arc::new(Semaphore::new(WAITING_BY_ADDRESS));
             Arc::new(AddressLogins { failures: Arc::default(), waiting })
         });
         let place = |places: &Arc<Semaphore>| {
             places.clone().try_acquire_owned().map_err(|_| ThrottleError::Busy)
         };
-        let _places = (place(&of_address.waiting)?, place(&self.waiting)?);
-        let mut by_address = of_address.failures.clone().lock_owned().await;
+        let _places = (place(&logins.waiting)?, place(&self.waiting)?);
+        let mut by_address = logins.failures.clone().lock_owned().await;
         let mut by_account = match account {
             Some(account) => {
                 let failures = known(&self.by_account, &account.into(), Arc::default);

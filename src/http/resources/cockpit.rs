@@ -222,13 +222,13 @@ async fn controllers(
         context.permit_reading(VIEW_CONTROLLER, &id).await?;
         ids = vec![id];
     }
-    let controllers = Controllers { controllers: items(&context, ids) };
-    Ok(context.delivered(controllers))
+    let controllers = ids.into_iter().map(|id| item(&context, id)).collect();
+    Ok(context.delivered(Controllers { controllers }))
 }
 
-/// The controllers as JOC shows them.
-fn items(context: &Context, ids: Vec<String>) -> Vec<ControllerItem> {
-    let controllers = ids.into_iter().map(|id| ControllerItem {
+/// A controller as JOC shows it.
+fn item(context: &Context, id: String) -> ControllerItem {
+    ControllerItem {
         id: number(&id),
         title: id.clone(),
         controller_id: id,
@@ -239,8 +239,7 @@ fn items(context: &Context, ids: Vec<String>) -> Vec<ControllerItem> {
         component_state: ShownState { text: "operational", severity: 0 },
         connection_state: ShownState { text: "established", severity: 0 },
         survey_date: Instant(context.now),
-    });
-    controllers.collect()
+    }
 }
 
 /// `POST /controller` and `POST /controller/p`
@@ -249,13 +248,12 @@ async fn controller(
 ) -> Result<Json<Delivered<OneController>>, ApiError> {
     let ControllerBody { controller_id, url } = body;
     context.permit_reading(VIEW_CONTROLLER, &controller_id).await?;
-    for controller in items(&context, vec![controller_id]) {
-        if given(url.clone()).is_none_or(|url| url.trim_end_matches('/') == controller.url) {
-            return Ok(context.delivered(OneController { controller }));
-        }
+    let controller = item(&context, controller_id);
+    if given(url).is_some_and(|url| url.trim_end_matches('/') != controller.url) {
+        let problem = "there is no controller at this address";
+        return Err(ApiError::UnknownController(Invalid::new("url", problem)));
     }
-    let problem = "there is no controller at this address";
-    Err(ApiError::UnknownController(Invalid::new("url", problem)))
+    Ok(context.delivered(OneController { controller }))
 }
 
 /// `POST /controller/switch`
@@ -304,7 +302,8 @@ async fn versions(
 /// numbers are floats.
 fn number(controller_id: &str) -> u64 {
     let hash: [u8; 32] = Sha256::digest(controller_id).into();
-    hash.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte)) >> 11
+    let [a, b, c, d, e, f, g, h, ..] = hash;
+    u64::from_be_bytes([a, b, c, d, e, f, g, h]) >> 11
 }
 
 /// Where the caller reaches this service, which stands for the controllers.

@@ -5,8 +5,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub mod overview;
-
 use crate::http::context::body::{Limit, Object, RequestBody, Whole, check_limit, given, inner};
 use crate::http::context::lists::{Names, Words};
 use crate::http::context::request::{Context, Request};
@@ -30,6 +28,8 @@ use crate::store;
 use crate::store::list::{Family, HistoryFilter, PastOrder};
 use actix_web::HttpResponse;
 use actix_web::web::{Json, post};
+
+pub mod overview;
 
 /// Selects the terminal orders that match every field. Absent and `null` mean the same.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
