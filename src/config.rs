@@ -122,7 +122,7 @@ pub enum LogFormat {
 /// Logging and traces.
 #[derive(Debug, Clone, Args)]
 pub struct Logging {
-    /// Log level, or a filter by module
+    /// Log level, or levels by module, such as `info,sqlx=error`
     #[arg(
         long,
         env = "JOC_ORDERS_LOG",

@@ -12,7 +12,7 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Layer, fmt};
+use tracing_subscriber::{Layer, fmt};
 
 use super::http_client::is_loopback;
 use crate::config::{LogFormat, Logging};
@@ -47,8 +47,8 @@ pub fn start(settings: &Logging) -> anyhow::Result<Traces> {
         LogFormat::Text => log.boxed(),
         LogFormat::Json => log.json().boxed(),
     };
-    let filter = EnvFilter::try_new(&settings.log)
-        .map_err(|error| anyhow::anyhow!("JOC_ORDERS_LOG: {error}"))?;
+    let filter: Targets =
+        settings.log.parse().map_err(|error| anyhow::anyhow!("JOC_ORDERS_LOG: {error}"))?;
     let provider = settings.otlp_endpoint.as_deref().map(provider).transpose()?;
     let traces = provider.as_ref().map(|provider| {
         // Requests at any log level, but not the requests of the exporter itself.

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 use strum::VariantArray;
 
 use crate::http::context::request::Context;
@@ -46,7 +47,7 @@ pub struct OrderItem {
     #[serde(skip_serializing_if = "Option::is_none")]
     position_string: Option<String>,
     #[schemars(with = "Arguments")]
-    arguments: Value,
+    arguments: Box<RawValue>,
     priority: i32,
     has_child_orders: bool,
     /// Whether `/orders/suspend` affects it.
@@ -135,7 +136,7 @@ impl Items {
             scheduled_never: state == EffectiveState::Pending,
             position_string: position.as_ref().map(position_string),
             position,
-            arguments: stored_json(&order.arguments)?,
+            arguments: RawValue::from_string(order.arguments).map_err(unreadable)?,
             priority: order.priority,
             has_child_orders: order.has_children,
         })
@@ -158,7 +159,11 @@ pub fn position_string(position: &Value) -> String {
 /// Parses JSON text from the database.
 pub fn stored_json(text: &str) -> Result<Value> {
     let read: serde_json::Result<Json> = serde_json::from_str(text);
-    read.map(|Json(value)| value).map_err(|error| Error::Data(error.to_string()))
+    read.map(|Json(value)| value).map_err(unreadable)
+}
+
+fn unreadable(error: serde_json::Error) -> Error {
+    Error::Data(error.to_string())
 }
 
 /// Checks the permission to see orders, and leaves of the selection what the account can see.
