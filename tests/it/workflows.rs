@@ -62,7 +62,7 @@ on_both! {
             "path": "/a/b/two", "versionId": "v1", "isCurrentVersion": true,
             "versionDate": "2026-01-04T00:00:00.123Z",
             "state": {"_text": "IN_SYNC", "severity": 6}, "suspended": false,
-            "numOfSkippedInstructions": 0, "numOfStoppedInstructions": 0,
+            "numOfSkippedInstructions": 0, "numOfStoppedInstructions": 0, "instructions": [],
         }));
         assert_eq!(answer["workflows"][4]["isCurrentVersion"], false);
     }

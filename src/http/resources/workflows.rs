@@ -110,6 +110,8 @@ struct WorkflowV {
     num_of_skipped_instructions: u32,
     /// Always 0.
     num_of_stopped_instructions: u32,
+    /// Always empty, since the service does not know them; JOC's schema requires the list.
+    instructions: [(); 0],
     /// The orders of this version.
     #[serde(skip_serializing_if = "Option::is_none")]
     num_of_orders: Option<Summary>,
@@ -331,6 +333,7 @@ fn shown(workflow: Workflow, counts: Option<&OrderCounts>) -> WorkflowV {
         suspended: false,
         num_of_skipped_instructions: 0,
         num_of_stopped_instructions: 0,
+        instructions: [],
         num_of_orders,
     }
 }
