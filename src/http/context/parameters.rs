@@ -35,8 +35,9 @@ const NAMES: [&str; 2] = ["key", "name"];
 /// The fields for the value.
 const VALUES: [&str; 2] = ["value", "values"];
 
-/// A body as the audit trail keeps it.
+/// A body as the audit trail keeps it; an empty one means `{}`.
 pub fn for_audit(body: &[u8]) -> Result<Parameters, ApiError> {
+    let body = if body.trim_ascii().is_empty() { b"{}" } else { body };
     let Json(mut value) = serde_json::from_slice(body).map_err(not_json)?;
     mask(&mut value).map_err(|invalid| Invalid {
         field: invalid.field.trim_start_matches('.').into(),
@@ -213,6 +214,12 @@ mod tests {
         ] {
             assert!(!is_secret(key), "{key}");
         }
+    }
+
+    #[test]
+    fn an_empty_body_is_kept_as_an_object() {
+        assert_eq!(kept(""), "{}");
+        assert_eq!(kept(" \n"), "{}");
     }
 
     #[test]
