@@ -9,6 +9,7 @@ use chrono::TimeDelta;
 use clap::{Arg, Args, Command};
 
 pub use self::addresses::{Addresses, local};
+use crate::model::cycle::Cycles;
 use crate::model::selection::Unfiltered;
 use crate::store::{DEFAULT_CONNECTIONS, Deadlines};
 
@@ -237,6 +238,11 @@ pub struct Settings {
     /// What a request without any selector means
     #[arg(long, env = "JOC_ORDERS_UNFILTERED", value_enum, default_value_t = Unfiltered::Refuse)]
     pub orders_unfiltered: Unfiltered,
+    /// What an order of a cycle that is named by id stands for when orders are cancelled,
+    /// suspended, resumed or changed: itself, or every fresh order of its cycle, as in JOC. `all`
+    /// takes orders that were not named
+    #[arg(long, env = "JOC_ORDERS_CYCLES", value_enum, default_value_t = Cycles::One)]
+    pub orders_cycles: Cycles,
     /// Reject changes of orders without auditLog.comment
     #[arg(long, env = "JOC_ORDERS_COMMENT_REQUIRED", default_value_t = false, action = clap::ArgAction::Set)]
     pub comment_required: bool,

@@ -7,6 +7,7 @@ pub mod audit;
 pub mod changing;
 pub mod checks;
 pub mod counted;
+pub mod cycle;
 pub mod finding;
 pub mod folders;
 pub mod invalid;

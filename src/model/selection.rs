@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use chrono::{DateTime, Utc};
 
 use crate::model::checks::{check_controller_id, check_name};
+use crate::model::cycle::Cycle;
 use crate::model::folders::{Folder, Folders};
 use crate::model::invalid::{Invalid, quoted};
 use crate::model::order::{EffectiveState, StateWord};
@@ -72,6 +73,8 @@ pub struct Selection {
     pub fresh_only: bool,
     /// Whether the descendants of selected orders are included.
     pub deep: bool,
+    /// Whether a fresh order that is named by id stands for every fresh order of its cycle.
+    pub whole_cycles: bool,
     /// Since when they have their state.
     pub state_window: Window,
     /// Which orders the request may touch at all.
@@ -179,6 +182,7 @@ impl Selectors {
             now,
             fresh_only: false,
             deep: false,
+            whole_cycles: false,
             state_window: Window::UNBOUNDED,
             reach,
             sight: Vec::new(),
@@ -187,6 +191,16 @@ impl Selectors {
 }
 
 impl Selection {
+    /// The named ids that stand for their cycles if their orders are fresh, each with its cycle.
+    pub fn cycles(&self) -> Vec<(&str, Cycle<'_>)> {
+        match &self.subject {
+            Subject::Orders(ids) if self.whole_cycles => {
+                ids.iter().filter_map(|id| Some((id.as_str(), Cycle::of(id)?))).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
     /// The requested folders in which the account can see anything.
     pub fn in_sight(&self, folders: &Folders) -> Folders {
         let mut seen = Vec::new();

@@ -17,6 +17,8 @@ pub struct ListedOrder {
     pub workflow_path: String,
     /// The version of its workflow.
     pub workflow_version_id: String,
+    /// Its stored state.
+    pub state: String,
     /// Its effective state.
     pub effective_state: EffectiveState,
     /// Its mark.

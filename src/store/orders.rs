@@ -49,6 +49,8 @@ pub enum Changed {
 pub struct Preview {
     /// How many orders, by effective state and effect.
     pub counts: Vec<(EffectiveState, Effect, u64)>,
+    /// How many of them are not named, but belong to the cycle of an order that is.
+    pub by_cycle: u64,
     /// The first orders by id.
     pub orders: Vec<PreviewedOrder>,
 }
@@ -89,6 +91,8 @@ pub(super) struct PreviewRow {
     effective_state: EffectiveState,
     effect: String,
     orders: i64,
+    #[sqlx(default)]
+    by_cycle: i64,
 }
 
 /// Builds a preview from rows of counts, which have no order id, and rows of orders.
@@ -109,7 +113,10 @@ pub(super) fn preview(action: &Action, rows: Vec<PreviewRow>) -> Result<Preview>
                     effect,
                 });
             }
-            _ => preview.counts.push((row.effective_state, effect, row.orders.unsigned_abs())),
+            _ => {
+                preview.by_cycle += row.by_cycle.unsigned_abs();
+                preview.counts.push((row.effective_state, effect, row.orders.unsigned_abs()));
+            }
         }
     }
     Ok(preview)

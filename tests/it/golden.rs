@@ -42,6 +42,9 @@ fn requests() -> Vec<(String, &'static str, bool, Value)> {
         }
         add(&format!("cancel_{name}"), "/orders/cancel", false, body);
     }
+    let cycle = json!({"orderIds": ["#2026-12-01#C1-00001-2-a", "b"]});
+    add("cancel_preview_cycle", "/orders/cancel/preview", false, cycle.clone());
+    add("cancel_cycle", "/orders/cancel", false, cycle);
     let some = json!({"folders": [{"folder": "/sos"}]});
     let with = |more: Value| {
         let mut body = some.clone();
@@ -198,16 +201,19 @@ on_both! {
         .await;
         app.account("limited", "sos:products", &[("/sos", true)]).await;
         let served = Served::over(&app.db, &["--log", "info,sqlx::query=debug"]);
+        let whole = ["--log", "info,sqlx::query=debug", "--orders-cycles", "all"];
+        let with_cycles = Served::over(&app.db, &whole);
         let tokens = [served.login().await, served.login_as("limited", "a-password").await];
         let mut sent = BTreeMap::new();
         for (name, endpoint, limited, body) in requests() {
+            let served = if name.ends_with("_cycle") { &with_cycles } else { &served };
             let from = served.log().len();
             let answer = served.post(&tokens[usize::from(limited)], endpoint, &body).await;
             let id = answer.headers["x-request-id"].to_str().unwrap();
             assert!(answer.status < 500, "{name}: {answer:?}");
             let refused = ["cancel_max_orders"].contains(&&*name) || answer.status < 400;
             assert!(refused || answer.text.contains(" orders found."), "{name}: {answer:?}");
-            let text = statements(&served, from, id).await.join(";\n\n");
+            let text = statements(served, from, id).await.join(";\n\n");
             assert!(!text.is_empty(), "{name}: no statement was sent");
             sent.insert(format!("{name}.sql"), text + ";\n");
         }

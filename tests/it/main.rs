@@ -19,6 +19,7 @@ mod codes;
 mod commands;
 mod copy;
 mod corpus;
+mod cycles;
 mod docs;
 mod every_call;
 mod family;

@@ -54,10 +54,17 @@ fn selections() -> Vec<(&'static str, Selectors, &'static [&'static str])> {
         path: path.into(),
         version_id: version.map(Into::into),
     };
+    let cyclic = |n: u32| format!("#2026-12-01#C{n}-00001-20-o");
     let ids = |n: u32| (1..=n).map(|i| format!("#o{}", i * 10)).collect();
     vec![
         ("one id", Selectors { order_ids: ids(1), ..selectors() }, KEY),
         ("a thousand ids", Selectors { order_ids: ids(1000), ..selectors() }, KEY),
+        ("a cycle", Selectors { order_ids: vec![cyclic(1)], ..selectors() }, KEY),
+        (
+            "many cycles",
+            Selectors { order_ids: (1..=100).map(cyclic).collect(), ..selectors() },
+            KEY,
+        ),
         ("a folder", Selectors { folders: vec![folder("/f1/g1", false)], ..selectors() }, FOLDER),
         (
             "folders below",
@@ -114,7 +121,8 @@ fn resolve(selectors: Selectors, deep: bool) -> Selection {
 async fn check(app: &App, when: &str, strictly: bool) {
     for (what, selectors, fitting) in selections() {
         for deep in [false, true] {
-            let selection = resolve(selectors.clone(), deep);
+            let mut selection = resolve(selectors.clone(), deep);
+            selection.whole_cycles = true;
             let plan = app.store.plan(&selection, &Action::Cancel { kill: true }).await.unwrap();
             let short = |step: &String| step.chars().take(200).collect::<String>();
             let shown = plan.iter().map(short).collect::<Vec<_>>().join("\n");

@@ -31,6 +31,6 @@ pub(in super::super) fn push_query(
 ) -> Sql<Db> {
     push_chosen(&mut sql, selection);
     push_affected(&mut sql, selection, action);
-    push_preview(&mut sql, limit);
+    push_preview(&mut sql, selection, limit);
     sql
 }

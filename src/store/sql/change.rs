@@ -9,7 +9,7 @@ use super::{DESCENDS, Dialect, LIVING, Sql, quoted};
 use crate::model::action::{Action, Assign, Condition, Effect, Rule};
 use crate::model::audit::{AuditEntry, Outcome};
 use crate::model::order::{EffectiveState, Mark, State};
-use crate::model::selection::Selection;
+use crate::model::selection::{Selection, Subject};
 
 /// Adds the expressions `held`, if a rule asks for it, and `affected`, which follow `chosen`.
 pub(in crate::store) fn push_affected<DB: Dialect>(
@@ -230,15 +230,31 @@ pub(in crate::store) fn push_entry<DB: Dialect>(sql: &mut Sql<DB>, audit: &Audit
 
 /// Adds the query of a preview, which follows `affected`: rows of counts, without an order
 /// id, and rows of the first orders.
-pub(in crate::store) fn push_preview<DB: Dialect>(sql: &mut Sql<DB>, limit: u32) {
-    sql.push(format_args!(
+pub(in crate::store) fn push_preview<DB: Dialect>(
+    sql: &mut Sql<DB>,
+    selection: &Selection,
+    limit: u32,
+) {
+    sql.push(
         "\nSELECT NULL AS order_id, NULL AS workflow_path, NULL AS workflow_version_id,\n    \
-             effective_state, effect, count(*) AS orders\n\
-         FROM affected\n\
+             effective_state, effect, count(*) AS orders",
+    );
+    let by_cycle = match &selection.subject {
+        Subject::Orders(ids) if !selection.cycles().is_empty() => {
+            // Neither a descendant nor named.
+            sql.push(",\n    count(*) - count(via_parent) - count(CASE WHEN order_id");
+            sql.among(ids.iter().map(String::as_str).collect());
+            sql.push(" THEN 1 END) AS by_cycle");
+            ", 0"
+        }
+        _ => "",
+    };
+    sql.push(format_args!(
+        "\nFROM affected\n\
          GROUP BY effective_state, effect\n\
          UNION ALL\n\
          SELECT * FROM (\n    \
-             SELECT order_id, workflow_path, workflow_version_id, effective_state, effect, 1\n    \
+             SELECT order_id, workflow_path, workflow_version_id, effective_state, effect, 1{by_cycle}\n    \
              FROM affected\n    \
              ORDER BY order_id\n    \
              LIMIT {limit}\n\

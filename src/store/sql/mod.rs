@@ -2,6 +2,7 @@
 //! understand. Changes, previews and lists share them.
 //!
 //! The expressions, in their order:
+//! - `cycles`, if ids stand for whole cycles: the ranges of their ids;
 //! - `base`, if it goes deep: the orders that the request's own fields select;
 //! - `chosen`: those and, if it goes deep, their living descendants, each with the nearest
 //!   selected ancestor in `via_parent`;

@@ -18,10 +18,14 @@ use crate::store::tables::{Use, list, of_orders};
 /// Whether one plan fits all selections of this kind, so that it can be kept: true for a single id.
 pub(in crate::store) fn plans_alike(selection: &Selection) -> bool {
     matches!(&selection.subject, Subject::Orders(ids) if ids.len() == 1)
+        && selection.cycles().is_empty()
 }
 
 /// Adds the expressions up to `chosen`.
 pub(in crate::store) fn push_chosen<DB: Dialect>(sql: &mut Sql<DB>, selection: &Selection) {
+    if !selection.cycles().is_empty() {
+        sql.with("cycles", |sql| push_cycles(sql, selection));
+    }
     if selection.deep {
         sql.with("base", |sql| push_base(sql, selection));
         sql.with("below", |sql| push_below(sql, selection));
@@ -42,6 +46,35 @@ fn push_base<DB: Dialect>(sql: &mut Sql<DB>, selection: &Selection) {
     sql.orders(selection.now).push("\nWHERE ");
     push_in_reach(sql, selection);
     push_selected(sql, selection);
+    if !selection.cycles().is_empty() {
+        push_of_cycles(sql, selection);
+    }
+}
+
+/// The cycles that the request names by a fresh order in reach, as ranges of ids.
+fn push_cycles<DB: Dialect>(sql: &mut Sql<DB>, selection: &Selection) {
+    let cycles = selection.cycles();
+    let past: Vec<String> = cycles.iter().map(|(_, cycle)| cycle.past()).collect();
+    let rows = cycles.iter().zip(&past);
+    let rows = rows.map(|((id, cycle), past)| [Some(*id), Some(cycle.common()), Some(&**past)]);
+    sql.push("SELECT DISTINCT r.first_id, r.past_id\nFROM ");
+    sql.rows(&[("order_id", Text), ("first_id", Text), ("past_id", Text)], rows);
+    sql.push(" CROSS JOIN ").orders(selection.now);
+    sql.push("\nWHERE o.order_id = r.order_id AND o.state = 'FRESH'\n  AND ");
+    push_in_reach(sql, selection);
+}
+
+/// Their fresh orders. UNION, since the named ones are among them.
+fn push_of_cycles<DB: Dialect>(sql: &mut Sql<DB>, selection: &Selection) {
+    sql.push(format_args!("\nUNION\nSELECT {}, NULL AS via_parent\n", columns()));
+    sql.push("FROM cycles y CROSS JOIN ").orders(selection.now);
+    sql.push(
+        "\nWHERE o.order_id >= y.first_id AND o.order_id < y.past_id\n  \
+           AND o.parent_id IS NULL AND o.state = 'FRESH'\n  \
+           AND ",
+    );
+    push_in_reach(sql, selection);
+    push_limits(sql, selection);
 }
 
 /// Their living descendants.
@@ -139,6 +172,11 @@ pub(super) fn push_selected<DB: Dialect>(sql: &mut Sql<DB>, selection: &Selectio
             sql.push("\n  AND FALSE");
         }
     }
+    push_limits(sql, selection);
+}
+
+/// Adds the conditions besides the subject.
+fn push_limits<DB: Dialect>(sql: &mut Sql<DB>, selection: &Selection) {
     if !selection.states.is_empty() {
         sql.push(format_args!("\n  AND o.effective_state IN ({})", words(&selection.states)));
         // The stored states behind the effective ones, which an index has.

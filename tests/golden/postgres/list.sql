@@ -1,4 +1,4 @@
-SELECT o.order_id, o.workflow_path, o.workflow_version_id, o.mark, o.scheduled_for,
+SELECT o.order_id, o.workflow_path, o.workflow_version_id, o.state, o.mark, o.scheduled_for,
     o.kill_requested, o.priority, CAST(o.arguments AS text) AS arguments,
     CAST(o.position AS text) AS position, o.reason, o.effective_state,
     EXISTS (

@@ -9,6 +9,7 @@ use strum::VariantArray;
 use crate::http::context::request::Context;
 use crate::http::context::response::WorkflowItem;
 use crate::http::error::ApiError;
+use crate::http::resources::orders::cycles::CyclicOrder;
 use crate::model::action::{Action, Rule, Situation};
 use crate::model::arguments::{Arguments, Position};
 use crate::model::invalid::quoted;
@@ -50,12 +51,23 @@ pub struct OrderItem {
     arguments: Box<RawValue>,
     priority: i32,
     has_child_orders: bool,
+    /// The cycle that the order stands for. Absent unless it is fresh and the service is set to
+    /// take whole cycles.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cyclic_order: Option<CyclicOrder>,
     /// Whether `/orders/suspend` affects it.
     is_suspendible: bool,
     /// Whether `/orders/resume` affects it.
     is_resumable: bool,
     /// Whether `/orders/continue` affects it.
     is_continuable: bool,
+}
+
+impl OrderItem {
+    /// With the cycle for which the order stands.
+    pub fn of_cycle(self, cyclic_order: Option<CyclicOrder>) -> Self {
+        Self { cyclic_order, ..self }
+    }
 }
 
 /// A state or a mark.
@@ -139,6 +151,7 @@ impl Items {
             arguments: RawValue::from_string(order.arguments).map_err(unreadable)?,
             priority: order.priority,
             has_child_orders: order.has_children,
+            cyclic_order: None,
         })
     }
 }

@@ -11,11 +11,13 @@ use crate::http::context::request::{Context, Request};
 use crate::http::context::response::Dated;
 use crate::http::error::ApiError;
 use crate::http::openapi::{Endpoint, Schemas, with_examples};
+use crate::http::resources::orders::cycles::collapsed;
 use crate::http::resources::orders::item::{
     Items, LISTED, OrderItem, limit_to_visible, unknown_order,
 };
 use crate::http::resources::summary::{CountsByState, Summary};
 use crate::model::checks::{check_controller_id, check_name};
+use crate::model::cycle::Cycles;
 use crate::model::folders::Folder;
 use crate::model::invalid::Invalid;
 use crate::model::order::StateWord;
@@ -167,6 +169,15 @@ async fn orders(
         })
     });
     let items = Items::new();
+    if context.service.settings.orders_cycles == Cycles::All && !by_id {
+        let shown = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+        let orders = collapsed(context.store().orders(&selection, None, wanted)).take(shown);
+        let orders = orders.map(move |order| {
+            let (order, cyclic_order) = order?;
+            items.item(order).map(|item| item.of_cycle(cyclic_order))
+        });
+        return context.list("orders", orders.boxed()).await;
+    }
     let orders = context.store().orders(&selection, limit, wanted);
     let orders = orders.map(move |order| items.item(order?));
     context.list("orders", orders.boxed()).await

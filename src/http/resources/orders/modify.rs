@@ -15,6 +15,7 @@ use crate::http::openapi::{Endpoint, Schemas, add_property, with_examples};
 use crate::model::action::Action;
 use crate::model::changing::{self, ChangeKind, NOT_EXIST};
 use crate::model::counted::counted;
+use crate::model::cycle::Cycles;
 use crate::model::invalid::Invalid;
 use crate::model::order::EffectiveState;
 use crate::model::permission::{
@@ -43,6 +44,8 @@ struct ChangeEndpoint<B: 'static> {
     permissions: &'static [(Permission, &'static [EffectiveState])],
     /// Whether it can include child orders.
     goes_deep: bool,
+    /// Whether in JOC an id stands for the fresh orders of its cycle, too.
+    takes_cycles: bool,
 }
 
 /// The endpoints and their previews.
@@ -59,6 +62,7 @@ pub fn endpoints(schemas: &mut Schemas) -> Vec<Endpoint> {
                 },
                 permissions: &[(CANCEL_ORDERS, &[])],
                 goes_deep: true,
+                takes_cycles: true,
             },
         ),
         pair(
@@ -69,6 +73,7 @@ pub fn endpoints(schemas: &mut Schemas) -> Vec<Endpoint> {
                 action: SuspendOrders::action,
                 permissions: &[(SUSPEND_RESUME_ORDERS, &[])],
                 goes_deep: true,
+                takes_cycles: true,
             },
         ),
         pair(
@@ -88,6 +93,7 @@ pub fn endpoints(schemas: &mut Schemas) -> Vec<Endpoint> {
                     (RESUME_FAILED_ORDERS, &[Failed]),
                 ],
                 goes_deep: false,
+                takes_cycles: true,
             },
         ),
         pair(
@@ -98,6 +104,7 @@ pub fn endpoints(schemas: &mut Schemas) -> Vec<Endpoint> {
                 action: |_: &mut ModifyOrders| Ok(Action::Confirm),
                 permissions: &[(CONFIRM_ORDERS, &[])],
                 goes_deep: false,
+                takes_cycles: false,
             },
         ),
         pair(
@@ -108,6 +115,7 @@ pub fn endpoints(schemas: &mut Schemas) -> Vec<Endpoint> {
                 action: |_: &mut ModifyOrders| Ok(Action::Continue),
                 permissions: &[(MODIFY_ORDERS, &[])],
                 goes_deep: false,
+                takes_cycles: false,
             },
         ),
         pair(
@@ -118,6 +126,7 @@ pub fn endpoints(schemas: &mut Schemas) -> Vec<Endpoint> {
                 action: PrioritizeOrders::action,
                 permissions: &[(MODIFY_ORDERS, &[])],
                 goes_deep: false,
+                takes_cycles: true,
             },
         ),
         pair(
@@ -128,6 +137,7 @@ pub fn endpoints(schemas: &mut Schemas) -> Vec<Endpoint> {
                 action: |_: &mut ModifyOrders| Ok(Action::RemoveWhenTerminated),
                 permissions: &[(MODIFY_ORDERS, &[])],
                 goes_deep: false,
+                takes_cycles: false,
             },
         ),
     ];
@@ -263,6 +273,8 @@ async fn select<B>(
     let mut selection = selectors.resolve(context.now, unfiltered, reach)?;
     selection.fresh_only = body.order_type == Some(OrderType::FreshOnly);
     selection.deep = endpoint.goes_deep && body.deep.unwrap_or_default();
+    let cycles = context.service.settings.orders_cycles;
+    selection.whole_cycles = endpoint.takes_cycles && cycles == Cycles::All;
     let controller_id = selection.controller_id.as_str();
     context.check_controller(controller_id).await?;
     for (permission, states) in endpoint.permissions {

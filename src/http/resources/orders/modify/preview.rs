@@ -22,6 +22,10 @@ pub struct Previewed {
     date_to: Option<Instant>,
     /// How many orders it would affect.
     total: u64,
+    /// How many of them no field names: they are of the cycle of an order in `orderIds`. Absent
+    /// unless the service is set to take whole cycles and the endpoint does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by_cycle: Option<u64>,
     /// How many of them in each effective state.
     by_state: BTreeMap<&'static str, u64>,
     /// The first of them, by id.
@@ -57,6 +61,7 @@ impl Previewed {
         Self {
             date_from: selection.window.from.map(Instant),
             date_to: selection.window.to.map(Instant),
+            by_cycle: selection.whole_cycles.then_some(preview.by_cycle),
             total: by_state.values().sum(),
             by_state,
             counts: counts.iter().map(|(count, _)| (*count, sum(count))).collect(),

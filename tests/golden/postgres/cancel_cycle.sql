@@ -1,0 +1,121 @@
+WITH cycles AS MATERIALIZED (
+    SELECT DISTINCT r.first_id, r.past_id
+    FROM unnest($1, $2, $3) r (order_id, first_id, past_id) CROSS JOIN (SELECT o.*, effective_state(o.state, o.suspended, o.scheduled_for, $4) AS effective_state FROM orders o) o
+    WHERE o.order_id = r.order_id AND o.state = 'FRESH'
+      AND o.controller_id = $5
+      AND o.state NOT IN ('FINISHED', 'CANCELLED')
+),
+chosen AS MATERIALIZED (
+    SELECT o.order_id, o.root_id, o.workflow_path, o.workflow_version_id, o.folder, o.state,
+        o.suspended, o.mark, o.scheduled_for, o.kill_requested, o.reason,
+        o.remove_when_terminated, o.effective_state, NULL AS via_parent
+    FROM (SELECT o.*, effective_state(o.state, o.suspended, o.scheduled_for, $6) AS effective_state FROM orders o) o
+    WHERE o.controller_id = $7
+      AND o.state NOT IN ('FINISHED', 'CANCELLED')
+      AND o.order_id = ANY ($8)
+    UNION
+    SELECT o.order_id, o.root_id, o.workflow_path, o.workflow_version_id, o.folder, o.state,
+        o.suspended, o.mark, o.scheduled_for, o.kill_requested, o.reason,
+        o.remove_when_terminated, o.effective_state, NULL AS via_parent
+    FROM cycles y CROSS JOIN (SELECT o.*, effective_state(o.state, o.suspended, o.scheduled_for, $9) AS effective_state FROM orders o) o
+    WHERE o.order_id >= y.first_id AND o.order_id < y.past_id
+      AND o.parent_id IS NULL AND o.state = 'FRESH'
+      AND o.controller_id = $10
+      AND o.state NOT IN ('FINISHED', 'CANCELLED')
+),
+locked AS MATERIALIZED (
+    SELECT (o.workflow_path, o.workflow_version_id, o.state, o.suspended, o.mark, o.scheduled_for,
+        o.kill_requested, o.reason, o.remove_when_terminated)
+        IS NOT DISTINCT FROM (c.workflow_path, c.workflow_version_id, c.state, c.suspended, c.mark, c.scheduled_for,
+        c.kill_requested, c.reason, c.remove_when_terminated) AS same
+    FROM chosen c JOIN orders o ON o.order_id = c.order_id
+    WHERE o.controller_id = $11
+    ORDER BY o.order_id
+    FOR NO KEY UPDATE OF o
+),
+held AS MATERIALIZED (
+    SELECT DISTINCT p.order_id
+    FROM chosen p CROSS JOIN orders o
+    WHERE p.effective_state IN ('WAITING')
+      AND o.root_id = p.root_id AND o.parent_id IS NOT NULL
+      AND o.order_id > p.order_id || '|' AND o.order_id < p.order_id || '}'
+      AND o.state NOT IN ('FINISHED', 'CANCELLED')
+      AND o.order_id NOT IN (
+        SELECT c.order_id
+        FROM chosen c
+        WHERE CASE
+            WHEN c.effective_state IN ('BLOCKED', 'FAILED', 'INPROGRESS', 'PENDING', 'PROMPTING', 'RUNNING', 'SCHEDULED', 'SUSPENDED', 'WAITING') AND c.mark = 'CANCELLING'
+            THEN NULL
+            WHEN c.effective_state IN ('INPROGRESS', 'RUNNING')
+            THEN NULL
+            WHEN c.effective_state IN ('BLOCKED', 'FAILED', 'INPROGRESS', 'PENDING', 'PROMPTING', 'RUNNING', 'SCHEDULED', 'SUSPENDED', 'WAITING')
+            THEN 'CANCELLED'
+        END IS NOT NULL
+    )
+      AND o.controller_id = $12
+),
+affected AS MATERIALIZED (
+    SELECT e.*
+    FROM (
+        SELECT c.*, CASE
+            WHEN c.effective_state IN ('BLOCKED', 'FAILED', 'INPROGRESS', 'PENDING', 'PROMPTING', 'RUNNING', 'SCHEDULED', 'SUSPENDED', 'WAITING') AND c.mark = 'CANCELLING'
+            THEN NULL
+            WHEN c.effective_state IN ('INPROGRESS', 'RUNNING')
+            THEN 'CANCELLING'
+            WHEN c.effective_state IN ('WAITING') AND c.order_id IN (SELECT h.order_id FROM held h)
+            THEN 'CANCELLING'
+            WHEN c.effective_state IN ('BLOCKED', 'FAILED', 'INPROGRESS', 'PENDING', 'PROMPTING', 'RUNNING', 'SCHEDULED', 'SUSPENDED', 'WAITING')
+            THEN 'CANCELLED'
+        END AS effect
+        FROM chosen c
+    ) e
+    WHERE e.effect IS NOT NULL
+),
+gate AS MATERIALIZED (
+    SELECT (SELECT count(*) FROM affected) AS affected,
+        (SELECT count(*) FROM chosen) <> (SELECT count(*) FROM locked WHERE same) AS stale
+),
+audit AS (
+    INSERT INTO audit_logs (controller_id, account, request, parameters, category, comment,
+        time_spent, ticket_link, request_id, client_address, created, outcome, affected)
+    SELECT $13, $14, $15, CASE g.affected WHEN 0 THEN $16 ELSE $17 END::json,
+        $18, $19, $20, $21, $22, $23, $24,
+        CASE g.affected WHEN 0 THEN 'NO_ORDERS' ELSE 'DONE' END, g.affected
+    FROM gate g
+    WHERE NOT g.stale AND g.affected <= $25
+      AND pg_try_advisory_xact_lock_shared($26)
+    RETURNING id
+),
+changed AS (
+    UPDATE orders AS o
+    SET state_since = CASE
+            WHEN o.state <> CASE a.effect WHEN 'CANCELLED' THEN 'CANCELLED' ELSE o.state END
+            OR o.suspended <> CASE a.effect WHEN 'CANCELLED' THEN FALSE ELSE o.suspended END
+            THEN CASE WHEN o.created > $27 AND o.created <= '9999-12-31T23:59:59.999Z' THEN o.created ELSE $28 END
+            ELSE o.state_since END,
+        state = CASE a.effect WHEN 'CANCELLED' THEN 'CANCELLED' ELSE o.state END,
+        suspended = CASE a.effect WHEN 'CANCELLED' THEN FALSE ELSE o.suspended END,
+        mark = CASE a.effect WHEN 'CANCELLING' THEN 'CANCELLING' WHEN 'CANCELLED' THEN NULL ELSE o.mark END,
+        reason = CASE a.effect WHEN 'CANCELLED' THEN NULL ELSE o.reason END,
+        kill_requested = CASE WHEN a.effect IN ('CANCELLED') THEN NULL ELSE o.kill_requested END,
+        sigkill_at = CASE WHEN a.effect IN ('CANCELLED') THEN NULL ELSE o.sigkill_at END,
+        modified = CASE WHEN o.created > $29 AND o.created <= '9999-12-31T23:59:59.999Z' THEN o.created ELSE $30 END
+    FROM affected a, audit
+    WHERE o.order_id = a.order_id AND o.controller_id = $31
+),
+details AS (
+    INSERT INTO audit_log_details (controller_id, audit_log_id, order_id, workflow_path,
+        workflow_version_id, folder, previous_state, new_state, mark, kill, via_parent, created)
+    SELECT $32, audit.id, a.order_id, a.workflow_path,
+        a.workflow_version_id, a.folder, a.effective_state,
+        effective_state(CASE a.effect WHEN 'CANCELLED' THEN 'CANCELLED' ELSE a.state END, CASE a.effect WHEN 'CANCELLED' THEN FALSE ELSE a.suspended END, a.scheduled_for, $33),
+        CASE a.effect WHEN 'CANCELLING' THEN 'CANCELLING' ELSE NULL END, FALSE, a.via_parent, $34
+    FROM affected a, audit
+)
+SELECT g.stale, g.affected, (SELECT id FROM audit) AS audit_log_id,
+    (SELECT count(*) FROM (
+        SELECT pg_notify('joc_orders_marks', $35) FROM audit
+        WHERE EXISTS (SELECT 1 FROM affected a WHERE a.effect IN ('CANCELLING'))
+        OFFSET 0
+    ) n) AS notified
+FROM gate g;

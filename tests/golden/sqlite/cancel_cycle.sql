@@ -1,0 +1,98 @@
+UPDATE temp.clock SET now = ?;
+DELETE FROM temp.affected;
+INSERT INTO temp.affected
+WITH cycles AS MATERIALIZED (
+    SELECT DISTINCT r.first_id, r.past_id
+    FROM (SELECT value ->> 0 AS order_id, value ->> 1 AS first_id, value ->> 2 AS past_id FROM json_each(?)) r CROSS JOIN orders_effective o
+    WHERE o.order_id = r.order_id AND o.state = 'FRESH'
+      AND o.controller_id = (SELECT ?)
+      AND o.state NOT IN ('FINISHED', 'CANCELLED')
+),
+chosen AS MATERIALIZED (
+    SELECT o.order_id, o.root_id, o.workflow_path, o.workflow_version_id, o.folder, o.state,
+        o.suspended, o.mark, o.scheduled_for, o.kill_requested, o.reason,
+        o.remove_when_terminated, o.effective_state, NULL AS via_parent
+    FROM orders_effective o
+    WHERE o.controller_id = (SELECT ?)
+      AND o.state NOT IN ('FINISHED', 'CANCELLED')
+      AND o.order_id IN (SELECT value FROM json_each(?))
+    UNION
+    SELECT o.order_id, o.root_id, o.workflow_path, o.workflow_version_id, o.folder, o.state,
+        o.suspended, o.mark, o.scheduled_for, o.kill_requested, o.reason,
+        o.remove_when_terminated, o.effective_state, NULL AS via_parent
+    FROM cycles y CROSS JOIN orders_effective o
+    WHERE o.order_id >= y.first_id AND o.order_id < y.past_id
+      AND o.parent_id IS NULL AND o.state = 'FRESH'
+      AND o.controller_id = (SELECT ?)
+      AND o.state NOT IN ('FINISHED', 'CANCELLED')
+),
+held AS MATERIALIZED (
+    SELECT DISTINCT p.order_id
+    FROM chosen p CROSS JOIN orders o
+    WHERE p.effective_state IN ('WAITING')
+      AND o.root_id = p.root_id AND o.parent_id IS NOT NULL
+      AND o.order_id > p.order_id || '|' AND o.order_id < p.order_id || '}'
+      AND o.state NOT IN ('FINISHED', 'CANCELLED')
+      AND o.order_id NOT IN (
+        SELECT c.order_id
+        FROM chosen c
+        WHERE CASE
+            WHEN c.effective_state IN ('BLOCKED', 'FAILED', 'INPROGRESS', 'PENDING', 'PROMPTING', 'RUNNING', 'SCHEDULED', 'SUSPENDED', 'WAITING') AND c.mark = 'CANCELLING'
+            THEN NULL
+            WHEN c.effective_state IN ('INPROGRESS', 'RUNNING')
+            THEN NULL
+            WHEN c.effective_state IN ('BLOCKED', 'FAILED', 'INPROGRESS', 'PENDING', 'PROMPTING', 'RUNNING', 'SCHEDULED', 'SUSPENDED', 'WAITING')
+            THEN 'CANCELLED'
+        END IS NOT NULL
+    )
+      AND o.controller_id = (SELECT ?)
+),
+affected AS MATERIALIZED (
+    SELECT e.*
+    FROM (
+        SELECT c.*, CASE
+            WHEN c.effective_state IN ('BLOCKED', 'FAILED', 'INPROGRESS', 'PENDING', 'PROMPTING', 'RUNNING', 'SCHEDULED', 'SUSPENDED', 'WAITING') AND c.mark = 'CANCELLING'
+            THEN NULL
+            WHEN c.effective_state IN ('INPROGRESS', 'RUNNING')
+            THEN 'CANCELLING'
+            WHEN c.effective_state IN ('WAITING') AND c.order_id IN (SELECT h.order_id FROM held h)
+            THEN 'CANCELLING'
+            WHEN c.effective_state IN ('BLOCKED', 'FAILED', 'INPROGRESS', 'PENDING', 'PROMPTING', 'RUNNING', 'SCHEDULED', 'SUSPENDED', 'WAITING')
+            THEN 'CANCELLED'
+        END AS effect
+        FROM chosen c
+    ) e
+    WHERE e.effect IS NOT NULL
+)
+SELECT order_id, workflow_path, workflow_version_id, folder, effective_state,
+    via_parent, effect
+FROM affected;
+UPDATE orders AS o
+SET state_since = CASE
+        WHEN o.state <> CASE a.effect WHEN 'CANCELLED' THEN 'CANCELLED' ELSE o.state END
+        OR o.suspended <> CASE a.effect WHEN 'CANCELLED' THEN FALSE ELSE o.suspended END
+        THEN CASE WHEN o.created > ? AND o.created <= '9999-12-31T23:59:59.999Z' THEN o.created ELSE ? END
+        ELSE o.state_since END,
+    state = CASE a.effect WHEN 'CANCELLED' THEN 'CANCELLED' ELSE o.state END,
+    suspended = CASE a.effect WHEN 'CANCELLED' THEN FALSE ELSE o.suspended END,
+    mark = CASE a.effect WHEN 'CANCELLING' THEN 'CANCELLING' WHEN 'CANCELLED' THEN NULL ELSE o.mark END,
+    reason = CASE a.effect WHEN 'CANCELLED' THEN NULL ELSE o.reason END,
+    kill_requested = CASE WHEN a.effect IN ('CANCELLED') THEN NULL ELSE o.kill_requested END,
+    sigkill_at = CASE WHEN a.effect IN ('CANCELLED') THEN NULL ELSE o.sigkill_at END,
+    modified = CASE WHEN o.created > ? AND o.created <= '9999-12-31T23:59:59.999Z' THEN o.created ELSE ? END
+FROM temp.affected a
+WHERE o.order_id = a.order_id AND o.controller_id = (SELECT ?);
+INSERT INTO audit_logs (controller_id, account, request, parameters, category, comment,
+    time_spent, ticket_link, request_id, client_address, created, outcome, affected)
+SELECT ?, ?, ?, CASE g.affected WHEN 0 THEN ? ELSE ? END,
+    ?, ?, ?, ?, ?, ?, ?,
+    CASE g.affected WHEN 0 THEN 'NO_ORDERS' ELSE 'DONE' END, g.affected
+FROM (SELECT count(*) AS affected FROM temp.affected) g
+RETURNING id, affected;
+INSERT INTO audit_log_details (controller_id, audit_log_id, order_id, workflow_path,
+    workflow_version_id, folder, previous_state, new_state, mark, kill, via_parent, created)
+SELECT (SELECT ?), (SELECT max(id) FROM audit_logs), a.order_id, a.workflow_path,
+    a.workflow_version_id, a.folder, a.effective_state,
+    (SELECT o.effective_state FROM orders_effective o WHERE o.controller_id = (SELECT ?) AND o.order_id = a.order_id),
+    CASE a.effect WHEN 'CANCELLING' THEN 'CANCELLING' ELSE NULL END, FALSE, a.via_parent, ?
+FROM affected a;

@@ -1,0 +1,78 @@
+SELECT EXISTS (SELECT 1 FROM controllers WHERE controller_id = ?1) AS "known!: bool";
+
+UPDATE temp.clock SET now = ?;
+WITH cycles AS MATERIALIZED (
+    SELECT DISTINCT r.first_id, r.past_id
+    FROM (SELECT value ->> 0 AS order_id, value ->> 1 AS first_id, value ->> 2 AS past_id FROM json_each(?)) r CROSS JOIN orders_effective o
+    WHERE o.order_id = r.order_id AND o.state = 'FRESH'
+      AND o.controller_id = (SELECT ?)
+      AND o.state NOT IN ('FINISHED', 'CANCELLED')
+),
+chosen AS MATERIALIZED (
+    SELECT o.order_id, o.root_id, o.workflow_path, o.workflow_version_id, o.folder, o.state,
+        o.suspended, o.mark, o.scheduled_for, o.kill_requested, o.reason,
+        o.remove_when_terminated, o.effective_state, NULL AS via_parent
+    FROM orders_effective o
+    WHERE o.controller_id = (SELECT ?)
+      AND o.state NOT IN ('FINISHED', 'CANCELLED')
+      AND o.order_id IN (SELECT value FROM json_each(?))
+    UNION
+    SELECT o.order_id, o.root_id, o.workflow_path, o.workflow_version_id, o.folder, o.state,
+        o.suspended, o.mark, o.scheduled_for, o.kill_requested, o.reason,
+        o.remove_when_terminated, o.effective_state, NULL AS via_parent
+    FROM cycles y CROSS JOIN orders_effective o
+    WHERE o.order_id >= y.first_id AND o.order_id < y.past_id
+      AND o.parent_id IS NULL AND o.state = 'FRESH'
+      AND o.controller_id = (SELECT ?)
+      AND o.state NOT IN ('FINISHED', 'CANCELLED')
+),
+held AS MATERIALIZED (
+    SELECT DISTINCT p.order_id
+    FROM chosen p CROSS JOIN orders o
+    WHERE p.effective_state IN ('WAITING')
+      AND o.root_id = p.root_id AND o.parent_id IS NOT NULL
+      AND o.order_id > p.order_id || '|' AND o.order_id < p.order_id || '}'
+      AND o.state NOT IN ('FINISHED', 'CANCELLED')
+      AND o.order_id NOT IN (
+        SELECT c.order_id
+        FROM chosen c
+        WHERE CASE
+            WHEN c.effective_state IN ('BLOCKED', 'FAILED', 'INPROGRESS', 'PENDING', 'PROMPTING', 'RUNNING', 'SCHEDULED', 'SUSPENDED', 'WAITING') AND c.mark = 'CANCELLING'
+            THEN NULL
+            WHEN c.effective_state IN ('INPROGRESS', 'RUNNING')
+            THEN NULL
+            WHEN c.effective_state IN ('BLOCKED', 'FAILED', 'INPROGRESS', 'PENDING', 'PROMPTING', 'RUNNING', 'SCHEDULED', 'SUSPENDED', 'WAITING')
+            THEN 'CANCELLED'
+        END IS NOT NULL
+    )
+      AND o.controller_id = (SELECT ?)
+),
+affected AS MATERIALIZED (
+    SELECT e.*
+    FROM (
+        SELECT c.*, CASE
+            WHEN c.effective_state IN ('BLOCKED', 'FAILED', 'INPROGRESS', 'PENDING', 'PROMPTING', 'RUNNING', 'SCHEDULED', 'SUSPENDED', 'WAITING') AND c.mark = 'CANCELLING'
+            THEN NULL
+            WHEN c.effective_state IN ('INPROGRESS', 'RUNNING')
+            THEN 'CANCELLING'
+            WHEN c.effective_state IN ('WAITING') AND c.order_id IN (SELECT h.order_id FROM held h)
+            THEN 'CANCELLING'
+            WHEN c.effective_state IN ('BLOCKED', 'FAILED', 'INPROGRESS', 'PENDING', 'PROMPTING', 'RUNNING', 'SCHEDULED', 'SUSPENDED', 'WAITING')
+            THEN 'CANCELLED'
+        END AS effect
+        FROM chosen c
+    ) e
+    WHERE e.effect IS NOT NULL
+)
+SELECT NULL AS order_id, NULL AS workflow_path, NULL AS workflow_version_id,
+    effective_state, effect, count(*) AS orders,
+    count(*) - count(via_parent) - count(CASE WHEN order_id IN (SELECT value FROM json_each(?)) THEN 1 END) AS by_cycle
+FROM affected
+GROUP BY effective_state, effect
+UNION ALL
+SELECT * FROM (
+    SELECT order_id, workflow_path, workflow_version_id, effective_state, effect, 1, 0
+    FROM affected
+    ORDER BY order_id
+    LIMIT 1000
+) f;
