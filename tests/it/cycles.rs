@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{App, CONTROLLER, Kind, Order, with_controller};
+use crate::harness::{App, CONTROLLER, Kind, Order, start, with_controller};
 
 /// The common part of the cycle's ids.
 const CYCLE: &str = "#2026-12-01#C4038226057";
@@ -143,6 +143,15 @@ on_both! {
             assert_eq!(preview["total"], 0);
         }
         others_are_untouched(&app).await;
+    }
+
+    async fn the_command_line_says_how_many_were_not_named(kind: Kind) {
+        let app = all(kind).await;
+        let id = id(3);
+        let ran = start(&app.url, &["orders", "cancel", "--dry-run", "--order-id", &id]).await;
+        let said = "would cancel 4 orders (3 of them not named, but of the cycle of an order that is); \
+                    dry run, nothing changed";
+        assert!(ran.ok().contains(said), "{ran:?}");
     }
 
     async fn max_orders_counts_the_whole_cycle(kind: Kind) {

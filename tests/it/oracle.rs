@@ -30,6 +30,7 @@ type Rows = Vec<Vec<Option<String>>>;
 on_both! {
     async fn selection_and_effect_match_the_model(kind: Kind) {
         let app = App::start(kind, &[]).await;
+        let whole = app.replica(&["--orders-cycles", "all"]).await;
         let mut tokens = vec![app.token.clone()];
         for (i, folders) in ACCOUNTS.iter().enumerate().skip(1) {
             let folders = case::padded(folders, i);
@@ -70,7 +71,7 @@ on_both! {
         let tally = Tally::default();
         let result = tokio::task::block_in_place(|| {
             runner.run(&generate::case(), |case| {
-                Handle::current().block_on(check(&app, &tokens, &case, &tally))
+                Handle::current().block_on(check([&app, &whole], &tokens, &case, &tally))
             })
         });
         println!("{kind:?}, seed {seed}: {tally:?}");
@@ -95,7 +96,8 @@ fn from_environment(name: &str) -> Option<u32> {
 }
 
 /// Sends a controller's requests in turn, and compares each with the model.
-async fn check(app: &App, tokens: &[String], case: &Case, tally: &Tally) -> TestCaseResult {
+async fn check(apps: [&App; 2], tokens: &[String], case: &Case, tally: &Tally) -> TestCaseResult {
+    let [app, whole] = apps;
     let number = tally.controllers.fetch_add(1, Ordering::Relaxed);
     let controller = format!("c{number}");
     app.db.insert_into(&controller, &case.orders).await;
@@ -104,7 +106,8 @@ async fn check(app: &App, tokens: &[String], case: &Case, tally: &Tally) -> Test
     let mut passed = TimeDelta::zero();
     let mut result = Ok(());
     for (i, request) in case.requests.iter().enumerate() {
-        app.pass(request.pass);
+        apps.iter().for_each(|app| app.pass(request.pass));
+        let app = if request.whole_cycles { whole } else { app };
         passed += request.pass;
         let now = start_time() + passed;
         let expected = model::expected(&orders, request, now);
@@ -133,7 +136,7 @@ async fn check(app: &App, tokens: &[String], case: &Case, tally: &Tally) -> Test
             }
         };
     }
-    app.pass(-passed);
+    apps.iter().for_each(|app| app.pass(-passed));
     result.map_err(TestCaseError::fail)
 }
 

@@ -179,7 +179,7 @@ impl ChangeRun {
             let is_one = first.ends_with(" 1");
             *first += if is_one { " order" } else { " orders" };
         }
-        let effects = effects.join(", ");
+        let effects = effects.join(", ") + &by_cycle(preview);
         if self.args.dry_run {
             format!("would {effects}; dry run, nothing changed")
         } else {
@@ -241,4 +241,12 @@ async fn confirm(session: &ApiSession, question: &str) -> Result<(), CliError> {
     let answer = ask(question).await;
     session.asking.set(false);
     answer
+}
+
+/// ` (3 of them not named, but of the cycle of an order that is)`, if there are such orders.
+fn by_cycle(preview: &Value) -> String {
+    match preview["byCycle"].as_u64() {
+        None | Some(0) => String::new(),
+        Some(n) => format!(" ({n} of them not named, but of the cycle of an order that is)"),
+    }
 }

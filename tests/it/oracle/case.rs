@@ -45,6 +45,8 @@ pub struct Request {
     pub variables: Option<Map<String, Value>>,
     /// The time that passes before it.
     pub pass: TimeDelta,
+    /// Whether it goes to the service that takes whole cycles.
+    pub whole_cycles: bool,
     /// Index into [`ACCOUNTS`].
     pub account: usize,
     pub order_ids: Vec<String>,
@@ -130,7 +132,8 @@ impl fmt::Debug for Case {
         for (i, request) in self.requests.iter().enumerate() {
             let (account, pass) = (account_name(request.account), request.pass);
             let (call, body) = (request.call, request.body("c"));
-            write!(f, "\n{i}: as {account}, {pass} later: {call} {body}")?;
+            let cycles = if request.whole_cycles { ", whole cycles" } else { "" };
+            write!(f, "\n{i}: as {account}, {pass} later{cycles}: {call} {body}")?;
         }
         Ok(())
     }

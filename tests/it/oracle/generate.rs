@@ -45,6 +45,24 @@ const REASONS: &[&str] = &[
 const ROOTS: &[&str] =
     &["a", "a", "a", "a", "ab", "a}", "a%", "a_", "A", "ä", "o'b \"q", "#2026-11-23#P1-eod"];
 
+/// Orders of a cycle, and look-alikes.
+const CYCLIC: &[&str] = &[
+    "#2026-12-01#C77-00001-4-b",
+    "#2026-12-01#C77-00002-4-b",
+    "#2026-12-01#C77-00003-4-b",
+    "#2026-12-01#C77-00004-4-ß",
+    "#2026-12-01#C77-",
+    "#2026-12-01#C77-00001-4-b|b",
+    "#2026-12-01#C770-00001-4-b",
+    "#2026-12-01#C770-00002-4-b",
+    "#2026-12-01#C77.00001-4-b",
+    "#2026-12-02#C77-00001-4-b",
+    "#2026-12-01#T77-00001-4-b",
+    "#2026-12-01#T77-00002-4-b",
+    "#2026-12-01#c77-00002-4-b",
+    "#2026-12-01#C-00002-4-b",
+];
+
 const BRANCHES: &[&str] = &["b", "b", "b", "bc", "c", "}", "~", "%", "ß", "\u{10fffd}"];
 const WORKFLOWS: &[&str] = &[
     "/sos/eod",
@@ -158,14 +176,15 @@ pub fn case() -> impl Strategy<Value = Case> {
 fn id() -> impl Strategy<Value = String> {
     let depth = prop_oneof![3 => Just(0_usize), 4 => Just(1), 3 => Just(2), 2 => Just(3)];
     let branches = depth.prop_flat_map(|depth| vec(select(BRANCHES), depth));
-    (select(ROOTS), branches).prop_map(|(root, branches)| {
+    let of_family = (select(ROOTS), branches).prop_map(|(root, branches)| {
         let mut id = root.to_owned();
         for branch in branches {
             id += "|";
             id += branch;
         }
         id
-    })
+    });
+    prop_oneof![3 => of_family, 1 => select(CYCLIC).prop_map(str::to_owned)]
 }
 
 fn version() -> impl Strategy<Value = String> {
@@ -184,9 +203,10 @@ fn order() -> impl Strategy<Value = Order> {
     let marks = &["CANCELLING", "SUSPENDING", "RESUMING"][..];
     let flags = (weighted(0.3, select(marks)), prop::bool::weighted(0.2), any::<bool>());
     let others = (weighted(0.6, select(REASONS)), prop::bool::weighted(0.2));
-    let named = (id(), select(WORKFLOWS), version());
+    let named = (id(), select(WORKFLOWS), version(), prop::bool::weighted(0.6));
     (named, select(STATES), scheduled_for(), flags, others).prop_map(
-        |((order_id, path, version), state, scheduled_for, flags, (reason, removed))| {
+        |((order_id, path, version, waits), state, scheduled_for, flags, (reason, removed))| {
+            let state = if waits && CYCLIC.contains(&&*order_id) { "FRESH" } else { state };
             // Only what the schema allows.
             let (mark, suspended, killed) = flags;
             let terminal = TERMINAL.contains(&state);
@@ -254,7 +274,7 @@ fn request() -> impl Strategy<Value = (Request, Vec<Index>)> {
     let account = prop_oneof![8 => Just(0), 5 => 1..ACCOUNTS.len()];
     let order_type = of(select(&["FreshOnly", "FreshOrStarted"][..]));
     (
-        (0..=2_i64, account, any::<bool>()),
+        (0..=2_i64, account, any::<bool>(), any::<bool>()),
         (list(0.2, id()), vec(any::<Index>(), 0..=6), list(0.25, workflow), folders),
         (list(0.2, select(EFFECTIVE)), list(0.1, select(TERMINAL)), list(0.05, select(NEVER))),
         (date(), date(), zone),
@@ -268,7 +288,7 @@ fn request() -> impl Strategy<Value = (Request, Vec<Index>)> {
     )
         .prop_map(
             |(
-                (pass, account, verbose),
+                (pass, account, verbose, whole_cycles),
                 subject,
                 (mut states, terminal, never),
                 dates,
@@ -295,6 +315,7 @@ fn request() -> impl Strategy<Value = (Request, Vec<Index>)> {
                     position,
                     variables,
                     pass,
+                    whole_cycles,
                     account,
                     order_ids,
                     workflow_ids,

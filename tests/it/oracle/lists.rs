@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::case::Request;
 use super::model::ModelOrder;
-use super::selection::{effective, is_living, is_visible, matches};
+use super::selection::{cycle_of, effective, is_living, is_visible, matches};
 use crate::harness::App;
 
 /// The names of the counts, and the effective states that they count.
@@ -52,11 +52,15 @@ pub async fn compare(
     let terminal = request.states.iter().any(|s| matches!(*s, "FINISHED" | "CANCELLED"));
     let by_id = !request.order_ids.is_empty();
     let listed = shown(orders, request, terminal || by_id, now)
-        .map(|orders| orders.iter().map(|o| json!(o.order_id)).collect::<Vec<Value>>());
+        .map(|orders| items(&orders, request.whole_cycles && !by_id));
     let answer = app.post_as(token, "/orders", of_list.to_string()).await;
     let seen = (answer.status == 200).then(|| {
         let orders = answer.json()["orders"].as_array().unwrap().clone();
-        orders.into_iter().map(|mut order| order["orderId"].take()).collect::<Vec<Value>>()
+        let item = |order: &Value| {
+            let cycle = &order["cyclicOrder"];
+            json!([order["orderId"], cycle["count"], cycle["firstOrderId"], cycle["lastOrderId"]])
+        };
+        orders.iter().map(item).collect::<Vec<Value>>()
     });
     same("/orders", &seen, &listed, &answer.text)?;
 
@@ -105,6 +109,24 @@ fn shown<'a>(
         in_reach(order) && is_near(order) && matches(order, request, &window, now)
     };
     Some(orders.iter().filter(is_shown).collect())
+}
+
+/// The ids of what is shown, each with its cycle.
+fn items(orders: &[&ModelOrder], whole_cycles: bool) -> Vec<Value> {
+    let mut items = BTreeMap::new();
+    for order in orders {
+        let id = &order.order_id;
+        let cycle = cycle_of(id).filter(|_| whole_cycles && order.state == "FRESH");
+        let Some(cycle) = cycle else {
+            items.insert(id.clone(), json!([id, null, null, null]));
+            continue;
+        };
+        // After the others of the cycle.
+        let item = items.entry(cycle + "\u{10ffff}\u{10ffff}").or_insert(json!([id, 0, id, id]));
+        item[1] = json!(item[1].as_u64().unwrap() + 1);
+        item[3] = json!(id);
+    }
+    items.into_values().collect()
 }
 
 fn counts(orders: &[&ModelOrder], now: DateTime<Utc>) -> Value {

@@ -10,7 +10,7 @@ use joc_orders::model::window::{Window, iso};
 use serde_json::{Map, Value, json};
 
 use super::case::Request;
-use super::selection::{effective, folder_of, in_reach, is_below, is_living, matches};
+use super::selection::{effective, folder_of, in_reach, is_below, is_living, matches, with_cycles};
 use crate::harness::Order;
 
 /// An order, with what only requests set.
@@ -85,6 +85,7 @@ pub fn expected(orders: &[ModelOrder], request: &Request, now: DateTime<Utc>) ->
         return Expected::Refused;
     }
 
+    let request = &with_cycles(orders, request, now);
     let mut matched: Vec<&ModelOrder> = Vec::new();
     for order in orders {
         if in_reach(order, request, now) && matches(order, request, &window, now) {
@@ -308,6 +309,14 @@ pub fn preview(touches: &[ModelTouch], window: &Window, request: &Request) -> Va
     });
     for (count, effects) in counts {
         preview[*count] = json!(with(effects));
+    }
+    if request.whole_cycles && matches!(request.call, "cancel" | "suspend" | "resume" | "change") {
+        let of_cycle = |touch: &&ModelTouch| {
+            touch.via_parent.is_none() && !request.order_ids.contains(&touch.order.order_id)
+        };
+        let by_id = !request.order_ids.is_empty();
+        let of_cycles = if by_id { touches.iter().filter(of_cycle).count() } else { 0 };
+        preview["byCycle"] = json!(of_cycles);
     }
     if let Some(from) = window.from {
         preview["dateFrom"] = json!(iso(&from));

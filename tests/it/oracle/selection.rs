@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use joc_orders::model::window::Window;
 
 use super::case::{ACCOUNTS, FAILED_AS, Request, padded};
+use super::model::ModelOrder;
 use crate::harness::Order;
 
 pub fn is_living(order: &Order) -> bool {
@@ -48,6 +49,41 @@ pub fn in_reach(order: &Order, request: &Request, now: DateTime<Utc>) -> bool {
         _ => is_living(order),
     };
     within && visible && !(fresh_only && started)
+}
+
+/// What the ids of a cycle's orders begin with, if this is one of them.
+pub fn cycle_of(id: &str) -> Option<String> {
+    let digits = |text: &str| text.bytes().all(|c| c.is_ascii_digit());
+    let parts: Vec<&str> = id.splitn(4, '-').collect();
+    let [year, month, day_and_number, _] = parts[..] else { return None };
+    let (day, number) = day_and_number.split_once("#C")?;
+    let year = year.strip_prefix('#')?;
+    let is_date = [(year, 4), (month, 2), (day, 2)].iter().all(|(t, n)| t.len() == *n && digits(t));
+    let is_cyclic = is_date && digits(number) && !number.is_empty() && !id.contains('|');
+    is_cyclic.then(|| format!("#{year}-{month}-{day}#C{number}-"))
+}
+
+/// The request with the ids of every order for which its ids stand.
+pub fn with_cycles(orders: &[ModelOrder], request: &Request, now: DateTime<Utc>) -> Request {
+    let mut request = request.clone();
+    if !request.whole_cycles || !matches!(request.call, "cancel" | "suspend" | "resume" | "change")
+    {
+        return request;
+    }
+    let mut cycles = Vec::new();
+    for order in orders {
+        let named = request.order_ids.contains(&order.order_id);
+        if named && order.state == "FRESH" && in_reach(order, &request, now) {
+            cycles.extend(cycle_of(&order.order_id));
+        }
+    }
+    for order in orders {
+        let taken = cycle_of(&order.order_id).is_some_and(|cycle| cycles.contains(&cycle));
+        if taken && order.state == "FRESH" && !request.order_ids.contains(&order.order_id) {
+            request.order_ids.push(order.order_id.clone());
+        }
+    }
+    request
 }
 
 /// Whether the request's fields select the order.
