@@ -238,9 +238,9 @@ pub struct Settings {
     /// What a request without any selector means
     #[arg(long, env = "JOC_ORDERS_UNFILTERED", value_enum, default_value_t = Unfiltered::Refuse)]
     pub orders_unfiltered: Unfiltered,
-    /// What an order of a cycle that is named by id stands for when orders are cancelled,
-    /// suspended, resumed or changed: itself, or every fresh order of its cycle, as in JOC. `all`
-    /// takes orders that were not named
+    /// What an order id of a cycle means in requests that cancel, suspend, resume or change orders:
+    /// that order, or every fresh order of its cycle, as in JOC. `all` changes orders that the
+    /// request does not name
     #[arg(long, env = "JOC_ORDERS_CYCLES", value_enum, default_value_t = Cycles::One)]
     pub orders_cycles: Cycles,
     /// Reject changes of orders without auditLog.comment

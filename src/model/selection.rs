@@ -192,13 +192,17 @@ impl Selectors {
 
 impl Selection {
     /// The named ids that stand for their cycles if their orders are fresh, each with its cycle.
-    pub fn cycles(&self) -> Vec<(&str, Cycle<'_>)> {
-        match &self.subject {
-            Subject::Orders(ids) if self.whole_cycles => {
-                ids.iter().filter_map(|id| Some((id.as_str(), Cycle::of(id)?))).collect()
-            }
-            _ => Vec::new(),
-        }
+    pub fn cycles(&self) -> impl Iterator<Item = (&str, Cycle<'_>)> {
+        let ids = match &self.subject {
+            Subject::Orders(ids) if self.whole_cycles => ids.as_slice(),
+            _ => &[],
+        };
+        ids.iter().filter_map(|id| Some((id.as_str(), Cycle::of(id)?)))
+    }
+
+    /// Whether there are such ids.
+    pub fn has_cycles(&self) -> bool {
+        self.cycles().next().is_some()
     }
 
     /// The requested folders in which the account can see anything.

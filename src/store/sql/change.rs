@@ -240,7 +240,7 @@ pub(in crate::store) fn push_preview<DB: Dialect>(
              effective_state, effect, count(*) AS orders",
     );
     let by_cycle = match &selection.subject {
-        Subject::Orders(ids) if !selection.cycles().is_empty() => {
+        Subject::Orders(ids) if selection.has_cycles() => {
             // Neither a descendant nor named.
             sql.push(",\n    count(*) - count(via_parent) - count(CASE WHEN order_id");
             sql.among(ids.iter().map(String::as_str).collect());

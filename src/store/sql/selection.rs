@@ -17,13 +17,12 @@ use crate::store::tables::{Use, list, of_orders};
 
 /// Whether one plan fits all selections of this kind, so that it can be kept: true for a single id.
 pub(in crate::store) fn plans_alike(selection: &Selection) -> bool {
-    matches!(&selection.subject, Subject::Orders(ids) if ids.len() == 1)
-        && selection.cycles().is_empty()
+    matches!(&selection.subject, Subject::Orders(ids) if ids.len() == 1) && !selection.has_cycles()
 }
 
 /// Adds the expressions up to `chosen`.
 pub(in crate::store) fn push_chosen<DB: Dialect>(sql: &mut Sql<DB>, selection: &Selection) {
-    if !selection.cycles().is_empty() {
+    if selection.has_cycles() {
         sql.with("cycles", |sql| push_cycles(sql, selection));
     }
     if selection.deep {
@@ -46,14 +45,14 @@ fn push_base<DB: Dialect>(sql: &mut Sql<DB>, selection: &Selection) {
     sql.orders(selection.now).push("\nWHERE ");
     push_in_reach(sql, selection);
     push_selected(sql, selection);
-    if !selection.cycles().is_empty() {
+    if selection.has_cycles() {
         push_of_cycles(sql, selection);
     }
 }
 
 /// The cycles that the request names by a fresh order in reach, as ranges of ids.
 fn push_cycles<DB: Dialect>(sql: &mut Sql<DB>, selection: &Selection) {
-    let cycles = selection.cycles();
+    let cycles: Vec<_> = selection.cycles().collect();
     let past: Vec<String> = cycles.iter().map(|(_, cycle)| cycle.past()).collect();
     let rows = cycles.iter().zip(&past);
     let rows = rows.map(|((id, cycle), past)| [Some(*id), Some(cycle.common()), Some(&**past)]);

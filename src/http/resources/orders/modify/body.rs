@@ -51,7 +51,9 @@ macro_rules! change_body {
         pub struct $name {
             #[schemars(with = "texts::ControllerId")]
             pub controller_id: String,
-            /// These orders; `workflowIds`, `folders` and `states` are then ignored.
+            /// These orders; `workflowIds`, `folders` and `states` are then ignored. If the service
+            /// is set to take whole cycles, an id stands for every fresh order of its cycle in
+            /// `/orders/cancel`, `suspend`, `resume` and `change`.
             #[schemars(with = "Option<List<texts::OrderId, ORDER_IDS>>", extend("uniqueItems" = true))]
             pub order_ids: Option<List<String, ORDER_IDS>>,
             /// Orders of these workflows; `folders` is then ignored.
