@@ -127,11 +127,11 @@ impl Lists for NoDatabase {
 
     fn history(
         &self,
-        selection: &Selection,
+        selections: &[Selection],
         filter: &HistoryFilter,
         limit: Option<u64>,
     ) -> BoxStream<'static, Result<PastOrder>> {
-        limits::selection(selection);
+        selections.iter().for_each(limits::selection);
         limits::window(&filter.completed);
         for text in [&filter.order_id, &filter.workflow_path, &filter.workflow_name] {
             text.iter().for_each(|text| limits::name(text));
@@ -143,14 +143,14 @@ impl Lists for NoDatabase {
         }
         assert_ne!(limit, Some(0));
         let order = PastOrder {
-            controller_id: selection.controller_id.clone(),
+            controller_id: selections[0].controller_id.clone(),
             order_id: "#2026-11-23#P1-eod".into(),
             workflow_path: "/sos/billing/eod".into(),
             workflow_version_id: "1".into(),
-            state: "FINISHED".into(),
+            effective_state: EffectiveState::Finished,
             scheduled_for: None,
             started: at(),
-            ended: at(),
+            state_since: at(),
             modified: at(),
             arguments: "{}".into(),
             position: None,

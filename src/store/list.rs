@@ -50,26 +50,26 @@ pub struct PastOrder {
     pub workflow_path: String,
     /// The version of its workflow.
     pub workflow_version_id: String,
-    /// Its stored state, which is terminal.
-    pub state: String,
+    /// Its effective state.
+    pub effective_state: EffectiveState,
     /// When it was due; `None`: never.
     pub scheduled_for: Option<StoredInstant>,
     /// When it started; when it was created, if that is unknown or it never did.
     pub started: StoredInstant,
-    /// When it became terminal.
-    pub ended: StoredInstant,
+    /// Since when it has its state; since it was created, if it never had another.
+    pub state_since: StoredInstant,
     /// When its row was last written.
     pub modified: StoredInstant,
     /// Its arguments, a JSON object.
     pub arguments: String,
-    /// Where in its workflow it ended, a JSON array.
+    /// Where in its workflow it is or ended, a JSON array.
     pub position: Option<String>,
 }
 
 /// Which orders a history includes, besides the selection, whose window limits when they started.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HistoryFilter {
-    /// The terminal states.
+    /// The stored states, none of them fresh. They limit [`Family::Heads`] only.
     pub states: Vec<State>,
     /// When they became terminal.
     pub completed: Window,
@@ -94,7 +94,7 @@ pub enum Family {
     Heads,
     /// This order.
     Only(String),
-    /// The descendants of this order.
+    /// The descendants of this order that have started.
     Below(String),
 }
 
@@ -114,14 +114,15 @@ pub trait Lists {
     /// How many orders there are of each effective state. The selection's window limits only
     /// orders that are `SCHEDULED`.
     async fn snapshot(&self, selection: &Selection) -> Result<Vec<(EffectiveState, u64)>>;
-    /// Terminal orders, the latest first, at most `limit` of them.
+    /// Orders that have started, the latest first, at most `limit` of them. `selections`, at least
+    /// one, differ in the controller and in what the account can see there.
     fn history(
         &self,
-        selection: &Selection,
+        selections: &[Selection],
         filter: &HistoryFilter,
         limit: Option<u64>,
     ) -> BoxStream<'static, Result<PastOrder>>;
-    /// How many orders [`Lists::history`] has without a limit, by their state.
+    /// How many terminal orders [`Lists::history`] has without a limit, by their state.
     async fn past_counts(
         &self,
         selection: &Selection,

@@ -94,7 +94,7 @@ const ORDERS: &[TableColumn] = &[
     value("workflow_path", Text, &[Given, Chosen, Listed, Past]),
     value("workflow_version_id", Text, &[Given, Chosen, Listed, Past]),
     generated("folder", Text, &[Chosen]),
-    value("state", Text, &[Given, Chosen, Listed, Past]),
+    value("state", Text, &[Given, Chosen, Listed]),
     value("suspended", Flag, &[Given, Chosen]),
     value("mark", Text, &[Given, Chosen, Listed]),
     value("scheduled_for", Instant, &[Given, Chosen, Listed, Past]),

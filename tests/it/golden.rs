@@ -110,6 +110,7 @@ fn requests() -> Vec<(String, &'static str, bool, Value)> {
         );
         body
     });
+    add("history_ended", "/orders/history", false, json!({"historyStates": ["FAILED"]}));
     add("history_of_order", "/order/history", false, json!({"orderId": "done"}));
     let workflow = json!({"path": "/sos/eod"});
     add("workflows", "/workflows", false, some.clone());

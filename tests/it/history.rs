@@ -218,10 +218,129 @@ on_both! {
         assert_eq!(child["children"], json!([]));
         for (fields, message) in [
             (json!({"orderId": "gone"}), "JOC-400 orderId: there is no order 'gone'"),
-            (json!({"orderId": "other"}), "JOC-400 orderId: there is no order 'other'"),
             (json!({"historyId": 5}), "orderId: is missing"),
         ] {
             app.post("/order/history", &with_controller(fields)).await.fails_with(message);
+        }
+    }
+
+    async fn lists_and_shows_living_orders_that_have_started(kind: Kind) {
+        let app = app(kind).await;
+        app.db.insert(&[
+            Order::new("r").state("RUNNING"),
+            Order::new("r|east").state("WAITING"),
+            Order::new("r|west"),
+            Order::new("s").workflow("/sosx/eod", "1").state("FAILED").suspended(),
+        ]).await;
+        app.db.execute(
+            "UPDATE orders SET started = '2026-11-23T12:34:58.000Z', \
+             state_since = '2026-11-23T15:00:00.000Z', position = '[1]' WHERE order_id = 'r'",
+        ).await.unwrap();
+        for (fields, expected) in [
+            (json!({}), &["c", "r", "b", "a", "s", "f"][..]),
+            (json!({"limit": 2}), &["c", "r"]),
+            (json!({"historyStates": ["INCOMPLETE"]}), &["r", "s"]),
+            (json!({"historyStates": ["INCOMPLETE"], "limit": 1}), &["r"]),
+            (json!({"historyStates": ["INCOMPLETE", "SUCCESSFUL"]}), &["r", "s", "f"]),
+            (json!({"historyStates": ["SUCCESSFUL", "FAILED"]}), &["c", "b", "a", "f"]),
+            (json!({"folders": [{"folder": "/sosx"}]}), &["c", "s"]),
+            (json!({"workflowName": "eod", "orderId": "?"}), &["r", "b", "a", "s", "f"]),
+            (json!({"orders": [{"workflowPath": "/sos/eod", "orderId": "r"}]}), &["r"]),
+            (json!({"dateFrom": "2026-11-23T12:34:57Z"}), &["r"]),
+            // A living order is not completed.
+            (json!({"completedDateFrom": "1d"}), &["c", "b", "a", "f"]),
+            (json!({"completedDateFrom": "1d", "historyStates": ["INCOMPLETE"]}), &[]),
+        ] {
+            assert_eq!(ids(&app, fields.clone()).await, expected, "{fields}");
+        }
+        let running = with_controller(json!({"orderId": "r"}));
+        let answer = app.post("/orders/history", &running).await.ok();
+        let item = &answer["history"][0];
+        assert_eq!(item["state"], json!({"_text": "INCOMPLETE", "severity": 0}));
+        assert_eq!(item["orderState"], json!({"_text": "RUNNING", "severity": 0}));
+        assert_eq!(item["startTime"], "2026-11-23T12:34:58.000Z");
+        assert_eq!((item.get("endTime"), &item["position"]), (None, &json!("1")));
+        let answer = app.post("/orders/history", &with_controller(json!({"orderId": "s"}))).await.ok();
+        assert_eq!(answer["history"][0]["orderState"]["_text"], "SUSPENDED");
+
+        let states = |history: &Value| -> Vec<String> {
+            let states = history["states"].as_array().unwrap().iter();
+            states.map(|state| state["state"]["_text"].as_str().unwrap().into()).collect()
+        };
+        let history = app.post("/order/history", &running).await.ok();
+        assert_eq!(history["states"], json!([
+            {"state": {"_text": "RUNNING", "severity": 0}, "stateTime": "2026-11-23T15:00:00.000Z"},
+        ]));
+        // The child that has not started is no part of the history.
+        assert_eq!(history["children"].as_array().unwrap().len(), 1);
+        assert_eq!(history["children"][0]["order"]["orderId"], "r|east");
+        assert_eq!(history["children"][0]["order"]["state"]["_text"], "INCOMPLETE");
+        let fresh = with_controller(json!({"orderId": "living"}));
+        assert_eq!(states(&app.post("/order/history", &fresh).await.ok()), ["BLOCKED"]);
+        app.post("/orders/suspend", &with_controller(json!({"orderIds": ["living"]}))).await.ok();
+        assert_eq!(states(&app.post("/order/history", &fresh).await.ok()), ["SUSPENDED"]);
+        let summary = app.post("/orders/overview/summary", &with_controller(json!({}))).await.ok();
+        assert_eq!(summary["orders"], json!({"successful": 1, "failed": 3}));
+    }
+
+    async fn without_a_controller_lists_all_that_the_account_may_see(kind: Kind) {
+        let app = app(kind).await;
+        app.db.insert_into("east", &[
+            Order::new("a").workflow("/sos/eod", "1").state("FINISHED"),
+            Order::new("h").workflow("/hr/eod", "1").state("RUNNING"),
+            Order::new("i").workflow("/sos/eod", "1"),
+        ]).await;
+        let list = async |token: &str, body: Value| -> Vec<(String, String)> {
+            let answer = app.post_as(token, "/orders/history", body.to_string()).await.ok();
+            let text = |value: &Value| value.as_str().unwrap().to_owned();
+            let items = answer["history"].as_array().unwrap().iter();
+            items.map(|item| (text(&item["controllerId"]), text(&item["orderId"]))).collect()
+        };
+        let of = |items: &[(&str, &str)]| -> Vec<(String, String)> {
+            items.iter().map(|(controller, id)| ((*controller).into(), (*id).into())).collect()
+        };
+        let everything = of(&[("prod", "c"), ("prod", "b"), ("east", "a"), ("prod", "a"),
+                              ("east", "h"), ("prod", "f")]);
+        for body in [json!({}), json!({"controllerId": ""}), json!({"controllerId": null})] {
+            assert_eq!(list(&app.token, body).await, everything);
+        }
+        assert_eq!(list(&app.token, json!({"limit": 3})).await, everything[..3]);
+        assert_eq!(list(&app.token, json!({"controllerId": "east"})).await, of(&[("east", "a"), ("east", "h")]));
+        let named = json!({"orders": [{"workflowPath": "/sos/eod", "orderId": "a"}]});
+        assert_eq!(list(&app.token, named).await, of(&[("east", "a"), ("prod", "a")]));
+        let incomplete = json!({"historyStates": ["INCOMPLETE"]});
+        assert_eq!(list(&app.token, incomplete.clone()).await, of(&[("east", "h")]));
+
+        let view = "sos:products:controller:orders:view";
+        let limited = app.account("limited", view, &[("/sos", true)]).await;
+        let seen = of(&[("prod", "b"), ("east", "a"), ("prod", "a"), ("prod", "f")]);
+        assert_eq!(list(&limited, json!({})).await, seen);
+        assert_eq!(list(&limited, incomplete.clone()).await, []);
+        app.store.add_role("eastern").await.unwrap();
+        app.store.grant("eastern", view, "east").await.unwrap();
+        let hash = joc_orders::http::password::hash("a-password").unwrap();
+        app.store.add_account("eastern", &hash, &["eastern".into()]).await.unwrap();
+        let eastern = app.login("eastern", "a-password").await;
+        assert_eq!(list(&eastern, json!({})).await, of(&[("east", "a"), ("east", "h")]));
+        // The account's only controller is not there (yet).
+        app.store.add_role("western").await.unwrap();
+        app.store.grant("western", view, "west").await.unwrap();
+        app.store.add_account("western", &hash, &["western".into()]).await.unwrap();
+        let western = app.login("western", "a-password").await;
+        assert_eq!(list(&western, json!({})).await, []);
+        let blind = app.account("blind", "sos:products:controller:workflows", &[]).await;
+        assert_eq!(app.post_as(&blind, "/orders/history", "{}").await.status, 403);
+        for (fields, problem) in [
+            (json!({"controllerId": "gone"}), "JOC-404 controllerId: "),
+            (json!({"controllerId": 1}), "controllerId: "),
+            (json!({"controllerId": "a/b"}), "controllerId: "),
+            (json!({"historyStates": ["RUNNING"]}), "historyStates[0]: "),
+        ] {
+            app.post("/orders/history", &fields).await.fails_with(problem);
+        }
+        // The history of one order is that of one controller.
+        for fields in [json!({"orderId": "a"}), json!({"controllerId": "", "orderId": "a"})] {
+            app.post("/order/history", &fields).await.fails_with("controllerId: ");
         }
     }
 

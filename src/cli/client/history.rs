@@ -29,6 +29,9 @@ const HISTORY: Listing = Listing {
     limit: Some(LIMIT),
 };
 
+/// How orders end.
+const ENDED: [&str; 2] = ["SUCCESSFUL", "FAILED"];
+
 /// List orders that have ended, the latest first
 #[derive(Debug, Args)]
 #[command(after_help = help_end("\
@@ -49,7 +52,7 @@ pub(super) struct HistoryArgs {
         value_name = "STATE",
         value_delimiter = ',',
         ignore_case = true,
-        value_parser = PossibleValuesParser::new(["SUCCESSFUL", "FAILED"])
+        value_parser = PossibleValuesParser::new(ENDED)
     )]
     states: Vec<String>,
     #[command(flatten)]
@@ -77,8 +80,8 @@ pub(super) async fn run(args: HistoryArgs) -> anyhow::Result<()> {
     body.put("orderId", args.order_id.as_deref());
     body.put("workflowPath", args.workflow.as_deref());
     args.folders.put_into(&mut body);
-    let states = args.states.iter().map(|state| state.to_uppercase());
-    body.put("historyStates", states.collect::<Value>());
+    let states = if args.states.is_empty() { ENDED.map(String::from).into() } else { args.states };
+    body.put("historyStates", states.iter().map(|state| state.to_uppercase()).collect::<Value>());
     args.started.put_into(&mut body);
     body.put("completedDateFrom", args.completed_date_from.as_deref());
     body.put("completedDateTo", args.completed_date_to.as_deref());

@@ -30,11 +30,11 @@ impl Lists for Backend {
 
     fn history(
         &self,
-        selection: &Selection,
+        selections: &[Selection],
         filter: &HistoryFilter,
         limit: Option<u64>,
     ) -> BoxStream<'static, Result<PastOrder>> {
-        self.rows_of(list::history(selection, filter, limit), Sieve::default())
+        self.rows_of(list::history(selections, filter, limit), Sieve::default())
     }
 
     async fn past_counts(

@@ -1,8 +1,10 @@
 //! The statements that show orders: lists, single orders, histories and counts.
 
+use strum::VariantArray;
+
 use super::search::push_matches;
 use super::selection::{push_in_reach, push_in_sight, push_selected, push_within};
-use super::{Dialect, STATE_SINCE, Sql};
+use super::{Dialect, LIVING, STATE_SINCE, Sql, quoted};
 use crate::model::order::State;
 use crate::model::selection::Selection;
 use crate::model::window::Window;
@@ -56,17 +58,68 @@ pub(in crate::store) fn snapshot<DB: Dialect>(selection: &Selection) -> Sql<DB> 
     sql
 }
 
-/// The query of terminal orders, the latest first.
+/// The query of a history, the latest first. `selections`, at least one, differ in the controller
+/// and in what the account can see there.
 pub(in crate::store) fn history<DB: Dialect>(
-    selection: &Selection,
+    selections: &[Selection],
     filter: &HistoryFilter,
     limit: Option<u64>,
 ) -> Sql<DB> {
-    let columns = format!("{}, {STARTED} AS started, {STATE_SINCE} AS ended", shown(Use::Past));
-    let mut sql = past(&columns, selection, filter);
-    sql.push(format_args!("\nORDER BY {STATE_SINCE} DESC, o.order_id"));
-    push_limit(&mut sql, limit);
+    let mut sql = Sql::at(selections[0].now);
+    let parts =
+        || selections.iter().flat_map(|s| Part::of(filter).into_iter().map(move |p| (s, p)));
+    let is_single = parts().count() == 1;
+    for (i, (selection, part)) in parts().enumerate() {
+        let state =
+            if part == Part::Terminal { "o.state AS effective_state" } else { "o.effective_state" };
+        let columns = format!(
+            "{}, {state}, {STARTED} AS started, {STATE_SINCE} AS state_since",
+            shown(Use::Past)
+        );
+        let push = |sql: &mut Sql<DB>| {
+            push_past(sql, &columns, part, selection, filter);
+            sql.push(format_args!("\nORDER BY {STATE_SINCE} DESC, o.order_id"));
+            push_limit(sql, limit);
+        };
+        if is_single {
+            push(&mut sql);
+        } else {
+            // Each part is read in the order of an index of its own, up to the limit.
+            sql.push(if i == 0 { "SELECT * FROM " } else { "\nUNION ALL\nSELECT * FROM " });
+            sql.nested(push).push(" h");
+        }
+    }
+    if !is_single {
+        sql.push("\nORDER BY state_since DESC, order_id, controller_id");
+        push_limit(&mut sql, limit);
+    }
     sql
+}
+
+/// A part of a history: orders that one index has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// Terminal orders.
+    Terminal,
+    /// Living orders that have started.
+    Started,
+    /// One order, or its descendants, in any state.
+    Family,
+}
+
+impl Part {
+    /// The parts that a filter needs, at least one.
+    fn of(filter: &HistoryFilter) -> Vec<Self> {
+        if filter.family != Family::Heads {
+            return vec![Self::Family];
+        }
+        // No living order is completed.
+        let started = filter.completed.is_unbounded()
+            && filter.states.iter().any(|state| !state.is_terminal());
+        let terminal = !started || filter.states.iter().any(|state| state.is_terminal());
+        let parts = [(terminal, Self::Terminal), (started, Self::Started)];
+        parts.into_iter().filter(|(is_needed, _)| *is_needed).map(|(_, part)| part).collect()
+    }
 }
 
 /// The query of the numbers of terminal orders by state.
@@ -74,27 +127,43 @@ pub(in crate::store) fn past_counts<DB: Dialect>(
     selection: &Selection,
     filter: &HistoryFilter,
 ) -> Sql<DB> {
-    let mut sql = past("o.state, count(*) AS orders", selection, filter);
+    let mut sql = Sql::at(selection.now);
+    push_past(&mut sql, "o.state, count(*) AS orders", Part::Terminal, selection, filter);
     sql.push("\nGROUP BY o.state");
     sql
 }
 
-/// The query of these columns of the terminal orders.
-fn past<DB: Dialect>(columns: &str, selection: &Selection, filter: &HistoryFilter) -> Sql<DB> {
+/// Adds the query of these columns of a part of the history.
+fn push_past<DB: Dialect>(
+    sql: &mut Sql<DB>,
+    columns: &str,
+    part: Part,
+    selection: &Selection,
+    filter: &HistoryFilter,
+) {
     const WORKFLOW_NAME: &str = "substr(o.workflow_path, length(rtrim(o.workflow_path, replace(o.workflow_path, '/', ''))) + 1)";
-    let mut sql = Sql::at(selection.now);
-    sql.push(format_args!(
-        "SELECT {columns}\n\
-         FROM orders o\n\
-         WHERE o.controller_id = ",
-    ));
-    sql.key(&selection.controller_id);
-    // Must match the condition of the indexes over terminal orders verbatim.
-    sql.push("\n  AND o.state IN ('FINISHED', 'CANCELLED')");
-    for state in [State::Finished, State::Cancelled] {
-        if !filter.states.contains(&state) {
-            sql.push(format_args!("\n  AND o.state <> '{}'", state.as_str()));
+    sql.push(format_args!("SELECT {columns}\nFROM "));
+    match part {
+        Part::Terminal => sql.push("orders o"),
+        Part::Started | Part::Family => sql.orders(selection.now),
+    };
+    sql.push("\nWHERE o.controller_id = ").key(&selection.controller_id);
+    match part {
+        Part::Terminal => {
+            // Must match the condition of the indexes over terminal orders verbatim.
+            sql.push("\n  AND o.state IN ('FINISHED', 'CANCELLED')");
+            for state in [State::Finished, State::Cancelled] {
+                if !filter.states.contains(&state) {
+                    sql.push(format_args!("\n  AND o.state <> '{}'", state.as_str()));
+                }
+            }
         }
+        Part::Started => {
+            let started = State::VARIANTS.iter().filter(|state| state.may_wait());
+            let started = quoted(started.map(|state| state.as_str()));
+            sql.push(format_args!("\n  AND {LIVING}\n  AND o.state IN ({started})"));
+        }
+        Part::Family => {}
     }
     match &filter.family {
         Family::Heads => {
@@ -106,13 +175,14 @@ fn past<DB: Dialect>(columns: &str, selection: &Selection, filter: &HistoryFilte
         Family::Below(parent) => {
             sql.push("\n  AND o.order_id > ").text(&format!("{parent}|"));
             sql.push(" AND o.order_id < ").text(&format!("{parent}}}"));
+            sql.push("\n  AND o.state <> 'FRESH'");
         }
     }
-    push_in_sight(&mut sql, &selection.controller_id, &selection.sight);
+    push_in_sight(sql, &selection.controller_id, &selection.sight);
     let others = Selection { window: Window::UNBOUNDED, ..selection.clone() };
-    push_selected(&mut sql, &others);
-    push_within(&mut sql, STARTED, &selection.window);
-    push_within(&mut sql, STATE_SINCE, &filter.completed);
+    push_selected(sql, &others);
+    push_within(sql, STARTED, &selection.window);
+    push_within(sql, STATE_SINCE, &filter.completed);
     // No path begins otherwise, but a name may.
     let is_path = |path: &str| path.starts_with(['/', '*']);
     let workflow = |path: &String| if is_path(path) { "o.workflow_path" } else { WORKFLOW_NAME };
@@ -130,8 +200,7 @@ fn past<DB: Dialect>(columns: &str, selection: &Selection, filter: &HistoryFilte
         sql.push("\n  AND NOT o.workflow_path").among(texts());
         sql.push(format_args!("\n  AND NOT {WORKFLOW_NAME}")).among(texts());
     }
-    push_named(&mut sql, &filter.orders, WORKFLOW_NAME);
-    sql
+    push_named(sql, &filter.orders, WORKFLOW_NAME);
 }
 
 /// Adds the condition that the order matches one of these, if there are any: its workflow, by path

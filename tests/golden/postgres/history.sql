@@ -1,9 +1,26 @@
-SELECT o.controller_id, o.order_id, o.workflow_path, o.workflow_version_id, o.state,
-    o.scheduled_for, o.modified, CAST(o.arguments AS text) AS arguments,
-    CAST(o.position AS text) AS position, coalesce(o.started, o.created) AS started, coalesce(o.state_since, o.created) AS ended
-FROM orders o
-WHERE o.controller_id = $1
-  AND o.state IN ('FINISHED', 'CANCELLED')
-  AND o.parent_id IS NULL
-ORDER BY coalesce(o.state_since, o.created) DESC, o.order_id
-LIMIT $2;
+SELECT * FROM (
+    SELECT o.controller_id, o.order_id, o.workflow_path, o.workflow_version_id, o.scheduled_for,
+        o.modified, CAST(o.arguments AS text) AS arguments,
+        CAST(o.position AS text) AS position, o.state AS effective_state, coalesce(o.started, o.created) AS started, coalesce(o.state_since, o.created) AS state_since
+    FROM orders o
+    WHERE o.controller_id = $1
+      AND o.state IN ('FINISHED', 'CANCELLED')
+      AND o.parent_id IS NULL
+    ORDER BY coalesce(o.state_since, o.created) DESC, o.order_id
+    LIMIT $2
+) h
+UNION ALL
+SELECT * FROM (
+    SELECT o.controller_id, o.order_id, o.workflow_path, o.workflow_version_id, o.scheduled_for,
+        o.modified, CAST(o.arguments AS text) AS arguments,
+        CAST(o.position AS text) AS position, o.effective_state, coalesce(o.started, o.created) AS started, coalesce(o.state_since, o.created) AS state_since
+    FROM (SELECT o.*, effective_state(o.state, o.suspended, o.scheduled_for, $3) AS effective_state FROM orders o) o
+    WHERE o.controller_id = $4
+      AND o.state NOT IN ('FINISHED', 'CANCELLED')
+      AND o.state IN ('RUNNING', 'INPROGRESS', 'WAITING', 'PROMPTING', 'FAILED')
+      AND o.parent_id IS NULL
+    ORDER BY coalesce(o.state_since, o.created) DESC, o.order_id
+    LIMIT $5
+) h
+ORDER BY state_since DESC, order_id, controller_id
+LIMIT $6;

@@ -1,22 +1,21 @@
-SELECT o.controller_id, o.order_id, o.workflow_path, o.workflow_version_id, o.state,
-    o.scheduled_for, o.modified, CAST(o.arguments AS text) AS arguments,
-    CAST(o.position AS text) AS position, coalesce(o.started, o.created) AS started, coalesce(o.state_since, o.created) AS ended
-FROM orders o
-WHERE o.controller_id = $1
-  AND o.state IN ('FINISHED', 'CANCELLED')
-  AND o.order_id = $2
-ORDER BY coalesce(o.state_since, o.created) DESC, o.order_id
-LIMIT $3;
-
-SELECT o.controller_id, o.order_id, o.workflow_path, o.workflow_version_id, o.state,
-    o.scheduled_for, o.modified, CAST(o.arguments AS text) AS arguments,
-    CAST(o.position AS text) AS position, coalesce(o.started, o.created) AS started, coalesce(o.state_since, o.created) AS ended
-FROM orders o
-WHERE o.controller_id = $1
-  AND o.state IN ('FINISHED', 'CANCELLED')
-  AND o.order_id > $2 AND o.order_id < $3
+SELECT o.controller_id, o.order_id, o.workflow_path, o.workflow_version_id, o.scheduled_for,
+    o.modified, CAST(o.arguments AS text) AS arguments,
+    CAST(o.position AS text) AS position, o.effective_state, coalesce(o.started, o.created) AS started, coalesce(o.state_since, o.created) AS state_since
+FROM (SELECT o.*, effective_state(o.state, o.suspended, o.scheduled_for, $1) AS effective_state FROM orders o) o
+WHERE o.controller_id = $2
+  AND o.order_id = $3
 ORDER BY coalesce(o.state_since, o.created) DESC, o.order_id
 LIMIT $4;
+
+SELECT o.controller_id, o.order_id, o.workflow_path, o.workflow_version_id, o.scheduled_for,
+    o.modified, CAST(o.arguments AS text) AS arguments,
+    CAST(o.position AS text) AS position, o.effective_state, coalesce(o.started, o.created) AS started, coalesce(o.state_since, o.created) AS state_since
+FROM (SELECT o.*, effective_state(o.state, o.suspended, o.scheduled_for, $1) AS effective_state FROM orders o) o
+WHERE o.controller_id = $2
+  AND o.order_id > $3 AND o.order_id < $4
+  AND o.state <> 'FRESH'
+ORDER BY coalesce(o.state_since, o.created) DESC, o.order_id
+LIMIT $5;
 
 SELECT l.id AS audit_log_id, l.created, l.account, l.request, l.comment,
     l.ticket_link, d.previous_state, d.new_state, d.mark, d.kill

@@ -1,22 +1,21 @@
 UPDATE temp.clock SET now = ?;
-SELECT o.controller_id, o.order_id, o.workflow_path, o.workflow_version_id, o.state,
-    o.scheduled_for, o.modified, CAST(o.arguments AS text) AS arguments,
-    CAST(o.position AS text) AS position, coalesce(o.started, o.created) AS started, coalesce(o.state_since, o.created) AS ended
-FROM orders o
+SELECT o.controller_id, o.order_id, o.workflow_path, o.workflow_version_id, o.scheduled_for,
+    o.modified, CAST(o.arguments AS text) AS arguments,
+    CAST(o.position AS text) AS position, o.effective_state, coalesce(o.started, o.created) AS started, coalesce(o.state_since, o.created) AS state_since
+FROM orders_effective o
 WHERE o.controller_id = (SELECT ?)
-  AND o.state IN ('FINISHED', 'CANCELLED')
   AND o.order_id = ?
 ORDER BY coalesce(o.state_since, o.created) DESC, o.order_id
 LIMIT ?;
 
 UPDATE temp.clock SET now = ?;
-SELECT o.controller_id, o.order_id, o.workflow_path, o.workflow_version_id, o.state,
-    o.scheduled_for, o.modified, CAST(o.arguments AS text) AS arguments,
-    CAST(o.position AS text) AS position, coalesce(o.started, o.created) AS started, coalesce(o.state_since, o.created) AS ended
-FROM orders o
+SELECT o.controller_id, o.order_id, o.workflow_path, o.workflow_version_id, o.scheduled_for,
+    o.modified, CAST(o.arguments AS text) AS arguments,
+    CAST(o.position AS text) AS position, o.effective_state, coalesce(o.started, o.created) AS started, coalesce(o.state_since, o.created) AS state_since
+FROM orders_effective o
 WHERE o.controller_id = (SELECT ?)
-  AND o.state IN ('FINISHED', 'CANCELLED')
   AND o.order_id > ? AND o.order_id < ?
+  AND o.state <> 'FRESH'
 ORDER BY coalesce(o.state_since, o.created) DESC, o.order_id
 LIMIT ?;
 

@@ -1,10 +1,12 @@
-//! `/orders/history` and `/order/history`: orders that are terminal.
+//! `/orders/history` and `/order/history`: orders that have started.
 
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::{StreamExt, TryStreamExt, stream};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use strum::VariantArray;
 
+use crate::http::context::audit::AuditLog;
 use crate::http::context::body::{Limit, Object, RequestBody, Whole, check_limit, given, inner};
 use crate::http::context::lists::{Names, Words};
 use crate::http::context::request::{Context, Request};
@@ -16,7 +18,7 @@ use crate::http::resources::orders::item::{
     LISTED, StateItem, limit_to_visible, position_string, stored_json, unknown_order,
 };
 use crate::model::arguments::Arguments;
-use crate::model::checks::{check_name, check_workflow_path};
+use crate::model::checks::{NO_CONTROLLER, check_controller_id, check_name, check_workflow_path};
 use crate::model::folders::Folder;
 use crate::model::invalid::Invalid;
 use crate::model::order::{EffectiveState, State};
@@ -31,12 +33,14 @@ use actix_web::web::{Json, post};
 
 pub mod overview;
 
-/// Selects the terminal orders that match every field. Absent and `null` mean the same.
+/// Selects the orders that have started, or ended without, and match every field. Absent and `null`
+/// mean the same.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FilterHistory {
-    #[schemars(with = "texts::ControllerId")]
-    controller_id: String,
+    /// Only this controller; by default every controller for which the account has the permission.
+    #[schemars(with = "Option<texts::OptionalControllerId>")]
+    controller_id: Option<String>,
     /// These orders; fields that name orders, workflows or folders are then ignored.
     orders: Option<Names<Object<OrderPath>>>,
     #[schemars(with = "Option<texts::Wildcards>")]
@@ -50,7 +54,7 @@ pub struct FilterHistory {
     exclude_workflows: Option<Names<String>>,
     /// Orders of the workflows in these folders.
     folders: Option<Names<Object<Folder>>>,
-    /// How the orders ended.
+    /// Whether and how the orders ended; by default all.
     history_states: Option<Words<HistoryState>>,
     /// Not supported: orders are identified by their ids. The list must be empty.
     #[schemars(length(max = 0))]
@@ -85,8 +89,8 @@ struct OrderPath {
     order_id: Option<String>,
 }
 
-/// How an order ended, in JOC's terms: `SUCCESSFUL` means finished, `FAILED` cancelled, and
-/// `INCOMPLETE` not ended, which matches nothing here.
+/// Whether and how an order ended, in JOC's terms: `SUCCESSFUL` means finished, `FAILED` cancelled,
+/// and `INCOMPLETE` started and not ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
 enum HistoryState {
@@ -106,9 +110,11 @@ pub struct HistoryItem {
     /// When it was scheduled, or started if it never was.
     planned_time: Instant,
     start_time: Instant,
-    end_time: Instant,
+    /// When it became terminal; absent: it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    end_time: Option<Instant>,
     survey_date: Instant,
-    /// Where it ended, in one word: `2/then:0`.
+    /// Where it is or ended, in one word: `2/then:0`.
     position: String,
     /// Always 0: JOC numbers the orders of a fork.
     sequence: u32,
@@ -118,11 +124,11 @@ pub struct HistoryItem {
     arguments: Value,
 }
 
-/// How an order ended.
+/// Whether and how an order ended.
 #[derive(Debug, Serialize, JsonSchema)]
 struct PastState {
     #[serde(rename = "_text")]
-    #[schemars(extend("enum" = [SUCCESSFUL, FAILED]))]
+    #[schemars(extend("enum" = [SUCCESSFUL, FAILED, INCOMPLETE]))]
     text: &'static str,
     /// The number by which JOC's GUI colours the order's state.
     severity: u8,
@@ -130,6 +136,11 @@ struct PastState {
 
 const SUCCESSFUL: &str = "SUCCESSFUL";
 const FAILED: &str = "FAILED";
+const INCOMPLETE: &str = "INCOMPLETE";
+
+/// The maximum number of controllers in one history: each takes up to two of the 500 parts that
+/// SQLite lets a statement have.
+const CONTROLLERS: usize = 200;
 
 /// The history of one order.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -138,7 +149,7 @@ pub struct OrderHistory {
     /// Always false: jobs are not known here.
     has_tasks: bool,
     has_orders: bool,
-    /// The child orders that are terminal.
+    /// The child orders that have started.
     children: Vec<Child>,
     /// The states that requests led to, and the last one.
     states: Vec<StateSince>,
@@ -180,20 +191,16 @@ pub fn endpoints(schemas: &mut Schemas) -> Vec<Endpoint> {
         Endpoint::post(
             "/orders/history",
             post().to(orders),
-            "List orders that are finished or cancelled",
+            "List orders that have started or ended",
         )
         .describe("Newest first; includes removed orders, but no child orders")
         .needs(&[VIEW_ORDERS])
         .takes::<FilterHistory>(schemas)
         .returns_schema(&schemas.list::<HistoryItem>("history")),
-        Endpoint::post(
-            "/order/history",
-            post().to(order),
-            "Show the history of a finished or cancelled order",
-        )
-        .needs(&[VIEW_ORDERS])
-        .takes::<PastOrderId>(schemas)
-        .returns::<Dated<OrderHistory>>(schemas),
+        Endpoint::post("/order/history", post().to(order), "Show the history of an order")
+            .needs(&[VIEW_ORDERS])
+            .takes::<PastOrderId>(schemas)
+            .returns::<Dated<OrderHistory>>(schemas),
     ];
     with_examples(endpoints, include_str!("history.json"))
 }
@@ -203,8 +210,15 @@ async fn orders(
     Request { context, body }: Request<FilterHistory>,
 ) -> Result<HttpResponse, ApiError> {
     let limit = check_limit(body.limit)?.unwrap_or(Some(LISTED));
-    let (selection, filter) = select(&context, body).await?;
-    let orders = context.store().history(&selection, &filter, limit);
+    let (selections, filter) = select(&context, body).await?;
+    if selections.len() > CONTROLLERS {
+        let problem = format!("is required, since the account may see more than {CONTROLLERS}");
+        return Err(Invalid::new("controllerId", problem).into());
+    }
+    let orders = match selections.as_slice() {
+        [] => stream::empty().boxed(),
+        selections => context.store().history(selections, &filter, limit),
+    };
     let items = orders.map(|order| item(order?));
     context.list("history", items.boxed()).await
 }
@@ -218,26 +232,28 @@ async fn order(
         Invalid::new("orderId", "is missing: orders are known by their ids, not by historyId")
     })?;
     check_name("orderId", &order_id)?;
-    let body = FilterHistory { controller_id, ..FilterHistory::default() };
-    let (selection, filter) = select(&context, body).await?;
+    check_controller_id(&controller_id)?;
+    let body = FilterHistory { controller_id: Some(controller_id), ..FilterHistory::default() };
+    let (selections, filter) = select(&context, body).await?;
     let itself = HistoryFilter { family: Family::Only(order_id.clone()), ..filter.clone() };
-    let ended = context.store().history(&selection, &itself, Some(1)).try_next().await?;
-    let ended = ended.ok_or_else(|| unknown_order(&order_id))?;
+    let order = context.store().history(&selections, &itself, Some(1)).try_next().await?;
+    let order = order.ok_or_else(|| unknown_order(&order_id))?;
     let below = HistoryFilter { family: Family::Below(order_id.clone()), ..filter };
     let children: Vec<Child> = context
         .store()
-        .history(&selection, &below, Some(LISTED))
+        .history(&selections, &below, Some(LISTED))
         .map(|order| Ok::<_, store::Error>(Child { order: item(order?)? }))
         .try_collect()
         .await?;
 
-    let touches = context.store().trail(&selection.controller_id, &order_id).await?;
+    let touches = context.store().trail(&order.controller_id, &order_id).await?;
     // Not every request leads to another state.
     let changed = touches.into_iter().rev().filter(|touch| touch.new_state != touch.previous_state);
     let mut states: Vec<(String, _)> =
         changed.map(|touch| (touch.new_state, touch.created.0)).collect();
-    if states.last().is_none_or(|(state, _)| *state != ended.state) {
-        states.push((ended.state, ended.ended.0));
+    let state = order.effective_state.as_str();
+    if states.last().is_none_or(|(last, _)| last != state) {
+        states.push((state.into(), order.state_since.0));
     }
     let states = states.into_iter().filter_map(|(state, at)| {
         let state = StateItem::from(state.parse::<EffectiveState>().ok()?);
@@ -252,11 +268,11 @@ async fn order(
     Ok(context.dated(history))
 }
 
-/// Checks the body and the permission.
+/// Checks the body and the permission. Returns a selection for each controller.
 async fn select(
     context: &Context,
     body: FilterHistory,
-) -> Result<(Selection, HistoryFilter), ApiError> {
+) -> Result<(Vec<Selection>, HistoryFilter), ApiError> {
     if body.history_ids.is_some_and(|ids| !ids.is_empty()) {
         let problem = "are not supported: orders are known by their ids";
         return Err(Invalid::new("historyIds", problem).into());
@@ -287,8 +303,9 @@ async fn select(
     let [from, to] = [body.completed_date_from.as_deref(), body.completed_date_to.as_deref()];
     let completed =
         Fields::COMPLETED_DATES.resolve(from, to, zone, context.now).map_err(Invalid::from)?;
+    let controller_id = given(body.controller_id);
     let selectors = Selectors {
-        controller_id: body.controller_id,
+        controller_id: controller_id.clone().unwrap_or_else(|| NO_CONTROLLER.into()),
         folders: inner(body.folders),
         ..Selectors::default()
     };
@@ -299,15 +316,18 @@ async fn select(
         // As in JOC, the orders that are named come before folders.
         selection.subject = Subject::Everything;
     }
-    limit_to_visible(context, &mut selection).await?;
+    let mut selections = Vec::new();
+    for controller_id in controllers(context, controller_id).await? {
+        let mut selection = Selection { controller_id, ..selection.clone() };
+        limit_to_visible(context, &mut selection).await?;
+        selections.push(selection);
+    }
 
     let wanted = body.history_states.unwrap_or_default();
-    let states =
-        [(HistoryState::Successful, State::Finished), (HistoryState::Failed, State::Cancelled)]
-            .into_iter()
-            .filter(|(word, _)| wanted.is_empty() || wanted.contains(word))
-            .map(|(_, state)| state)
-            .collect();
+    let is_wanted = |state: &&State| {
+        history_state(**state).is_some_and(|word| wanted.is_empty() || wanted.contains(&word))
+    };
+    let states = State::VARIANTS.iter().filter(is_wanted).copied().collect();
     let unless_named = |pattern: Option<String>| pattern.filter(|_| !named);
     let filter = HistoryFilter {
         states,
@@ -319,14 +339,43 @@ async fn select(
         exclude_workflows: if named { Vec::new() } else { exclude_workflows },
         orders: orders.into_iter().map(|order| (order.workflow_path, order.order_id)).collect(),
     };
-    Ok((selection, filter))
+    Ok((selections, filter))
+}
+
+/// The controller that the request names, or all for which the account has the permission.
+async fn controllers(
+    context: &Context,
+    controller_id: Option<String>,
+) -> Result<Vec<String>, ApiError> {
+    if let Some(controller_id) = controller_id {
+        return Ok(vec![controller_id]);
+    }
+    if context.principal.extent(VIEW_ORDERS).is_none() {
+        let why = AuditLog::default();
+        return Err(context.deny(VIEW_ORDERS, NO_CONTROLLER, &why).await?);
+    }
+    context.progress.allowed();
+    let mut ids = context.store().controllers().await?;
+    ids.retain(|id| context.principal.may(VIEW_ORDERS, id).is_some());
+    Ok(ids)
+}
+
+/// How the history names a state; `None`: an order that has not started is no part of it.
+const fn history_state(state: State) -> Option<HistoryState> {
+    match state {
+        State::Finished => Some(HistoryState::Successful),
+        State::Cancelled => Some(HistoryState::Failed),
+        _ if state.may_wait() => Some(HistoryState::Incomplete),
+        _ => None,
+    }
 }
 
 fn item(order: PastOrder) -> store::Result<HistoryItem> {
-    let (text, state) = if order.state == State::Finished.as_str() {
-        (SUCCESSFUL, EffectiveState::Finished)
-    } else {
-        (FAILED, EffectiveState::Cancelled)
+    let state = order.effective_state;
+    let text = match state {
+        EffectiveState::Finished => SUCCESSFUL,
+        EffectiveState::Cancelled => FAILED,
+        _ => INCOMPLETE,
     };
     let position = order.position.as_deref().map(stored_json).transpose()?;
     Ok(HistoryItem {
@@ -335,7 +384,7 @@ fn item(order: PastOrder) -> store::Result<HistoryItem> {
         workflow: order.workflow_path,
         planned_time: Instant(order.scheduled_for.unwrap_or(order.started).0),
         start_time: Instant(order.started.0),
-        end_time: Instant(order.ended.0),
+        end_time: state.is_terminal().then_some(Instant(order.state_since.0)),
         survey_date: Instant(order.modified.0),
         position: position.as_ref().map(position_string).unwrap_or_default(),
         sequence: 0,
