@@ -145,6 +145,7 @@ impl Lists for NoDatabase {
         let order = PastOrder {
             controller_id: selections[0].controller_id.clone(),
             order_id: "#2026-11-23#P1-eod".into(),
+            history_id: 1,
             workflow_path: "/sos/billing/eod".into(),
             workflow_version_id: "1".into(),
             effective_state: EffectiveState::Finished,

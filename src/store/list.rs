@@ -46,6 +46,8 @@ pub struct PastOrder {
     pub controller_id: String,
     /// The order's id.
     pub order_id: String,
+    /// The number of its history: unique, and the same for ever.
+    pub history_id: i64,
     /// The path of its workflow.
     pub workflow_path: String,
     /// The version of its workflow.
@@ -94,6 +96,8 @@ pub enum Family {
     Heads,
     /// This order.
     Only(String),
+    /// The order with this history id.
+    Numbered(i64),
     /// The descendants of this order that have started.
     Below(String),
 }

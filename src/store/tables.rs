@@ -109,6 +109,7 @@ const ORDERS: &[TableColumn] = &[
     value("started", Instant, &[]),
     value("state_since", Instant, &[]),
     value("remove_when_terminated", Flag, &[Chosen]),
+    value("history_id", Integer, &[Past]),
 ];
 
 /// Every table but that of the sessions, each after those that it refers to.

@@ -112,6 +112,7 @@ fn requests() -> Vec<(String, &'static str, bool, Value)> {
     });
     add("history_ended", "/orders/history", false, json!({"historyStates": ["FAILED"]}));
     add("history_of_order", "/order/history", false, json!({"orderId": "done"}));
+    add("history_by_number", "/order/history", false, json!({"historyId": 1}));
     let workflow = json!({"path": "/sos/eod"});
     add("workflows", "/workflows", false, some.clone());
     add("workflows_limited", "/workflows", true, some.clone());

@@ -59,6 +59,7 @@ on_both! {
         }
         let ran = migrate(db, &["--to", "0"]).await;
         for line in [
+            "undoing migration 8 loses the history ids of 3 orders",
             "undoing migration 5 loses 1 seal",
             "undoing migration 4 loses priority, arguments, position, reason and times of 2 orders",
             "undoing migration 3 loses 1 account",

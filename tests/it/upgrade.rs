@@ -178,7 +178,7 @@ on_both! {
         // And back.
         let mut holder = db.lock(hold(kind)).await;
         let schema = store::schema(&db.url).await.unwrap();
-        let down = ["--to", "3", "--lock-timeout", "1", "--wait", "1"];
+        let down = ["--to", "3", "--lock-timeout", "1", "--wait", "1", "--yes"];
         let ran = migrating(&db, &down).await.unwrap();
         assert_eq!(ran.code, Some(7), "{ran:?}");
         assert!(ran.stderr.contains("undoing migration"), "{ran:?}");

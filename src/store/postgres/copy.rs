@@ -21,6 +21,12 @@ pub(super) async fn reserve_ids(connection: &mut PgConnection) -> Result<()> {
                      FROM audit_logs WHERE id BETWEEN 1 AND 4503599627370496
                      HAVING max(id) IS NOT NULL"
     )
+    .fetch_optional(&mut *connection)
+    .await?;
+    sqlx::query(
+        "SELECT setval(pg_get_serial_sequence('orders', 'history_id'), max(history_id))
+             FROM orders HAVING max(history_id) IS NOT NULL",
+    )
     .fetch_optional(connection)
     .await?;
     Ok(())

@@ -236,6 +236,8 @@ impl Dialect for Postgres {
 
     const AS_PARAMETERS: &str = "::json";
 
+    const HISTORY_ID: Option<&str> = None;
+
     const PRESENT: &str = "greatest(o.created, now())";
 
     fn push_created(sql: &mut QueryBuilder<Self>, at: DateTime<Utc>) {

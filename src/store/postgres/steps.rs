@@ -22,6 +22,7 @@ const LOCKS: &[(i64, &str, &str)] = &[
         "SHARE ROW EXCLUSIVE",
     ),
     (7, "audit_logs, audit_log_details, audit_seals", ALONE),
+    (8, "orders", ALONE),
 ];
 
 /// The lock that dropping parts of a table takes, and thus every reverted migration.

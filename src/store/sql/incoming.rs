@@ -11,7 +11,7 @@ use crate::store::tables::{Use, list, of_orders};
 pub(in crate::store) fn insert<DB: Dialect>(orders: &[IncomingOrder]) -> Sql<DB> {
     let mut sql = Sql::new();
     push_insert(&mut sql, "");
-    sql.push("\nSELECT ").push(values()).push("\nFROM ");
+    sql.push("\nSELECT ").push(values::<DB>()).push("\nFROM ");
     push_orders(&mut sql, orders);
     // Without WHERE, SQLite takes the ON for that of a join.
     sql.push("\nWHERE true\nON CONFLICT DO NOTHING");
@@ -25,7 +25,7 @@ pub(in crate::store) fn add<DB: Dialect>(
 ) -> Sql<DB> {
     let mut sql = Sql::new();
     push_insert(&mut sql, ", created, modified");
-    sql.push("\nSELECT ").push(values());
+    sql.push("\nSELECT ").push(values::<DB>());
     sql.push(", ").created(created).push(", ").created(created);
     sql.push("\nFROM ");
     push_orders(&mut sql, orders);
@@ -58,11 +58,13 @@ pub(in crate::store) fn replace<DB: Dialect>(orders: &[IncomingOrder]) -> Sql<DB
 
 fn push_insert<DB: Dialect>(sql: &mut Sql<DB>, further: &str) {
     let columns = list(of_orders(Use::Given), |column| column.name.to_owned());
-    sql.push(format_args!("INSERT INTO orders ({columns}{further})"));
+    let number = DB::HISTORY_ID.map_or("", |_| ", history_id");
+    sql.push(format_args!("INSERT INTO orders ({columns}{number}{further})"));
 }
 
-fn values() -> String {
-    list(of_orders(Use::Given), |column| format!("r.{}", column.name))
+fn values<DB: Dialect>() -> String {
+    let values = list(of_orders(Use::Given), |column| format!("r.{}", column.name));
+    DB::HISTORY_ID.map_or(values.clone(), |number| format!("{values}, {number}"))
 }
 
 fn push_orders<DB: Dialect>(sql: &mut Sql<DB>, orders: &[IncomingOrder]) {

@@ -172,6 +172,9 @@ fn push_past<DB: Dialect>(
         Family::Only(order_id) => {
             sql.push("\n  AND o.order_id = ").text(order_id);
         }
+        Family::Numbered(history_id) => {
+            sql.push("\n  AND o.history_id = ").integer(*history_id);
+        }
         Family::Below(parent) => {
             sql.push("\n  AND o.order_id > ").text(&format!("{parent}|"));
             sql.push(" AND o.order_id < ").text(&format!("{parent}}}"));

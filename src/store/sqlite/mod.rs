@@ -274,6 +274,14 @@ impl Dialect for Sqlite {
 
     const AS_PARAMETERS: &str = "";
 
+    // As the trigger orders_history_id_is_drawn, which would write each row twice.
+    const HISTORY_ID: Option<&str> = Some(
+        "(SELECT max(\n    \
+             coalesce((SELECT max(history_id) FROM orders), 0),\n    \
+             coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'orders'), 0)\n\
+         )) + row_number() OVER ()",
+    );
+
     const PRESENT: &str = "max(o.created, strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))";
 
     fn push_created(sql: &mut QueryBuilder<Self>, at: DateTime<Utc>) {

@@ -1,6 +1,6 @@
 SELECT o.controller_id, o.order_id, o.workflow_path, o.workflow_version_id, o.scheduled_for,
     o.modified, CAST(o.arguments AS text) AS arguments,
-    CAST(o.position AS text) AS position, o.state AS effective_state, coalesce(o.started, o.created) AS started, coalesce(o.state_since, o.created) AS state_since
+    CAST(o.position AS text) AS position, o.history_id, o.state AS effective_state, coalesce(o.started, o.created) AS started, coalesce(o.state_since, o.created) AS state_since
 FROM orders o
 WHERE o.controller_id = $1
   AND o.state IN ('FINISHED', 'CANCELLED')

@@ -21,9 +21,12 @@ UPDATE controllers SET last_order_number = max(last_order_number, ?2 - 1) + ?3
 WHERE controller_id = ?1 RETURNING last_order_number;
 
 INSERT INTO orders (controller_id, order_id, workflow_path, workflow_version_id, state, suspended, mark,
-    scheduled_for, priority, arguments, position, reason, created, modified)
+    scheduled_for, priority, arguments, position, reason, history_id, created, modified)
 SELECT r.controller_id, r.order_id, r.workflow_path, r.workflow_version_id, r.state,
-    r.suspended, r.mark, r.scheduled_for, r.priority, r.arguments, r.position, r.reason, ?, ?
+    r.suspended, r.mark, r.scheduled_for, r.priority, r.arguments, r.position, r.reason, (SELECT max(
+    coalesce((SELECT max(history_id) FROM orders), 0),
+    coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'orders'), 0)
+)) + row_number() OVER (), ?, ?
 FROM (SELECT value ->> 0 AS controller_id, value ->> 1 AS order_id, value ->> 2 AS workflow_path,
     value ->> 3 AS workflow_version_id, value ->> 4 AS state, value ->> 5 AS suspended,
     value ->> 6 AS mark, value ->> 7 AS scheduled_for, value ->> 8 AS priority,

@@ -1,12 +1,12 @@
 //! `/orders/history` and `/order/history`: orders that have started.
 
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::stream::{self, BoxStream};
+use futures_util::{StreamExt, TryStreamExt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use strum::VariantArray;
 
-use crate::http::context::audit::AuditLog;
+use self::item::{HistoryItem, MAX_HISTORY_ID, item};
 use crate::http::context::body::{Limit, Object, RequestBody, Whole, check_limit, given, inner};
 use crate::http::context::lists::{Names, Words};
 use crate::http::context::request::{Context, Request};
@@ -14,10 +14,7 @@ use crate::http::context::response::Dated;
 use crate::http::date::Instant;
 use crate::http::error::ApiError;
 use crate::http::openapi::{Endpoint, Schemas, with_examples};
-use crate::http::resources::orders::item::{
-    LISTED, StateItem, limit_to_visible, position_string, stored_json, unknown_order,
-};
-use crate::model::arguments::Arguments;
+use crate::http::resources::orders::item::{LISTED, StateItem, limit_to_visible, unknown_order};
 use crate::model::checks::{NO_CONTROLLER, check_controller_id, check_name, check_workflow_path};
 use crate::model::folders::Folder;
 use crate::model::invalid::Invalid;
@@ -31,6 +28,7 @@ use crate::store::list::{Family, HistoryFilter, PastOrder};
 use actix_web::HttpResponse;
 use actix_web::web::{Json, post};
 
+mod item;
 pub mod overview;
 
 /// Selects the orders that have started, or ended without, and match every field. Absent and `null`
@@ -56,7 +54,7 @@ pub struct FilterHistory {
     folders: Option<Names<Object<Folder>>>,
     /// Whether and how the orders ended; by default all.
     history_states: Option<Words<HistoryState>>,
-    /// Not supported: orders are identified by their ids. The list must be empty.
+    /// Not supported; the list must be empty. `/order/history` takes one.
     #[schemars(length(max = 0))]
     history_ids: Option<Vec<i64>>,
     /// Started at this instant or later; a relative date without a sign is in the past.
@@ -99,45 +97,6 @@ enum HistoryState {
     Incomplete,
 }
 
-/// JOC's `OrderHistoryItem`, without `historyId`: orders are identified by their ids.
-#[derive(Debug, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct HistoryItem {
-    controller_id: String,
-    order_id: String,
-    /// The workflow's path.
-    workflow: String,
-    /// When it was scheduled, or started if it never was.
-    planned_time: Instant,
-    start_time: Instant,
-    /// When it became terminal; absent: it is not.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    end_time: Option<Instant>,
-    survey_date: Instant,
-    /// Where it is or ended, in one word: `2/then:0`.
-    position: String,
-    /// Always 0: JOC numbers the orders of a fork.
-    sequence: u32,
-    state: PastState,
-    order_state: StateItem,
-    #[schemars(with = "Arguments")]
-    arguments: Value,
-}
-
-/// Whether and how an order ended.
-#[derive(Debug, Serialize, JsonSchema)]
-struct PastState {
-    #[serde(rename = "_text")]
-    #[schemars(extend("enum" = [SUCCESSFUL, FAILED, INCOMPLETE]))]
-    text: &'static str,
-    /// The number by which JOC's GUI colours the order's state.
-    severity: u8,
-}
-
-const SUCCESSFUL: &str = "SUCCESSFUL";
-const FAILED: &str = "FAILED";
-const INCOMPLETE: &str = "INCOMPLETE";
-
 /// The maximum number of controllers in one history: each takes up to two of the 500 parts that
 /// SQLite lets a statement have.
 const CONTROLLERS: usize = 200;
@@ -169,14 +128,23 @@ struct StateSince {
     state_time: Instant,
 }
 
-/// Selects an order.
+/// Selects an order, by `historyId` or, without it, by `orderId`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("anyOf" = [
+    {"required": ["historyId"], "properties": {"historyId": {"type": "integer"}}},
+    {"required": ["controllerId", "orderId"],
+     "properties": {"controllerId": {"type": "string", "minLength": 1}, "orderId": {"type": "string"}}},
+]))]
 pub struct PastOrderId {
-    #[schemars(with = "texts::ControllerId")]
-    controller_id: String,
-    #[schemars(required, with = "texts::OrderId")]
+    /// Required with `orderId`; a `historyId` is unique among all controllers.
+    #[schemars(with = "Option<texts::OptionalControllerId>")]
+    controller_id: Option<String>,
+    #[schemars(with = "Option<texts::OrderId>")]
     order_id: Option<String>,
+    /// From `/orders/history`.
+    #[schemars(with = "Option<i64>", range(min = 1, max = MAX_HISTORY_ID))]
+    history_id: Option<Whole<i64>>,
 }
 
 impl RequestBody for FilterHistory {
@@ -211,33 +179,59 @@ async fn orders(
 ) -> Result<HttpResponse, ApiError> {
     let limit = check_limit(body.limit)?.unwrap_or(Some(LISTED));
     let (selections, filter) = select(&context, body).await?;
-    if selections.len() > CONTROLLERS {
-        let problem = format!("is required, since the account may see more than {CONTROLLERS}");
-        return Err(Invalid::new("controllerId", problem).into());
-    }
-    let orders = match selections.as_slice() {
-        [] => stream::empty().boxed(),
-        selections => context.store().history(selections, &filter, limit),
-    };
+    let orders = history(&context, &selections, &filter, limit)?;
     let items = orders.map(|order| item(order?));
     context.list("history", items.boxed()).await
+}
+
+/// The orders of some controllers, but not of too many.
+fn history(
+    context: &Context,
+    selections: &[Selection],
+    filter: &HistoryFilter,
+    limit: Option<u64>,
+) -> Result<BoxStream<'static, store::Result<PastOrder>>, Invalid> {
+    if selections.is_empty() {
+        return Ok(stream::empty().boxed());
+    }
+    if selections.len() > CONTROLLERS {
+        let problem = format!("is required, since the account may see more than {CONTROLLERS}");
+        return Err(Invalid::new("controllerId", problem));
+    }
+    Ok(context.store().history(selections, filter, limit))
 }
 
 /// `POST /order/history`: the children of an order and the states to which requests brought it.
 async fn order(
     Request { context, body }: Request<PastOrderId>,
 ) -> Result<Json<Dated<OrderHistory>>, ApiError> {
-    let PastOrderId { controller_id, order_id } = body;
-    let order_id = order_id.ok_or_else(|| {
-        Invalid::new("orderId", "is missing: orders are known by their ids, not by historyId")
-    })?;
-    check_name("orderId", &order_id)?;
-    check_controller_id(&controller_id)?;
-    let body = FilterHistory { controller_id: Some(controller_id), ..FilterHistory::default() };
-    let (selections, filter) = select(&context, body).await?;
-    let itself = HistoryFilter { family: Family::Only(order_id.clone()), ..filter.clone() };
-    let order = context.store().history(&selections, &itself, Some(1)).try_next().await?;
-    let order = order.ok_or_else(|| unknown_order(&order_id))?;
+    let controller_id = given(body.controller_id);
+    // As in JOC, the number comes before the id.
+    let (itself, unknown) = match (body.history_id, body.order_id) {
+        (Some(Whole(number)), _) if (1..=MAX_HISTORY_ID).contains(&number) => (
+            Family::Numbered(number),
+            ApiError::NotFound(format!("historyId: there is no order {number}")),
+        ),
+        (Some(_), _) => {
+            let problem = format!("is not between 1 and {MAX_HISTORY_ID}");
+            return Err(Invalid::new("historyId", problem).into());
+        }
+        (None, Some(order_id)) => {
+            check_controller_id(controller_id.as_deref().unwrap_or_default())?;
+            check_name("orderId", &order_id)?;
+            (Family::Only(order_id.clone()), unknown_order(&order_id))
+        }
+        (None, None) => {
+            return Err(Invalid::new("orderId, historyId", "one of them is required").into());
+        }
+    };
+    let body = FilterHistory { controller_id, ..FilterHistory::default() };
+    let (mut selections, filter) = select(&context, body).await?;
+    let itself = HistoryFilter { family: itself, ..filter.clone() };
+    let order =
+        history(&context, &selections, &itself, Some(1))?.try_next().await?.ok_or(unknown)?;
+    let order_id = order.order_id;
+    selections.retain(|selection| selection.controller_id == order.controller_id);
     let below = HistoryFilter { family: Family::Below(order_id.clone()), ..filter };
     let children: Vec<Child> = context
         .store()
@@ -274,7 +268,7 @@ async fn select(
     body: FilterHistory,
 ) -> Result<(Vec<Selection>, HistoryFilter), ApiError> {
     if body.history_ids.is_some_and(|ids| !ids.is_empty()) {
-        let problem = "are not supported: orders are known by their ids";
+        let problem = "are not supported; /order/history takes one";
         return Err(Invalid::new("historyIds", problem).into());
     }
     let [order_id, workflow_path, workflow_name] =
@@ -317,7 +311,7 @@ async fn select(
         selection.subject = Subject::Everything;
     }
     let mut selections = Vec::new();
-    for controller_id in controllers(context, controller_id).await? {
+    for controller_id in overview::controllers(context, controller_id).await? {
         let mut selection = Selection { controller_id, ..selection.clone() };
         limit_to_visible(context, &mut selection).await?;
         selections.push(selection);
@@ -342,24 +336,6 @@ async fn select(
     Ok((selections, filter))
 }
 
-/// The controller that the request names, or all for which the account has the permission.
-async fn controllers(
-    context: &Context,
-    controller_id: Option<String>,
-) -> Result<Vec<String>, ApiError> {
-    if let Some(controller_id) = controller_id {
-        return Ok(vec![controller_id]);
-    }
-    if context.principal.extent(VIEW_ORDERS).is_none() {
-        let why = AuditLog::default();
-        return Err(context.deny(VIEW_ORDERS, NO_CONTROLLER, &why).await?);
-    }
-    context.progress.allowed();
-    let mut ids = context.store().controllers().await?;
-    ids.retain(|id| context.principal.may(VIEW_ORDERS, id).is_some());
-    Ok(ids)
-}
-
 /// How the history names a state; `None`: an order that has not started is no part of it.
 const fn history_state(state: State) -> Option<HistoryState> {
     match state {
@@ -368,29 +344,4 @@ const fn history_state(state: State) -> Option<HistoryState> {
         _ if state.may_wait() => Some(HistoryState::Incomplete),
         _ => None,
     }
-}
-
-fn item(order: PastOrder) -> store::Result<HistoryItem> {
-    let state = order.effective_state;
-    let text = match state {
-        EffectiveState::Finished => SUCCESSFUL,
-        EffectiveState::Cancelled => FAILED,
-        _ => INCOMPLETE,
-    };
-    let position = order.position.as_deref().map(stored_json).transpose()?;
-    Ok(HistoryItem {
-        controller_id: order.controller_id,
-        order_id: order.order_id,
-        workflow: order.workflow_path,
-        planned_time: Instant(order.scheduled_for.unwrap_or(order.started).0),
-        start_time: Instant(order.started.0),
-        end_time: state.is_terminal().then_some(Instant(order.state_since.0)),
-        survey_date: Instant(order.modified.0),
-        position: position.as_ref().map(position_string).unwrap_or_default(),
-        sequence: 0,
-        // Coloured as the order's state is, as JOC's history does.
-        state: PastState { text, severity: state.severity() },
-        order_state: state.into(),
-        arguments: stored_json(&order.arguments)?,
-    })
 }
