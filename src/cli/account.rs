@@ -154,10 +154,15 @@ fn read_password() -> anyhow::Result<String> {
         ensure!(password == rpassword::prompt_password("Again: ")?, "the two passwords differ");
         password
     } else {
-        let mut text = String::new();
-        std::io::stdin().read_to_string(&mut text).context("standard input")?;
-        trimmed(text.lines().next().unwrap_or_default()).to_owned()
+        first_line()?
     };
     password::check(&password).map_err(CliError::Usage)?;
     Ok(password)
+}
+
+/// The password in the first line of standard input.
+pub(super) fn first_line() -> anyhow::Result<String> {
+    let mut text = String::new();
+    std::io::stdin().read_to_string(&mut text).context("standard input")?;
+    Ok(trimmed(text.lines().next().unwrap_or_default()).to_owned())
 }

@@ -1,6 +1,7 @@
 //! The HTTP client of every command that sends requests.
 
 use std::net::IpAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, Url};
 use rustls::{ClientConfig, RootCertStore};
 
+use super::error::CliError;
 use crate::config::variable;
 
 /// Timeout of connecting; a request has none.
@@ -15,9 +17,11 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Which servers a client trusts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Trust {
+pub(super) enum Trust<'a> {
     /// Those that the system trusts.
     System,
+    /// Those that the system trusts, and those of the certificate authorities in this file.
+    SystemAnd(&'a Path),
     /// Any, without a proxy: for requests to this machine that reveal nothing, since its
     /// certificate is for another name.
     Any,
@@ -28,11 +32,12 @@ pub(super) enum Trust {
 ///
 /// # Errors
 ///
-/// If TLS cannot be set up.
-pub(super) fn http_client(url: &Url, trust: Trust) -> anyhow::Result<Client> {
+/// If TLS cannot be set up, or the file has no certificate.
+pub(super) fn http_client(url: &Url, trust: Trust<'_>) -> anyhow::Result<Client> {
     let builder = Client::builder().redirect(Policy::none()).connect_timeout(CONNECT_TIMEOUT);
     let builder = match trust {
-        Trust::System => builder.tls_backend_preconfigured(system_tls(url)?),
+        Trust::System => builder.tls_backend_preconfigured(system_tls(url, None)?),
+        Trust::SystemAnd(file) => builder.tls_backend_preconfigured(system_tls(url, Some(file))?),
         Trust::Any => {
             // May be installed already, for exporting traces.
             let _ = rustls::crypto::ring::default_provider().install_default();
@@ -45,10 +50,18 @@ pub(super) fn http_client(url: &Url, trust: Trust) -> anyhow::Result<Client> {
 
 /// TLS with the system's certificates. reqwest's own set-up would fail on a system without any,
 /// as in many containers, even for plain HTTP.
-fn system_tls(url: &Url) -> anyhow::Result<ClientConfig> {
+fn system_tls(url: &Url, file: Option<&Path>) -> anyhow::Result<ClientConfig> {
     let mut roots = RootCertStore::empty();
     if url.scheme() == "https" {
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    }
+    if let Some(file) = file {
+        let loaded = rustls_native_certs::load_certs_from_paths(Some(file), None);
+        let (added, _) = roots.add_parsable_certificates(loaded.certs);
+        if added == 0 {
+            let problem = format!("--ca-file {}: no certificate could be read", file.display());
+            return Err(CliError::Usage(problem).into());
+        }
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     Ok(ClientConfig::builder_with_provider(provider)

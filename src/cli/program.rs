@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::cli::client::{orders, workflows};
+use crate::cli::client::{contexts, login, orders, workflows};
 use crate::cli::error::CliError;
 use crate::cli::{
     account, audit, check, completions, copy, demo, exit, health, import, logging, man, migrate,
@@ -39,6 +39,9 @@ enum Command {
     Import(import::ImportArgs),
     Account(account::AccountArgs),
     Role(role::RoleArgs),
+    Login(login::LoginArgs),
+    Logout(login::LogoutArgs),
+    Contexts(contexts::ContextsArgs),
     Orders(orders::OrdersArgs),
     Workflows(workflows::WorkflowsArgs),
     Controllers(workflows::ControllersArgs),
@@ -82,6 +85,9 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Import(args) => import::run(args).await,
         Command::Account(args) => account::run(args).await,
         Command::Role(args) => role::run(args).await,
+        Command::Login(args) => login::login(args).await,
+        Command::Logout(args) => login::logout(args).await,
+        Command::Contexts(args) => contexts::run(args),
         Command::Orders(args) => orders::run(args).await,
         Command::Workflows(args) => workflows::run(args).await,
         Command::Controllers(args) => workflows::controllers(args).await,

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::commands::COMMANDS;
 use crate::harness::{App, Order, client, launch_command, on_terminal, start, words};
 
+mod contexts;
 mod lists;
 mod requests;
 

@@ -110,7 +110,7 @@ pub(super) async fn run(args: AddArgs) -> anyhow::Result<()> {
         Some(file) => orders_of(file)?,
         None => vec![args.order.order()?],
     };
-    let mut body = args.controller.body();
+    let mut body = args.controller.body(&args.connection)?;
     body.put("orders", orders);
     args.why.put_into(&mut body);
     let (body, format) = (Value::from(body), args.output.format);

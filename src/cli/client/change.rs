@@ -73,11 +73,11 @@ impl ChangeRun {
         kind: &'static ChangeKind,
         selectors: &SelectorArgs,
         args: ChangeArgs,
-    ) -> Self {
-        let mut body = args.controller.body();
+    ) -> anyhow::Result<Self> {
+        let mut body = args.controller.body(&args.connection)?;
         selectors.put_into(&mut body);
         args.why.put_into(&mut body);
-        Self { kind, selects: selectors.select_any(), args, body }
+        Ok(Self { kind, selects: selectors.select_any(), args, body })
     }
 
     /// Shows, asks and changes.

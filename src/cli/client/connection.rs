@@ -2,15 +2,19 @@
 
 use std::cell::Cell;
 use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
 use indicatif::{ProgressBar, ProgressStyle};
 use reqwest::header::{HeaderMap, HeaderValue};
 use reqwest::{Client, RequestBuilder, Response, Url};
 use serde_json::{Value, json};
 
+use super::api_url::{PASSWORD, api_url};
+use super::context_file::{self, SavedContext};
 use crate::cli::error::CliError;
 use crate::cli::escape::visible;
 use crate::cli::http_client::{Trust, http_client};
@@ -23,45 +27,36 @@ use crate::model::json::Json;
 /// Timeout of a logout; an open session expires by itself.
 const LOGOUT_TIMEOUT: Duration = Duration::from_secs(5);
 const ACCESS_TOKEN: &str = "X-Access-Token";
-/// The variable with the password. There is no flag, which process lists would show.
-const PASSWORD: &str = "JOC_ORDERS_PASSWORD";
+const DEFAULT_URL: &str = "http://127.0.0.1:4446/joc/api";
 
 /// The service and the account.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Connection")]
 pub(super) struct ConnectionArgs {
-    /// URL of the service, http or https; without a path, /joc/api is appended
-    #[arg(
-        long,
-        env = "JOC_ORDERS_URL",
-        default_value = "http://127.0.0.1:4446/joc/api",
-        value_parser = api_url
-    )]
-    url: Url,
-    /// Account to log in as; its password is JOC_ORDERS_PASSWORD or asked for on a terminal
-    #[arg(long, env = "JOC_ORDERS_USER", value_name = "ACCOUNT")]
-    user: Option<String>,
+    #[command(flatten)]
+    service: ServiceArgs,
     /// Token of an existing session; overrides --user
     #[arg(long, env = "JOC_ORDERS_TOKEN", hide_env_values = true)]
     token: Option<String>,
 }
 
-fn api_url(text: &str) -> Result<Url, String> {
-    let expected = || String::from("expected http://HOST:PORT or https://HOST:PORT");
-    let mut url: Url = text.trim_end_matches('/').parse().map_err(|_| expected())?;
-    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-        return Err(expected());
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(format!("pass the account in --user and its password in {PASSWORD}"));
-    }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err("query and fragment are not allowed".into());
-    }
-    if url.path() == "/" {
-        url.set_path(BASE);
-    }
-    Ok(url)
+/// What a login needs.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Connection")]
+pub(super) struct ServiceArgs {
+    /// Context of `joc-orders login`, which the other flags override [default: the current one]
+    #[arg(long, env = "JOC_ORDERS_CONTEXT", value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    pub(super) context: Option<String>,
+    /// URL of the service, http or https; without a path, /joc/api is appended
+    /// [default: that of the context, or http://127.0.0.1:4446/joc/api]
+    #[arg(long, env = "JOC_ORDERS_URL", value_parser = api_url)]
+    pub(super) url: Option<Url>,
+    /// Account to log in as; its password is JOC_ORDERS_PASSWORD or asked for on a terminal
+    #[arg(long, env = "JOC_ORDERS_USER", value_name = "ACCOUNT")]
+    user: Option<String>,
+    /// File of certificate authorities to trust besides those of the system
+    #[arg(long, env = "JOC_ORDERS_CA_FILE", value_name = "FILE")]
+    pub(super) ca_file: Option<PathBuf>,
 }
 
 /// A session with the service.
@@ -69,6 +64,8 @@ pub(super) struct ApiSession {
     client: Client,
     url: String,
     token: HeaderValue,
+    /// What to say if the session has ended.
+    ended: Option<String>,
     /// Whether a question is open on the terminal, which an interrupt then answers.
     pub(super) asking: Cell<bool>,
 }
@@ -97,53 +94,120 @@ impl ApiResponse {
 
 impl ConnectionArgs {
     /// Runs `work` in a session, and logs out also if it fails or is interrupted. The session of
-    /// a given token stays open.
+    /// a given token or of a context stays open.
     pub(super) async fn session<T>(
         &self,
         work: impl AsyncFnOnce(&ApiSession) -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
-        let client = http_client(&self.url, Trust::System)?;
-        let given = self.token.as_deref().filter(|token| !token.is_empty());
-        let token = match given {
-            Some(token) => token.to_owned(),
-            None => self.login(&client).await?,
+        let context = self.context()?;
+        let saved = context.as_ref().map(|(_, saved)| saved);
+        let url = self.service.url_or(saved);
+        let client = client(&url, self.service.ca_file_or(saved))?;
+        let (mut session, stays_open) = match (self.given_token(), self.service.user()) {
+            (Some(token), _) => (ApiSession::new(client, &url, token)?, true),
+            (None, Some(user)) => {
+                let password = password(user)?;
+                (ApiSession::log_in(client, &url, user, &password).await?, false)
+            }
+            (None, None) => {
+                let (name, saved) = context.as_ref().ok_or_else(|| self.no_account())?;
+                let token = saved.token.as_deref().ok_or_else(|| logged_out(name))?;
+                let mut session = ApiSession::new(client, &url, token)?;
+                session.ended = Some(format!(
+                    "the session of context {} has ended: {}",
+                    visible(name),
+                    log_in_again(name)
+                ));
+                (session, true)
+            }
         };
-        let mut token = HeaderValue::from_str(&token)
-            .map_err(|_| CliError::Usage("--token: not an access token".into()))?;
-        token.set_sensitive(true);
-        let url = self.url.as_str().to_owned();
-        let session = ApiSession { client, url, token, asking: Cell::new(false) };
-
         let result = tokio::select! {
+            // First, so that work which ends by an interrupt is not an error.
+            biased;
             result = work(&session) => result,
             _ = tokio::signal::ctrl_c() => Err(session.interrupted().into()),
         };
-        if given.is_none() {
+        if !stays_open {
+            session.ended = None;
             // Best effort: the work is done.
-            let body = json!({});
-            let logout = session.send("/authentication/logout", &body);
-            let _ = tokio::time::timeout(LOGOUT_TIMEOUT, logout).await;
+            let _ = session.log_out().await;
         }
         result
     }
 
-    async fn login(&self, client: &Client) -> anyhow::Result<String> {
-        let user = self.user.as_deref().filter(|user| !user.is_empty());
-        let user = user.ok_or_else(|| CliError::Usage("give --user or --token".into()))?;
-        let password = password(user)?;
-        let _waiting = waiting("logging in");
-        let request = client.post(format!("{}/authentication/login", self.url));
-        let request = request.basic_auth(user, Some(password)).json(&json!({}));
-        let response = sent(request, self.url.as_str()).await?;
-        let login: Value = body_of(response).await?;
-        let token = login["accessToken"].as_str().filter(|token| !token.is_empty());
-        let token = token
-            .ok_or_else(|| CliError::Other("the login response has no access token".into()))?;
-        Ok(token.to_owned())
+    /// The controller of the context.
+    pub(super) fn controller_id(&self) -> anyhow::Result<Option<String>> {
+        let saved = self.service.saved()?.and_then(|(_, saved)| saved.controller_id);
+        Ok(saved)
+    }
+
+    /// The context, unless the flags say everything.
+    fn context(&self) -> anyhow::Result<Option<(String, SavedContext)>> {
+        let has_account = self.given_token().is_some() || self.service.user().is_some();
+        if has_account && self.service.url.is_some() && self.service.context.is_none() {
+            return Ok(None);
+        }
+        self.service.saved()
+    }
+
+    fn given_token(&self) -> Option<&str> {
+        self.token.as_deref().filter(|token| !token.is_empty())
+    }
+
+    fn no_account(&self) -> CliError {
+        let mut problem = String::from("give --user or --token, or log in with `joc-orders login`");
+        if self.service.url.is_some() {
+            problem += "; the session of a context is used only for its own URL";
+        }
+        CliError::Usage(problem)
     }
 }
 
-fn password(user: &str) -> anyhow::Result<String> {
+fn logged_out(context: &str) -> CliError {
+    let problem =
+        format!("not logged in to context {}: {}", visible(context), log_in_again(context));
+    CliError::NotPermitted(problem)
+}
+
+fn log_in_again(context: &str) -> String {
+    format!("log in again with `joc-orders login --context {}`", visible(context))
+}
+
+impl ServiceArgs {
+    pub(super) fn user(&self) -> Option<&str> {
+        self.user.as_deref().filter(|user| !user.is_empty())
+    }
+
+    pub(super) fn url_or(&self, saved: Option<&SavedContext>) -> Url {
+        let url = self.url.as_ref().or(saved.map(|saved| &saved.url)).cloned();
+        #[expect(clippy::expect_used, reason = "the constant is a URL")]
+        url.unwrap_or_else(|| DEFAULT_URL.parse().expect("a URL"))
+    }
+
+    pub(super) fn ca_file_or<'a>(&'a self, saved: Option<&'a SavedContext>) -> Option<&'a Path> {
+        self.ca_file.as_deref().or(saved?.ca_file.as_deref())
+    }
+
+    /// The context, by name or the current one. Nothing of it, above all not its token, is for
+    /// another URL.
+    fn saved(&self) -> anyhow::Result<Option<(String, SavedContext)>> {
+        let contexts = context_file::load()?;
+        let Some(name) = self.context.as_ref().or(contexts.current.as_ref()) else {
+            return Ok(None);
+        };
+        let saved = contexts.named(name)?;
+        let is_its = self.url.as_ref().is_none_or(|url| *url == saved.url);
+        Ok(is_its.then(|| (name.clone(), saved.clone())))
+    }
+}
+
+/// The client for a service.
+pub(super) fn client(url: &Url, ca_file: Option<&Path>) -> anyhow::Result<Client> {
+    http_client(url, ca_file.map_or(Trust::System, Trust::SystemAnd))
+}
+
+/// The password: the variable's, or what the person types.
+pub(super) fn password(user: &str) -> anyhow::Result<String> {
     match variable(PASSWORD) {
         Some(password) => Ok(password),
         None if io::stdin().is_terminal() => {
@@ -158,6 +222,48 @@ fn password(user: &str) -> anyhow::Result<String> {
 }
 
 impl ApiSession {
+    /// A session that is open already.
+    pub(super) fn new(client: Client, url: &Url, token: &str) -> anyhow::Result<Self> {
+        let mut token = HeaderValue::from_str(token)
+            .map_err(|_| CliError::Usage("--token: not an access token".into()))?;
+        token.set_sensitive(true);
+        let url = url.as_str().to_owned();
+        Ok(Self { client, url, token, ended: None, asking: Cell::new(false) })
+    }
+
+    /// Opens a session.
+    pub(super) async fn log_in(
+        client: Client,
+        url: &Url,
+        user: &str,
+        password: &str,
+    ) -> anyhow::Result<Self> {
+        let _waiting = waiting("logging in");
+        let request = client.post(format!("{url}/authentication/login"));
+        let request = request.basic_auth(user, Some(password)).json(&json!({}));
+        let response = sent(request, url.as_str(), None).await?;
+        let login: Value = body_of(response).await?;
+        let token = login["accessToken"].as_str().filter(|token| !token.is_empty());
+        let token = token
+            .ok_or_else(|| CliError::Other("the login response has no access token".into()))?;
+        Self::new(client, url, token)
+    }
+
+    /// Ends the session.
+    pub(super) async fn log_out(&self) -> Result<(), CliError> {
+        let body = json!({});
+        let logout = self.send("/authentication/logout", &body);
+        match tokio::time::timeout(LOGOUT_TIMEOUT, logout).await {
+            Ok(response) => response.map(drop),
+            Err(_) => Err(CliError::Unreachable(format!("no response from {}", self.url))),
+        }
+    }
+
+    /// The token of the session.
+    pub(super) fn token(&self) -> Option<&str> {
+        self.token.to_str().ok()
+    }
+
     /// Sends a request, and returns the response if it is a success.
     pub(super) async fn call(&self, call: &str, body: &Value) -> Result<ApiResponse, CliError> {
         let _waiting = waiting(call);
@@ -187,11 +293,17 @@ impl ApiSession {
 
     async fn send(&self, call: &str, body: &Value) -> Result<Response, CliError> {
         let request = self.client.post(format!("{}{call}", self.url));
-        sent(request.header(ACCESS_TOKEN, &self.token).json(body), &self.url).await
+        let request = request.header(ACCESS_TOKEN, &self.token).json(body);
+        sent(request, &self.url, self.ended.as_deref()).await
     }
 }
 
-async fn sent(request: RequestBuilder, url: &str) -> Result<Response, CliError> {
+/// Sends a request; `ended` is what to say if there is no session any more.
+async fn sent(
+    request: RequestBuilder,
+    url: &str,
+    ended: Option<&str>,
+) -> Result<Response, CliError> {
     let response = request.send().await.map_err(|error| {
         if error.is_connect() || error.is_builder() {
             CliError::Unreachable(format!("cannot reach {url}: {}", causes(error)))
@@ -202,6 +314,9 @@ async fn sent(request: RequestBuilder, url: &str) -> Result<Response, CliError> 
     let status = response.status().as_u16();
     if status == 200 {
         return Ok(response);
+    }
+    if let (440, Some(ended)) = (status, ended) {
+        return Err(CliError::NotPermitted(ended.into()));
     }
     let failure = CliError::of_response(status, &response.text().await.map_err(aborted)?);
     // The API has no 404.
@@ -247,27 +362,5 @@ fn waiting(what: &str) -> Waiting {
 impl Drop for Waiting {
     fn drop(&mut self) {
         self.0.finish_and_clear();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_url_without_a_path_is_that_of_the_service() {
-        for (text, url) in [
-            ("http://joc:4446", "http://joc:4446/joc/api"),
-            ("http://joc:4446/", "http://joc:4446/joc/api"),
-            ("http://joc:4446/joc/api/", "http://joc:4446/joc/api"),
-            ("https://proxy/orders/joc/api", "https://proxy/orders/joc/api"),
-        ] {
-            assert_eq!(api_url(text).unwrap().as_str(), url, "{text}");
-        }
-        for text in
-            ["", "joc:4446", "127.0.0.1:4446", "ftp://joc", "http://a:b@joc", "http://joc?x"]
-        {
-            assert!(api_url(text).is_err(), "{text}");
-        }
     }
 }

@@ -76,7 +76,7 @@ pub(super) struct HistoryArgs {
 
 /// Runs the command.
 pub(super) async fn run(args: HistoryArgs) -> anyhow::Result<()> {
-    let mut body = args.controller.body();
+    let mut body = args.controller.body(&args.connection)?;
     body.put("orderId", args.order_id.as_deref());
     body.put("workflowPath", args.workflow.as_deref());
     args.folders.put_into(&mut body);

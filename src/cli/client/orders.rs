@@ -139,18 +139,18 @@ pub async fn run(args: OrdersArgs) -> anyhow::Result<()> {
         OrdersCommand::Wait(args) => wait::run(args).await,
         OrdersCommand::Add(args) => add::run(args).await,
         OrdersCommand::Cancel(args) => {
-            let mut change = ChangeRun::new(&CANCEL, &args.selectors, args.change);
+            let mut change = ChangeRun::new(&CANCEL, &args.selectors, args.change)?;
             args.how.put_into(&mut change);
             change.run().await
         }
         OrdersCommand::Suspend(args) => {
-            let mut change = ChangeRun::new(&SUSPEND, &args.selectors, args.change);
+            let mut change = ChangeRun::new(&SUSPEND, &args.selectors, args.change)?;
             args.how.put_into(&mut change);
             change.body.put("reset", args.reset);
             change.run().await
         }
         OrdersCommand::Resume(args) => {
-            ChangeRun::new(&RESUME, &args.selectors, args.change).run().await
+            ChangeRun::new(&RESUME, &args.selectors, args.change)?.run().await
         }
     }
 }
@@ -164,18 +164,18 @@ impl How {
 }
 
 impl ListArgs {
-    fn body(&self) -> Value {
-        let mut body = self.controller.body();
+    fn body(&self) -> anyhow::Result<Value> {
+        let mut body = self.controller.body(&self.connection)?;
         self.selectors.put_into_list(&mut body);
         body.put("regex", self.regex.as_deref());
         body.put("stateDateFrom", self.state_date_from.as_deref());
         body.put("stateDateTo", self.state_date_to.as_deref());
         body.put("limit", self.limit);
-        body.into()
+        Ok(body.into())
     }
 
     async fn run(self) -> anyhow::Result<()> {
-        let body = self.body();
+        let body = self.body()?;
         ORDERS.show(self.connection, self.output.format, body).await
     }
 }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use strum::VariantArray;
 
 use super::body::Body;
+use super::connection::ConnectionArgs;
 use crate::cli::error::CliError;
 use crate::model::order::EffectiveState;
 
@@ -44,7 +45,7 @@ fn day(text: &str) -> Option<NaiveDate> {
 /// The controller.
 #[derive(Debug, Args)]
 pub(super) struct ControllerArgs {
-    /// Controller of the orders
+    /// Controller of the orders [default: that of the context]
     #[arg(
         long,
         env = "JOC_ORDERS_CONTROLLER_ID",
@@ -52,7 +53,7 @@ pub(super) struct ControllerArgs {
         value_parser = some_text(),
         help_heading = "Connection"
     )]
-    controller_id: String,
+    controller_id: Option<String>,
 }
 
 /// Which orders.
@@ -130,10 +131,20 @@ pub(super) struct ReasonArgs {
 
 impl ControllerArgs {
     /// The body of a request about it.
-    pub(super) fn body(&self) -> Body {
+    ///
+    /// # Errors
+    ///
+    /// If neither the flags nor the context name a controller.
+    pub(super) fn body(&self, connection: &ConnectionArgs) -> anyhow::Result<Body> {
+        let mut controller_id = self.controller_id.clone();
+        if controller_id.is_none() {
+            controller_id = connection.controller_id()?;
+        }
+        let problem = "give --controller-id, or log in with `joc-orders login --controller-id ID`";
+        let controller_id = controller_id.ok_or_else(|| CliError::Usage(problem.into()))?;
         let mut body = Body::default();
-        body.put("controllerId", self.controller_id.as_str());
-        body
+        body.put("controllerId", controller_id);
+        Ok(body)
     }
 }
 

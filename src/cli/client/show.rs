@@ -47,7 +47,7 @@ pub(super) async fn run(args: ShowArgs) -> anyhow::Result<()> {
     let format = args.output.format;
     args.connection
         .session(async |session| {
-            let mut body = args.controller.body();
+            let mut body = args.controller.body(&args.connection)?;
             body.put("orderId", args.order_id.as_str());
             let mut order = session.call("/order", &body.into()).await?.body;
             // When the response was made is no part of the order.
@@ -70,7 +70,7 @@ pub(super) async fn run(args: ShowArgs) -> anyhow::Result<()> {
 
 /// The child orders, also those that have ended.
 async fn children(session: &ApiSession, args: &ShowArgs, order: &Value) -> anyhow::Result<Value> {
-    let mut body = args.controller.body();
+    let mut body = args.controller.body(&args.connection)?;
     body.put("workflowIds", json!([{ "path": order["workflowId"]["path"] }]));
     let prefix = format!("{}|", args.order_id);
     // `%` is any text in JOC's expressions.
@@ -88,7 +88,7 @@ async fn children(session: &ApiSession, args: &ShowArgs, order: &Value) -> anyho
 
 /// The audit log of the order; nothing without the permission to read it.
 async fn changes(session: &ApiSession, args: &ShowArgs) -> anyhow::Result<Value> {
-    let mut body = args.controller.body();
+    let mut body = args.controller.body(&args.connection)?;
     body.put("objectName", args.order_id.as_str());
     match session.call(ENTRIES.path, &body.into()).await {
         Ok(mut response) => Ok(response.body[ENTRIES.field].take()),

@@ -43,7 +43,7 @@ pub(super) async fn run(args: WaitArgs) -> anyhow::Result<()> {
         let problem = "--state: FINISHED and CANCELLED orders have ended";
         return Err(CliError::Usage(problem.into()).into());
     }
-    let mut body = args.controller.body();
+    let mut body = args.controller.body(&args.connection)?;
     selectors.put_into_list(&mut body);
     // One order is enough to wait for; of ids, each must be known.
     body.put("limit", selectors.order_ids().is_empty().then_some(1));

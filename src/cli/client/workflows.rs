@@ -113,7 +113,7 @@ struct ListControllers {
 /// A [`CliError`](crate::cli::error::CliError) if scripts may need to distinguish it.
 pub async fn run(args: WorkflowsArgs) -> anyhow::Result<()> {
     let WorkflowsCommand::List(args) = args.command;
-    let mut body = args.controller.body();
+    let mut body = args.controller.body(&args.connection)?;
     args.folders.put_into(&mut body);
     body.put("regex", args.regex.as_deref());
     body.put("limit", args.limit);
