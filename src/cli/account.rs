@@ -137,9 +137,9 @@ pub(super) fn done(what: &str) -> anyhow::Result<()> {
 fn list(accounts: &[Account], format: OutputFormat) -> anyhow::Result<()> {
     let state = |account: &Account| if account.disabled { "disabled" } else { "enabled" };
     let item = |account: &Account, roles: Value| json!({ "account": account.account, "state": state(account), "roles": roles });
-    if format == OutputFormat::Json {
+    if format.is_whole() {
         let items = accounts.iter().map(|account| item(account, json!(account.roles)));
-        return output::json(&items.collect());
+        return output::whole(format, &items.collect());
     }
     let items = accounts.iter().map(|account| item(account, account.roles.join(", ").into()));
     output::items(format, LISTED, &items.collect())?;

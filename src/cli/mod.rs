@@ -26,3 +26,4 @@ pub mod serve;
 mod stop;
 mod table;
 mod terminal;
+mod yaml;

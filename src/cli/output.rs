@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::escape::{escaped_json, visible};
 use super::table::{Column, Screen, table};
 use super::terminal::{tell, write};
+use super::yaml::yaml;
 use crate::model::counted::counted;
 
 /// The format of results.
@@ -18,10 +19,19 @@ pub(super) enum OutputFormat {
     Table,
     /// For scripts.
     Json,
+    /// What `json` shows, for people and for tools that read YAML.
+    Yaml,
     /// With a header line, for spreadsheets.
     Csv,
     /// Only the first column, a line each, for other commands.
     Name,
+}
+
+impl OutputFormat {
+    /// Whether it shows all of a response, instead of columns.
+    pub(super) fn is_whole(self) -> bool {
+        matches!(self, Self::Json | Self::Yaml)
+    }
 }
 
 /// The output format.
@@ -38,7 +48,7 @@ pub(super) fn items(format: OutputFormat, columns: &[Column], items: &Value) -> 
     match format {
         OutputFormat::Csv => write(&csv(columns, items)?),
         OutputFormat::Name => write(names(columns, items).as_bytes()),
-        OutputFormat::Table | OutputFormat::Json => {
+        OutputFormat::Table | OutputFormat::Json | OutputFormat::Yaml => {
             write(table(columns, items, &Screen::stdout()).as_bytes())
         }
     }
@@ -58,8 +68,15 @@ pub(super) fn aside(format: OutputFormat, text: &str) {
     }
 }
 
-/// Prints JSON, indented on a terminal.
-pub(super) fn json(value: &Value) -> anyhow::Result<()> {
+/// Prints all of a value: as YAML, or as JSON, which is indented on a terminal.
+pub(super) fn whole(format: OutputFormat, value: &Value) -> anyhow::Result<()> {
+    if format == OutputFormat::Yaml {
+        let text = yaml(value)?;
+        let is_for_people = io::stdout().is_terminal();
+        let shown = |line| if is_for_people { visible(line) } else { String::from(line) };
+        let lines: String = text.lines().map(|line| shown(line) + "\n").collect();
+        return write(lines.as_bytes());
+    }
     let text = if io::stdout().is_terminal() {
         escaped_json(&format!("{value:#}"))
     } else {

@@ -261,7 +261,7 @@ fn limits(folders: &[Folder]) -> String {
 }
 
 fn list(roles: &[Role], format: OutputFormat) -> anyhow::Result<()> {
-    if format == OutputFormat::Json {
+    if format.is_whole() {
         let roles = roles.iter().map(|role| {
             let permissions = role.permissions.iter().map(|(permission, controller_id)| {
                 json!({ "permission": permission, "controllerId": controller_id })
@@ -275,7 +275,7 @@ fn list(roles: &[Role], format: OutputFormat) -> anyhow::Result<()> {
                 "folders": folders.collect::<Value>(),
             })
         });
-        return output::json(&roles.collect());
+        return output::whole(format, &roles.collect());
     }
     // One row per permission; one for a role without any.
     let rows = roles.iter().flat_map(|role| {

@@ -12,7 +12,7 @@ use super::connection::ConnectionArgs;
 use super::selectors::{ControllerArgs, ReasonArgs, some_text, start};
 use crate::cli::error::CliError;
 use crate::cli::exit::help_end;
-use crate::cli::output::{self, OutputArgs, OutputFormat};
+use crate::cli::output::{self, OutputArgs};
 use crate::cli::table::Column;
 use crate::cli::terminal::tell;
 use crate::model::json::Json;
@@ -117,8 +117,8 @@ pub(super) async fn run(args: AddArgs) -> anyhow::Result<()> {
     args.connection
         .session(async |session| {
             let response = change(session, "/orders/add", &body, "added").await?;
-            if format == OutputFormat::Json {
-                return output::json(&with_numbers(&response));
+            if format.is_whole() {
+                return output::whole(format, &with_numbers(&response));
             }
             tell(&done("added", &response));
             let ids = response.body["orderIds"].as_array().into_iter().flatten();

@@ -123,8 +123,8 @@ impl ChangeRun {
             OutputFormat::Table => {
                 write(self.described(&preview, total, &Screen::stdout()).as_bytes())?;
             }
-            OutputFormat::Json => output::json(&preview)?,
-            format @ (OutputFormat::Csv | OutputFormat::Name) => {
+            format if format.is_whole() => output::whole(format, &preview)?,
+            format => {
                 output::items(format, PREVIEWED, &preview["orders"])?;
             }
         }
@@ -190,8 +190,9 @@ impl ChangeRun {
     fn report(&self, response: &ApiResponse) -> anyhow::Result<()> {
         let body = with_numbers(response);
         match self.args.output.format {
-            OutputFormat::Json => output::json(&body),
-            format @ (OutputFormat::Csv | OutputFormat::Name) => {
+            format if format.is_whole() => output::whole(format, &body),
+            OutputFormat::Table => write(done(self.kind.done, response).as_bytes()),
+            format => {
                 let affected = Column::new("affected", "/affected");
                 let audit_log_id = Column::new("audit_log_id", "/auditLogId");
                 let columns = match format {
@@ -200,7 +201,6 @@ impl ChangeRun {
                 };
                 output::items(format, columns, &json!([body]))
             }
-            OutputFormat::Table => write(done(self.kind.done, response).as_bytes()),
         }
     }
 }

@@ -18,7 +18,7 @@ use super::context_file::{self, SavedContext};
 use crate::cli::error::CliError;
 use crate::cli::escape::visible;
 use crate::cli::http_client::{Trust, http_client};
-use crate::cli::output;
+use crate::cli::output::{self, OutputFormat};
 use crate::cli::terminal::{tell, write};
 use crate::config::variable;
 use crate::http::BASE;
@@ -275,7 +275,7 @@ impl ApiSession {
     /// Sends a request, and streams the response to standard output.
     pub(super) async fn copy(&self, call: &str, body: &Value) -> anyhow::Result<()> {
         if io::stdout().is_terminal() {
-            return output::json(&self.call(call, body).await?.body);
+            return output::whole(OutputFormat::Json, &self.call(call, body).await?.body);
         }
         let waiting = waiting(call);
         let mut response = self.send(call, body).await?;

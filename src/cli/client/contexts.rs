@@ -100,8 +100,8 @@ fn list(format: OutputFormat) -> anyhow::Result<()> {
         item
     });
     let items: Value = items.collect();
-    if format == OutputFormat::Json {
-        return output::json(&items);
+    if format.is_whole() {
+        return output::whole(format, &items);
     }
     output::items(format, CONTEXTS, &items)
 }

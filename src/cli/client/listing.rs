@@ -57,7 +57,11 @@ impl Listing {
                 if format == OutputFormat::Json {
                     return session.copy(self.path, &body).await;
                 }
-                let items = &session.call(self.path, &body).await?.body[self.field];
+                let response = session.call(self.path, &body).await?.body;
+                if format.is_whole() {
+                    return output::whole(format, &response);
+                }
+                let items = &response[self.field];
                 let limit = self.limit.filter(|_| body.get("limit").is_none());
                 if let Some(limit) = limit
                     && items.as_array().is_some_and(|list| list.len() == limit)

@@ -59,9 +59,9 @@ pub(super) async fn run(args: ShowArgs) -> anyhow::Result<()> {
             }
             let children = children(session, &args, &order).await?;
             let changes = changes(session, &args).await?;
-            if format == OutputFormat::Json {
+            if format.is_whole() {
                 let shown = json!({ "order": order, "children": children, "auditLog": changes });
-                return output::json(&shown);
+                return output::whole(format, &shown);
             }
             write(text(&order, &children, &changes).as_bytes())
         })

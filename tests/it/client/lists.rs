@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::harness::{App, CONTROLLER, Order, start, words};
+use crate::harness::{App, CONTROLLER, Order, launch_command, program, start, words};
 
 on_both! {
     async fn lists_the_past_workflows_and_controllers(kind: Kind) {
@@ -28,6 +28,28 @@ on_both! {
         }
         let ran = start(&app.url, &words("orders history --state incomplete")).await;
         assert!(ran.exits(2).contains("--state"), "{ran:?}");
+    }
+
+    async fn shows_as_yaml_what_it_shows_as_json(kind: Kind) {
+        let app = App::with(kind, &[Order::new("#2026-11-23#P1").workflow("/sos/eod", "1")]).await;
+        for (args, parts) in [
+            ("orders list", &["\norders:\n", "orderId: \"#2026-11-23#P1\"\n", "path: /sos/eod\n", "versionId: \"1\"\n"][..]),
+            ("orders show #2026-11-23#P1", &["order:\n", "\nchildren: []\n"]),
+            ("orders cancel --folder / --dry-run", &["total: 1\n", "\norders:\n"]),
+            ("orders suspend --folder / -y", &["affected: 1\n", "ok: true\n"]),
+            ("workflows list", &["\nworkflows:\n"]),
+            ("orders add --workflow /sos/eod --order-name n", &["\norderIds:\n- \"#"]),
+        ] {
+            let args = [words(args), vec!["-o", "yaml"]].concat();
+            let ran = start(&app.url, &args).await;
+            for part in parts {
+                assert!(format!("\n{}", ran.ok()).contains(part), "{args:?} {part:?} {ran:?}");
+            }
+        }
+        let mut command = program(&app.db.url);
+        command.args(["account", "list", "-o", "yaml"]);
+        let ran = launch_command(command, "").await;
+        assert!(ran.ok().contains("- account: root\n"), "{ran:?}");
     }
 
     async fn shows_an_order_with_its_children_and_its_audit_log(kind: Kind) {
