@@ -11,6 +11,7 @@ use crate::model::order::{EffectiveState, Mark};
 use crate::model::window::iso;
 
 /// A column: its name in CSV, and where its value is in an item.
+#[derive(Clone)]
 pub(super) struct Column {
     pub(super) name: &'static str,
     pointer: &'static str,

@@ -11,6 +11,7 @@ use crate::harness::{App, Order, client, launch_command, on_terminal, start, wor
 mod contexts;
 mod lists;
 mod requests;
+mod watch;
 
 /// Types an answer to the prompt that asks whether to cancel two orders, and returns the exit code.
 fn answer(command: &mut Command, typed: &str) -> Option<i32> {

@@ -18,3 +18,4 @@ mod listing;
 mod selectors;
 mod show;
 mod wait;
+mod watch;

@@ -1,5 +1,7 @@
 //! `joc-orders orders`: list orders, living ones and ended ones, add them, and change them.
 
+use std::time::Duration;
+
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
@@ -11,6 +13,7 @@ use super::listing::ORDERS;
 use super::selectors::{ControllerArgs, SelectorArgs, date};
 use super::show::{self, ShowArgs};
 use super::wait::{self, WaitArgs};
+use super::watch::watch;
 use crate::cli::exit::help_end;
 use crate::cli::output::OutputArgs;
 use crate::model::changing::{CANCEL, RESUME, SUSPEND};
@@ -42,6 +45,7 @@ enum OrdersCommand {
 #[command(after_help = help_end("\
   joc-orders orders list --state failed --folder /sos
   joc-orders orders list --date-from -1d --date-to 0 --output csv > orders.csv
+  joc-orders orders list --folder /sos --watch
   joc-orders orders list --limit -1 --output json | jq -r '.orders[].orderId'"))]
 struct ListArgs {
     #[command(flatten)]
@@ -59,6 +63,12 @@ struct ListArgs {
     /// Maximum number of orders, -1 for all [default: 10000]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     limit: Option<i64>,
+    /// Show the orders and then their changes, until Ctrl-C
+    #[arg(long)]
+    watch: bool,
+    /// Seconds between two requests of --watch
+    #[arg(long, value_name = "SECONDS", default_value_t = 5, requires = "watch", value_parser = clap::value_parser!(u32).range(1..=3600))]
+    interval: u32,
     #[command(flatten)]
     output: OutputArgs,
     #[command(flatten)]
@@ -176,6 +186,10 @@ impl ListArgs {
 
     async fn run(self) -> anyhow::Result<()> {
         let body = self.body()?;
+        if self.watch {
+            let interval = Duration::from_secs(self.interval.into());
+            return watch(&self.connection, self.output.format, &body, interval).await;
+        }
         ORDERS.show(self.connection, self.output.format, body).await
     }
 }
