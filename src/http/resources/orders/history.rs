@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use strum::VariantArray;
 
 use self::item::{HistoryItem, MAX_HISTORY_ID, item};
+use crate::http::context::audit::AuditLog;
 use crate::http::context::body::{Limit, Object, RequestBody, Whole, check_limit, given, inner};
 use crate::http::context::lists::{Names, Words};
 use crate::http::context::request::{Context, Request};
@@ -311,7 +312,7 @@ async fn select(
         selection.subject = Subject::Everything;
     }
     let mut selections = Vec::new();
-    for controller_id in overview::controllers(context, controller_id).await? {
+    for controller_id in controllers(context, controller_id).await? {
         let mut selection = Selection { controller_id, ..selection.clone() };
         limit_to_visible(context, &mut selection).await?;
         selections.push(selection);
@@ -334,6 +335,24 @@ async fn select(
         orders: orders.into_iter().map(|order| (order.workflow_path, order.order_id)).collect(),
     };
     Ok((selections, filter))
+}
+
+/// The controller that the request names, or all for which the account has the permission.
+async fn controllers(
+    context: &Context,
+    controller_id: Option<String>,
+) -> Result<Vec<String>, ApiError> {
+    if let Some(controller_id) = controller_id {
+        return Ok(vec![controller_id]);
+    }
+    if context.principal.extent(VIEW_ORDERS).is_none() {
+        let why = AuditLog::default();
+        return Err(context.deny(VIEW_ORDERS, NO_CONTROLLER, &why).await?);
+    }
+    context.progress.allowed();
+    let mut ids = context.store().controllers().await?;
+    ids.retain(|id| context.principal.may(VIEW_ORDERS, id).is_some());
+    Ok(ids)
 }
 
 /// How the history names a state; `None`: an order that has not started is no part of it.

@@ -4,15 +4,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{FilterHistory, select};
-use crate::http::context::audit::AuditLog;
 use crate::http::context::body::{Object, RequestBody};
 use crate::http::context::lists::Names;
-use crate::http::context::request::{Context, Request};
+use crate::http::context::request::Request;
 use crate::http::context::response::Dated;
 use crate::http::error::ApiError;
 use crate::http::openapi::{Endpoint, Schemas, with_examples};
 use crate::http::resources::summary::CountsByState;
-use crate::model::checks::NO_CONTROLLER;
 use crate::model::folders::Folder;
 use crate::model::order::EffectiveState;
 use crate::model::permission::VIEW_ORDERS;
@@ -107,22 +105,4 @@ async fn summary(
     let sum = |state: EffectiveState| counts.get(&state).copied().unwrap_or_default();
     let (successful, failed) = (sum(EffectiveState::Finished), sum(EffectiveState::Cancelled));
     Ok(context.dated(Overview { orders: Ended { successful, failed } }))
-}
-
-/// The controller that the request names, or all for which the account has the permission.
-pub(super) async fn controllers(
-    context: &Context,
-    controller_id: Option<String>,
-) -> Result<Vec<String>, ApiError> {
-    if let Some(controller_id) = controller_id {
-        return Ok(vec![controller_id]);
-    }
-    if context.principal.extent(VIEW_ORDERS).is_none() {
-        let why = AuditLog::default();
-        return Err(context.deny(VIEW_ORDERS, NO_CONTROLLER, &why).await?);
-    }
-    context.progress.allowed();
-    let mut ids = context.store().controllers().await?;
-    ids.retain(|id| context.principal.may(VIEW_ORDERS, id).is_some());
-    Ok(ids)
 }
