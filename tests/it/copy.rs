@@ -162,6 +162,10 @@ on_both! {
                 request_id) VALUES ('prod', 'x', './x', '{}', 'NO_ORDERS', 'r')";
             target.execute(entry).await.unwrap();
             assert_eq!(target.count("SELECT max(id) FROM audit_logs").await, last + 1);
+            let highest = target.count("SELECT max(history_id) FROM orders").await;
+            target.insert(&[Order::new("next")]).await;
+            let next = "SELECT history_id FROM orders WHERE order_id = 'next'";
+            assert_eq!(target.count(next).await, highest + 1);
             assert_eq!(store.seal(Utc::now()).await.unwrap(), 1);
             store.close().await;
             assert_eq!(launch(&target.url, &["audit", "verify"], "").await.ok(), "");
