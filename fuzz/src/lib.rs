@@ -96,6 +96,7 @@ impl Lists for NoDatabase {
             order_id: "#2026-11-23#P1-eod".into(),
             workflow_path: "/sos/billing/eod".into(),
             workflow_version_id: "1".into(),
+            state: "FRESH".into(),
             effective_state: EffectiveState::Scheduled,
             mark: None,
             kill_requested: None,

@@ -26,6 +26,7 @@ on_both! {
         assert!(distinct.iter().all(|n| (1..1 << 53).contains(n)));
 
         let by_id = app.post("/order/history", &with_controller(json!({"orderId": "b"}))).await.ok();
+        assert_eq!(by_id["historyId"], number("prod/b"));
         for body in [
             json!({"historyId": number("prod/b")}),
             json!({"historyId": number("prod/b") as f64}),
@@ -35,7 +36,9 @@ on_both! {
             json!({"historyId": number("prod/b"), "orderId": "f"}),
         ] {
             let history = app.post("/order/history", &body).await.ok();
-            assert_eq!((&history["states"], &history["children"]), (&by_id["states"], &by_id["children"]));
+            for field in ["historyId", "states", "children"] {
+                assert_eq!(history[field], by_id[field], "{body}");
+            }
         }
         let other = json!({"controllerId": "east", "historyId": number("prod/b")});
         app.post("/order/history", &other).await.fails_with("JOC-400 historyId: there is no order ");

@@ -106,6 +106,8 @@ const CONTROLLERS: usize = 200;
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OrderHistory {
+    /// The number of its history.
+    history_id: i64,
     /// Always false: jobs are not known here.
     has_tasks: bool,
     has_orders: bool,
@@ -255,6 +257,7 @@ async fn order(
         Some(StateSince { state, state_time: Instant(at) })
     });
     let history = OrderHistory {
+        history_id: order.history_id,
         has_tasks: false,
         has_orders: !children.is_empty(),
         children,
