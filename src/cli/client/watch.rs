@@ -29,14 +29,13 @@ pub(super) async fn watch(
     body: &Value,
     interval: Duration,
 ) -> anyhow::Result<()> {
-    connection
-        .session(async |session| {
-            tokio::select! {
-                shown = show_changes(session, format, body, interval) => shown,
-                _ = tokio::signal::ctrl_c() => Ok(()),
-            }
-        })
-        .await
+    let watched = connection
+        .session(async |session| show_changes(session, format, body, interval).await)
+        .await;
+    match watched {
+        Err(error) if matches!(error.downcast_ref(), Some(CliError::Interrupted)) => Ok(()),
+        watched => watched,
+    }
 }
 
 async fn show_changes(

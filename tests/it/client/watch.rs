@@ -1,6 +1,7 @@
 //! A list that is watched.
 
 use std::io::{BufRead, BufReader, Read};
+use std::net::TcpListener;
 use std::process::{Child, ChildStdout, Stdio};
 use std::time::{Duration, Instant};
 
@@ -33,7 +34,8 @@ impl Watch {
         let mut stderr = String::new();
         self.0.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
         assert_eq!(self.0.wait().unwrap().code(), Some(0), "{stderr}");
-        stderr
+        // The line in which a terminal shows ^C.
+        stderr.strip_suffix('\n').unwrap().to_owned()
     }
 }
 
@@ -72,8 +74,11 @@ on_both! {
         let mut watch = Watch::start(&format!("http://{address}"), "-o name");
         assert_eq!(watch.line(), "a\n");
         service.stop();
+        // Takes the address, so that no other test does, and responds to nobody.
+        let taken = TcpListener::bind(&address).unwrap();
         tokio::time::sleep(Duration::from_millis(1500)).await;
         db.insert(&[Order::new("b").workflow("/sos/other", "1")]).await;
+        drop(taken);
         let _service = Served::over(&db, &["--listen", &address]);
         assert_eq!(watch.line(), "b\n");
         let stderr = watch.end();
