@@ -13,7 +13,7 @@ use super::findings::{Findings, Shown};
 use crate::cli::error::CliError;
 use crate::cli::escape::visible;
 use crate::cli::exit::help_end;
-use crate::cli::terminal::{tell, write};
+use crate::cli::terminal::write;
 use crate::clock::Clock;
 use crate::config::DatabaseArgs;
 use crate::model::counted::counted;
@@ -91,7 +91,7 @@ pub async fn run(args: AuditArgs) -> anyhow::Result<()> {
 async fn verify(args: VerifyArgs) -> anyhow::Result<()> {
     let kept = args.seals.as_deref().map(open).transpose()?;
     let store = store::open(&args.database.url, args.database.connections, Access::Read).await?;
-    let mut findings = Findings::new(args.shown);
+    let mut findings = Findings::new(args.shown, "verifying");
     let within = TimeDelta::minutes(args.unsealed.unwrap_or(60).into());
     let due = Due { within, now: Clock::system().now(), live: args.unsealed.is_some() };
     let verified = async {
@@ -107,7 +107,7 @@ async fn verify(args: VerifyArgs) -> anyhow::Result<()> {
     let (chains, kept) = verified?;
     let (mut entries, mut details, mut seals) = (0, 0, 0);
     for chain in chains {
-        tell(&format!(
+        findings.tell(&format!(
             "{}: {} over {} and {}; {} {} not sealed\n",
             visible(&chain.controller_id),
             counted(chain.seals, "seal"),

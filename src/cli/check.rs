@@ -33,7 +33,7 @@ pub struct CheckArgs {
 /// [`CliError::Found`](super::error::CliError::Found) if something does not agree.
 pub async fn run(args: CheckArgs) -> anyhow::Result<()> {
     let store = store::open(&args.database.url, args.database.connections, Access::Read).await?;
-    let mut findings = Findings::new(args.shown);
+    let mut findings = Findings::new(args.shown, "checking");
     let checked = async {
         let differences = store.check_schema(args.strict).await?;
         for problem in differences.problems {

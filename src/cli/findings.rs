@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum};
 
 use crate::cli::error::CliError;
 use crate::cli::escape::visible;
-use crate::cli::terminal::{tell, write};
+use crate::cli::terminal::{Waiting, tell, waiting, write};
 use crate::model::counted::counted;
 use crate::model::finding::Finding;
 use crate::store::check::RowCounts;
@@ -30,12 +30,13 @@ pub(super) struct Findings {
     format: FindingFormat,
     count: u64,
     written: anyhow::Result<()>,
+    waiting: Waiting,
 }
 
 impl Findings {
-    /// None yet.
-    pub(super) fn new(shown: Shown) -> Self {
-        Self { format: shown.format, count: 0, written: Ok(()) }
+    /// None yet, while `what` goes on.
+    pub(super) fn new(shown: Shown, what: &str) -> Self {
+        Self { format: shown.format, count: 0, written: Ok(()), waiting: waiting(what) }
     }
 
     /// Shows a finding.
@@ -46,12 +47,18 @@ impl Findings {
                 FindingFormat::Text => visible(&finding.to_string()),
                 FindingFormat::Json => serde_json::json!(finding).to_string(),
             };
-            self.written = write(format!("{line}\n").as_bytes());
+            self.written = self.waiting.suspend(|| write(format!("{line}\n").as_bytes()));
         }
+    }
+
+    /// Tells something else.
+    pub(super) fn tell(&self, text: &str) {
+        self.waiting.suspend(|| tell(text));
     }
 
     /// Tells what was checked, if everything was; [`CliError::Found`] if there are findings.
     pub(super) fn finish(self, looked_at: anyhow::Result<RowCounts>) -> anyhow::Result<()> {
+        drop(self.waiting);
         match looked_at {
             Ok(looked_at) => {
                 let looked_at = looked_at.into_iter().map(|(number, noun)| counted(number, noun));

@@ -8,7 +8,7 @@ use clap::Args;
 
 use crate::cli::error::CliError;
 use crate::cli::exit::help_end;
-use crate::cli::terminal::{ask, tell, write};
+use crate::cli::terminal::{ask, tell, waiting, write};
 use crate::config::DatabaseArgs;
 use crate::model::counted::counted;
 use crate::store::{self, LockPatience, Loss, Migration};
@@ -63,6 +63,7 @@ pub async fn run(args: MigrateArgs) -> anyhow::Result<()> {
         let seconds = |seconds: u32| Duration::from_secs(seconds.into());
         let patience =
             LockPatience { at_a_time: seconds(args.lock_timeout), in_all: seconds(args.wait) };
+        let _waiting = waiting("migrating");
         store::migrate_patiently(url, args.to, patience).await?;
     }
     let migrations = store::migrations(url).await?;

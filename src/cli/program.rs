@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::cli::client::{contexts, login, orders, workflows};
+use crate::cli::client::{completing, contexts, login, orders, workflows};
 use crate::cli::error::CliError;
 use crate::cli::{
     account, audit, check, completions, copy, demo, exit, health, import, logging, man, migrate,
@@ -63,7 +63,10 @@ pub fn main() -> ExitCode {
 
 fn start() -> anyhow::Result<()> {
     // Before there are other threads.
-    config::load().map_err(CliError::setting)?;
+    let loaded = config::load();
+    // A word is completed as well as it can be.
+    completions::complete(|| completing::with_completers(Cli::command()));
+    loaded.map_err(CliError::setting)?;
     let mut command = config::without_empty(Cli::command());
     let matches = command.get_matches_mut();
     let mut cli =
@@ -95,7 +98,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Check(args) => check::run(args).await,
         Command::Copy(args) => copy::run(args).await,
         Command::Health(args) => health::run(args).await,
-        Command::Completions(args) => completions::run(&args, Cli::command()),
+        Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args, Cli::command()),
     }
 }

@@ -1,7 +1,9 @@
-//! Standard output and error, and questions to a person.
+//! Standard output and error, questions to a person, and a sign that something goes on.
 
-use std::io::{self, BufRead, ErrorKind, Write};
+use std::io::{self, BufRead, ErrorKind, IsTerminal, Write};
+use std::time::Duration;
 
+use indicatif::{ProgressBar, ProgressStyle};
 use tokio::sync::oneshot;
 
 use super::error::CliError;
@@ -41,5 +43,34 @@ pub(super) async fn ask(question: &str) -> Result<(), CliError> {
     match answer.trim().to_lowercase().as_str() {
         "y" | "yes" => Ok(()),
         _ => Err(CliError::NotConfirmed),
+    }
+}
+
+/// A spinner with the time so far, on a terminal, for what has no known length.
+pub(super) struct Waiting(ProgressBar);
+
+/// Shows that `what` goes on, until it is dropped.
+pub(super) fn waiting(what: &str) -> Waiting {
+    let bar = if io::stderr().is_terminal() {
+        let style = ProgressStyle::with_template("{spinner} {msg} {elapsed}");
+        let style = style.unwrap_or_else(|_| ProgressStyle::default_spinner());
+        ProgressBar::new_spinner().with_style(style).with_message(what.to_owned())
+    } else {
+        ProgressBar::hidden()
+    };
+    bar.enable_steady_tick(Duration::from_millis(200));
+    Waiting(bar)
+}
+
+impl Waiting {
+    /// Writes to the terminal where the spinner is.
+    pub(super) fn suspend<T>(&self, write: impl FnOnce() -> T) -> T {
+        self.0.suspend(write)
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
     }
 }

@@ -1,6 +1,7 @@
 //! `joc-orders orders`, `audit` and `completions`: the real program over real HTTP.
 
 use std::io::{Read, Write};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
@@ -8,6 +9,7 @@ use serde_json::{Value, json};
 use crate::commands::COMMANDS;
 use crate::harness::{App, Order, client, launch_command, on_terminal, start, words};
 
+mod completing;
 mod contexts;
 mod lists;
 mod requests;
@@ -254,12 +256,14 @@ on_both! {
 async fn prints_completions_for_every_shell() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let ran = launch_command(client("", &["completions", shell]), "").await;
-        for word in
-            ["joc-orders", "workflow-version", "dry-run", "import", "completions", "details"]
-        {
+        for word in ["joc-orders", "JOC_ORDERS_COMPLETE", shell] {
             assert!(ran.ok().contains(word), "{shell} {word}");
         }
     }
+    let mut unknown = client("", &[]);
+    unknown.env("JOC_ORDERS_COMPLETE", "cmd");
+    let ran = launch_command(unknown, "").await;
+    assert!(ran.stderr.contains("unknown shell `cmd`"), "{ran:?}");
 }
 
 /// What bash completes.
@@ -283,7 +287,9 @@ joc-orders audit --det
 END
 "#;
     let mut bash = Command::new("bash");
-    bash.args(["--norc", "-s"]);
+    let program = Path::new(env!("CARGO_BIN_EXE_joc-orders")).parent().unwrap();
+    let path = std::env::var("PATH").unwrap();
+    bash.args(["--norc", "-s"]).env("PATH", format!("{}:{path}", program.display()));
     assert_eq!(
         launch_command(bash, script).await.ok(),
         "audit\ncancel\n--workflow --workflow-version\nPENDING PROMPTING\ndisable\n--details\n"

@@ -8,7 +8,6 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
-use indicatif::{ProgressBar, ProgressStyle};
 use reqwest::header::{HeaderMap, HeaderValue};
 use reqwest::{Client, RequestBuilder, Response, Url};
 use serde_json::{Value, json};
@@ -19,7 +18,7 @@ use crate::cli::error::CliError;
 use crate::cli::escape::visible;
 use crate::cli::http_client::{Trust, http_client};
 use crate::cli::output::{self, OutputFormat};
-use crate::cli::terminal::{tell, write};
+use crate::cli::terminal::{tell, waiting, write};
 use crate::config::variable;
 use crate::http::BASE;
 use crate::model::json::Json;
@@ -57,6 +56,13 @@ pub(super) struct ServiceArgs {
     /// File of certificate authorities to trust besides those of the system
     #[arg(long, env = "JOC_ORDERS_CA_FILE", value_name = "FILE")]
     pub(super) ca_file: Option<PathBuf>,
+}
+
+/// Where requests go.
+struct Target {
+    context: Option<(String, SavedContext)>,
+    url: Url,
+    client: Client,
 }
 
 /// A session with the service.
@@ -99,31 +105,16 @@ impl ConnectionArgs {
         &self,
         work: impl AsyncFnOnce(&ApiSession) -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
-        let context = self.context()?;
-        let saved = context.as_ref().map(|(_, saved)| saved);
-        let url = self.service.url_or(saved);
-        let client = client(&url, self.service.ca_file_or(saved))?;
-        let (mut session, stays_open) = match (self.given_token(), self.service.user()) {
-            (Some(token), _) => (ApiSession::new(client, &url, token)?, true),
-            (None, Some(user)) => {
+        let target = self.target()?;
+        let (mut session, stays_open) = match self.opened(&target)? {
+            Some(session) => (session, true),
+            None => {
+                let user = self.service.user().ok_or_else(|| self.no_account())?;
                 let password = password(user)?;
-                (ApiSession::log_in(client, &url, user, &password).await?, false)
-            }
-            (None, None) => {
-                let (name, saved) = context.as_ref().ok_or_else(|| self.no_account())?;
-                let token = saved.token.as_deref().ok_or_else(|| logged_out(name))?;
-                let mut session = ApiSession::new(client, &url, token)?;
-                session.ended = Some(format!(
-                    "the session of context {} has ended: {}",
-                    visible(name),
-                    log_in_again(name)
-                ));
-                (session, true)
+                (ApiSession::log_in(target.client, &target.url, user, &password).await?, false)
             }
         };
         let result = tokio::select! {
-            // First, so that work which ends by an interrupt is not an error.
-            biased;
             result = work(&session) => result,
             _ = tokio::signal::ctrl_c() => Err(session.interrupted().into()),
         };
@@ -133,6 +124,40 @@ impl ConnectionArgs {
             let _ = session.log_out().await;
         }
         result
+    }
+
+    /// The response to a request for the completion of a word, which asks and shows nothing. None if
+    /// there is no session.
+    pub(super) async fn quietly(&self, call: &str, body: &Value) -> Option<Value> {
+        let session = self.opened(&self.target().ok()?).ok()??;
+        body_of(session.send(call, body).await.ok()?).await.ok()
+    }
+
+    fn target(&self) -> anyhow::Result<Target> {
+        let context = self.context()?;
+        let saved = context.as_ref().map(|(_, saved)| saved);
+        let url = self.service.url_or(saved);
+        let client = client(&url, self.service.ca_file_or(saved))?;
+        Ok(Target { context, url, client })
+    }
+
+    /// The session of the token or of the context; none if there is an account to log in.
+    fn opened(&self, target: &Target) -> anyhow::Result<Option<ApiSession>> {
+        let open = |token: &str| ApiSession::new(target.client.clone(), &target.url, token);
+        if let Some(token) = self.given_token() {
+            return open(token).map(Some);
+        }
+        let Some((name, saved)) = target.context.as_ref().filter(|_| self.service.user().is_none())
+        else {
+            return Ok(None);
+        };
+        let mut session = open(saved.token.as_deref().ok_or_else(|| logged_out(name))?)?;
+        session.ended = Some(format!(
+            "the session of context {} has ended: {}",
+            visible(name),
+            log_in_again(name)
+        ));
+        Ok(Some(session))
     }
 
     /// The controller of the context.
@@ -342,25 +367,4 @@ fn aborted(error: reqwest::Error) -> CliError {
 /// An error with its causes in one line.
 fn causes(error: reqwest::Error) -> String {
     visible(&format!("{:#}", anyhow::Error::new(error.without_url())))
-}
-
-/// A spinner on a terminal while a request is in flight.
-struct Waiting(ProgressBar);
-
-fn waiting(what: &str) -> Waiting {
-    let bar = if io::stderr().is_terminal() {
-        let style = ProgressStyle::with_template("{spinner} {msg} {elapsed}");
-        let style = style.unwrap_or_else(|_| ProgressStyle::default_spinner());
-        ProgressBar::new_spinner().with_style(style).with_message(what.to_owned())
-    } else {
-        ProgressBar::hidden()
-    };
-    bar.enable_steady_tick(Duration::from_millis(200));
-    Waiting(bar)
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        self.0.finish_and_clear();
-    }
 }

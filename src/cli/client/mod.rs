@@ -2,6 +2,7 @@
 //! They speak HTTP to a service and know nothing of its database.
 
 pub mod audit;
+pub mod completing;
 pub mod contexts;
 pub mod login;
 pub mod orders;
