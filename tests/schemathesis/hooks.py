@@ -95,6 +95,7 @@ RIGHT = [
     r"JOC-404: controllerId: there is no controller '.*'",
     r"JOC-404: url: there is no controller at this address",
     r"JOC-400: orderId: there is no order '.*'",
+    r"JOC-400: historyId: there is no order \d+",
     r"JOC-400: Workflow '.*'( in version '.*')? doesn't exist",
     r"JOC-420: workflowId\.path: several workflows are named .*",
     r"JOC-400: orders\[\d+\]\.workflowPath: there is no workflow '.*'",

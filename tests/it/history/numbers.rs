@@ -42,6 +42,8 @@ on_both! {
         }
         let other = json!({"controllerId": "east", "historyId": number("prod/b")});
         app.post("/order/history", &other).await.fails_with("JOC-400 historyId: there is no order ");
+        let wrong = json!({"historyId": number("prod/b"), "orderId": "a\u{7}"});
+        app.post("/order/history", &wrong).await.fails_with("JOC-420 orderId: ");
         let view = "sos:products:controller:orders:view";
         let limited = app.account("limited", view, &[("/sosx", true)]).await;
         for (order, is_seen) in [("prod/c", true), ("prod/b", false)] {

@@ -209,6 +209,9 @@ async fn order(
     Request { context, body }: Request<PastOrderId>,
 ) -> Result<Json<Dated<OrderHistory>>, ApiError> {
     let controller_id = given(body.controller_id);
+    if let Some(order_id) = &body.order_id {
+        check_name("orderId", order_id)?;
+    }
     // As in JOC, the number comes before the id.
     let (itself, unknown) = match (body.history_id, body.order_id) {
         (Some(Whole(number)), _) if (1..=MAX_HISTORY_ID).contains(&number) => (
@@ -221,7 +224,6 @@ async fn order(
         }
         (None, Some(order_id)) => {
             check_controller_id(controller_id.as_deref().unwrap_or_default())?;
-            check_name("orderId", &order_id)?;
             (Family::Only(order_id.clone()), unknown_order(&order_id))
         }
         (None, None) => {
