@@ -98,7 +98,9 @@ fn typed(text: &str, values: &[&str]) -> Option<String> {
         typed += match value.trim_matches('\'') {
             "NULL" => "",
             _ if after.starts_with("::") => "",
-            object if serde_json::from_str::<Value>(object).is_ok_and(|o| o.is_object()) => "::json",
+            object if serde_json::from_str::<Value>(object).is_ok_and(|o| o.is_object()) => {
+                "::json"
+            }
             list if list.starts_with('{') => "::text[]",
             number if number.parse::<i64>().is_ok() => "::bigint",
             at if at.get(4..5) == Some("-") && at.get(10..11) == Some(" ") => "::timestamptz",

@@ -191,7 +191,7 @@ on_both! {
     }
 
     async fn migrate_goes_down_and_up(kind: Kind) {
-        let db = Database::create(kind).await;
+        let db = Database::create(kind).await.as_owner();
         let listed = |applied: usize| -> String {
             ["0001 orders    ", "0002 audit     ", "0003 accounts  ", "0004 family    ",
                 "0005 seals     ", "0006 closed    ", "0007 trail     ", "0008 history   "].iter().enumerate()
@@ -204,8 +204,8 @@ on_both! {
         assert_eq!(ok(&db, "migrate --to 2").await, listed(2));
         assert_eq!(ok(&db, "migrate").await, listed(versions().len()));
         assert_eq!(ok(&db, "migrate").await, listed(versions().len()));
-        launch(&db.url, &["migrate", "--status", "--to", "1"], "").await.failed();
-        let ran = launch(&db.url, &["migrate", "--to", "99"], "").await;
+        launch(&db.owner, &["migrate", "--status", "--to", "1"], "").await.failed();
+        let ran = launch(&db.owner, &["migrate", "--to", "99"], "").await;
         assert!(ran.failed().contains("99") && !ran.stderr.contains('\u{1b}'), "{ran:?}");
         assert_eq!(ok(&db, "migrate --status").await, listed(versions().len()));
     }

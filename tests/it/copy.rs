@@ -138,7 +138,7 @@ on_both! {
         let before = contents(&app.db).await;
         for to in [Kind::Sqlite, Kind::Postgres] {
             let target = Database::create(to).await;
-            let ran = copy(&app.db.url, &target.url).await;
+            let ran = copy(&app.db.owner, &target.owner).await;
             assert_eq!(ran.ok(), format!("copied: {} rows\n", before.len()));
             let after = contents(&target).await;
             for (before, after) in before.iter().zip(&after) {
@@ -151,7 +151,7 @@ on_both! {
             assert_eq!(launch(&target.url, &["check"], "").await.ok(), "");
 
             // A target that is not empty is rejected.
-            let again = copy(&app.db.url, &target.url).await;
+            let again = copy(&app.db.owner, &target.owner).await;
             assert!(again.failed().contains("not empty"), "{again:?}");
 
             // The copy can take over from the source.
@@ -179,14 +179,14 @@ on_both! {
         // Rows that violate foreign keys.
         source.execute("PRAGMA foreign_keys = OFF; INSERT INTO account_roles VALUES ('nobody', 'all')").await.unwrap();
         let target = Database::create(kind).await;
-        let ran = copy(&source.url, &target.url).await;
+        let ran = copy(&source.url, &target.owner).await;
         assert!(ran.failed().contains("nothing was copied"), "{ran:?}");
         assert_eq!(target.count("SELECT count(*) FROM orders").await, 0);
         assert_eq!(target.count("SELECT count(*) FROM role_permissions").await, 1);
-        let gone = copy("sqlite:/no/such/file.db", &target.url).await;
+        let gone = copy("sqlite:/no/such/file.db", &target.owner).await;
         assert!(gone.failed().contains("--from"), "{gone:?}");
         source.execute("DELETE FROM account_roles").await.unwrap();
-        copy(&source.url, &target.url).await.ok();
+        copy(&source.url, &target.owner).await.ok();
         assert_eq!(target.ids_in("FRESH").await, ["a"]);
     }
 }

@@ -108,10 +108,10 @@ on_both! {
 
     async fn replicas_started_together_show_one_password(kind: Kind) {
         let db = Database::create(kind).await;
-        joc_orders::store::migrate(&db.url, Some(0)).await.unwrap();
+        joc_orders::store::migrate(&db.owner, Some(0)).await.unwrap();
         db.execute("DROP TABLE _sqlx_migrations").await.unwrap();
         let start = || {
-            let command = program(&db.url);
+            let command = program(&db.owner);
             tokio::task::spawn_blocking(|| Served::start(command))
         };
         let served = join_all((0..3).map(|_| start())).await;
@@ -122,11 +122,11 @@ on_both! {
 
     async fn serve_logs_what_it_starts_with(kind: Kind) {
         let db = Database::create(kind).await;
-        joc_orders::store::migrate(&db.url, Some(0)).await.unwrap();
-        joc_orders::store::migrate(&db.url, Some(3)).await.unwrap();
-        let place = joc_orders::store::place(&db.url).unwrap();
+        joc_orders::store::migrate(&db.owner, Some(0)).await.unwrap();
+        joc_orders::store::migrate(&db.owner, Some(3)).await.unwrap();
+        let place = joc_orders::store::place(&db.owner).unwrap();
         let start = |password: Option<&str>| {
-            let mut command = program(&db.url);
+            let mut command = program(&db.owner);
             if let Some(password) = password {
                 command.env("JOC_ORDERS_ROOT_PASSWORD", password);
             }

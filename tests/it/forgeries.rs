@@ -196,7 +196,7 @@ on_both! {
         app.store.seal(Utc::now()).await.unwrap();
         for to in [Kind::Sqlite, Kind::Postgres] {
             let target = Database::create(to).await;
-            launch("", &["copy", "--from", &app.db.url, "--to", &target.url], "").await.ok();
+            launch("", &["copy", "--from", &app.db.owner, "--to", &target.owner], "").await.ok();
             assert_eq!(found(&target, &["--unsealed", "0"]).await, [""; 0]);
             let checked = launch(&target.url, &["check"], "").await;
             let lines: Vec<&str> = checked.stdout.lines().collect();
@@ -219,7 +219,7 @@ on_both! {
 async fn a_role_that_may_insert_cannot_choose_an_id() {
     let app = today(Kind::Postgres, &["a", "b"]).await;
     cancel(&app, "a").await;
-    let role = format!("forger_{}", app.db.url.rsplit_once('/').unwrap().1);
+    let role = format!("forger_{}", app.db.owner.rsplit_once('/').unwrap().1);
     app.db
         .execute(&format!(
             "CREATE ROLE {role}; GRANT USAGE ON SCHEMA public TO {role};
@@ -228,7 +228,7 @@ async fn a_role_that_may_insert_cannot_choose_an_id() {
         ))
         .await
         .unwrap();
-    let mut connection = PgConnection::connect(&app.db.url).await.unwrap();
+    let mut connection = PgConnection::connect(&app.db.owner).await.unwrap();
     let run = async |connection: &mut PgConnection, sql: String| {
         sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await.map(drop)
     };

@@ -41,6 +41,7 @@ mod people;
 mod plans;
 mod readers;
 mod replicas;
+mod roles;
 mod schema;
 mod seals;
 mod secured;

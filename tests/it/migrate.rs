@@ -11,12 +11,12 @@ use crate::harness::{
 };
 
 async fn migrate(db: &Database, args: &[&str]) -> Ran {
-    launch(&db.url, &[&["migrate"], args].concat(), "").await
+    launch(&db.owner, &[&["migrate"], args].concat(), "").await
 }
 
 /// The database's last migration.
 pub async fn version(db: &Database) -> i64 {
-    let migrations = store::migrations(&db.url).await.unwrap();
+    let migrations = store::migrations(&db.owner).await.unwrap();
     migrations.iter().filter(|migration| migration.applied).map(|m| m.version).max().unwrap_or(0)
 }
 
@@ -42,7 +42,7 @@ on_both! {
         db.insert(&["a", "b", "c"].map(Order::new)).await;
         app.cancel(json!({"orderIds": ["a", "b"]})).await.ok();
         assert_eq!(app.store.seal(chrono::Utc::now()).await.unwrap(), 1);
-        let before = store::schema(&db.url).await.unwrap();
+        let before = store::schema(&db.owner).await.unwrap();
         for (args, said, code) in [
             (&["--to", "0"][..], "--drop-audit-trail", 2),
             (&["--to", "0", "--yes"], "--drop-audit-trail", 2),
@@ -55,7 +55,7 @@ on_both! {
             let ran = migrate(db, args).await;
             assert!(ran.failed().contains(said), "{args:?}: {ran:?}");
             assert_eq!(ran.code, Some(code), "{args:?}: {ran:?}");
-            assert_eq!(store::schema(&db.url).await.unwrap(), before);
+            assert_eq!(store::schema(&db.owner).await.unwrap(), before);
         }
         let ran = migrate(db, &["--to", "0"]).await;
         for line in [
@@ -88,8 +88,8 @@ on_both! {
     }
 
     async fn records_only_migrations_that_the_schema_shows(kind: Kind) {
-        let db = Database::create(kind).await;
-        store::migrate(&db.url, Some(0)).await.unwrap();
+        let db = Database::create(kind).await.as_owner();
+        store::migrate(&db.owner, Some(0)).await.unwrap();
         db.execute("DROP TABLE _sqlx_migrations").await.unwrap();
         let ran = migrate(&db, &["--record"]).await;
         assert_eq!(ran.code, Some(9), "{ran:?}");
@@ -114,10 +114,10 @@ on_both! {
                 db.execute("DROP TABLE audit_seals").await.unwrap();
             }
         }
-        launch(&db.url, &["check"], "").await.ok();
+        launch(&db.owner, &["check"], "").await.ok();
 
         // All at once.
-        store::migrate(&db.url, Some(0)).await.unwrap();
+        store::migrate(&db.owner, Some(0)).await.unwrap();
         db.execute(&sql(kind, 1..=latest())).await.unwrap();
         migrate(&db, &["--record"]).await.ok();
         assert_eq!(version(&db).await, latest());
@@ -137,7 +137,7 @@ async fn asks_for_confirmation_on_a_terminal() {
     db.insert(&["a", "b"].map(Order::new)).await;
     let last = latest();
     for (typed, code, left) in [("n\n", 6, last), ("\n", 6, last), ("y\n", 0, 0)] {
-        let ran = on_a_terminal(&db.url, "migrate --to 0", typed).await;
+        let ran = on_a_terminal(&db.owner, "migrate --to 0", typed).await;
         assert_eq!((ran.code, version(&db).await), (Some(code), left), "{ran:?}");
         assert!(ran.stdout.contains("2 orders"), "{ran:?}");
         assert!(ran.stdout.contains("Undo the migrations and lose these data? [y/N]"), "{ran:?}");

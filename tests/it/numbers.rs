@@ -114,15 +114,15 @@ on_both! {
                 "state": {{"_text": "PENDING"}}, "arguments": {ARGUMENTS}}}"#
         ).replace('\n', " ");
         let line = format!(r#"{{"controllerId": "{CONTROLLER}", "order": {}}}"#, order("line"));
-        launch(&db.url, &["import", "-"], line).await.ok();
+        launch(&db.owner, &["import", "-"], line).await.ok();
         let answer = format!(r#"{{"orders": [{}]}}"#, order("answer"));
-        launch(&db.url, &["import", "--controller-id", CONTROLLER, "-"], answer).await.ok();
+        launch(&db.owner, &["import", "--controller-id", CONTROLLER, "-"], answer).await.ok();
         for id in ["line", "answer"] {
             assert_exact(&arguments(&db, id).await, Some(kind));
         }
         for other in [Kind::Sqlite, Kind::Postgres] {
             let to = Database::create(other).await;
-            launch("", &["copy", "--from", &db.url, "--to", &to.url], "").await.ok();
+            launch("", &["copy", "--from", &db.owner, "--to", &to.owner], "").await.ok();
             let written = match (kind, other) {
                 (Kind::Sqlite, Kind::Sqlite) => Kind::Sqlite,
                 _ => Kind::Postgres,

@@ -107,7 +107,7 @@ on_both! {
         let db = Database::create(kind).await;
         db.insert(&["a", "b"].map(Order::new)).await;
         // A cluster with trust authentication accepts any password.
-        let url = db.url.replacen("postgres@", "postgres:database-secret@", 1);
+        let url = db.owner.replacen("postgres@", "postgres:database-secret@", 1);
         for format in ["json", "text"] {
             let mut command = program(&url);
             command.args(["--log-format", format]);
@@ -221,7 +221,7 @@ async fn is_not_ready_without_its_database() {
     let db = Database::create(Kind::Postgres).await;
     let served = Served::over(&db, &[]);
     served.until_ready(200, PATIENCE).await;
-    let (server, name) = db.url.rsplit_once('/').unwrap();
+    let (server, name) = db.owner.rsplit_once('/').unwrap();
     let admin = PgPool::connect(&format!("{server}/postgres")).await.unwrap();
     let run = async |sql: String| {
         sqlx::raw_sql(AssertSqlSafe(sql)).execute(&admin).await.unwrap();

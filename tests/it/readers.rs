@@ -47,7 +47,7 @@ async fn role(db: &Database, rights: &str) -> String {
     ))
     .await
     .unwrap();
-    db.url.replace("postgres@", &format!("{role}@"))
+    db.owner.replace("postgres@", &format!("{role}@"))
 }
 
 /// The names of the files in a folder.
@@ -276,7 +276,7 @@ async fn writing_needs_no_rights_on_the_schema() {
     launch(&url, &["check"], "").await.ok();
 
     // The message says who can fix it.
-    store::migrate(&db.url, Some(4)).await.unwrap();
+    store::migrate(&db.owner, Some(4)).await.unwrap();
     let before = db.rows("SELECT version FROM _sqlx_migrations").await.unwrap();
     for args in [&["serve"][..], &["import"], &["migrate"]] {
         let ran = launch(&url, args, "").await;
@@ -323,11 +323,11 @@ on_both! {
 
     async fn reports_an_older_schema_and_leaves_it_alone(kind: Kind) {
         let db = Database::create(kind).await;
-        store::migrate(&db.url, Some(3)).await.unwrap();
-        let old = store::schema(&db.url).await.unwrap();
+        store::migrate(&db.owner, Some(3)).await.unwrap();
+        let old = store::schema(&db.owner).await.unwrap();
         let writers: &[&[&str]] = &[&["account", "add", "anna"], &["role", "add", "r"]];
         for args in READERS.iter().chain(writers) {
-            let ran = launch(&db.url, args, "a-password\n").await;
+            let ran = launch(&db.owner, args, "a-password\n").await;
             if args == &["migrate", "--status"] {
                 assert!(ran.ok().contains("0005 seals      pending\n"), "{ran:?}");
                 continue;
@@ -337,22 +337,22 @@ on_both! {
             let said = format!("migrations {missing} have not run; run `joc-orders migrate`");
             assert!(ran.failed().contains(&said), "{args:?}: {ran:?}");
         }
-        assert_eq!(store::schema(&db.url).await.unwrap(), old);
+        assert_eq!(store::schema(&db.owner).await.unwrap(), old);
         let folder = tempfile::tempdir().unwrap();
         let target = format!("sqlite:{}", folder.path().join("copy.db").display());
-        let ran = launch("", &["copy", "--from", &db.url, "--to", &target], "").await;
+        let ran = launch("", &["copy", "--from", &db.owner, "--to", &target], "").await;
         assert_eq!(ran.code, Some(9));
         assert!(ran.failed().contains("--from"), "{ran:?}");
         assert_eq!(names(folder.path()), [""; 0]);
         // An import migrates it.
-        launch(&db.url, &["import"], "").await.ok();
-        launch(&db.url, &["check"], "").await.ok();
+        launch(&db.owner, &["import"], "").await.ok();
+        launch(&db.owner, &["check"], "").await.ok();
 
         // A newer schema is reported as well.
         let blob = if kind == Kind::Sqlite { "x'00'" } else { "'\\x00'::bytea" };
         db.execute(&format!("INSERT INTO _sqlx_migrations (version, description, success, checksum,
             execution_time) VALUES (9999, 'later', TRUE, {blob}, 0)")).await.unwrap();
-        let ran = launch(&db.url, &["check"], "").await;
+        let ran = launch(&db.owner, &["check"], "").await;
         assert_eq!(ran.code, Some(9), "{ran:?}");
         assert!(ran.failed().contains("9999"), "{ran:?}");
     }

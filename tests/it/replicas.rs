@@ -132,14 +132,14 @@ async fn services_share_sessions_and_permissions() {
 async fn concurrent_starts_apply_migrations_once() {
     for _ in 0..3 {
         let db = Database::create(Kind::Postgres).await;
-        store::migrate(&db.url, Some(0)).await.unwrap();
+        store::migrate(&db.owner, Some(0)).await.unwrap();
         db.execute("DROP TABLE _sqlx_migrations").await.unwrap();
         let start = || {
-            let url = db.url.clone();
+            let url = db.owner.clone();
             tokio::task::spawn_blocking(move || Served::start(program(&url)))
         };
         let (one, other, third) = tokio::join!(start(), start(), start());
-        let known = store::migrations(&db.url).await.unwrap().len() as i64;
+        let known = store::migrations(&db.owner).await.unwrap().len() as i64;
         assert_eq!(db.count("SELECT count(*) FROM _sqlx_migrations WHERE success").await, known);
         assert_eq!(db.count("SELECT count(*) FROM _sqlx_migrations").await, known);
         // One of them created the account and showed its password.

@@ -19,15 +19,15 @@ on_both! {
         let db = Database::create(kind).await;
         db.insert(&[Order::new("a")]).await;
         for target in [2, 1, 2, 3, 0] {
-            store::migrate(&db.url, Some(target)).await.unwrap();
-            let migrations = store::migrations(&db.url).await.unwrap();
+            store::migrate(&db.owner, Some(target)).await.unwrap();
+            let migrations = store::migrations(&db.owner).await.unwrap();
             for migration in &migrations {
                 assert_eq!(migration.applied, migration.version <= target, "{migration:?}");
             }
             assert_eq!(db.count(AUDIT_TABLES[kind as usize]).await > 0, target >= 2);
         }
         assert_eq!(db.count(TABLES[kind as usize]).await, 0, "something is left");
-        store::migrate(&db.url, None).await.unwrap();
+        store::migrate(&db.owner, None).await.unwrap();
         db.insert(&[Order::new("a")]).await;
         assert_eq!(db.count("SELECT count(*) FROM orders").await, 1);
     }
@@ -47,7 +47,7 @@ on_both! {
 
     async fn the_migration_files_run_by_themselves(kind: Kind) {
         let db = Database::create(kind).await;
-        store::migrate(&db.url, Some(0)).await.unwrap();
+        store::migrate(&db.owner, Some(0)).await.unwrap();
         for down in [false, true] {
             for file in files(kind, down) {
                 let sql = std::fs::read_to_string(&file).unwrap();
@@ -56,9 +56,9 @@ on_both! {
             if !down {
                 db.insert(&[Order::new("a")]).await;
                 assert_eq!(db.count("SELECT count(*) FROM orders_effective").await, 1);
-                assert!(store::open(&db.url, 1, store::Access::Write).await.is_err(), "nobody recorded the migrations");
-                store::record_migrations(&db.url).await.unwrap();
-                store::open(&db.url, 1, store::Access::Write).await.unwrap().close().await;
+                assert!(store::open(&db.owner, 1, store::Access::Write).await.is_err(), "nobody recorded the migrations");
+                store::record_migrations(&db.owner).await.unwrap();
+                store::open(&db.owner, 1, store::Access::Write).await.unwrap().close().await;
             }
         }
         assert_eq!(db.count(TABLES[kind as usize]).await, 0, "something is left");
@@ -112,13 +112,13 @@ fn both_databases_have_the_same_migrations() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_list_of_the_schema_is_what_the_migrations_make() {
     let db = Database::create(Kind::Postgres).await;
-    store::migrate(&db.url, Some(0)).await.unwrap();
+    store::migrate(&db.owner, Some(0)).await.unwrap();
     let mut list: Vec<serde_json::Value> = Vec::new();
-    for migration in store::migrations(&db.url).await.unwrap() {
+    for migration in store::migrations(&db.owner).await.unwrap() {
         let version = migration.version;
-        store::migrate(&db.url, Some(version)).await.unwrap();
+        store::migrate(&db.owner, Some(version)).await.unwrap();
         let mut parts: Vec<_> =
-            store::schema(&db.url).await.unwrap().iter().map(|part| json!(part)).collect();
+            store::schema(&db.owner).await.unwrap().iter().map(|part| json!(part)).collect();
         for known in list.iter_mut().filter(|known| known["before"].is_null()) {
             let is_same = |part: &serde_json::Value| {
                 ["kind", "of", "name", "definition"].iter().all(|key| part[key] == known[key])

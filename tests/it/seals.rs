@@ -330,7 +330,7 @@ async fn cancel_none(app: &App) {
 #[tokio::test(flavor = "multi_thread")]
 async fn seals_an_entry_that_commits_late_in_its_place() {
     let app = App::with(Kind::Postgres, &["a", "b"].map(Order::new)).await;
-    let pool = sqlx::PgPool::connect(&app.db.url).await.unwrap();
+    let pool = sqlx::PgPool::connect(&app.db.owner).await.unwrap();
     let mut late = pool.begin().await.unwrap();
     sqlx::raw_sql(
         "INSERT INTO audit_logs (controller_id, account, request, parameters, outcome, request_id)

@@ -122,10 +122,10 @@ on_both! {
     }
 
     async fn migrates_an_older_schema_on_start(kind: Kind) {
-        let db = Database::create(kind).await;
-        for older in store::migrations(&db.url).await.unwrap() {
-            store::migrate(&db.url, Some(0)).await.unwrap();
-            store::migrate(&db.url, Some(older.version)).await.unwrap();
+        let db = Database::create(kind).await.as_owner();
+        for older in store::migrations(&db.owner).await.unwrap() {
+            store::migrate(&db.owner, Some(0)).await.unwrap();
+            store::migrate(&db.owner, Some(older.version)).await.unwrap();
             db.execute(&format!(
                 "INSERT INTO controllers (controller_id) VALUES ('{CONTROLLER}');
                  INSERT INTO workflows (controller_id, path, version_id)

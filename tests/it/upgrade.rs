@@ -52,7 +52,7 @@ async fn all_refuse(url: &str, words: &[&str]) {
 /// Creates a database in the cluster, and returns its URL.
 async fn create_database(db: &Database, name: &str, with: &str) -> String {
     db.execute(&format!("CREATE DATABASE {name} {with} TEMPLATE template0")).await.unwrap();
-    let (server, _) = db.url.rsplit_once('/').unwrap();
+    let (server, _) = db.owner.rsplit_once('/').unwrap();
     format!("{server}/{name}")
 }
 
@@ -127,7 +127,7 @@ async fn rejects_a_file_in_utf_16_and_leaves_it_alone() {
 /// A database at migration 3 with an order.
 async fn older(kind: Kind) -> Database {
     let db = Database::create(kind).await;
-    store::migrate(&db.url, Some(3)).await.unwrap();
+    store::migrate(&db.owner, Some(3)).await.unwrap();
     db.execute(
         "INSERT INTO controllers (controller_id) VALUES ('prod');
          INSERT INTO workflows (controller_id, path, version_id) VALUES ('prod', '/sos/eod', '1');
@@ -149,7 +149,7 @@ fn hold(kind: Kind) -> &'static str {
 
 /// Migrates in a separate task.
 fn migrating(db: &Database, args: &[&str]) -> JoinHandle<Ran> {
-    let mut command = program(&db.url);
+    let mut command = program(&db.owner);
     command.arg("migrate").args(args);
     tokio::spawn(launch_command(command, ""))
 }
@@ -158,7 +158,7 @@ on_both! {
     async fn an_upgrade_without_a_lock_ends_and_changes_nothing(kind: Kind) {
         let db = older(kind).await;
         let mut holder = db.lock(hold(kind)).await;
-        let schema = store::schema(&db.url).await.unwrap();
+        let schema = store::schema(&db.owner).await.unwrap();
         let ran = migrating(&db, &["--lock-timeout", "1", "--wait", "2"]).await.unwrap();
         assert_eq!(ran.code, Some(7), "{ran:?}");
         for said in ["no lock yet", "migration 4", "nothing of it was done", "In the way: "] {
@@ -169,21 +169,21 @@ on_both! {
             Kind::Postgres => "of role postgres at 127.0.0.1, idle in transaction for 00:",
         };
         assert!(ran.stderr.contains(holder_is), "{ran:?}");
-        assert_eq!(store::schema(&db.url).await.unwrap(), schema);
+        assert_eq!(store::schema(&db.owner).await.unwrap(), schema);
         assert_eq!(version(&db).await, 3);
         holder.execute("COMMIT").await;
         migrating(&db, &[]).await.unwrap().ok();
-        launch(&db.url, &["check", "--strict"], "").await.ok();
+        launch(&db.owner, &["check", "--strict"], "").await.ok();
 
         // And back.
         let mut holder = db.lock(hold(kind)).await;
-        let schema = store::schema(&db.url).await.unwrap();
+        let schema = store::schema(&db.owner).await.unwrap();
         let down = ["--to", "3", "--lock-timeout", "1", "--wait", "1", "--yes"];
         let ran = migrating(&db, &down).await.unwrap();
         assert_eq!(ran.code, Some(7), "{ran:?}");
         assert!(ran.stderr.contains("undoing migration"), "{ran:?}");
         if kind == Kind::Sqlite {
-            assert_eq!(store::schema(&db.url).await.unwrap(), schema);
+            assert_eq!(store::schema(&db.owner).await.unwrap(), schema);
         }
         holder.execute("COMMIT").await;
         migrating(&db, &down).await.unwrap().ok();
@@ -212,7 +212,7 @@ on_both! {
         assert!(!migrating.is_finished());
         holder.execute("COMMIT").await;
         migrating.await.unwrap().ok();
-        launch(&db.url, &["check", "--strict"], "").await.ok();
+        launch(&db.owner, &["check", "--strict"], "").await.ok();
     }
 }
 
@@ -273,7 +273,7 @@ struct Pooler {
 impl Pooler {
     /// Starts it with its default settings plus these.
     async fn start(db: &Database, settings: &str) -> Self {
-        let options: PgConnectOptions = db.url.parse().unwrap();
+        let options: PgConnectOptions = db.owner.parse().unwrap();
         let (host, port) = (options.get_host(), options.get_port());
         let folder = tempfile::tempdir().unwrap();
         std::fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
@@ -297,7 +297,7 @@ impl Pooler {
             let mut process = command.stderr(Stdio::null()).spawn().expect("pgbouncer");
             while process.try_wait().unwrap().is_none() {
                 if TcpStream::connect(("127.0.0.1", free)).is_ok() {
-                    let (_, name) = db.url.rsplit_once('/').unwrap();
+                    let (_, name) = db.owner.rsplit_once('/').unwrap();
                     let url = format!("postgres://postgres@127.0.0.1:{free}/{name}");
                     return Self { url, process, _folder: folder };
                 }
@@ -363,12 +363,12 @@ async fn migration_4_in_steps_has_the_same_result() {
     .unwrap();
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/contrib/migration-4-in-steps.sql");
     let mut psql = Command::new("psql");
-    psql.args(["--quiet", "--set", "ON_ERROR_STOP=1", "--file", file, &db.url]);
+    psql.args(["--quiet", "--set", "ON_ERROR_STOP=1", "--file", file, &db.owner]);
     launch_command(psql, "").await.ok();
-    let recorded = launch(&db.url, &["migrate", "--record"], "").await;
+    let recorded = launch(&db.owner, &["migrate", "--record"], "").await;
     assert_eq!((recorded.code, version(&db).await), (Some(9), 4), "{recorded:?}");
     let since = "SELECT count(*) FROM orders WHERE state_since = modified";
     assert_eq!(db.count(since).await, 9);
-    launch(&db.url, &["migrate"], "").await.ok();
-    launch(&db.url, &["check", "--strict"], "").await.ok();
+    launch(&db.owner, &["migrate"], "").await.ok();
+    launch(&db.owner, &["check", "--strict"], "").await.ok();
 }

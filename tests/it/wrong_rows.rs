@@ -37,8 +37,8 @@ fn broken(error: &sqlx::Error, kind: Kind) -> String {
 
 /// A database of the previous release, with the rows that it accepted.
 async fn before(kind: Kind) -> Database {
-    let db = Database::create(kind).await;
-    store::migrate(&db.url, Some(CLOSED - 1)).await.unwrap();
+    let db = Database::create(kind).await.as_owner();
+    store::migrate(&db.owner, Some(CLOSED - 1)).await.unwrap();
     db.execute(WORLD).await.unwrap();
     db.execute(&format!("INSERT INTO accounts (account, password_hash) VALUES ('root', '{HASH}')"))
         .await
@@ -121,10 +121,10 @@ on_both! {
 
     async fn old_wrong_rows_are_reported_and_not_copied(kind: Kind) {
         let db = before(kind).await;
-        let outdated = launch(&db.url, &["check"], "").await;
+        let outdated = launch(&db.owner, &["check"], "").await;
         assert!(outdated.failed().contains("migrate"), "{outdated:?}");
-        launch(&db.url, &["migrate"], "").await.ok();
-        let found = launch(&db.url, &["check"], "").await;
+        launch(&db.owner, &["migrate"], "").await.ok();
+        let found = launch(&db.owner, &["check"], "").await;
         assert_eq!(found.code, Some(8), "{found:?}");
         let found: Vec<&str> = found.stdout.lines().collect();
         for (name, table, _, wrong, _) in wrong_rows(kind) {
@@ -150,7 +150,7 @@ on_both! {
             assert!(named, "{row}{name} is not among {found:#?}");
         }
         let target = Database::create(kind).await;
-        let copied = launch("", &["copy", "--from", &db.url, "--to", &target.url], "").await;
+        let copied = launch("", &["copy", "--from", &db.owner, "--to", &target.owner], "").await;
         let error = copied.failed();
         assert!(error.contains("--from: nothing was copied: some rows are wrong"), "{error}");
         assert!(error.contains("\n  "), "{error}");
@@ -158,44 +158,44 @@ on_both! {
 
         // A single one is reported too.
         let one = Database::create(kind).await;
-        store::migrate(&one.url, Some(CLOSED - 1)).await.unwrap();
+        store::migrate(&one.owner, Some(CLOSED - 1)).await.unwrap();
         one.insert(&[Order::new("a"), Order { state: "FINISHED", reason: Some("FORKED"), ..Order::new("b") }]).await;
-        store::migrate(&one.url, None).await.unwrap();
-        let copied = launch("", &["copy", "--from", &one.url, "--to", &target.url], "").await;
+        store::migrate(&one.owner, None).await.unwrap();
+        let copied = launch("", &["copy", "--from", &one.owner, "--to", &target.owner], "").await;
         let error = copied.failed();
         assert!(error.contains("\n  prod, order b: it breaks orders_reason_is_of_a_started_order"), "{error}");
     }
 
     async fn an_old_invalid_session_does_not_block_a_copy(kind: Kind) {
-        let db = Database::create(kind).await;
-        store::migrate(&db.url, Some(CLOSED - 1)).await.unwrap();
+        let db = Database::create(kind).await.as_owner();
+        store::migrate(&db.owner, Some(CLOSED - 1)).await.unwrap();
         db.execute(WORLD).await.unwrap();
         db.execute(&format!("INSERT INTO accounts (account, password_hash) VALUES ('root', '{HASH}')"))
             .await.unwrap();
         let row = wrong_rows(kind).into_iter().find(|row| row.1 == "sessions").unwrap();
         db.execute(&insert(&row, &row.3)).await.unwrap();
-        store::migrate(&db.url, None).await.unwrap();
-        let found = launch(&db.url, &["check"], "").await;
+        store::migrate(&db.owner, None).await.unwrap();
+        let found = launch(&db.owner, &["check"], "").await;
         assert_eq!(found.stdout, "-: session of root: it breaks sessions_end_after_they_begin\n");
         let target = Database::create(kind).await;
-        launch("", &["copy", "--from", &db.url, "--to", &target.url], "").await.ok();
+        launch("", &["copy", "--from", &db.owner, "--to", &target.owner], "").await.ok();
         assert_eq!(target.count("SELECT count(*) FROM accounts").await, 1);
         assert_eq!(target.count("SELECT count(*) FROM sessions").await, 0);
     }
 
     async fn changes_a_role_with_an_old_invalid_folder(kind: Kind) {
         let db = before(kind).await;
-        store::migrate(&db.url, None).await.unwrap();
+        store::migrate(&db.owner, None).await.unwrap();
         let count = "SELECT count(*) FROM role_folders WHERE role = 'r'";
         let old = db.count(count).await;
         assert!(old >= 2, "{old}");
-        launch(&db.url, &["role", "limit", "r", "--add", "/sos"], "").await.ok();
+        launch(&db.owner, &["role", "limit", "r", "--add", "/sos"], "").await.ok();
         assert_eq!(db.count(count).await, old + 1);
         // The folder is already there, with the other `recursive`.
-        launch(&db.url, &["role", "limit", "r", "--add-only", "/sos"], "").await.ok();
+        launch(&db.owner, &["role", "limit", "r", "--add-only", "/sos"], "").await.ok();
         let only = format!("{count} AND folder = '/sos' AND NOT recursive");
         assert_eq!((db.count(count).await, db.count(&only).await), (old + 1, 1));
-        launch(&db.url, &["role", "limit", "r", "--folder", "/sos"], "").await.ok();
+        launch(&db.owner, &["role", "limit", "r", "--folder", "/sos"], "").await.ok();
         assert_eq!((db.count(count).await, db.count(&only).await), (1, 0));
     }
 
@@ -214,7 +214,7 @@ on_both! {
                 .await.unwrap();
         }
         db.execute("DELETE FROM accounts WHERE account = 'root'").await.unwrap();
-        store::migrate(&db.url, None).await.unwrap();
+        store::migrate(&db.owner, None).await.unwrap();
         let app = App::over(db, &[]).await;
         let everywhere = json!({"folders": [{"folder": "/"}]});
         for call in ["/orders", "/orders/history", "/workflows", "/orders/overview/snapshot", "/tree",
@@ -254,10 +254,10 @@ on_both! {
         let add = json!({"orders": [{"workflowPath": "/sos/eod", "orderName": "n"}]});
         app.post("/orders/add", &with_controller(add)).await.ok();
         let line = json!({"controllerId": "prod", "workflow": {"path": "/sos/eod", "versionId": "2"}});
-        launch(&app.db.url, &["import"], line.to_string()).await.ok();
+        launch(&app.db.owner, &["import"], line.to_string()).await.ok();
         app.login("root", crate::harness::ROOT.1).await;
         // A change leaves the row no worse than it was.
-        let passwd = launch(&app.db.url, &["account", "disable", "a0"], "").await;
+        let passwd = launch(&app.db.owner, &["account", "disable", "a0"], "").await;
         passwd.ok();
     }
 
@@ -270,11 +270,11 @@ on_both! {
         let earlier = "SELECT count(*) FROM orders WHERE modified < created OR state_since < created";
         assert_eq!(app.db.count(earlier).await, 0);
         assert_eq!(app.db.count("SELECT count(*) FROM orders WHERE modified = created").await, 3);
-        assert_eq!(launch(&app.db.url, &["check"], "").await.ok(), "");
+        assert_eq!(launch(&app.db.owner, &["check"], "").await.ok(), "");
     }
 
     async fn an_import_adds_no_wrong_row(kind: Kind) {
-        let db = Database::create(kind).await;
+        let db = Database::create(kind).await.as_owner();
         let line = |controller: &str, id: &str, path: &str, state: Value, more: Value| {
             let mut order = json!({"orderId": id, "workflowId": {"path": path, "versionId": "1"}, "state": state});
             order.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -283,7 +283,7 @@ on_both! {
         let none = || json!({});
         let text = |state: &str| json!({"_text": state});
         let bad = line("-", "a", "/a", text("RUNNING"), none()) + &line("prod", "b", "/a/../b", text("RUNNING"), none());
-        let ran = launch(&db.url, &["import"], bad).await;
+        let ran = launch(&db.owner, &["import"], bad).await;
         let error = ran.failed();
         assert!(error.contains("line 1: controllerId: '-' stands for no controller"), "{error}");
         assert!(error.contains("line 2: order.workflowId.path: '/a/../b' has a part that is . or .."), "{error}");
@@ -293,19 +293,19 @@ on_both! {
             + &line("prod", "failed", "/a", text("FAILED"), resuming.clone())
             + &line("prod", "suspended", "/a", text("SUSPENDED"), resuming)
             + &line("prod", "running", "/a", text("RUNNING"), none());
-        launch(&db.url, &["import"], good.clone()).await.ok();
+        launch(&db.owner, &["import"], good.clone()).await.ok();
         assert_eq!(db.state("fresh").await, "FRESH");
         assert_eq!(db.state("failed").await, "FAILED");
         assert_eq!(db.state("suspended").await, "FRESH+RESUMING~");
         // A running order does not become fresh.
         let again = line("prod", "running", "/a", text("SCHEDULED"), none()) + &line("prod", "fresh", "/a", text("FAILED"), none());
-        let ran = launch(&db.url, &["import", "--replace"], again).await;
+        let ran = launch(&db.owner, &["import", "--replace"], again).await;
         assert_eq!(ran.ok(), "imported: 0 new, 1 replaced, 1 skipped\n");
         assert_eq!(db.state("running").await, "RUNNING");
-        assert_eq!(launch(&db.url, &["check"], "").await.ok(), "");
-        let folder = launch(&db.url, &["role", "add", "r"], "").await;
+        assert_eq!(launch(&db.owner, &["check"], "").await.ok(), "");
+        let folder = launch(&db.owner, &["role", "add", "r"], "").await;
         folder.ok();
-        let limited = launch(&db.url, &["role", "limit", "r", "--folder", "/a/../b"], "").await;
+        let limited = launch(&db.owner, &["role", "limit", "r", "--folder", "/a/../b"], "").await;
         assert!(!limited.success, "{limited:?}");
     }
 }
@@ -315,7 +315,7 @@ on_both! {
 async fn the_sqlite3_shell_cannot_insert_an_impossible_date() {
     let db = Database::create(Kind::Sqlite).await;
     db.execute(WORLD).await.unwrap();
-    let file = db.url.trim_start_matches("sqlite:");
+    let file = db.owner.trim_start_matches("sqlite:");
     let shell = async |sql: &str| {
         let mut shell = Command::new("sqlite3");
         shell.args(["-bail", file]);

@@ -110,10 +110,10 @@ on_both! {
     }
 
     async fn accepts_a_schema_migrated_back_and_forth(kind: Kind) {
-        let db = Database::create(kind).await;
+        let db = Database::create(kind).await.as_owner();
         let last = latest();
         for target in [0, last, 3, last, 5, last, 4, last, 1, last] {
-            joc_orders::store::migrate(&db.url, Some(target)).await.unwrap();
+            joc_orders::store::migrate(&db.owner, Some(target)).await.unwrap();
         }
         assert_eq!(check(&db, &["--strict"]).await, [""; 0]);
     }
@@ -130,17 +130,17 @@ fn command(program: &str, args: &[&str]) -> Command {
 async fn accepts_a_schema_restored_from_a_dump() {
     let db = Database::create(Kind::Postgres).await;
     db.insert(&[order("a")]).await;
-    let (server, _) = db.url.rsplit_once('/').unwrap();
+    let (server, _) = db.owner.rsplit_once('/').unwrap();
     db.execute("CREATE DATABASE restored TEMPLATE template0").await.unwrap();
     let restored = format!("{server}/restored");
-    pipe(command("pg_dump", &[&db.url]), command("psql", &[&restored])).await;
+    pipe(command("pg_dump", &[&db.owner]), command("psql", &[&restored])).await;
     launch(&restored, &["check", "--strict"], "").await.ok();
 
     let db = Database::create(Kind::Sqlite).await;
     db.insert(&[order("a")]).await;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("restored.db");
-    let dump = db.url.trim_start_matches("sqlite:");
+    let dump = db.owner.trim_start_matches("sqlite:");
     let restored = file.display().to_string();
     pipe(command("sqlite3", &[dump, ".dump"]), command("sqlite3", &[&restored])).await;
     launch(&format!("sqlite:{}", file.display()), &["check", "--strict"], "").await.ok();

@@ -18,7 +18,8 @@ async fn execute(db: &Database, section: &str) -> Vec<String> {
 }
 
 async fn returned(db: &Database, block: &Block) -> Vec<String> {
-    let rows = db.rows(&block.sql).await.unwrap_or_else(|e| panic!("{e}: {block:?}"));
+    let executor = db.login("executor").await;
+    let rows = executor.rows(&block.sql).await.unwrap_or_else(|e| panic!("{e}: {block:?}"));
     let text = |row: Vec<Option<String>>| {
         row.into_iter().map(|value| value.unwrap_or("-".into())).collect::<Vec<_>>().join(" ")
     };

@@ -86,9 +86,9 @@ async fn recovers_when_postgresql_is_set_read_only() {
 async fn recovers_when_new_database_sessions_are_read_only() {
     let db = filled(Database::create(Kind::Postgres).await).await;
     // The service has a role of its own, so that the test itself can write.
-    let role = format!("service_of_{}", db.url.rsplit_once('/').unwrap().1);
+    let role = format!("service_of_{}", db.owner.rsplit_once('/').unwrap().1);
     db.execute(&format!("CREATE ROLE {role} LOGIN SUPERUSER")).await.unwrap();
-    let mut command = program(&db.url.replace("postgres@", &format!("{role}@")));
+    let mut command = program(&db.owner.replace("postgres@", &format!("{role}@")));
     command.env("JOC_ORDERS_ROOT_PASSWORD", ROOT.1);
     let served = tokio::task::block_in_place(|| Served::start(command));
     let tokens = Tokens::of(&served).await;

@@ -21,7 +21,10 @@ pub enum Kind {
 
 /// A new database; removed when dropped.
 pub struct Database {
+    /// On PostgreSQL as the role `joc_service`, which owns nothing.
     pub url: String,
+    /// As the owner of the tables.
+    pub owner: String,
     pool: Pool,
     _folder: Option<TempDir>,
 }
@@ -73,7 +76,7 @@ impl Database {
                 let url = format!("sqlite:{}", folder.path().join("orders.db").display());
                 store::migrate(&url, None).await.unwrap();
                 let pool = Pool::Sqlite(SqlitePool::connect(&url).await.unwrap());
-                Self { url, pool, _folder: Some(folder) }
+                Self { owner: url.clone(), url, pool, _folder: Some(folder) }
             }
             Kind::Postgres => {
                 // Databases are copied from template1, which is migrated once.
@@ -86,6 +89,7 @@ impl Database {
                 MIGRATED
                     .get_or_init(|| async {
                         store::migrate(&template, None).await.unwrap();
+                        set_up_roles(&template).await;
                     })
                     .await;
                 let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
@@ -96,9 +100,9 @@ impl Database {
                     sqlx::raw_sql(create).execute(&admin).await.unwrap();
                     admin.close().await;
                 }
-                let url = format!("{server}/{name}");
-                let pool = Pool::Postgres(PgPool::connect(&url).await.unwrap());
-                Self { url, pool, _folder: None }
+                let owner = format!("{server}/{name}");
+                let pool = Pool::Postgres(PgPool::connect(&owner).await.unwrap());
+                Self { url: as_service(&owner), owner, pool, _folder: None }
             }
         }
     }
@@ -106,9 +110,11 @@ impl Database {
     /// The only database of a cluster, which must be empty.
     pub async fn of(cluster: &Cluster) -> Self {
         cryptography();
-        store::migrate(&cluster.url, None).await.unwrap();
-        let pool = Pool::Postgres(PgPool::connect(&cluster.url).await.unwrap());
-        Self { url: cluster.url.clone(), pool, _folder: None }
+        let owner = cluster.url.clone();
+        store::migrate(&owner, None).await.unwrap();
+        set_up_roles(&owner).await;
+        let pool = Pool::Postgres(PgPool::connect(&owner).await.unwrap());
+        Self { url: as_service(&owner), owner, pool, _folder: None }
     }
 
     /// Another handle to the same database, which goes with the first.
@@ -117,7 +123,21 @@ impl Database {
             Pool::Sqlite(pool) => Pool::Sqlite(pool.clone()),
             Pool::Postgres(pool) => Pool::Postgres(pool.clone()),
         };
-        Self { url: self.url.clone(), pool, _folder: None }
+        Self { url: self.url.clone(), owner: self.owner.clone(), pool, _folder: None }
+    }
+
+    /// The same database for another login of docs/roles.sql: `executor` or `auditor`. SQLite has
+    /// no logins.
+    pub async fn login(&self, name: &str) -> Self {
+        let Pool::Postgres(_) = self.pool else { return self.share() };
+        let url = self.owner.replacen("postgres@", &format!("{name}@"), 1);
+        let pool = Pool::Postgres(PgPool::connect(&url).await.unwrap());
+        Self { url, owner: self.owner.clone(), pool, _folder: None }
+    }
+
+    /// The same database for a test that migrates: a table that is made anew has no grants.
+    pub fn as_owner(self) -> Self {
+        Self { url: self.owner.clone(), ..self }
     }
 
     pub fn kind(&self) -> Kind {
@@ -194,6 +214,22 @@ impl Database {
         let rows = self.rows(sql).await.unwrap();
         rows[0][0].as_deref().unwrap().parse().unwrap()
     }
+}
+
+/// Grants the rights of docs/roles.sql, and makes a login with those of the service.
+async fn set_up_roles(owner: &str) {
+    let admin = PgPool::connect(owner).await.unwrap();
+    for sql in
+        [include_str!("../../../docs/roles.sql"), "CREATE ROLE orders LOGIN IN ROLE joc_service"]
+    {
+        sqlx::raw_sql(sql).execute(&admin).await.unwrap();
+    }
+    admin.close().await;
+}
+
+/// The URL of a database for the service's login.
+fn as_service(owner: &str) -> String {
+    owner.replacen("postgres@", "orders@", 1)
 }
 
 /// A text as an SQL literal.

@@ -70,7 +70,7 @@ on_both! {
             let insert = "INSERT INTO roles (role) VALUES ('other')";
             other.execute(if locked { insert } else { "ROLLBACK" }).await;
             let mut command = program("");
-            let args = ["copy", "--from", &source.url, "--to", &target.url];
+            let args = ["copy", "--from", &source.url, "--to", &target.owner];
             let child = piped(command.args(args));
             std::thread::sleep(Duration::from_millis(delay));
             signal(&child, "-INT");
