@@ -10,6 +10,8 @@ use joc_orders::model::workflow_id::WorkflowId;
 
 use crate::harness::{App, CONTROLLER, Kind, start_time};
 
+mod trail;
+
 /// 100,000 orders of 500 workflows in 100 folders; 30,000 are living, 1,000 of those are children.
 async fn fill(app: &App) {
     let series = |last: u32| match app.db.kind() {

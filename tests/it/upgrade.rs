@@ -372,3 +372,22 @@ async fn migration_4_in_steps_has_the_same_result() {
     launch(&db.owner, &["migrate"], "").await.ok();
     launch(&db.owner, &["check", "--strict"], "").await.ok();
 }
+
+/// The indexes that are built before the upgrade are those of migration 10, which replaces an invalid one.
+#[tokio::test(flavor = "multi_thread")]
+async fn migration_10_takes_indexes_that_are_there() {
+    let db = Database::create(Kind::Postgres).await;
+    store::migrate(&db.url, Some(8)).await.unwrap();
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/contrib/migration-10-indexes.sql");
+    let mut psql = Command::new("psql");
+    psql.args(["--quiet", "--set", "ON_ERROR_STOP=1", "--file", file, &db.url]);
+    launch_command(psql, "").await.ok();
+    let failed = "UPDATE pg_index SET indisvalid = false
+                  WHERE indexrelid = 'audit_log_details_folder'::regclass";
+    assert_eq!(db.execute(failed).await.unwrap(), 1);
+    let kept = "SELECT 'audit_logs_request'::regclass::oid::bigint";
+    let before = db.count(kept).await;
+    launch(&db.url, &["migrate"], "").await.ok();
+    assert_eq!(db.count(kept).await, before);
+    launch(&db.url, &["check", "--strict"], "").await.ok();
+}

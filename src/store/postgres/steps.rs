@@ -23,6 +23,7 @@ const LOCKS: &[(i64, &str, &str)] = &[
     ),
     (7, "audit_logs, audit_log_details, audit_seals", ALONE),
     (8, "orders", ALONE),
+    (10, "audit_logs, audit_log_details", "SHARE"),
 ];
 
 /// The lock that dropping parts of a table takes, and thus every reverted migration.
