@@ -17,6 +17,7 @@ mod client_bodies;
 mod cockpit;
 mod codes;
 mod commands;
+mod comments;
 mod copy;
 mod corpus;
 mod cycles;
