@@ -267,7 +267,7 @@ impl Import for Kept {
         Ok(Imported { inserted, ..Imported::default() })
     }
 
-    async fn commit(self: Box<Self>) -> Result<()> {
+    async fn commit(self: Box<Self>, _: Option<&str>, _: serde_json::Value) -> Result<()> {
         Ok(())
     }
 }

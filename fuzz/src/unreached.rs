@@ -70,7 +70,7 @@ impl Copies for NoDatabase {
         unreachable!()
     }
 
-    async fn load(&self, _: Receiver<CopyBatch>, _: CopyProgress<'_>) -> Result<bool> {
+    async fn load(&self, _: Receiver<CopyBatch>, _: &str, _: CopyProgress<'_>) -> Result<bool> {
         unreachable!()
     }
 }

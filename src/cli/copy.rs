@@ -66,6 +66,7 @@ pub async fn run(args: CopyArgs) -> anyhow::Result<()> {
         opened = open => opened?,
         () = stop.next() => return Err(CliError::Undone("copied").into()),
     };
+    let place = store::place(&args.from)?;
     let bar = progress(size);
     let (sender, dumped) = mpsc::channel(QUEUED);
     let (forward, receiver) = mpsc::channel(QUEUED);
@@ -73,7 +74,7 @@ pub async fn run(args: CopyArgs) -> anyhow::Result<()> {
         bar.set_message(table.name);
         bar.inc(rows as u64);
     };
-    let copy = async { tokio::join!(source.dump(sender), target.load(receiver, &advance)) };
+    let copy = async { tokio::join!(source.dump(sender), target.load(receiver, &place, &advance)) };
     let copied = tokio::select! {
         copied = copy => Some(copied),
         () = until_stopped(&stop, dumped, forward) => None,

@@ -2,6 +2,7 @@
 //! A blocking thread reads and checks the input ([`read`], [`parse`]); the items come here in
 //! batches through a short queue, so that memory does not grow with the input.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
@@ -9,8 +10,10 @@ use std::time::Duration;
 
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
+use self::hashed::{Hashed, InputDigest};
 pub use self::read::InputFormat;
 use self::read::ReaderMessage;
 pub use self::report::ImportReport;
@@ -20,14 +23,18 @@ use crate::cli::exit::help_end;
 use crate::config::DatabaseArgs;
 use crate::model::checks::check_stored_controller_id;
 use crate::model::counted::counted;
-use crate::store::{self, Access, Import, Imported, Store};
+use crate::store::{self, Access, Import, Imported, Item, Store};
 
+mod hashed;
 mod parse;
 mod read;
 mod report;
 
 /// Maximum batches that wait for the database.
 const QUEUED: usize = 2;
+
+/// Maximum controllers to name in the audit trail.
+const MAX_CONTROLLERS: usize = 100;
 
 /// JOC's default `limit` of `/orders`, which truncates silently.
 const JOC_LIMIT: u64 = 10_000;
@@ -86,8 +93,9 @@ pub async fn run(args: ImportArgs) -> anyhow::Result<()> {
         }
     };
     // From here on signals are ignored: the outcome would be unknown.
+    let name = args.file.to_string_lossy();
     let result = match gathered {
-        Ok(gathered) => gathered.commit().await,
+        Ok(gathered) => gathered.commit(Some(&name)).await,
         Err(error) => Err(error),
     };
     store.close().await;
@@ -113,7 +121,7 @@ pub async fn import(
     format: InputFormat,
     replace: bool,
 ) -> anyhow::Result<(Imported, ImportReport)> {
-    gather(store, input, format, replace).await?.commit().await
+    gather(store, input, format, replace).await?.commit(None).await
 }
 
 /// An import before its commit.
@@ -121,14 +129,35 @@ struct Gathered {
     import: Option<Box<dyn Import>>,
     imported: Imported,
     report: ImportReport,
+    replace: bool,
+    digest: InputDigest,
+    /// The controllers of its items, or some of them if they are many.
+    controllers: BTreeSet<String>,
 }
 
 impl Gathered {
-    async fn commit(self) -> anyhow::Result<(Imported, ImportReport)> {
-        if let Some(import) = self.import {
-            import.commit().await.context("nothing was imported")?;
+    /// Commits it, and records from where it comes.
+    async fn commit(mut self, file: Option<&str>) -> anyhow::Result<(Imported, ImportReport)> {
+        if let Some(import) = self.import.take() {
+            let only = self.controllers.first().filter(|_| self.controllers.len() == 1);
+            let committed = import.commit(only.map(String::as_str), self.parameters(file)).await;
+            committed.context("nothing was imported")?;
         }
         Ok((self.imported, self.report))
+    }
+
+    /// What the audit trail says of it.
+    fn parameters(&self, file: Option<&str>) -> Value {
+        json!({
+            "file": file,
+            "sha256": self.digest.sha256,
+            "bytes": self.digest.bytes,
+            "replace": self.replace,
+            "inserted": self.imported.inserted,
+            "replaced": self.imported.updated,
+            "skipped": self.imported.skipped,
+            "controllers": self.controllers,
+        })
     }
 }
 
@@ -143,18 +172,26 @@ async fn gather(
     let (reported, report) = oneshot::channel();
     // Not a task of the runtime, whose shutdown would wait for a blocked read.
     std::thread::spawn(move || {
-        let _ = reported.send(read::read(input, format, replace, sender));
+        let mut input = Hashed::over(input);
+        let report = read::read(&mut input, format, replace, sender);
+        let _ = reported.send((report, input.finish()));
     });
 
     // Begins with the first batch: its locks keep others waiting.
     let mut import: Option<Box<dyn Import>> = None;
     let mut imported = Imported::default();
+    let mut controllers = BTreeSet::new();
     while let Some(message) = messages.recv().await {
         let ReaderMessage::Batch(batch) = message else {
             // The reader goes on to find the other bad lines; `messages` must outlive it.
             import = None;
             break;
         };
+        for Item { controller_id, .. } in &batch.items {
+            if controllers.len() < MAX_CONTROLLERS && !controllers.contains(controller_id) {
+                controllers.insert(controller_id.clone());
+            }
+        }
         let import = match &mut import {
             Some(import) => import,
             None => import.insert(store.begin_import(replace).await?),
@@ -165,11 +202,13 @@ async fn gather(
             .with_context(|| format!("nothing was imported: {} were refused", batch.places()))?;
         imported = sum(imported, added);
     }
-    let report = report.await.context("nothing was imported: reading the input failed")?;
+    let (report, digest) =
+        report.await.context("nothing was imported: reading the input failed")?;
     if let Some(complaint) = report.complaint() {
         return Err(CliError::Other(complaint).into());
     }
-    Ok(Gathered { import, imported: sum(imported, report.repeated), report })
+    let imported = sum(imported, report.repeated);
+    Ok(Gathered { import, imported, report, replace, digest, controllers })
 }
 
 fn sum(a: Imported, b: Imported) -> Imported {

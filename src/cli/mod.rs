@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand.
 
 pub mod account;
+mod administrator;
 pub mod audit;
 pub mod check;
 pub mod client;

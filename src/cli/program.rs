@@ -10,8 +10,8 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use crate::cli::client::{completing, contexts, login, orders, workflows};
 use crate::cli::error::CliError;
 use crate::cli::{
-    account, audit, check, completions, copy, demo, exit, health, import, logging, man, migrate,
-    role, serve,
+    account, administrator, audit, check, completions, copy, demo, exit, health, import, logging,
+    man, migrate, role, serve,
 };
 use crate::config::{self, Logging};
 use crate::model::window::time_zone_database;
@@ -69,6 +69,7 @@ fn start() -> anyhow::Result<()> {
     loaded.map_err(CliError::setting)?;
     let mut command = config::without_empty(Cli::command());
     let matches = command.get_matches_mut();
+    administrator::record(&matches);
     let mut cli =
         Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command).exit());
     if matches!(cli.command, Command::Demo(_))

@@ -20,6 +20,8 @@ pub enum Outcome {
     Done,
     /// It selected no order that the action applies to.
     NoOrders,
+    /// It selected none where the account may look, but would have elsewhere.
+    Outside,
     /// The account was not permitted, or a login was refused.
     Denied,
 }
@@ -31,15 +33,18 @@ impl Outcome {
     }
 }
 
-/// JOC's categories of audit entries, of which the first two occur here.
+/// JOC's categories of audit entries, and [`Category::Import`]. Controller, identity, import and
+/// others occur here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema, IntoStaticStr)]
 #[serde(rename_all = "UPPERCASE")]
 #[strum(serialize_all = "UPPERCASE")]
 pub enum Category {
     /// A request about a controller's objects.
     Controller,
-    /// A login.
+    /// A login, or a change of accounts and roles.
     Identity,
+    /// An import or a copy; not in JOC.
+    Import,
     /// An unknown category.
     Unknown,
     /// A change of workflows and the like.
@@ -56,7 +61,7 @@ pub enum Category {
     Settings,
     /// A change of what is monitored.
     Monitoring,
-    /// Anything else.
+    /// Anything else: a migration.
     Others,
 }
 

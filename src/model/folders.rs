@@ -5,14 +5,14 @@ use std::cmp::Ordering;
 use std::ops::Deref;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::model::checks::check_folder;
 use crate::model::invalid::Invalid;
 use crate::model::texts;
 
 /// A folder of workflows, with or without the folders below it.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[schemars(inline)]
 pub struct Folder {
     /// An absolute path; `/` is the root.

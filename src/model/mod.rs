@@ -2,6 +2,7 @@
 //! I/O except reading the time zone database, and no imports from the rest of the crate.
 
 pub mod action;
+pub mod administrator;
 pub mod arguments;
 pub mod audit;
 pub mod changing;

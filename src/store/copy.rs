@@ -59,9 +59,15 @@ pub trait Copies {
     async fn size(&self) -> Result<u64>;
     /// Sends every row of one snapshot; stops if the receiver is gone.
     async fn dump(&self, to: Sender<CopyBatch>) -> Result<()>;
-    /// Loads rows into an empty database, all or nothing. Returns `false`, having loaded nothing,
+    /// Loads rows into an empty database, all or nothing, with an audit entry of this process's
+    /// administrator that says from which place they come. Returns `false`, having loaded nothing,
     /// if [`CopyBatch::End`] is missing. [`Error::Conflict`] if the database is not empty.
-    async fn load(&self, from: Receiver<CopyBatch>, progress: CopyProgress<'_>) -> Result<bool>;
+    async fn load(
+        &self,
+        from: Receiver<CopyBatch>,
+        place: &str,
+        progress: CopyProgress<'_>,
+    ) -> Result<bool>;
 }
 
 /// The query of how many rows there are.

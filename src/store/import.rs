@@ -6,6 +6,7 @@ use std::collections::hash_map::Entry;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use serde_json::Value;
 
 use super::Result;
 use crate::model::order::{Mark, State};
@@ -65,8 +66,10 @@ pub struct Imported {
 pub trait Import: Send {
     /// Adds items, among which no order occurs twice.
     async fn add(&mut self, items: &[Item]) -> Result<Imported>;
-    /// Commits everything.
-    async fn commit(self: Box<Self>) -> Result<()>;
+    /// Commits everything, with an audit entry for the administrator of this process. `parameters`
+    /// is an object that says what was imported; the entry belongs to the controller, if it was
+    /// only one.
+    async fn commit(self: Box<Self>, controller_id: Option<&str>, parameters: Value) -> Result<()>;
 }
 
 /// A version of a workflow that items name.

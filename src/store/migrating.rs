@@ -2,12 +2,15 @@
 
 use std::time::{Duration, Instant};
 
+use serde_json::json;
 use sqlx::migrate::{MigrateError, Migrator};
 
+use super::administrator::administrator;
 use super::error::is_busy;
 use super::migrations::{checked, expect_known, lacking, missing, refusal};
 use super::recorded::{Recorded, Step};
 use super::{Error, Result};
+use crate::model::audit::Category;
 
 /// How long a migration waits for locks held by other sessions.
 #[derive(Debug, Clone, Copy)]
@@ -24,6 +27,9 @@ impl Default for LockPatience {
         Self { at_a_time: Duration::from_secs(3), in_all: Duration::from_secs(60) }
     }
 }
+
+/// The migration since which the trail takes entries of administration.
+const ADMINISTRATION: i64 = 9;
 
 /// What a database should have after a migration.
 #[derive(Debug, Clone, Copy)]
@@ -81,9 +87,27 @@ async fn locked<C: Recorded>(
             && has.iter().any(|applied| applied.version == migration.version)
     });
     let steps = std::iter::once(Step::Table).chain(down.map(Step::Revert)).chain(up);
+    let from = has.iter().map(|applied| applied.version).max().unwrap_or_default();
+    let to = migrator.iter().map(|known| known.version).filter(|v| *v <= target).max();
+    let entry = administrator().map(|by| {
+        let parameters = json!({ "from": from, "to": to.unwrap_or_default() });
+        by.entry(Category::Others, None, parameters)
+    });
+    let mut unrecorded = entry.as_ref();
+    let mut is_changed = false;
     for step in steps {
+        // From here on the trail would not take the entry.
+        if matches!(step, Step::Revert(migration) if migration.version == ADMINISTRATION)
+            && let Some(entry) = unrecorded.take()
+        {
+            connection.record(entry).await?;
+        }
+        is_changed |= !matches!(step, Step::Table);
         let done = patiently(connection, &migrator.table_name, step, patience).await;
         done.map_err(failure(&versions))?;
+    }
+    if let Some(entry) = unrecorded.filter(|_| is_changed && to >= Some(ADMINISTRATION)) {
+        connection.record(entry).await?;
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 
 mod accounts;
 pub mod add;
+mod administrator;
 mod audit;
 pub mod check;
 #[macro_use]
@@ -37,6 +38,7 @@ mod words;
 mod workflows;
 
 pub use accounts::{Account, Accounts, Role};
+pub use administrator::administered_by;
 pub use audit::{Audit, Detail, Entry, Touch};
 pub use error::{Error, Result};
 pub use health::{Health, PoolUse, RETRIES};

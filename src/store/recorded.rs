@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::Error;
+use crate::model::audit::AuditEntry;
 use futures_util::future::BoxFuture;
 use sqlx::migrate::{Migrate, MigrateError, Migration};
 
@@ -64,6 +66,8 @@ pub(super) trait Recorded: Migrate + Send {
         step: Step<'a>,
         wait: Duration,
     ) -> BoxFuture<'a, Result<(), MigrateError>>;
+    /// Writes an audit entry, unless the database has no data yet.
+    fn record<'a>(&'a mut self, entry: &'a AuditEntry) -> BoxFuture<'a, Result<(), Error>>;
     /// The sessions that probably blocked a step that has waited for so long, as far as the database
     /// tells.
     fn holders(

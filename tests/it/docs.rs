@@ -3,7 +3,7 @@
 use chrono::{TimeDelta, Utc};
 use serde_json::json;
 
-use crate::harness::{App, CONTROLLER, Database, Kind, Order};
+use crate::harness::{App, CONTROLLER, Database, Kind, Order, launch, words};
 
 mod evidence;
 mod executors;
@@ -87,6 +87,28 @@ async fn set(db: &Database, id: &str, change: &str) {
 }
 
 on_both! {
+    async fn the_query_for_who_gave_a_role_returns_the_documented_rows(kind: Kind) {
+        let db = Database::create(kind).await;
+        for command in [
+            "role add billing", "role add billings", "account add anna --role all",
+            "account add emil --role billing", "role assign billing anna", "role assign billings anna",
+            "role unassign billing anna", "account remove anna",
+            "account add anna --role all --role billing", "role remove billing",
+            "role grant billings sos:products --controller-id prod",
+        ] {
+            launch(&db.url, &words(command), "a-password\n").await.ok();
+        }
+        let section = "Who gave her this role, and when";
+        let rows = query(&db, section, "audit_log_id request").await;
+        let expected = [
+            "10 joc-orders role remove", "9 joc-orders account add", "7 joc-orders role unassign",
+            "5 joc-orders role assign",
+        ];
+        assert_eq!(rows, expected);
+        let rows = query(&db, section, "account parameters").await;
+        assert!(rows[3].starts_with("os:") && rows[3].contains("billing"), "{rows:?}");
+    }
+
     async fn audit_queries_return_the_documented_rows(kind: Kind) {
         let app = App::today(kind, &[]).await;
         app.db

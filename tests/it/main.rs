@@ -6,6 +6,7 @@
 mod harness;
 mod abandoned;
 mod add;
+mod administration;
 mod attacks;
 mod audit_log;
 mod body;

@@ -88,7 +88,7 @@ struct Filter {
     /// Show entries about this order or workflow
     #[arg(long, value_name = "NAME", value_parser = some_text())]
     object_name: Option<String>,
-    /// Show entries of this category: CONTROLLER, IDENTITY. Repeatable
+    /// Show entries of this category: CONTROLLER, IDENTITY, IMPORT, OTHERS. Repeatable
     #[arg(long = "category", value_name = "CATEGORY")]
     categories: Vec<String>,
     /// Show entries with this comment

@@ -44,7 +44,8 @@ pub struct EntriesOf {
     /// The ticket that asked for it.
     #[schemars(with = "Option<texts::Wildcards>")]
     ticket_link: Option<String>,
-    /// `CONTROLLER` are requests about orders, `IDENTITY` logins.
+    /// `CONTROLLER` are requests about orders, `IDENTITY` logins, accounts and roles, `IMPORT`
+    /// imports and copies, `OTHERS` migrations.
     categories: Option<Words<Category>>,
     /// Requests that touched an order of a workflow in one of these folders.
     folders: Option<Names<Object<Folder>>>,

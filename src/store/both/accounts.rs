@@ -3,13 +3,32 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
+use serde_json::{Value, json};
 
-use super::backend::{Backend, Statement};
+use super::administration::record;
+use super::backend::{Backend, DbConnection, Statement};
 use super::checked::{query, query_as, query_scalar};
+use crate::model::administrator::Administrator;
+use crate::model::audit::Category;
 use crate::model::folders::Folder;
 use crate::model::permission::Limits;
 use crate::store::accounts::{Account, AccountRow, Accounts, Role, accounts, expect_one};
+use crate::store::administrator::administrator;
 use crate::store::{Error, Result};
+
+/// Records a change of accounts and roles that concerns no controller.
+async fn recorded(
+    connection: &mut DbConnection,
+    by: Option<Administrator>,
+    parameters: Value,
+) -> Result<()> {
+    record(connection, by, Category::Identity, None, parameters).await
+}
+
+/// What is granted or revoked, for the trail.
+fn granting(role: &str, permission: &str, controller_id: &str) -> Value {
+    json!({ "role": role, "permission": permission, "controllerId": controller_id })
+}
 
 impl Backend {
     async fn expect_account(&self, account: &str) -> Result<()> {
@@ -32,13 +51,32 @@ impl Backend {
 
     /// Changes an account and ends its sessions.
     async fn change_account(&self, account: &str, change: Statement<'_>) -> Result<()> {
+        let by = administrator();
         let mut transaction = self.begin().await?;
         let changed = change.execute(&mut *transaction).await?;
         expect_one(changed.rows_affected(), || format!("there is no account {account}"))?;
         let ended = query!("DELETE FROM sessions WHERE account = $1", account);
         ended.execute(&mut *transaction).await?;
+        recorded(&mut transaction, by, json!({ "account": account })).await?;
         transaction.commit().await?;
         Ok(())
+    }
+
+    /// Changes one row and records that. Returns how many rows the change affected.
+    async fn change_one(
+        &self,
+        change: Statement<'_>,
+        controller_id: Option<&str>,
+        parameters: Value,
+    ) -> Result<u64> {
+        let by = administrator();
+        let mut transaction = self.begin().await?;
+        let changed = change.execute(&mut *transaction).await?.rows_affected();
+        if changed > 0 {
+            record(&mut transaction, by, Category::Identity, controller_id, parameters).await?;
+        }
+        transaction.commit().await?;
+        Ok(changed)
     }
 
     /// Replaces the folders that a role is limited to by the result of a function, and returns them
@@ -48,6 +86,7 @@ impl Backend {
         role: &str,
         replaced: impl FnOnce(&[Folder]) -> Result<Vec<Folder>> + Send,
     ) -> Result<(Vec<Folder>, Vec<Folder>)> {
+        let by = administrator();
         let mut transaction = self.begin().await?;
         // Serializes concurrent changes, since each builds on what it has read.
         let locked = query_scalar!("SELECT role FROM roles WHERE role = $1" FOR_UPDATE, role);
@@ -82,6 +121,8 @@ impl Backend {
             .execute(&mut *transaction)
             .await?;
         }
+        let parameters = json!({ "role": role, "folders": after, "before": before });
+        recorded(&mut transaction, by, parameters).await?;
         transaction.commit().await?;
         Ok((before, after))
     }
@@ -109,6 +150,7 @@ impl Accounts for Backend {
         roles: &[String],
         ask: &mut (dyn FnMut() -> bool + Send),
     ) -> Result<()> {
+        let by = administrator();
         let mut transaction = self.begin().await?;
         let added = query!(
             "INSERT INTO accounts (account, password_hash) VALUES ($1, $2) ON CONFLICT DO NOTHING",
@@ -129,6 +171,8 @@ impl Accounts for Backend {
             .await?;
             expect_one(assigned.rows_affected(), || format!("there is no role {role}"))?;
         }
+        let parameters = json!({ "account": account, "roles": roles });
+        recorded(&mut transaction, by, parameters).await?;
         if ask() {
             transaction.commit().await?;
         }
@@ -151,10 +195,20 @@ impl Accounts for Backend {
     }
 
     async fn remove_account(&self, account: &str) -> Result<()> {
+        let by = administrator();
+        let mut transaction = self.begin().await?;
+        let roles = query_scalar!(
+            "SELECT role FROM account_roles WHERE account = $1 ORDER BY role",
+            account
+        );
+        let roles = roles.fetch_all(&mut *transaction).await?;
         // Its roles and sessions are deleted by cascade.
         let removed = query!("DELETE FROM accounts WHERE account = $1", account);
-        let removed = self.write(removed).await?;
-        expect_one(removed, || format!("there is no account {account}"))
+        let removed = removed.execute(&mut *transaction).await?;
+        expect_one(removed.rows_affected(), || format!("there is no account {account}"))?;
+        recorded(&mut transaction, by, json!({ "account": account, "roles": roles })).await?;
+        transaction.commit().await?;
+        Ok(())
     }
 
     async fn accounts(&self) -> Result<Vec<Account>> {
@@ -169,14 +223,24 @@ impl Accounts for Backend {
 
     async fn add_role(&self, role: &str) -> Result<()> {
         let added = query!("INSERT INTO roles (role) VALUES ($1) ON CONFLICT DO NOTHING", role);
-        let added = self.write(added).await?;
+        let added = self.change_one(added, None, json!({ "role": role })).await?;
         expect_one(added, || format!("the role {role} already exists"))
     }
 
     async fn remove_role(&self, role: &str) -> Result<()> {
+        let by = administrator();
+        let mut transaction = self.begin().await?;
+        let accounts = query_scalar!(
+            "SELECT account FROM account_roles WHERE role = $1 ORDER BY account",
+            role
+        );
+        let accounts = accounts.fetch_all(&mut *transaction).await?;
         let removed = query!("DELETE FROM roles WHERE role = $1", role);
-        let removed = self.write(removed).await?;
-        expect_one(removed, || format!("there is no role {role}"))
+        let removed = removed.execute(&mut *transaction).await?;
+        expect_one(removed.rows_affected(), || format!("there is no role {role}"))?;
+        recorded(&mut transaction, by, json!({ "role": role, "accounts": accounts })).await?;
+        transaction.commit().await?;
+        Ok(())
     }
 
     async fn grant(&self, role: &str, permission: &str, controller_id: &str) -> Result<()> {
@@ -187,7 +251,8 @@ impl Accounts for Backend {
             permission,
             controller_id,
         );
-        let granted = self.write(granted).await?;
+        let parameters = granting(role, permission, controller_id);
+        let granted = self.change_one(granted, Some(controller_id), parameters).await?;
         if granted == 0 {
             self.expect_role(role).await?;
         }
@@ -204,7 +269,8 @@ impl Accounts for Backend {
             permission,
             controller_id,
         );
-        let revoked = self.write(revoked).await?;
+        let parameters = granting(role, permission, controller_id);
+        let revoked = self.change_one(revoked, Some(controller_id), parameters).await?;
         if revoked == 0 {
             self.expect_role(role).await?;
         }
@@ -235,7 +301,8 @@ impl Accounts for Backend {
             account,
             role,
         );
-        let assigned = self.write(assigned).await?;
+        let parameters = json!({ "role": role, "account": account });
+        let assigned = self.change_one(assigned, None, parameters).await?;
         if assigned == 0 {
             self.expect_account(account).await?;
             self.expect_role(role).await?;
@@ -246,7 +313,8 @@ impl Accounts for Backend {
     async fn unassign(&self, role: &str, account: &str) -> Result<()> {
         let taken =
             query!("DELETE FROM account_roles WHERE account = $1 AND role = $2", account, role,);
-        let taken = self.write(taken).await?;
+        let parameters = json!({ "role": role, "account": account });
+        let taken = self.change_one(taken, None, parameters).await?;
         if taken == 0 {
             self.expect_account(account).await?;
             self.expect_role(role).await?;

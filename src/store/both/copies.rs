@@ -1,13 +1,17 @@
 //! Copies out of and into this database.
 
 use async_trait::async_trait;
+use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 use tokio::sync::mpsc::{Receiver, Sender};
 
+use super::administration::record;
 use super::backend::Backend;
 use super::built::renew_statistics;
 use super::copy::{insert, lock, reserve_ids, select, suspend_rules};
+use crate::model::audit::Category;
 use crate::store::Result;
+use crate::store::administrator::administrator;
 use crate::store::copy::{
     Copies, CopyBatch, CopyProgress, HAS_DATA, count, expect_no_data, json, send,
 };
@@ -36,8 +40,11 @@ impl Copies for Backend {
     async fn load(
         &self,
         mut from: Receiver<CopyBatch>,
+        place: &str,
         progress: CopyProgress<'_>,
     ) -> Result<bool> {
+        let by = administrator();
+        let mut loaded = serde_json::Map::new();
         let mut transaction = self.begin().await?;
         let tables = list(TABLES, |table| table.name.to_owned());
         lock(&mut transaction, &tables).await?;
@@ -48,12 +55,16 @@ impl Copies for Backend {
             let CopyBatch::Rows(table, rows) = batch else {
                 reserve_ids(&mut transaction).await?;
                 sqlx::raw_sql(AssertSqlSafe(rules)).execute(&mut *transaction).await?;
+                let parameters = json!({ "from": place, "rows": loaded });
+                record(&mut transaction, by, Category::Import, None, parameters).await?;
                 renew_statistics(&mut transaction, &tables).await?;
                 transaction.commit().await?;
                 return Ok(true);
             };
             let sql = AssertSqlSafe(insert(table));
             sqlx::query(sql).bind(json(&rows)).execute(&mut *transaction).await?;
+            let before = loaded.get(table.name).and_then(Value::as_u64).unwrap_or_default();
+            loaded.insert(table.name.into(), json!(before + rows.len() as u64));
             progress(table, rows.len());
         }
         Ok(false)

@@ -1,11 +1,15 @@
 //! Imports: a batch is a few statements, each with few parameters.
 
 use async_trait::async_trait;
+use serde_json::Value;
 use sqlx::Transaction;
 
+use super::administration::record;
 use super::backend::Backend;
 use super::built::{Db, renew_statistics};
 use super::import::add_versions;
+use crate::model::audit::Category;
+use crate::store::administrator::administrator;
 use crate::store::import::{incoming, versions};
 use crate::store::sql::incoming::{insert, replace};
 use crate::store::{Import, Imported, Item, Result};
@@ -42,7 +46,14 @@ impl Import for RunningImport {
         Ok(imported)
     }
 
-    async fn commit(mut self: Box<Self>) -> Result<()> {
+    async fn commit(
+        mut self: Box<Self>,
+        controller_id: Option<&str>,
+        parameters: Value,
+    ) -> Result<()> {
+        let by = administrator();
+        let import = Category::Import;
+        record(&mut self.transaction, by, import, controller_id, parameters).await?;
         renew_statistics(&mut self.transaction, "controllers, workflows, orders").await?;
         Ok(self.transaction.commit().await?)
     }

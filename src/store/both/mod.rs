@@ -2,10 +2,11 @@
 //! the source exists once, is compiled for each, and its statements are checked on both. The
 //! modules used here are those of the database.
 
-use super::{backend, built, checked, copy, import, sealing};
+use super::{audit, backend, built, checked, copy, import, sealing};
 
 mod accounts;
 mod additions;
+mod administration;
 mod copies;
 mod imports;
 mod list;

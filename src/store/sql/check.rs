@@ -153,12 +153,10 @@ pub(in crate::store) const RULES: &[Invariant] = &[
              WHEN account = '' THEN 'the account is empty'
              WHEN request = '' THEN 'the request is empty'
              WHEN request_id = '' THEN 'the request id is empty'
-             WHEN affected = 0 AND outcome = 'DONE' THEN 'DONE, and no order is affected'
              ELSE 'the parameters are no object' END AS problem
          FROM audit_logs
          WHERE id < 1 OR id > 9007199254740991 OR controller_id = '' OR account = ''
              OR request = '' OR request_id = ''
-             OR outcome = 'DONE' AND category <> 'CONTROLLER' AND affected = 0
              OR ltrim(CAST(parameters AS TEXT)) NOT LIKE '{%'",
     ),
     always(

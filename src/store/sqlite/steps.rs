@@ -7,6 +7,10 @@ use sqlx::migrate::{Migrate, MigrateError, Migrator};
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{AssertSqlSafe, Connection};
 
+use super::audit;
+use crate::model::audit::{AuditEntry, Outcome};
+use crate::store::Error;
+use crate::store::copy::HAS_DATA;
 use crate::store::recorded::{Recorded, Step};
 
 /// The migrations of SQLite.
@@ -46,6 +50,15 @@ impl Recorded for SqliteConnection {
                 step.run(&mut *transaction, table).await?;
             }
             Ok(transaction.commit().await?)
+        })
+    }
+
+    fn record<'a>(&'a mut self, entry: &'a AuditEntry) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(async move {
+            if sqlx::query_scalar(HAS_DATA).fetch_one(&mut *self).await? {
+                audit::insert(self, entry, Outcome::Done, 0).await?;
+            }
+            Ok(())
         })
     }
 

@@ -69,7 +69,7 @@ async fn the_demos_lines_print_what_it_shows() {
         "# A misspelt selector",
         "JOC-420",
         "# Cancel them",
-        "HTTP/1.1 200 OK\nx-audit-log-id: 1\nx-orders-affected: ",
+        "HTTP/1.1 200 OK\nx-audit-log-id: 3\nx-orders-affected: ",
         "# Once more",
         "JOC-400",
         "ControllerObjectNotExistException: No orders found.",
@@ -96,7 +96,7 @@ async fn the_demos_lines_print_what_it_shows() {
         serde_json::from_str(tour[tour.len() - 2].1.lines().next().unwrap()).unwrap();
     assert_eq!(printed[2], tour[tour.len() - 2].1);
     let cancelled =
-        format!("HTTP/1.1 200 OK\nx-audit-log-id: 3\nx-orders-affected: {}\n", total["total"]);
+        format!("HTTP/1.1 200 OK\nx-audit-log-id: 5\nx-orders-affected: {}\n", total["total"]);
     assert_eq!(printed[3], cancelled);
     let page = output.split(' ').find(|word| word.ends_with("/docs")).unwrap();
     assert_eq!(reqwest::get(page).await.unwrap().status(), 200);
