@@ -205,6 +205,28 @@ impl Selection {
         self.cycles().next().is_some()
     }
 
+    /// Whether the account can see orders in some folders only.
+    pub fn is_limited(&self) -> bool {
+        let everything = |s: &Sight| s.visible == Visible::Everything;
+        !self.sight.iter().all(everything)
+            && !self.sight.iter().any(|s| s.states.is_empty() && everything(s))
+    }
+
+    /// Whether the request names a folder, or a workflow by its path, where the account can see
+    /// nothing. A bare name tells no folder.
+    pub fn names_hidden(&self) -> bool {
+        let is_hidden = |folder: &str| !self.sight.iter().any(|s| s.visible.shows(folder));
+        match &self.subject {
+            Subject::Folders(folders) => folders
+                .iter()
+                .any(|folder| self.in_sight(&Folders::of(vec![folder.clone()])).is_empty()),
+            Subject::Workflows(workflows) => {
+                workflows.iter().filter_map(WorkflowId::folder).any(is_hidden)
+            }
+            Subject::Orders(_) | Subject::Everything | Subject::Nothing => false,
+        }
+    }
+
     /// The requested folders in which the account can see anything.
     pub fn in_sight(&self, folders: &Folders) -> Folders {
         let mut seen = Vec::new();

@@ -21,10 +21,23 @@ pub struct WorkflowId {
     pub version_id: Option<String>,
 }
 
+/// The folder of a workflow's path; `None` for a bare name.
+pub fn folder_of(path: &str) -> Option<&str> {
+    match path.rsplit_once('/')? {
+        ("", _) => Some("/"),
+        (folder, _) => Some(folder),
+    }
+}
+
 impl WorkflowId {
     /// Whether `path` is the name of workflows in any folder.
     pub fn is_bare_name(&self) -> bool {
         !self.path.starts_with('/')
+    }
+
+    /// The folder of its path; `None` for a bare name.
+    pub fn folder(&self) -> Option<&str> {
+        folder_of(&self.path)
     }
 
     /// Treats an empty version as none, as JOC does.

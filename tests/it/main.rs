@@ -39,6 +39,7 @@ mod numbers;
 mod observed;
 mod openapi;
 mod oracle;
+mod outside;
 mod people;
 mod plans;
 mod readers;

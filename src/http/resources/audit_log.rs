@@ -134,7 +134,9 @@ async fn entries(Request { context, body }: Request<EntriesOf>) -> Result<HttpRe
     let filter = resolve(extent(&context, controller_id).await?);
     // Entries about other objects do not exist.
     let limit = if about_orders { limit } else { Some(0) };
-    let entries = context.store().entries(&filter, limit).map_ok(EntryItem::from);
+    let account = context.principal.account.clone();
+    let item = move |entry| EntryItem::shown_to(&account, entry);
+    let entries = context.store().entries(&filter, limit).map_ok(item);
     context.list("auditLog", entries.boxed()).await
 }
 
@@ -247,8 +249,13 @@ pub struct EntryItem {
     client_address: Option<String>,
 }
 
-impl From<Entry> for EntryItem {
-    fn from(entry: Entry) -> Self {
+impl EntryItem {
+    /// The entry as an account sees it. It does not learn from its own requests whether there are
+    /// orders where it may not look.
+    fn shown_to(account: &str, mut entry: Entry) -> Self {
+        if entry.account == account && entry.outcome == Outcome::Outside.as_str() {
+            entry.outcome = Outcome::NoOrders.as_str().into();
+        }
         Self {
             id: entry.id,
             created: Instant(entry.created.0),

@@ -109,7 +109,7 @@ async fn apply(
         );
     });
     sql.with_change("audit", |sql| {
-        push_entry(sql, audit);
+        push_entry(sql, audit, selection);
         sql.push("\nFROM gate g\nWHERE NOT g.stale AND g.affected <= ").integer(max_orders);
         sql.push("\n  AND pg_try_advisory_xact_lock_shared(").integer(lock.0).push(")");
         sql.push("\nRETURNING id");

@@ -4,7 +4,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::selection::words;
+use super::selection::{push_without_effect, words};
 use super::{DESCENDS, Dialect, LIVING, Sql, quoted};
 use crate::model::action::{Action, Assign, Condition, Effect, Rule};
 use crate::model::audit::{AuditEntry, Outcome};
@@ -208,7 +208,11 @@ pub(in crate::store) fn push_details<DB: Dialect>(
 }
 
 /// Adds the insert of the audit entry, up to FROM; `g` has the number of affected orders.
-pub(in crate::store) fn push_entry<DB: Dialect>(sql: &mut Sql<DB>, audit: &AuditEntry) {
+pub(in crate::store) fn push_entry<DB: Dialect>(
+    sql: &mut Sql<DB>,
+    audit: &AuditEntry,
+    selection: &Selection,
+) {
     sql.push(
         "INSERT INTO audit_logs (controller_id, account, request, parameters, category, comment,\n    \
              time_spent, ticket_link, request_id, client_address, created, outcome, affected)\n\
@@ -225,7 +229,9 @@ pub(in crate::store) fn push_entry<DB: Dialect>(sql: &mut Sql<DB>, audit: &Audit
     sql.push(", ").text(&audit.request_id);
     sql.push(", ").optional(audit.client_address.as_deref());
     sql.push(", ").instant(audit.created);
-    sql.push(",\n    CASE g.affected WHEN 0 THEN 'NO_ORDERS' ELSE 'DONE' END, g.affected");
+    sql.push(",\n    CASE g.affected WHEN 0 THEN ");
+    push_without_effect(sql, selection);
+    sql.push(" ELSE 'DONE' END, g.affected");
 }
 
 /// Adds the query of a preview, which follows `affected`: rows of counts, without an order

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 
 use super::folders::push_in_folders;
 use super::{DESCENDS, Dialect, LIVING, STATE_SINCE, Sql, quoted};
+use crate::model::audit::Outcome;
 use crate::model::order::{EffectiveState, State};
 use crate::model::permission::Visible;
 use crate::model::selection::{Reach, Selection, Sight, Subject};
@@ -37,6 +38,31 @@ pub(in crate::store) fn push_chosen<DB: Dialect>(sql: &mut Sql<DB>, selection: &
 /// The columns of the order `o` that a change needs.
 fn columns() -> String {
     list(of_orders(Use::Chosen), |column| format!("o.{}", column.name)) + ", o.effective_state"
+}
+
+/// Adds the outcome of a request that affects no order, as a value: whether it would have selected
+/// orders where the account may not look. Nothing is queried for an account without limits.
+pub(in crate::store) fn push_without_effect<DB: Dialect>(sql: &mut Sql<DB>, selection: &Selection) {
+    let [outside, none] = [Outcome::Outside, Outcome::NoOrders].map(Outcome::as_str);
+    if !selection.is_limited() {
+        sql.push(format_args!("'{none}'"));
+        return;
+    }
+    if selection.names_hidden() {
+        sql.push(format_args!("'{outside}'"));
+        return;
+    }
+    let everything = Sight { states: &[], visible: Visible::Everything };
+    let unlimited = Selection { sight: vec![everything], ..selection.clone() };
+    sql.push("CASE WHEN EXISTS ").nested(|sql| {
+        sql.push("SELECT 1\nFROM ").orders(selection.now).push("\nWHERE ");
+        push_in_reach(sql, &unlimited);
+        push_selected(sql, &unlimited);
+        sql.push("\n  AND NOT (TRUE");
+        push_in_sight(sql, &selection.controller_id, &selection.sight);
+        sql.push(")");
+    });
+    sql.push(format_args!(" THEN '{outside}' ELSE '{none}' END"));
 }
 
 /// The orders that the request's own fields select.

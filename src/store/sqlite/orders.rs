@@ -69,7 +69,7 @@ async fn apply(connection: &mut SqliteConnection, change: Change) -> Result<Chan
     push_assignments(&mut sql, action, selection.now, selection.now + *sigkill_after);
     sql.push("\nFROM temp.affected a\nWHERE o.order_id = a.order_id AND o.controller_id = ");
     sql.key(controller_id).end();
-    push_entry(&mut sql, audit);
+    push_entry(&mut sql, audit, selection);
     sql.push("\nFROM (SELECT count(*) AS affected FROM temp.affected) g\nRETURNING id, affected");
     sql.end();
     // An entry's id is the table's rowid, and the last one is the greatest.

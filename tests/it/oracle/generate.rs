@@ -104,7 +104,7 @@ const STATES: &[&str] = &[
     "CANCELLED",
 ];
 
-const EFFECTIVE: &[&str] = &[
+pub const EFFECTIVE: &[&str] = &[
     "PENDING",
     "SCHEDULED",
     "INPROGRESS",
@@ -116,7 +116,7 @@ const EFFECTIVE: &[&str] = &[
     "BLOCKED",
 ];
 
-const TERMINAL: &[&str] = &["FINISHED", "CANCELLED"];
+pub const TERMINAL: &[&str] = &["FINISHED", "CANCELLED"];
 
 /// States that JOC has and no order here.
 const NEVER: &[&str] = &["PLANNED", "BROKEN", "UNKNOWN"];

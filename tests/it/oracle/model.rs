@@ -10,7 +10,9 @@ use joc_orders::model::window::{Window, iso};
 use serde_json::{Map, Value, json};
 
 use super::case::Request;
-use super::selection::{effective, folder_of, in_reach, is_below, is_living, matches, with_cycles};
+use super::selection::{
+    effective, folder_of, in_reach, is_below, is_living, matches, names_hidden, with_cycles,
+};
 use crate::harness::Order;
 
 /// An order, with what only requests set.
@@ -43,8 +45,8 @@ impl Deref for ModelOrder {
 pub enum Expected {
     /// It is not valid.
     Refused,
-    /// It does this, sorted by id.
-    Touches { touches: Vec<ModelTouch>, window: Window },
+    /// It does this, sorted by id; its outcome if that is nothing.
+    Touches { touches: Vec<ModelTouch>, window: Window, without_effect: &'static str },
 }
 
 /// What should happen to an order.
@@ -69,6 +71,22 @@ pub fn nothing_found(request: &Request) -> &'static str {
     }
 }
 
+/// The outcome of a request that affects no order.
+fn without_effect(
+    orders: &[ModelOrder],
+    request: &Request,
+    window: &Window,
+    now: DateTime<Utc>,
+) -> &'static str {
+    let unlimited = Request { account: 0, ..request.clone() };
+    let outside = orders.iter().any(|order| {
+        in_reach(order, &unlimited, now)
+            && matches(order, request, window, now)
+            && !in_reach(order, request, now)
+    });
+    if outside || names_hidden(request) { "OUTSIDE" } else { "NO_ORDERS" }
+}
+
 pub fn expected(orders: &[ModelOrder], request: &Request, now: DateTime<Utc>) -> Expected {
     let zone = request.time_zone.as_deref().filter(|zone| !zone.is_empty());
     let [from, to] = [&request.date_from, &request.date_to].map(Option::as_deref);
@@ -85,6 +103,7 @@ pub fn expected(orders: &[ModelOrder], request: &Request, now: DateTime<Utc>) ->
         return Expected::Refused;
     }
 
+    let without_effect = without_effect(orders, request, &window, now);
     let request = &with_cycles(orders, request, now);
     let mut matched: Vec<&ModelOrder> = Vec::new();
     for order in orders {
@@ -135,7 +154,7 @@ pub fn expected(orders: &[ModelOrder], request: &Request, now: DateTime<Utc>) ->
         }
     }
     touches.sort_by(|a, b| a.order.order_id.cmp(&b.order.order_id));
-    Expected::Touches { touches, window }
+    Expected::Touches { touches, window, without_effect }
 }
 
 /// What the tables of the actions say, which the service shows in lists of orders.

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use joc_orders::model::window::Window;
 
 use super::case::{ACCOUNTS, FAILED_AS, Request, padded};
+use super::generate::{EFFECTIVE, TERMINAL};
 use super::model::ModelOrder;
 use crate::harness::Order;
 
@@ -117,6 +118,40 @@ pub fn matches(order: &Order, request: &Request, window: &Window, now: DateTime<
         (Some(_), None) => false,
     };
     named && in_state && after && before
+}
+
+/// Whether the request names a folder or the path of a workflow where its account sees nothing.
+pub fn names_hidden(request: &Request) -> bool {
+    let states = &request.states;
+    let can_be = |state: &&str| {
+        EFFECTIVE.contains(state)
+            || request.call == "remove_when_terminated" && TERMINAL.contains(state)
+    };
+    let in_no_state = !states.is_empty() && !states.iter().any(can_be);
+    if !request.order_ids.is_empty() || in_no_state {
+        return false;
+    }
+    let failed = FAILED_AS[request.account].filter(|_| request.call == "resume");
+    let accounts: Vec<usize> = [request.account].into_iter().chain(failed).collect();
+    if accounts.contains(&0) {
+        return false;
+    }
+    let visible: Vec<_> =
+        accounts.iter().flat_map(|account| padded(ACCOUNTS[*account], *account)).collect();
+    let within = |folder: &str, of: &str, recursive: bool| {
+        folder == of || recursive && (of == "/" || folder.starts_with(&format!("{of}/")))
+    };
+    if !request.workflow_ids.is_empty() {
+        return request.workflow_ids.iter().any(|(path, _)| {
+            path.starts_with('/')
+                && !visible.iter().any(|(of, below)| within(&folder_of(path), of, *below))
+        });
+    }
+    request.folders.iter().any(|(folder, recursive)| {
+        !visible.iter().any(|(of, below)| {
+            within(folder, of, *below) || within(of, folder, *recursive != Some(false))
+        })
+    })
 }
 
 fn name_of(path: &str) -> &str {

@@ -14,6 +14,7 @@ use crate::http::context::response::{Dated, Delivered, WorkflowItem, changed};
 use crate::http::error::ApiError;
 use crate::http::openapi::{Endpoint, Schemas, with_examples};
 use crate::model::arguments::{Arguments, Position, check_arguments, check_position};
+use crate::model::audit::Outcome;
 use crate::model::checks::check_workflow_path;
 use crate::model::invalid::{Invalid, displayable};
 use crate::model::json::{Json, JsonObject};
@@ -21,6 +22,7 @@ use crate::model::order_name::{check_order_name, order_name_of};
 use crate::model::permission::CREATE_ORDERS;
 use crate::model::texts;
 use crate::model::window::scheduled::{LocalZone, Schedule, ScheduleError};
+use crate::model::workflow_id::folder_of;
 use crate::store::add::{AddedOrder, Addition};
 use actix_web::HttpResponse;
 use actix_web::web::{self, post};
@@ -135,7 +137,7 @@ pub fn endpoints(schemas: &mut Schemas) -> Vec<Endpoint> {
 
 /// `POST /orders/add`
 async fn add(Request { context, body }: Request<AddOrders>) -> Result<HttpResponse, ApiError> {
-    let addition = addition(&context, body).await?;
+    let addition = addition(&context, body, true).await?;
     context.progress.no_way_back();
     let added = context.store().add_orders(&addition).await?;
     let (audit_log_id, affected) = (added.audit_log_id, added.order_ids.len() as u64);
@@ -148,7 +150,7 @@ async fn add(Request { context, body }: Request<AddOrders>) -> Result<HttpRespon
 async fn preview(
     Request { context, body }: Request<AddOrders>,
 ) -> Result<web::Json<Dated<WouldAdd>>, ApiError> {
-    let addition = addition(&context, body).await?;
+    let addition = addition(&context, body, false).await?;
     let orders = addition.orders.into_iter().map(|order| WouldAddOrder {
         order_name: order.name,
         workflow_id: WorkflowItem {
@@ -163,8 +165,13 @@ async fn preview(
     Ok(context.dated(WouldAdd { total: orders.len(), orders }))
 }
 
-/// Checks the body, the permission, the comment, and that each workflow is known.
-async fn addition(context: &Context, body: AddOrders) -> Result<Addition, ApiError> {
+/// Checks the body, the permission, the comment, and that each workflow is known. An audited one
+/// that names a workflow where the account may not look is recorded.
+async fn addition(
+    context: &Context,
+    body: AddOrders,
+    is_audited: bool,
+) -> Result<Addition, ApiError> {
     let audit_log = body.audit_log.map(|Object(log)| log).unwrap_or_default();
     audit_log.check()?;
     if body.orders.is_empty() {
@@ -176,6 +183,16 @@ async fn addition(context: &Context, body: AddOrders) -> Result<Addition, ApiErr
     let controller_id = body.controller_id.as_str();
     let visible = context.permit(CREATE_ORDERS, controller_id, &audit_log).await?;
     context.check_comment(&audit_log)?;
+
+    let outside = orders.iter().any(|order| {
+        let folder = folder_of(&order.workflow_path);
+        folder.is_some_and(|folder| !visible.shows(folder))
+    });
+    if outside && is_audited {
+        // Whether there is such a workflow or not: the client must see no difference.
+        let entry = context.audit_entry(controller_id, &audit_log)?;
+        context.store().record(&entry, Outcome::Outside).await?;
+    }
 
     let asked: HashSet<&str> = orders.iter().map(|order| order.workflow_path.as_str()).collect();
     let asked: Vec<&str> = asked.into_iter().collect();
