@@ -65,10 +65,18 @@ audit AS (
         time_spent, ticket_link, request_id, client_address, created, outcome, affected)
     SELECT $13, $14, $15, CASE g.affected WHEN 0 THEN $16 ELSE $17 END::json,
         $18, $19, $20, $21, $22, $23, $24,
-        CASE g.affected WHEN 0 THEN 'NO_ORDERS' ELSE 'DONE' END, g.affected
+        CASE g.affected WHEN 0 THEN CASE WHEN EXISTS (
+        SELECT 1
+        FROM (SELECT o.*, effective_state(o.state, o.suspended, o.scheduled_for, $25) AS effective_state FROM orders o) o
+        WHERE o.controller_id = $26
+          AND o.state NOT IN ('FINISHED', 'CANCELLED')
+          AND ((o.folder >= $27 AND o.folder < $28 AND (o.folder >= $29 OR o.folder = $30)))
+          AND NOT (TRUE
+          AND ((((o.folder >= $31 AND o.folder < $32 AND (o.folder >= $33 OR o.folder = $34))))))
+    ) THEN 'OUTSIDE' ELSE 'NO_ORDERS' END ELSE 'DONE' END, g.affected
     FROM gate g
-    WHERE NOT g.stale AND g.affected <= $25
-      AND pg_try_advisory_xact_lock_shared($26)
+    WHERE NOT g.stale AND g.affected <= $35
+      AND pg_try_advisory_xact_lock_shared($36)
     RETURNING id
 ),
 changed AS (
@@ -76,7 +84,7 @@ changed AS (
     SET state_since = CASE
             WHEN o.state <> CASE a.effect WHEN 'CANCELLED' THEN 'CANCELLED' ELSE o.state END
             OR o.suspended <> CASE a.effect WHEN 'CANCELLED' THEN FALSE ELSE o.suspended END
-            THEN CASE WHEN o.created > $27 AND o.created <= '9999-12-31T23:59:59.999Z' THEN o.created ELSE $28 END
+            THEN CASE WHEN o.created > $37 AND o.created <= '9999-12-31T23:59:59.999Z' THEN o.created ELSE $38 END
             ELSE o.state_since END,
         state = CASE a.effect WHEN 'CANCELLED' THEN 'CANCELLED' ELSE o.state END,
         suspended = CASE a.effect WHEN 'CANCELLED' THEN FALSE ELSE o.suspended END,
@@ -84,22 +92,22 @@ changed AS (
         reason = CASE a.effect WHEN 'CANCELLED' THEN NULL ELSE o.reason END,
         kill_requested = CASE WHEN a.effect IN ('CANCELLED') THEN NULL ELSE o.kill_requested END,
         sigkill_at = CASE WHEN a.effect IN ('CANCELLED') THEN NULL ELSE o.sigkill_at END,
-        modified = CASE WHEN o.created > $29 AND o.created <= '9999-12-31T23:59:59.999Z' THEN o.created ELSE $30 END
+        modified = CASE WHEN o.created > $39 AND o.created <= '9999-12-31T23:59:59.999Z' THEN o.created ELSE $40 END
     FROM affected a, audit
-    WHERE o.order_id = a.order_id AND o.controller_id = $31
+    WHERE o.order_id = a.order_id AND o.controller_id = $41
 ),
 details AS (
     INSERT INTO audit_log_details (controller_id, audit_log_id, order_id, workflow_path,
         workflow_version_id, folder, previous_state, new_state, mark, kill, via_parent, created)
-    SELECT $32, audit.id, a.order_id, a.workflow_path,
+    SELECT $42, audit.id, a.order_id, a.workflow_path,
         a.workflow_version_id, a.folder, a.effective_state,
-        effective_state(CASE a.effect WHEN 'CANCELLED' THEN 'CANCELLED' ELSE a.state END, CASE a.effect WHEN 'CANCELLED' THEN FALSE ELSE a.suspended END, a.scheduled_for, $33),
-        CASE a.effect WHEN 'CANCELLING' THEN 'CANCELLING' ELSE NULL END, FALSE, a.via_parent, $34
+        effective_state(CASE a.effect WHEN 'CANCELLED' THEN 'CANCELLED' ELSE a.state END, CASE a.effect WHEN 'CANCELLED' THEN FALSE ELSE a.suspended END, a.scheduled_for, $43),
+        CASE a.effect WHEN 'CANCELLING' THEN 'CANCELLING' ELSE NULL END, FALSE, a.via_parent, $44
     FROM affected a, audit
 )
 SELECT g.stale, g.affected, (SELECT id FROM audit) AS audit_log_id,
     (SELECT count(*) FROM (
-        SELECT pg_notify('joc_orders_marks', $35) FROM audit
+        SELECT pg_notify('joc_orders_marks', $45) FROM audit
         WHERE EXISTS (SELECT 1 FROM affected a WHERE a.effect IN ('CANCELLING'))
         OFFSET 0
     ) n) AS notified

@@ -65,7 +65,7 @@ audit AS (
         time_spent, ticket_link, request_id, client_address, created, outcome, affected)
     SELECT $9, $10, $11, CASE g.affected WHEN 0 THEN $12 ELSE $13 END::json,
         $14, $15, $16, $17, $18, $19, $20,
-        CASE g.affected WHEN 0 THEN 'NO_ORDERS' ELSE 'DONE' END, g.affected
+        CASE g.affected WHEN 0 THEN 'OUTSIDE' ELSE 'DONE' END, g.affected
     FROM gate g
     WHERE NOT g.stale AND g.affected <= $21
       AND pg_try_advisory_xact_lock_shared($22)

@@ -71,7 +71,15 @@ INSERT INTO audit_logs (controller_id, account, request, parameters, category, c
     time_spent, ticket_link, request_id, client_address, created, outcome, affected)
 SELECT ?, ?, ?, CASE g.affected WHEN 0 THEN ? ELSE ? END,
     ?, ?, ?, ?, ?, ?, ?,
-    CASE g.affected WHEN 0 THEN 'NO_ORDERS' ELSE 'DONE' END, g.affected
+    CASE g.affected WHEN 0 THEN CASE WHEN EXISTS (
+    SELECT 1
+    FROM orders_effective o
+    WHERE o.controller_id = (SELECT ?)
+      AND o.state NOT IN ('FINISHED', 'CANCELLED')
+      AND ((o.folder >= ? AND o.folder < ? AND (o.folder >= ? OR o.folder = ?)))
+      AND NOT (TRUE
+      AND ((((o.folder >= ? AND o.folder < ? AND (o.folder >= ? OR o.folder = ?))))))
+) THEN 'OUTSIDE' ELSE 'NO_ORDERS' END ELSE 'DONE' END, g.affected
 FROM (SELECT count(*) AS affected FROM temp.affected) g
 RETURNING id, affected;
 INSERT INTO audit_log_details (controller_id, audit_log_id, order_id, workflow_path,
