@@ -140,14 +140,21 @@ on_both! {
             let target = Database::create(to).await;
             let ran = copy(&app.db.owner, &target.owner).await;
             assert_eq!(ran.ok(), format!("copied: {} rows\n", before.len()));
-            let after = contents(&target).await;
+            let mut after = contents(&target).await;
+            // Only the entry of the copy is new.
+            let copied = after.iter().position(|row| row.contains("joc-orders copy")).expect("an entry");
+            let copied = after.remove(copied);
+            let from = joc_orders::store::place(&app.db.url).unwrap();
+            for part in ["os:", "IMPORT", "DONE", &from, r#"\"orders\":1506"#] {
+                assert!(copied.contains(part), "no {part}: {copied}");
+            }
             for (before, after) in before.iter().zip(&after) {
                 assert_eq!(before, after);
             }
             assert_eq!(before.len(), after.len());
             let verified = launch(&target.url, &["audit", "verify"], "").await;
             assert_eq!(verified.ok(), "");
-            assert!(verified.stderr.contains("; 0 entries are not sealed"), "{verified:?}");
+            assert!(verified.stderr.contains("; 1 entry is not sealed"), "{verified:?}");
             assert_eq!(launch(&target.url, &["check"], "").await.ok(), "");
 
             // A target that is not empty is rejected.
@@ -166,7 +173,8 @@ on_both! {
             target.insert(&[Order::new("next")]).await;
             let next = "SELECT history_id FROM orders WHERE order_id = 'next'";
             assert_eq!(target.count(next).await, highest + 1);
-            assert_eq!(store.seal(Utc::now()).await.unwrap(), 1);
+            // One for prod, one for the entry of the copy.
+            assert_eq!(store.seal(Utc::now()).await.unwrap(), 2);
             store.close().await;
             assert_eq!(launch(&target.url, &["audit", "verify"], "").await.ok(), "");
         }

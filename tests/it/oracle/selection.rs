@@ -147,10 +147,19 @@ pub fn names_hidden(request: &Request) -> bool {
                 && !visible.iter().any(|(of, below)| within(&folder_of(path), of, *below))
         });
     }
-    request.folders.iter().any(|(folder, recursive)| {
-        !visible.iter().any(|(of, below)| {
-            within(folder, of, *below) || within(of, folder, *recursive != Some(false))
+    // A folder that lies in another one is not looked at by itself.
+    let lies_in_another = |folder: &str, recursive: bool| {
+        request.folders.iter().any(|(of, below)| {
+            *below != Some(false)
+                && if of == folder { !recursive } else { within(folder, of, true) }
         })
+    };
+    request.folders.iter().any(|(folder, recursive)| {
+        let recursive = *recursive != Some(false);
+        !lies_in_another(folder, recursive)
+            && !visible
+                .iter()
+                .any(|(of, below)| within(folder, of, *below) || within(of, folder, recursive))
     })
 }
 
