@@ -4,6 +4,7 @@ use anyhow::ensure;
 use clap::Args;
 use futures_util::TryStreamExt;
 
+use super::capture::shown;
 use super::findings::{Findings, Shown};
 use crate::cli::exit::help_end;
 use crate::config::DatabaseArgs;
@@ -34,11 +35,13 @@ pub struct CheckArgs {
 pub async fn run(args: CheckArgs) -> anyhow::Result<()> {
     let store = store::open(&args.database.url, args.database.connections, Access::Read).await?;
     let mut findings = Findings::new(args.shown, "checking");
+    let mut capture = None;
     let checked = async {
         let differences = store.check_schema(args.strict).await?;
         for problem in differences.problems {
             findings.show(&Finding::of_schema(problem));
         }
+        capture = Some(differences.capture);
         ensure!(differences.is_complete, "a table or column is missing");
         let mut found = store.check(args.strict);
         while let Some(finding) = found.try_next().await? {
@@ -48,5 +51,8 @@ pub async fn run(args: CheckArgs) -> anyhow::Result<()> {
     };
     let checked = checked.await;
     store.close().await;
+    if let Some(capture) = capture {
+        findings.tell(&format!("capture of plain SQL: {}\n", shown(capture)));
+    }
     findings.finish(checked)
 }

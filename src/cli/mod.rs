@@ -3,6 +3,7 @@
 pub mod account;
 mod administrator;
 pub mod audit;
+pub mod capture;
 pub mod check;
 pub mod client;
 pub mod completions;

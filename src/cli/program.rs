@@ -10,8 +10,8 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use crate::cli::client::{completing, contexts, login, orders, workflows};
 use crate::cli::error::CliError;
 use crate::cli::{
-    account, administrator, audit, check, completions, copy, demo, exit, health, import, logging,
-    man, migrate, role, serve,
+    account, administrator, audit, capture, check, completions, copy, demo, exit, health, import,
+    logging, man, migrate, role, serve,
 };
 use crate::config::{self, Logging};
 use crate::model::window::time_zone_database;
@@ -47,6 +47,7 @@ enum Command {
     Controllers(workflows::ControllersArgs),
     Audit(audit::AuditArgs),
     Check(check::CheckArgs),
+    Capture(capture::CaptureArgs),
     Copy(copy::CopyArgs),
     Health(health::HealthArgs),
     Completions(completions::CompletionsArgs),
@@ -97,6 +98,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Controllers(args) => workflows::controllers(args).await,
         Command::Audit(args) => audit::run(args).await,
         Command::Check(args) => check::run(args).await,
+        Command::Capture(args) => capture::run(args).await,
         Command::Copy(args) => copy::run(args).await,
         Command::Health(args) => health::run(args).await,
         Command::Completions(args) => completions::run(&args),

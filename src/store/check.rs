@@ -6,6 +6,7 @@ use sqlx::database::HasStatementCache;
 use sqlx::{Executor, FromRow, IntoArguments, Pool};
 
 use super::Result;
+use super::capture::Captured;
 use super::rows::{self, Gate, Sieve};
 use super::schema::Differences;
 use super::sql::check::{RULES, of_rows};
@@ -84,4 +85,16 @@ where
         problem,
     };
     broken.map(move |row| row.map(finding)).boxed()
+}
+
+/// Findings, followed by the changes by plain SQL if the check is strict.
+pub(super) fn with_captured(
+    found: BoxStream<'static, Result<Finding>>,
+    strict: bool,
+    captured: impl FnOnce() -> BoxStream<'static, Result<Captured>>,
+) -> BoxStream<'static, Result<Finding>> {
+    if !strict {
+        return found;
+    }
+    found.chain(captured().map(|row| row.map(Captured::finding))).boxed()
 }

@@ -8,6 +8,7 @@ mod accounts;
 pub mod add;
 mod administrator;
 mod audit;
+mod capture;
 pub mod check;
 #[macro_use]
 mod checked;
@@ -40,6 +41,7 @@ mod workflows;
 pub use accounts::{Account, Accounts, Role};
 pub use administrator::administered_by;
 pub use audit::{Audit, Detail, Entry, Touch};
+pub use capture::{Capture, CaptureStatus};
 pub use error::{Error, Result};
 pub use health::{Health, PoolUse, RETRIES};
 pub use import::{Import, Imported, Item, NewOrder};
@@ -47,8 +49,8 @@ pub use instant::StoredInstant;
 pub use migrating::LockPatience;
 pub use migrations::{Access, Loss, Migration};
 pub use open::{
-    losses, migrate, migrate_patiently, migrations, open, open_to_serve, place, record_migrations,
-    schema,
+    capture_status, losses, migrate, migrate_patiently, migrations, open, open_to_serve, place,
+    prune_changes, record_migrations, schema, set_capture,
 };
 use orders::preview;
 pub use orders::{Change, Changed, Orders, Preview, PreviewedOrder};

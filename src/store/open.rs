@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
+
 use super::migrating::Goal;
 #[cfg(feature = "postgres")]
 use super::postgres;
 #[cfg(feature = "sqlite")]
 use super::sqlite;
 use super::{
-    Access, Deadlines, Error, LockPatience, Loss, Migration, Result, SchemaPart, Store, url,
+    Access, Capture, CaptureStatus, Deadlines, Error, LockPatience, Loss, Migration, Result,
+    SchemaPart, Store, url,
 };
 
 /// Calls a function of the module for the database of a URL.
@@ -147,5 +150,36 @@ pub async fn schema(url: &str) -> Result<Vec<SchemaPart>> {
 /// As [`open`].
 pub async fn migrations(url: &str) -> Result<Vec<Migration>> {
     let done: Result<Vec<Migration>> = in_database!(url, migrations(url).await);
+    done.map_err(|error| located(error, url))
+}
+
+/// Whether changes of orders by plain SQL are captured, and how many were.
+///
+/// # Errors
+///
+/// As [`open`].
+pub async fn capture_status(url: &str) -> Result<CaptureStatus> {
+    let done: Result<CaptureStatus> = in_database!(url, capture_status(url).await);
+    done.map_err(|error| located(error, url))
+}
+
+/// Switches the capture of plain SQL, and says whether anything had to be done.
+///
+/// # Errors
+///
+/// As [`open`]. [`Error::Unusable`] if the role does not own the tables, [`Error::Blocked`] if others
+/// hold locks on them.
+pub async fn set_capture(url: &str, capture: Capture) -> Result<bool> {
+    let done: Result<bool> = in_database!(url, set_capture(url, capture).await);
+    done.map_err(|error| located(error, url))
+}
+
+/// Deletes the captured changes before an instant, and returns their number.
+///
+/// # Errors
+///
+/// As [`set_capture`].
+pub async fn prune_changes(url: &str, before: DateTime<Utc>) -> Result<u64> {
+    let done: Result<u64> = in_database!(url, prune_changes(url, before).await);
     done.map_err(|error| located(error, url))
 }

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use sqlx::FromRow;
 
+use super::capture::Capture;
+
 /// A table, column or other part of a schema.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromRow)]
 pub struct SchemaPart {
@@ -27,6 +29,8 @@ pub struct Differences {
     pub problems: Vec<String>,
     /// Whether every table and column exists.
     pub is_complete: bool,
+    /// Whether plain SQL is captured, whose triggers are then expected, too.
+    pub capture: Capture,
 }
 
 impl SchemaPart {
@@ -47,7 +51,7 @@ impl SchemaPart {
 /// Compares a schema with the expected one. Additional parts are ignored; with `strict`, triggers and
 /// rules on expected tables are not, since they change what is written.
 pub(super) fn compare(expected: &[SchemaPart], actual: &[SchemaPart], strict: bool) -> Differences {
-    let mut differences = Differences { problems: Vec::new(), is_complete: true };
+    let mut differences = Differences { is_complete: true, ..Differences::default() };
     let problems = &mut differences.problems;
     for part in expected {
         let found: Vec<_> = actual.iter().filter(|other| other.is(part)).collect();

@@ -204,6 +204,23 @@ pub const TABLES: &[Table] = &[
         columns: &[plain("role", Text), plain("folder", Text), plain("recursive", Flag)],
     },
     Table { name: "account_roles", columns: &[plain("account", Text), plain("role", Text)] },
+    Table {
+        name: "orders_changes",
+        columns: &[
+            plain("id", Integer),
+            plain("controller_id", Text),
+            plain("order_id", Text),
+            plain("operation", Text),
+            plain("source", Text),
+            plain("old_values", Json),
+            plain("new_values", Json),
+            plain("database_user", Text),
+            plain("application", Text),
+            plain("client_address", Text),
+            plain("transaction_id", Integer),
+            plain("created", Instant),
+        ],
+    },
 ];
 
 /// The columns of `orders` that these statements use.

@@ -1,6 +1,7 @@
 //! The queries in the documentation, run against the example that it names after real requests.
 
 use chrono::{TimeDelta, Utc};
+use joc_orders::store::{self, Capture};
 use serde_json::json;
 
 use crate::harness::{App, CONTROLLER, Database, Kind, Order, launch, words};
@@ -45,6 +46,11 @@ fn blocks(document: &str, kind: Kind) -> Vec<Block> {
         }
     }
     blocks
+}
+
+/// The statements of docs/executors.md, in order.
+pub fn executor_blocks(kind: Kind) -> impl Iterator<Item = String> {
+    blocks(executors::EXECUTORS, kind).into_iter().map(|block| block.sql)
 }
 
 /// The one block of a section.
@@ -226,7 +232,15 @@ on_both! {
         let rows = query(db, "Which seal covers an entry", "number first_id").await;
         assert_eq!(rows, ["1 1"]);
 
+        store::set_capture(&db.owner, Capture::On { executors: false }).await.unwrap();
+        set(db, INVOICES, "remove_when_terminated = FALSE").await;
+        let section = "What plain SQL changed in an order";
+        let rows = query(db, section, "operation source old_values new_values").await;
+        let [old, new] = ["true", "false"].map(|flag| format!("{{\"remove_when_terminated\":{flag}}}"));
+        let rows: Vec<_> = rows.iter().map(|row| row.replace("\": ", "\":")).collect();
+        assert_eq!(rows, [format!("UPDATE SQL {old} {new}")]);
+
         // The cases above cover every query, with the eight in `evidence`.
-        assert_eq!(blocks(SCHEMA, kind).len(), 9 + 8);
+        assert_eq!(blocks(SCHEMA, kind).len(), 10 + 8);
     }
 }

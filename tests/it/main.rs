@@ -12,6 +12,7 @@ mod audit_log;
 mod body;
 mod calls;
 mod cancel;
+mod capture;
 mod check;
 mod client;
 mod client_bodies;

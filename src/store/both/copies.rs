@@ -8,6 +8,7 @@ use tokio::sync::mpsc::{Receiver, Sender};
 use super::administration::record;
 use super::backend::Backend;
 use super::built::renew_statistics;
+use super::capture;
 use super::copy::{insert, lock, reserve_ids, select, suspend_rules};
 use crate::model::audit::Category;
 use crate::store::Result;
@@ -57,6 +58,7 @@ impl Copies for Backend {
                 sqlx::raw_sql(AssertSqlSafe(rules)).execute(&mut *transaction).await?;
                 let parameters = json!({ "from": place, "rows": loaded });
                 record(&mut transaction, by, Category::Import, None, parameters).await?;
+                capture::resume(&mut transaction).await?;
                 renew_statistics(&mut transaction, &tables).await?;
                 transaction.commit().await?;
                 return Ok(true);

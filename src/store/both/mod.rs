@@ -2,11 +2,12 @@
 //! the source exists once, is compiled for each, and its statements are checked on both. The
 //! modules used here are those of the database.
 
-use super::{audit, backend, built, checked, copy, import, sealing};
+use super::{audit, backend, built, capture as triggers, checked, copy, import, schema, sealing};
 
 mod accounts;
 mod additions;
 mod administration;
+pub(super) mod capture;
 mod copies;
 mod imports;
 mod list;

@@ -92,13 +92,17 @@ impl PgStore {
     }
 }
 
+/// The application of every connection of this program. Capture takes changes by others for plain
+/// SQL. Poolers such as PgBouncer keep it with each client, unlike other settings.
+pub(super) const APPLICATION: &str = "joc-orders";
+
 /// How to connect to the database of a URL.
 pub(super) fn options(url: &str) -> Result<PgConnectOptions> {
     let options =
         PgConnectOptions::from_str(url).map_err(|error| url::invalid(url, error.to_string()))?;
     // PgBouncer rejects startup parameters that it does not know, such as extra_float_digits; the
     // schema has no floats.
-    Ok(options.application_name("joc-orders").extra_float_digits(None))
+    Ok(options.application_name(APPLICATION).extra_float_digits(None))
 }
 
 /// Opens a connection for a command.

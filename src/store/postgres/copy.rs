@@ -27,6 +27,12 @@ pub(super) async fn reserve_ids(connection: &mut PgConnection) -> Result<()> {
         "SELECT setval(pg_get_serial_sequence('orders', 'history_id'), max(history_id))
              FROM orders HAVING max(history_id) IS NOT NULL",
     )
+    .fetch_optional(&mut *connection)
+    .await?;
+    sqlx::query(
+        "SELECT setval(pg_get_serial_sequence('orders_changes', 'id'), max(id))
+             FROM orders_changes HAVING max(id) IS NOT NULL",
+    )
     .fetch_optional(connection)
     .await?;
     Ok(())

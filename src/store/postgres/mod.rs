@@ -12,13 +12,15 @@ use sqlx::{Connection, QueryBuilder};
 use self::backend::{PgStore, connect, options};
 use self::steps::MIGRATOR;
 use crate::model::finding::Finding;
+use crate::store::capture::{Capture, CaptureStatus, QUERY};
 use crate::store::check::{self, Checks, RowCounts};
 use crate::store::copy::is_copied;
 use crate::store::migrating::{self, Goal, LockPatience};
 use crate::store::migrations::{self};
-use crate::store::schema::{Differences, SchemaPart, compare, proved};
+use crate::store::rows::Sieve;
+use crate::store::schema::{Differences, SchemaPart, proved};
 use crate::store::sql::check::of_rows;
-use crate::store::sql::{Dialect, search};
+use crate::store::sql::{Dialect, Sql, search};
 use crate::store::tables::{ColumnType, list};
 use crate::store::{
     Access, Deadlines, Error, Health, Import, Loss, Migration, PoolUse, Result, Store, health,
@@ -31,6 +33,7 @@ mod backend;
 #[allow(clippy::duplicate_mod, reason = "the same source for each database")]
 mod both;
 mod built;
+mod capture;
 mod checked;
 mod connection;
 mod copy;
@@ -47,10 +50,9 @@ mod usable;
 #[async_trait]
 impl Checks for PgStore {
     async fn check_schema(&self, strict: bool) -> Result<Differences> {
-        let actual = schema::parts(&mut *self.pool.acquire().await?).await?;
         let stages = schema::stages()?;
         let expected = stages.last().map(|(_, parts)| &**parts).unwrap_or_default();
-        Ok(compare(expected, &actual, strict))
+        both::capture::compared(&mut *self.pool.acquire().await?, expected, strict).await
     }
 
     async fn looked_at(&self) -> Result<RowCounts> {
@@ -67,7 +69,8 @@ impl Checks for PgStore {
             }
             Ok::<_, Error>(check::find(queries, gate, pool))
         };
-        stream::once(readable).try_flatten().boxed()
+        let found = stream::once(readable).try_flatten().boxed();
+        check::with_captured(found, strict, || self.rows_of(Sql::of(QUERY), Sieve::default()))
     }
 
     fn check_rows(&self) -> BoxStream<'static, Result<Finding>> {
@@ -165,6 +168,21 @@ pub(super) async fn schema(url: &str) -> Result<Vec<SchemaPart>> {
 /// See [`super::migrations`].
 pub(super) async fn migrations(url: &str) -> Result<Vec<Migration>> {
     migrations::list(&MIGRATOR, &mut connect(url, Access::Read).await?).await
+}
+
+/// See [`super::capture_status`].
+pub(super) async fn capture_status(url: &str) -> Result<CaptureStatus> {
+    both::capture::status(&mut capture::open(url, Access::Read).await?).await
+}
+
+/// See [`super::set_capture`].
+pub(super) async fn set_capture(url: &str, capture: Capture) -> Result<bool> {
+    both::capture::set(url, capture).await
+}
+
+/// See [`super::prune_changes`].
+pub(super) async fn prune_changes(url: &str, before: DateTime<Utc>) -> Result<u64> {
+    both::capture::prune(url, before).await
 }
 
 impl Dialect for Postgres {

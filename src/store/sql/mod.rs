@@ -24,6 +24,7 @@ pub(super) use self::statement::Sql;
 use super::tables::ColumnType;
 
 pub(super) mod audit;
+pub(super) mod capture;
 pub(super) mod change;
 pub(super) mod check;
 mod folders;

@@ -33,6 +33,12 @@ impl<DB: Dialect> Sql<DB> {
         Self { builder: DB::begin(at), ..Self::new() }
     }
 
+    /// Continues a text.
+    #[cfg(feature = "sqlite")]
+    pub(in crate::store) fn over(builder: QueryBuilder<DB>) -> Self {
+        Self { builder, ..Self::new() }
+    }
+
     /// What sqlx sends.
     pub(in crate::store) fn builder(&mut self) -> &mut QueryBuilder<DB> {
         &mut self.builder

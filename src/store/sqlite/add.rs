@@ -3,7 +3,7 @@
 use sqlx::SqliteConnection;
 
 use super::backend::SqliteStore;
-use super::{audit, text_at};
+use super::{audit, change_at};
 use crate::model::audit::Outcome;
 use crate::model::window::iso;
 use crate::store::Result;
@@ -20,7 +20,7 @@ impl SqliteStore {
 
 async fn add(connection: &mut SqliteConnection, addition: Addition, attempt: u32) -> Result<Added> {
     let Addition { orders, audit } = &addition;
-    text_at(audit.created).build().execute(&mut *connection).await?;
+    change_at(audit.created).build().execute(&mut *connection).await?;
     let (first, count) = (addition.first_number(attempt), orders.len() as i64);
     let last = sqlx::query_scalar!(
         "UPDATE controllers SET last_order_number = max(last_order_number, ?2 - 1) + ?3

@@ -11,6 +11,7 @@ use sqlx::{AssertSqlSafe, Connection, Transaction};
 use tokio::task::JoinHandle;
 use tracing::Instrument;
 
+use super::capture::MARK;
 use super::file::{ReadOnlyFile, TIMEOUT, connect, optimize, options, reads_only};
 use super::keeper::{Connections, keep};
 use super::steps::MIGRATOR;
@@ -180,7 +181,7 @@ async fn shadow_clock(connection: &mut SqliteConnection) -> sqlx::Result<()> {
             .await?;
     let view = view.replacen("CREATE VIEW", "CREATE TEMP VIEW", 1);
     sqlx::raw_sql(AssertSqlSafe(format!(
-        "CREATE TEMP TABLE clock (now TEXT); INSERT INTO temp.clock VALUES (NULL); {view};
+        "CREATE TEMP TABLE clock (now TEXT); INSERT INTO temp.clock (rowid) VALUES ({MARK}); {view};
          CREATE TEMP TABLE affected (order_id TEXT PRIMARY KEY, workflow_path TEXT,
              workflow_version_id TEXT, folder TEXT, effective_state TEXT, via_parent TEXT,
              effect TEXT) WITHOUT ROWID;

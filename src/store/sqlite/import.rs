@@ -1,5 +1,6 @@
 //! Imports into SQLite.
 
+use chrono::DateTime;
 use serde_json::json;
 use sqlx::SqliteConnection;
 
@@ -53,5 +54,7 @@ pub(super) async fn add_versions(
         .execute(&mut *connection)
         .await?;
     }
+    // The orders come next; their instants are none of a request.
+    super::change_at(DateTime::UNIX_EPOCH).build().execute(connection).await?;
     Ok(())
 }

@@ -11,18 +11,21 @@ use sqlx::sqlite::{Sqlite, SqliteConnection};
 use sqlx::{Connection, QueryBuilder};
 
 use self::backend::SqliteStore;
+use self::capture::MARK;
 use self::file::{ReadOnlyFile, change_nothing, connect, options};
 use self::keeper::Connections;
 use self::steps::MIGRATOR;
 use crate::model::finding::Finding;
 use crate::model::window::iso;
+use crate::store::capture::{Capture, CaptureStatus, QUERY};
 use crate::store::check::{self, Checks, RowCounts};
 use crate::store::copy::is_copied;
 use crate::store::migrating::{self, Goal, LockPatience};
 use crate::store::migrations::{self};
-use crate::store::schema::{Differences, SchemaPart, compare, proved};
+use crate::store::rows::Sieve;
+use crate::store::schema::{Differences, SchemaPart, proved};
 use crate::store::sql::check::of_rows;
-use crate::store::sql::{Dialect, search};
+use crate::store::sql::{Dialect, Sql, search};
 use crate::store::tables::{ColumnType, list};
 use crate::store::{
     Access, Deadlines, Error, Health, Import, Loss, Migration, PoolUse, Result, Store, health, url,
@@ -35,6 +38,7 @@ mod backend;
 #[allow(clippy::duplicate_mod, reason = "the same source for each database")]
 mod both;
 mod built;
+mod capture;
 mod checked;
 mod copy;
 mod file;
@@ -57,10 +61,9 @@ const STEPS: i32 = 10_000;
 #[async_trait]
 impl Checks for SqliteStore {
     async fn check_schema(&self, strict: bool) -> Result<Differences> {
-        let actual = schema::parts(&mut *self.readers()?.acquire().await?).await?;
         let stages = schema::stages().await?;
         let expected = stages.last().map(|(_, parts)| &**parts).unwrap_or_default();
-        Ok(compare(expected, &actual, strict))
+        both::capture::compared(&mut *self.readers()?.acquire().await?, expected, strict).await
     }
 
     async fn looked_at(&self) -> Result<RowCounts> {
@@ -69,7 +72,9 @@ impl Checks for SqliteStore {
 
     fn check(&self, strict: bool) -> BoxStream<'static, Result<Finding>> {
         let Connections { gate, readers, .. } = &*self.connections;
-        check::find(check::queries::<Sqlite>(strict), gate.clone(), readers.clone())
+        let queries = check::queries::<Sqlite>(strict);
+        let found = check::find(queries, gate.clone(), readers.clone());
+        check::with_captured(found, strict, || self.rows_of(Sql::of(QUERY), Sieve::default()))
     }
 
     fn check_rows(&self) -> BoxStream<'static, Result<Finding>> {
@@ -117,6 +122,14 @@ impl Store for SqliteStore {
 fn text_at(at: DateTime<Utc>) -> QueryBuilder<Sqlite> {
     let mut sql = QueryBuilder::new("UPDATE temp.clock SET now = ");
     sql.push_bind(iso(&at)).push(";\n");
+    sql
+}
+
+/// As [`text_at`], for statements that change orders: their capture takes them for the service's.
+fn change_at(at: DateTime<Utc>) -> QueryBuilder<Sqlite> {
+    let mut sql =
+        QueryBuilder::new(format!("REPLACE INTO temp.clock (rowid, now) VALUES ({MARK}, "));
+    sql.push_bind(iso(&at)).push(");\n");
     sql
 }
 
@@ -189,6 +202,25 @@ async fn reading<T>(
     let result = result.await;
     reading.end().await;
     result
+}
+
+/// See [`super::capture_status`].
+pub(super) async fn capture_status(url: &str) -> Result<CaptureStatus> {
+    reading(url, async |connection| {
+        migrations::expect_all(&MIGRATOR, connection).await?;
+        both::capture::status(connection).await
+    })
+    .await
+}
+
+/// See [`super::set_capture`].
+pub(super) async fn set_capture(url: &str, capture: Capture) -> Result<bool> {
+    both::capture::set(url, capture).await
+}
+
+/// See [`super::prune_changes`].
+pub(super) async fn prune_changes(url: &str, before: DateTime<Utc>) -> Result<u64> {
+    both::capture::prune(url, before).await
 }
 
 impl Dialect for Sqlite {

@@ -6,6 +6,7 @@ use sqlx::{Sqlite, SqliteConnection};
 
 use super::backend::SqliteStore;
 use super::both::preview::push_query;
+use super::change_at;
 use crate::model::action::Action;
 use crate::model::selection::Selection;
 use crate::store::sql::Sql;
@@ -45,7 +46,7 @@ async fn apply(connection: &mut SqliteConnection, change: Change) -> Result<Chan
     let Change { selection, action, max_orders, sigkill_after, audit } = &change;
     let controller_id = selection.controller_id.as_str();
 
-    let mut sql = Sql::<Sqlite>::at(selection.now);
+    let mut sql = Sql::<Sqlite>::over(change_at(selection.now));
     sql.push("DELETE FROM temp.affected").end().push("INSERT INTO temp.affected\n");
     push_chosen(&mut sql, selection);
     push_affected(&mut sql, selection, action);

@@ -42,7 +42,7 @@ pub(super) async fn stages() -> Result<Vec<(i64, Vec<SchemaPart>)>> {
 }
 
 /// A statement without comments, and with whitespace outside quotes collapsed to one space.
-fn plain(sql: &str) -> String {
+pub(super) fn plain(sql: &str) -> String {
     let mut text = String::with_capacity(sql.len());
     let mut chars = sql.chars().peekable();
     while let Some(c) = chars.next() {

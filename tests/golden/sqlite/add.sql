@@ -15,7 +15,7 @@ JOIN (
 WHERE o.controller_id = (SELECT ?)
 ORDER BY created DESC, version_id DESC;
 
-UPDATE temp.clock SET now = ?;
+REPLACE INTO temp.clock (rowid, now) VALUES (5354829106217364581, ?);
 
 UPDATE controllers SET last_order_number = max(last_order_number, ?2 - 1) + ?3
 WHERE controller_id = ?1 RETURNING last_order_number;

@@ -1,4 +1,4 @@
-UPDATE temp.clock SET now = ?;
+REPLACE INTO temp.clock (rowid, now) VALUES (5354829106217364581, ?);
 DELETE FROM temp.affected;
 INSERT INTO temp.affected
 WITH chosen AS MATERIALIZED (

@@ -10,7 +10,7 @@ use sqlx::postgres::PgListener;
 use super::{Block, INVOICES, block, blocks, invoices, set};
 use crate::harness::{App, CONTROLLER, Database, Kind, Order};
 
-const EXECUTORS: &str = include_str!("../../../docs/executors.md");
+pub const EXECUTORS: &str = include_str!("../../../docs/executors.md");
 
 /// The rows that a block of docs/executors.md returns, each as one text.
 async fn execute(db: &Database, section: &str) -> Vec<String> {

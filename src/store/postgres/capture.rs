@@ -1,0 +1,188 @@
+//! Capture on PostgreSQL: triggers for each row that call a function of the tables' owner. Their
+//! condition is all that they cost a service, which they recognise by the name of its application.
+
+use serde::Deserialize;
+use sqlx::postgres::PgConnection;
+use sqlx::{Connection, Postgres, Transaction};
+
+use super::backend::{APPLICATION, connect};
+use super::steps::MIGRATOR;
+use crate::store::capture::Capture;
+use crate::store::schema::SchemaPart;
+use crate::store::sql::capture::{IS_CHILD, is_report, recorded, recorded_at_first};
+use crate::store::tables::{ColumnType, TableColumn, list};
+use crate::store::{Access, Error, Result, migrations};
+
+/// How long to wait for the lock on `orders`, during which its users queue behind this.
+const LOCK_TIMEOUT: &str = "3s";
+
+/// Records a switch: its operation and values.
+pub(super) const RECORD: &str = "INSERT INTO orders_changes (controller_id, operation, source,
+         new_values, database_user, application, client_address, transaction_id)
+     VALUES ('-', $1, 'SERVICE', $2::jsonb, session_user, current_setting('application_name'),
+         host(inet_client_addr()), pg_current_xact_id()::text::bigint)";
+
+/// Lets rows be deleted, and no longer.
+pub(super) const UNGUARD: &str =
+    "ALTER TABLE orders_changes DISABLE TRIGGER orders_changes_append_only";
+pub(super) const GUARD: &str =
+    "ALTER TABLE orders_changes ENABLE TRIGGER orders_changes_append_only";
+
+/// Removes every trigger of capture.
+pub(super) const REMOVE: &str = "DROP TRIGGER IF EXISTS orders_capture_insert ON orders;
+     DROP TRIGGER IF EXISTS orders_capture_update ON orders;
+     DROP TRIGGER IF EXISTS orders_capture_delete ON orders;
+     DROP TRIGGER IF EXISTS orders_capture_truncate ON orders;
+     DROP FUNCTION IF EXISTS capture_orders();";
+
+/// Connects to a database with this program's schema.
+pub(super) async fn open(url: &str, access: Access) -> Result<PgConnection> {
+    let mut connection = connect(url, access).await?;
+    migrations::expect_all(&MIGRATOR, &mut connection).await?;
+    Ok(connection)
+}
+
+/// Begins a transaction that excludes everyone else from the orders. Fails unless the role owns
+/// the tables.
+pub(super) async fn begin(connection: &mut PgConnection) -> Result<Transaction<'_, Postgres>> {
+    let stranger: Option<(String, String)> = sqlx::query_as(
+        "SELECT current_user::text, pg_get_userbyid(c.relowner)::text
+         FROM unnest(ARRAY['orders', 'orders_changes']) t JOIN pg_class c ON c.oid = to_regclass(t)
+         WHERE NOT pg_has_role(c.relowner, 'USAGE') LIMIT 1",
+    )
+    .fetch_optional(&mut *connection)
+    .await?;
+    if let Some((role, owner)) = stranger {
+        return Err(Error::Unusable(format!(
+            "the role {role} does not own the tables, which capture needs: run this as {owner}"
+        )));
+    }
+    let mut transaction = connection.begin().await?;
+    let lock = format!("SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'; LOCK TABLE orders");
+    match sqlx::raw_sql(sqlx::AssertSqlSafe(lock)).execute(&mut *transaction).await {
+        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("55P03") => {
+            Err(Error::Blocked(format!(
+                "other sessions have held locks on orders for {LOCK_TIMEOUT}; nothing has changed: \
+                 try again"
+            )))
+        }
+        Err(error) => Err(error.into()),
+        Ok(_) => Ok(transaction),
+    }
+}
+
+/// The statements that create the triggers.
+pub(super) fn create(executors: bool) -> String {
+    let arguments = if executors { "'executors'" } else { "" };
+    let mut sql = function();
+    for (operation, level) in
+        [("INSERT", "ROW"), ("UPDATE", "ROW"), ("DELETE", "ROW"), ("TRUNCATE", "STATEMENT")]
+    {
+        let when = if operation == "TRUNCATE" { "BEFORE" } else { "AFTER" };
+        sql += &format!(
+            "CREATE TRIGGER orders_capture_{} {when} {operation} ON orders FOR EACH {level}
+                 WHEN (current_setting('application_name') <> '{APPLICATION}')
+                 EXECUTE FUNCTION capture_orders({arguments});\n",
+            operation.to_lowercase()
+        );
+    }
+    sql
+}
+
+/// The function that records a change. It belongs to the tables' owner, so nobody else needs a
+/// right on `orders_changes`.
+fn function() -> String {
+    let values = |columns: &mut dyn Iterator<Item = &'static TableColumn>, row: &str| {
+        list(columns, |column| {
+            let name = column.name;
+            match column.holds {
+                ColumnType::Instant => format!(
+                    r#"'{name}', to_char({row}.{name} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')"#
+                ),
+                _ => format!("'{name}', {row}.{name}"),
+            }
+        })
+    };
+    let same = |column: &str| format!("NEW.{column} IS NOT DISTINCT FROM OLD.{column}");
+    format!(
+        "CREATE OR REPLACE FUNCTION capture_orders() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER AS $capture$
+DECLARE
+    is_executor boolean := false;
+    was jsonb;
+    becomes jsonb;
+BEGIN
+    IF TG_OP = 'TRUNCATE' THEN
+        INSERT INTO orders_changes (controller_id, operation, source, old_values,
+            database_user, application, client_address, transaction_id)
+        SELECT controller_id, 'TRUNCATE', 'SQL', jsonb_build_object('orders', count(*)),
+            session_user, current_setting('application_name'), host(inet_client_addr()),
+            pg_current_xact_id()::text::bigint
+        FROM orders GROUP BY controller_id;
+        RETURN NULL;
+    END IF;
+    IF current_setting('application_name') LIKE 'joc-executor%' THEN
+        IF TG_OP = 'UPDATE' THEN
+            is_executor := coalesce({report}, false);
+        ELSIF TG_OP = 'INSERT' THEN
+            is_executor := {IS_CHILD};
+        END IF;
+        IF is_executor AND TG_NARGS = 0 THEN
+            RETURN NULL;
+        END IF;
+    END IF;
+    IF TG_OP = 'INSERT' THEN
+        becomes := jsonb_build_object({inserted});
+    ELSE
+        was := jsonb_build_object({old});
+    END IF;
+    IF TG_OP = 'UPDATE' THEN
+        becomes := jsonb_build_object({new});
+        SELECT jsonb_object_agg(o.key, o.value), jsonb_object_agg(o.key, n.value)
+        INTO was, becomes
+        FROM jsonb_each(was) o JOIN jsonb_each(becomes) n ON n.key = o.key
+        WHERE n.value <> o.value;
+        IF was IS NULL THEN
+            RETURN NULL;
+        END IF;
+    END IF;
+    INSERT INTO orders_changes (controller_id, order_id, operation, source, old_values, new_values,
+        database_user, application, client_address, transaction_id)
+    VALUES (
+        CASE TG_OP WHEN 'INSERT' THEN NEW.controller_id ELSE OLD.controller_id END,
+        CASE TG_OP WHEN 'INSERT' THEN NEW.order_id ELSE OLD.order_id END,
+        TG_OP, CASE WHEN is_executor THEN 'EXECUTOR' ELSE 'SQL' END, was, becomes,
+        session_user, current_setting('application_name'), host(inet_client_addr()),
+        pg_current_xact_id()::text::bigint);
+    RETURN NULL;
+END $capture$;
+DO $$ DECLARE
+    place text := (SELECT relnamespace::regnamespace FROM pg_class WHERE oid = 'orders'::regclass);
+    owner text := (SELECT relowner::regrole FROM pg_class WHERE oid = 'orders'::regclass);
+BEGIN
+    EXECUTE format('ALTER FUNCTION capture_orders() SET search_path = pg_catalog, %s, pg_temp', place);
+    EXECUTE format('ALTER FUNCTION capture_orders() OWNER TO %s', owner);
+END $$;
+",
+        report = is_report(same, "statement_timestamp()::timestamptz(3)"),
+        inserted = values(&mut recorded_at_first(), "NEW"),
+        old = values(&mut recorded(), "OLD"),
+        new = values(&mut recorded(), "NEW"),
+    )
+}
+
+/// The parts of the schema that capture has, as the database reports them.
+pub(super) fn parts(capture: Capture) -> Result<Vec<SchemaPart>> {
+    #[derive(Deserialize)]
+    struct Listed(Vec<SchemaPart>);
+    let Capture::On { executors } = capture else { return Ok(Vec::new()) };
+    let Listed(mut parts) = serde_json::from_str(include_str!("capture.json"))
+        .map_err(|error| Error::Data(format!("capture.json: {error}")))?;
+    if executors {
+        for part in parts.iter_mut().filter(|part| part.kind == "trigger") {
+            part.definition =
+                part.definition.replace("capture_orders()", "capture_orders('executors')");
+        }
+    }
+    Ok(parts)
+}
