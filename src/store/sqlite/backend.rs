@@ -11,8 +11,7 @@ use sqlx::{AssertSqlSafe, Connection, Transaction};
 use tokio::task::JoinHandle;
 use tracing::Instrument;
 
-use super::capture::MARK;
-use super::file::{ReadOnlyFile, TIMEOUT, connect, optimize, options, reads_only};
+use super::file::{MARK, ReadOnlyFile, TIMEOUT, connect, optimize, options, reads_only};
 use super::keeper::{Connections, keep};
 use super::steps::MIGRATOR;
 use super::watch::Watch;

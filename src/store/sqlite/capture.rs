@@ -5,7 +5,7 @@
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{Connection, Sqlite, Transaction};
 
-use super::file::{connect, options};
+use super::file::{MARK, connect, options};
 use super::schema::plain;
 use super::steps::MIGRATOR;
 use crate::store::capture::Capture;
@@ -13,10 +13,6 @@ use crate::store::schema::SchemaPart;
 use crate::store::sql::capture::{IS_CHILD, TRIGGERS, is_report, recorded, recorded_at_first};
 use crate::store::tables::{ColumnType, TableColumn, list};
 use crate::store::{Access, Result, migrations};
-
-/// The row id that the service inserts last, into a temporary table, before it changes orders. (The
-/// tables that it writes between have no row ids.)
-pub(super) const MARK: i64 = 5_354_829_106_217_364_581;
 
 /// Records a switch: its operation and values.
 pub(super) const RECORD: &str =

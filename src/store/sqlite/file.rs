@@ -16,6 +16,10 @@ pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
 /// only if nobody is reading.
 pub(super) const LOG: u64 = 32 << 20;
 
+/// The row id that the service inserts last, into a temporary table, before it changes orders. (The
+/// tables that it writes between have no row ids.) The triggers of capture know the service by it.
+pub(super) const MARK: i64 = 5_354_829_106_217_364_581;
+
 /// Primary result codes of SQLite.
 const SQLITE_READONLY: u32 = 8;
 const SQLITE_CANTOPEN: u32 = 14;

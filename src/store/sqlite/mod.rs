@@ -11,8 +11,7 @@ use sqlx::sqlite::{Sqlite, SqliteConnection};
 use sqlx::{Connection, QueryBuilder};
 
 use self::backend::SqliteStore;
-use self::capture::MARK;
-use self::file::{ReadOnlyFile, change_nothing, connect, options};
+use self::file::{MARK, ReadOnlyFile, change_nothing, connect, options};
 use self::keeper::Connections;
 use self::steps::MIGRATOR;
 use crate::model::finding::Finding;

@@ -8,7 +8,7 @@ use sqlx::sqlite::SqliteConnection;
 use sqlx::{AssertSqlSafe, Connection};
 
 use super::audit;
-use super::capture::MARK;
+use super::file::MARK;
 use crate::model::audit::{AuditEntry, Outcome};
 use crate::store::Error;
 use crate::store::copy::HAS_DATA;
