@@ -1,6 +1,7 @@
 //! `joc-orders copy` transfers everything unchanged, between any two databases, or nothing.
 
 use chrono::{TimeDelta, Utc};
+use joc_orders::store::{self, Capture};
 use serde_json::json;
 
 use crate::harness::{App, CONTROLLER, Database, Kind, Order, Ran, launch, quote, with_controller};
@@ -47,6 +48,9 @@ async fn full(kind: Kind) -> App {
     app.store.grant("all", "sos:products", CONTROLLER).await.unwrap();
     app.store.grant("all", "sos:products", "*").await.unwrap();
     app.store.seal(Utc::now()).await.unwrap();
+    store::set_capture(&app.db.url, Capture::On { executors: true }).await.unwrap();
+    app.db.execute("UPDATE orders SET priority = 1 WHERE order_id = 'running'").await.unwrap();
+    store::set_capture(&app.db.url, Capture::Off).await.unwrap();
     app
 }
 
@@ -117,7 +121,7 @@ async fn contents(db: &Database) -> Vec<String> {
                 let values =
                     columns.iter().zip(row).map(|(column, value)| match (&**column, value) {
                         // The two databases format JSON differently.
-                        ("arguments" | "position", Some(text)) => {
+                        ("arguments" | "position" | "old_values" | "new_values", Some(text)) => {
                             serde_json::from_str::<serde_json::Value>(&text).unwrap().to_string()
                         }
                         (_, value) => format!("{value:?}"),
