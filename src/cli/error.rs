@@ -41,6 +41,9 @@ pub enum CliError {
     /// A check has this many findings.
     #[error("findings: {0}")]
     Found(u64),
+    /// An import has left out bad lines.
+    #[error("{0}")]
+    Rejected(String),
     /// Anything else, such as a response of another API.
     #[error("{0}")]
     Other(String),
@@ -69,7 +72,7 @@ impl CliError {
             Self::NotPermitted(_) => 5,
             Self::NotConfirmed => 6,
             Self::Unreachable(_) | Self::Aborted(_) => Self::UNREACHABLE,
-            Self::Found(_) => 8,
+            Self::Found(_) | Self::Rejected(_) => 8,
             Self::TimedOut(_) => 10,
         }
     }

@@ -18,7 +18,7 @@ Exit codes:
   5  not logged in, or not permitted (401, 403, 429, 440)
   6  not confirmed
   7  service or database cannot be reached (503), or a migration got no lock
-  8  check or audit verify found a problem
+  8  check or audit verify found a problem, or import --rejects a bad line
   9  the database's schema is older or newer than this program
  10  orders wait: time is up";
 

@@ -12,6 +12,7 @@ pub mod demo;
 pub mod error;
 mod escape;
 pub mod exit;
+pub mod export;
 mod findings;
 mod full_access;
 pub mod health;

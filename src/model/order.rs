@@ -9,7 +9,7 @@ use serde::de::{Deserializer, Error};
 use strum::{EnumString, IntoStaticStr, VariantArray};
 
 /// The state that an order row stores.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, VariantArray)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, EnumString, VariantArray)]
 #[strum(serialize_all = "UPPERCASE")]
 pub enum State {
     /// Not started yet.

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use super::import::IncomingOrder;
+use super::import::{IncomingOrder, Life};
 use super::{Error, Result};
 use crate::model::audit::AuditEntry;
 use crate::model::order::State;
@@ -113,6 +113,7 @@ impl Addition {
             arguments: order.arguments.to_string().into(),
             position: order.position.as_ref().map(|position| position.to_string().into()),
             reason: None,
+            life: Life::default(),
         });
         orders.collect()
     }

@@ -48,6 +48,33 @@ pub struct NewOrder {
     pub arguments: String,
     /// Where in its workflow it is, a JSON array.
     pub position: Option<String>,
+    /// What is known of its life.
+    pub life: Life,
+}
+
+/// What an order has been through. Without [`Life::created`], a replaced order keeps what is
+/// `None`; with it, the whole life is known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Life {
+    /// When it was created; `None`: as early as the other instants, or at the import.
+    pub created: Option<DateTime<Utc>>,
+    /// When it was first taken.
+    pub started: Option<DateTime<Utc>>,
+    /// Since when it has its state.
+    pub state_since: Option<DateTime<Utc>>,
+    /// When `SIGTERM` was requested; `sigkill_at` is there too, or neither.
+    pub kill_requested: Option<DateTime<Utc>>,
+    /// When `SIGKILL` is to follow.
+    pub sigkill_at: Option<DateTime<Utc>>,
+    /// Whether it is hidden as soon as it is terminal.
+    pub remove_when_terminated: Option<bool>,
+}
+
+impl Life {
+    /// When the order was created at the latest; `None`: it is new.
+    pub(super) fn earliest(&self) -> Option<DateTime<Utc>> {
+        self.created.or_else(|| self.started.into_iter().chain(self.state_since).min())
+    }
 }
 
 /// What an import did.
@@ -57,7 +84,9 @@ pub struct Imported {
     pub inserted: u64,
     /// Existing orders that were replaced.
     pub updated: u64,
-    /// Existing orders that were left unchanged: all without `--replace`, terminal ones with it.
+    /// With `--replace`, existing orders that are as the input says already.
+    pub unchanged: u64,
+    /// Existing orders that were left alone: all without `--replace`, terminal ones with it.
     pub skipped: u64,
 }
 
@@ -117,30 +146,65 @@ pub(super) struct IncomingOrder<'a> {
     pub(super) arguments: Cow<'a, str>,
     pub(super) position: Option<Cow<'a, str>>,
     pub(super) reason: Option<&'a str>,
+    /// Not for the insert of an addition.
+    pub(super) life: Life,
 }
+
+/// A value of a column as text.
+type Cell<'a> = Option<Cow<'a, str>>;
 
 impl IncomingOrder<'_> {
     /// The values of the columns of `tables::Use::Given` as text, in their order.
-    pub(super) fn values(&self) -> [Option<Cow<'_, str>>; 12] {
+    pub(super) fn values(&self) -> [Cell<'_>; 12] {
         self.columns().map(|(_, value)| value)
     }
 
-    fn columns(&self) -> [(&'static str, Option<Cow<'_, str>>); 12] {
+    /// The values of the columns of `tables::Use::Lived` as text, in their order.
+    pub(super) fn lived(&self) -> [Cell<'_>; 6] {
+        self.life_columns().map(|(_, value)| value)
+    }
+
+    /// When the order was created at the latest.
+    pub(super) fn earliest(&self) -> Cell<'_> {
+        instant(self.life.earliest())
+    }
+
+    fn columns(&self) -> [(&'static str, Cell<'_>); 12] {
         [
             ("controller_id", Some(self.controller_id.into())),
             ("order_id", Some(self.order_id.into())),
             ("workflow_path", Some(self.workflow_path.into())),
             ("workflow_version_id", Some(self.workflow_version_id.into())),
             ("state", Some(self.state.as_str().into())),
-            ("suspended", Some(if self.suspended { "1" } else { "0" }.into())),
+            ("suspended", Some(flag(self.suspended))),
             ("mark", self.mark.map(|mark| mark.as_str().into())),
-            ("scheduled_for", self.scheduled_for.as_ref().map(|at| iso(at).into())),
+            ("scheduled_for", instant(self.scheduled_for)),
             ("priority", Some(self.priority.to_string().into())),
             ("arguments", Some((&*self.arguments).into())),
             ("position", self.position.as_deref().map(Into::into)),
             ("reason", self.reason.map(Into::into)),
         ]
     }
+
+    fn life_columns(&self) -> [(&'static str, Cell<'_>); 6] {
+        let life = self.life;
+        [
+            ("kill_requested", instant(life.kill_requested)),
+            ("sigkill_at", instant(life.sigkill_at)),
+            ("created", instant(life.created)),
+            ("started", instant(life.started)),
+            ("state_since", instant(life.state_since)),
+            ("remove_when_terminated", life.remove_when_terminated.map(flag)),
+        ]
+    }
+}
+
+fn instant<'a>(at: Option<DateTime<Utc>>) -> Cell<'a> {
+    at.as_ref().map(|at| iso(at).into())
+}
+
+fn flag<'a>(flag: bool) -> Cow<'a, str> {
+    if flag { "1" } else { "0" }.into()
 }
 
 /// The orders among items.
@@ -160,6 +224,7 @@ pub(super) fn incoming(items: &[Item]) -> Vec<IncomingOrder<'_>> {
             arguments: Cow::from(&order.arguments),
             position: order.position.as_deref().map(Cow::from),
             reason: order.reason.as_deref(),
+            life: order.life,
         })
     });
     orders.collect()
@@ -185,8 +250,10 @@ mod tests {
             arguments: "{}".into(),
             position: None,
             reason: None,
+            life: Life::default(),
         };
-        let columns: Vec<_> = of_orders(Use::Given).map(|column| column.name).collect();
-        assert_eq!(order.columns().map(|(name, _)| name), *columns);
+        let names = |of| of_orders(of).map(|column| column.name).collect::<Vec<_>>();
+        assert_eq!(order.columns().map(|(name, _)| name), *names(Use::Given));
+        assert_eq!(order.life_columns().map(|(name, _)| name), *names(Use::Lived));
     }
 }

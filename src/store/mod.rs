@@ -14,6 +14,7 @@ pub mod check;
 mod checked;
 pub mod copy;
 mod error;
+pub mod export;
 mod health;
 mod import;
 mod instant;
@@ -44,7 +45,7 @@ pub use audit::{Audit, Detail, Entry, Touch};
 pub use capture::{Capture, CaptureStatus};
 pub use error::{Error, Result};
 pub use health::{Health, PoolUse, RETRIES};
-pub use import::{Import, Imported, Item, NewOrder};
+pub use import::{Import, Imported, Item, Life, NewOrder};
 pub use instant::StoredInstant;
 pub use migrating::LockPatience;
 pub use migrations::{Access, Loss, Migration};
@@ -82,6 +83,7 @@ pub trait Store:
     + seals::Seals
     + check::Checks
     + copy::Copies
+    + export::Exports
     + Accounts
     + Sessions
     + Workflows

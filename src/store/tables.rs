@@ -3,7 +3,7 @@
 //! migrations.
 
 use ColumnType::{Bytes, Flag, Instant, Integer, Json, JsonText, Text};
-use Use::{Chosen, Given, Listed, Past};
+use Use::{Chosen, Given, Listed, Lived, Past};
 
 /// What a column holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub enum ColumnType {
 pub(super) enum Use {
     /// Those that bring orders in: imports and additions.
     Given,
+    /// Those that import an order with what it has been through.
+    Lived,
     /// Those that select orders to change. On PostgreSQL they detect whether it changed between the
     /// snapshot and the lock.
     Chosen,
@@ -98,17 +100,17 @@ const ORDERS: &[TableColumn] = &[
     value("suspended", Flag, &[Given, Chosen]),
     value("mark", Text, &[Given, Chosen, Listed]),
     value("scheduled_for", Instant, &[Given, Chosen, Listed, Past]),
-    value("kill_requested", Instant, &[Chosen, Listed]),
-    value("sigkill_at", Instant, &[]),
-    value("created", Instant, &[]),
+    value("kill_requested", Instant, &[Lived, Chosen, Listed]),
+    value("sigkill_at", Instant, &[Lived]),
+    value("created", Instant, &[Lived]),
     value("modified", Instant, &[Past]),
     value("priority", Integer, &[Given, Listed]),
     value("arguments", Json, &[Given, Listed, Past]),
     value("position", Json, &[Given, Listed, Past]),
     value("reason", Text, &[Given, Chosen, Listed]),
-    value("started", Instant, &[]),
-    value("state_since", Instant, &[]),
-    value("remove_when_terminated", Flag, &[Chosen]),
+    value("started", Instant, &[Lived]),
+    value("state_since", Instant, &[Lived]),
+    value("remove_when_terminated", Flag, &[Lived, Chosen]),
     value("history_id", Integer, &[Past]),
 ];
 

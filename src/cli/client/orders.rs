@@ -15,6 +15,7 @@ use super::show::{self, ShowArgs};
 use super::wait::{self, WaitArgs};
 use super::watch::watch;
 use crate::cli::exit::help_end;
+use crate::cli::export::{self, ExportArgs};
 use crate::cli::output::OutputArgs;
 use crate::model::changing::{CANCEL, RESUME, SUSPEND};
 
@@ -38,6 +39,7 @@ enum OrdersCommand {
     Cancel(CancelArgs),
     Suspend(SuspendArgs),
     Resume(ResumeArgs),
+    Export(ExportArgs),
 }
 
 /// List orders
@@ -162,6 +164,7 @@ pub async fn run(args: OrdersArgs) -> anyhow::Result<()> {
         OrdersCommand::Resume(args) => {
             ChangeRun::new(&RESUME, &args.selectors, args.change)?.run().await
         }
+        OrdersCommand::Export(args) => export::run(args).await,
     }
 }
 

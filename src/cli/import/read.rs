@@ -1,30 +1,32 @@
-//! Reads the input on its own thread: JSON lines, or a JOC response as a stream. Good items go out
-//! in batches; after the first bad line, the rest is only checked.
+//! Reads the input on its own thread: JSON lines, a JOC response as a stream, or a table. It is read
+//! twice: the first time it is only checked, the second time good items go out in batches.
 
 use std::cell::Cell;
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::fmt;
 use std::io::{self, BufRead, BufReader, Read};
 use std::ops::ControlFlow;
 use std::rc::Rc;
-use std::{fmt, mem};
 
 use serde::Deserialize;
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 use tokio::sync::mpsc::Sender;
 
-use super::parse::{Order, Parsed, parse_line, shortened};
+use super::parse::{Read as Parsing, parse_line, parse_order, shortened};
+use super::rejects::Rejects;
 use super::report::ImportReport;
-use crate::store::Item;
+use super::table::{Mapping, read_table};
 
-/// Items per batch.
-const BATCH: usize = 5_000;
+pub(super) use self::sink::{ReaderMessage, Sink};
+
+mod sink;
+
 /// The longest line, and the longest order of a response, in bytes.
-const MAX_LINE: u64 = 16 * 1024 * 1024;
-const TOO_LONG: &str = "is longer than 16 MiB";
+pub(super) const MAX_LINE: u64 = 16 * 1024 * 1024;
+pub(super) const TOO_LONG: &str = "is longer than 16 MiB";
 
 /// The format of the input.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum InputFormat {
     /// JSON lines, each of which names its controller.
     Lines,
@@ -33,56 +35,47 @@ pub enum InputFormat {
         /// The controller, which the response does not name.
         controller_id: String,
     },
+    /// A table with a row of names.
+    Table(Mapping),
 }
 
-/// Messages of the reader.
-#[derive(Debug)]
-pub(super) enum ReaderMessage {
-    /// Items to add.
-    Batch(ImportBatch),
-    /// There is a bad line: nothing will be imported, and no batch follows.
-    Refused,
+/// How the input is read.
+#[derive(Debug, Clone)]
+pub(super) struct Reading {
+    pub(super) format: InputFormat,
+    /// Fields and columns to ignore.
+    pub(super) ignored: Vec<String>,
+    /// Whether repeated orders replace each other.
+    pub(super) replace: bool,
+    /// Whether bad lines are left out.
+    pub(super) is_lenient: bool,
 }
 
-/// Items without two of the same order.
-#[derive(Debug)]
-pub(super) struct ImportBatch {
-    pub(super) items: Vec<Item>,
-    unit: Unit,
-    first: u64,
-    last: u64,
-}
-
-impl ImportBatch {
-    /// Where in the input its items are.
-    pub(super) fn places(&self) -> String {
-        match self.unit {
-            Unit::Line => format!("lines {} to {}", self.first, self.last),
-            Unit::Order => format!("orders[{}] to orders[{}]", self.first, self.last),
-        }
-    }
+/// Checks the input until its end; bad lines go to `rejects`.
+pub(super) fn check(
+    input: impl Read,
+    reading: &Reading,
+    rejects: Option<Rejects>,
+) -> io::Result<ImportReport> {
+    let mut sink = Sink::of_check(reading, rejects);
+    let _ = read_into(input, reading, &mut sink);
+    sink.finish()
 }
 
 /// Reads the input until its end, or until the receiver is dropped.
 pub(super) fn read(
     input: impl Read,
-    format: InputFormat,
-    replace: bool,
+    reading: &Reading,
     messages: Sender<ReaderMessage>,
 ) -> ImportReport {
-    let unit = match format {
-        InputFormat::Lines => Unit::Line,
-        InputFormat::Response { .. } => Unit::Order,
-    };
-    let mut sink = Sink {
-        messages,
-        replace,
-        unit,
-        items: Vec::new(),
-        places: (0, 0),
-        orders: HashMap::new(),
-        report: ImportReport::default(),
-    };
+    let mut sink = Sink::of_import(reading, messages);
+    if read_into(input, reading, &mut sink).is_continue() {
+        let _ = sink.flush();
+    }
+    sink.report
+}
+
+fn read_into(input: impl Read, reading: &Reading, sink: &mut Sink) -> ControlFlow<()> {
     let budget = Budget::default();
     let mut input =
         BufReader::with_capacity(1 << 16, Metered { inner: input, budget: budget.clone() });
@@ -90,19 +83,16 @@ pub(super) fn read(
     if input.fill_buf().is_ok_and(|start| start.starts_with(b"\xef\xbb\xbf")) {
         input.consume(3);
     }
-    if let (InputFormat::Lines, Ok(start)) = (&format, input.fill_buf()) {
+    if let (InputFormat::Lines, Ok(start)) = (&reading.format, input.fill_buf()) {
         sink.report.instead = instead_of_lines(start);
     }
-    let flow = match format {
-        InputFormat::Lines => read_lines(input, &mut sink),
+    match &reading.format {
+        InputFormat::Lines => read_lines(input, &reading.ignored, sink),
         InputFormat::Response { controller_id } => {
-            read_response(input, budget, &controller_id, &mut sink)
+            read_response(input, budget, controller_id, &reading.ignored, sink)
         }
-    };
-    if flow.is_continue() {
-        let _ = sink.flush();
+        InputFormat::Table(mapping) => read_table(input, &budget, mapping, &reading.ignored, sink),
     }
-    sink.report
 }
 
 /// What the input probably is if all of its lines are bad.
@@ -126,25 +116,26 @@ fn instead_of_lines(start: &[u8]) -> Option<&'static str> {
     }
 }
 
-fn read_lines(mut input: impl BufRead, sink: &mut Sink) -> ControlFlow<()> {
+fn read_lines(mut input: impl BufRead, ignored: &[String], sink: &mut Sink) -> ControlFlow<()> {
     let mut line = Vec::new();
     for number in 1.. {
         line.clear();
         let read = match input.by_ref().take(MAX_LINE + 1).read_until(b'\n', &mut line) {
             Ok(0) => break,
             Ok(_) if line.len() as u64 > MAX_LINE && !line.ends_with(b"\n") => {
-                sink.take(number, Err(TOO_LONG.into()))?;
-                input.skip_until(b'\n').map(drop)
+                sink.take_long(number, &line, &mut input)?
             }
-            Ok(_) if line.trim_ascii().is_empty() => continue,
+            // A comment is what --rejects writes.
+            Ok(_) if line.trim_ascii().is_empty() || line.starts_with(b"#") => continue,
             Ok(_) => {
-                sink.take(number, parse_line(line.trim_ascii_end()))?;
+                let text = line.trim_ascii_end();
+                sink.take(number, text, parse_line(text, ignored))?;
                 Ok(())
             }
             Err(error) => Err(error),
         };
         if let Err(error) = read {
-            return sink.take(number, Err(error.to_string()));
+            return sink.end(Some(number), error.to_string());
         }
     }
     ControlFlow::Continue(())
@@ -154,24 +145,31 @@ fn read_response(
     input: impl Read,
     budget: Budget,
     controller_id: &str,
+    ignored: &[String],
     sink: &mut Sink,
 ) -> ControlFlow<()> {
     let mut json = serde_json::Deserializer::from_reader(input);
-    let mut stream = ResponseReader { controller_id, budget: &budget, next: 0, sink };
+    let mut stream = ResponseReader { controller_id, ignored, budget: &budget, next: 0, sink };
     let result = (&mut json).deserialize_map(&mut stream).and_then(|()| json.end());
     let next = stream.next;
     match result {
         Ok(()) => ControlFlow::Continue(()),
         Err(_) if sink.is_alone() => ControlFlow::Break(()),
         // After invalid JSON, the rest cannot be parsed.
-        Err(error) if budget.get().is_some() => sink.take(next, Err(shortened(&error.to_string()))),
-        Err(error) => sink.refuse(None, format!("the response: {}", shortened(&error.to_string()))),
+        Err(error) => {
+            let reason = shortened(&error.to_string());
+            match budget.get() {
+                Some(_) => sink.end(Some(next), reason),
+                None => sink.end(None, format!("the response: {reason}")),
+            }
+        }
     }
 }
 
 /// Reads a response, one order at a time.
 struct ResponseReader<'a> {
     controller_id: &'a str,
+    ignored: &'a [String],
     budget: &'a Budget,
     next: u64,
     sink: &'a mut Sink,
@@ -230,9 +228,11 @@ impl<'de> Visitor<'de> for OrdersSeed<'_, '_> {
         let Self(answer) = self;
         loop {
             answer.budget.set(Some(MAX_LINE));
-            let Some(order) = seq.next_element::<Order>()? else { break };
-            let parsed = order.parse(answer.controller_id).map_err(|invalid| invalid.to_string());
-            if answer.sink.take(answer.next, parsed).is_break() {
+            // Whole, so that the next order is found after a bad one.
+            let Some(order) = seq.next_element::<Box<RawValue>>()? else { break };
+            let order = order.get().as_bytes();
+            let parsed = parse_order(order, answer.controller_id, answer.ignored);
+            if answer.sink.take(answer.next, order, parsed).is_break() {
                 return Err(de::Error::custom("nobody listens"));
             }
             answer.next += 1;
@@ -243,7 +243,7 @@ impl<'de> Visitor<'de> for OrdersSeed<'_, '_> {
 }
 
 /// How many bytes may still be read for the current order; `None`: no limit.
-type Budget = Rc<Cell<Option<u64>>>;
+pub(super) type Budget = Rc<Cell<Option<u64>>>;
 
 /// Fails when the budget is exceeded: serde_json has no limit for an order or a string.
 struct Metered<R> {
@@ -259,113 +259,6 @@ impl<R: Read> Read for Metered<R> {
             self.budget.set(Some(left));
         }
         Ok(read)
-    }
-}
-
-/// The unit of places in the input.
-#[derive(Debug, Clone, Copy)]
-enum Unit {
-    Line,
-    Order,
-}
-
-/// Collects good items into batches, and reports bad ones.
-struct Sink {
-    messages: Sender<ReaderMessage>,
-    replace: bool,
-    unit: Unit,
-    items: Vec<Item>,
-    /// The first and the last place of `items`.
-    places: (u64, u64),
-    /// The index in `items` of each order, by controller and id.
-    orders: HashMap<(String, String), usize>,
-    report: ImportReport,
-}
-
-impl Sink {
-    /// Whether the receiver is gone, since the database refused a batch.
-    fn is_alone(&self) -> bool {
-        self.messages.is_closed()
-    }
-
-    fn take(&mut self, at: u64, parsed: Result<Parsed, String>) -> ControlFlow<()> {
-        if self.is_alone() {
-            return ControlFlow::Break(());
-        }
-        match (parsed, self.unit) {
-            (Ok(parsed), _) => self.accept(at, parsed),
-            (Err(reason), Unit::Line) => self.refuse(Some((&format!("line {at}"), at)), reason),
-            (Err(reason), Unit::Order) => self.refuse(Some((&format!("orders[{at}]"), at)), reason),
-        }
-    }
-
-    fn refuse(&mut self, place: Option<(&str, u64)>, reason: String) -> ControlFlow<()> {
-        self.report.add(place, reason);
-        if self.report.bad_count == 1 {
-            self.items = Vec::new();
-            self.orders = HashMap::new();
-            return self.send(ReaderMessage::Refused);
-        }
-        ControlFlow::Continue(())
-    }
-
-    fn accept(&mut self, at: u64, parsed: Parsed) -> ControlFlow<()> {
-        self.report.good += 1;
-        if self.report.bad_count > 0 {
-            return ControlFlow::Continue(());
-        }
-        self.report.orders += u64::from(parsed.item.order.is_some());
-        self.report.cycles += u64::from(parsed.hidden_cyclic > 0);
-        self.report.hidden_cyclic = self.report.hidden_cyclic.saturating_add(parsed.hidden_cyclic);
-        if self.items.is_empty() {
-            self.places.0 = at;
-        }
-        self.places.1 = at;
-        self.push(parsed.item);
-        if self.items.len() < BATCH { ControlFlow::Continue(()) } else { self.flush() }
-    }
-
-    /// Adds an item to the batch. If the batch already has the order, one of the two is reduced to
-    /// its workflow, as if they were in different batches.
-    fn push(&mut self, mut item: Item) {
-        if let Some(order) = &item.order {
-            let key = (item.controller_id.clone(), order.order_id.clone());
-            match self.orders.entry(key) {
-                Entry::Vacant(entry) => {
-                    entry.insert(self.items.len());
-                }
-                Entry::Occupied(mut entry) => {
-                    let earlier = &mut self.items[*entry.get()].order;
-                    let is_final = earlier.as_ref().is_some_and(|order| order.state.is_terminal());
-                    if self.replace && !is_final {
-                        *earlier = None;
-                        entry.insert(self.items.len());
-                        self.report.repeated.updated += 1;
-                    } else {
-                        item.order = None;
-                        self.report.repeated.skipped += 1;
-                    }
-                }
-            }
-        }
-        self.items.push(item);
-    }
-
-    fn flush(&mut self) -> ControlFlow<()> {
-        if self.items.is_empty() {
-            return ControlFlow::Continue(());
-        }
-        self.orders.clear();
-        let items = mem::take(&mut self.items);
-        let (first, last) = self.places;
-        self.send(ReaderMessage::Batch(ImportBatch { items, unit: self.unit, first, last }))
-    }
-
-    fn send(&mut self, message: ReaderMessage) -> ControlFlow<()> {
-        match self.messages.blocking_send(message) {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(_) => ControlFlow::Break(()),
-        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt::{self, Write};
 
-use super::parse::COLUMN;
+use super::parse::without_column;
 use crate::model::counted::counted;
 use crate::store::Imported;
 
@@ -32,7 +32,11 @@ pub struct ImportReport {
     reasons: HashMap<String, usize>,
     /// How many bad lines there are.
     pub(super) bad_count: u64,
-    /// How many of them belong to no problem that is kept.
+    /// Whether bad lines are left out.
+    pub(super) is_lenient: bool,
+    /// Whether the rest of the input could not be read.
+    pub(super) is_cut: bool,
+    /// How many problems are not kept.
     unreported: u64,
     /// What the input is instead of JSON lines, if it looks like something else.
     pub(super) instead: Option<&'static str>,
@@ -49,9 +53,14 @@ pub struct ImportReport {
 }
 
 impl ImportReport {
+    pub(super) fn of(is_lenient: bool) -> Self {
+        Self { is_lenient, ..Self::default() }
+    }
+
     /// The error message about bad lines, if there are any.
     pub fn complaint(&self) -> Option<String> {
-        if self.bad_count == 0 {
+        let may_be_left_out = self.is_lenient && !self.is_cut && self.good > 0;
+        if self.bad_count == 0 || may_be_left_out {
             return None;
         }
         if let Some(instead) = self.instead.filter(|_| self.good == 0) {
@@ -59,20 +68,31 @@ impl ImportReport {
             return Some(format!("nothing was imported: {instead}"));
         }
         let bad = counted(self.bad_count, "bad line");
-        let mut text = format!("nothing was imported: the input has {bad}");
+        Some(format!("nothing was imported: the input has {bad}{}", self.problems()))
+    }
+
+    /// The problems, each on a line of its own.
+    pub(super) fn problems(&self) -> String {
+        let mut text = String::new();
         for problem in &self.problems {
             let _ = write!(text, "\n  {problem}");
         }
         if self.unreported > 0 {
             let _ = write!(text, "\n  and {} more", self.unreported);
         }
-        Some(text)
+        text
     }
 
-    /// Adds a problem; those that differ only in their place are merged.
-    pub(super) fn add(&mut self, place: Option<(&str, u64)>, reason: String) {
+    /// Adds a bad line; problems that differ only in their place are merged.
+    pub(super) fn add(&mut self, place: Option<(&str, u64)>, reasons: &[String]) {
         self.bad_count += 1;
-        let kind = without_column(&reason);
+        for reason in reasons {
+            self.add_problem(place, reason);
+        }
+    }
+
+    fn add_problem(&mut self, place: Option<(&str, u64)>, reason: &str) {
+        let kind = without_column(reason);
         match (self.reasons.get(kind), place) {
             (Some(&known), Some((_, at))) => self.problems[known].repeat(at),
             _ if self.problems.len() == REPORTED => self.unreported += 1,
@@ -80,7 +100,7 @@ impl ImportReport {
                 self.reasons.insert(kind.to_owned(), self.problems.len());
                 let text = match place {
                     Some((place, _)) => format!("{place}: {reason}"),
-                    None => reason,
+                    None => reason.to_owned(),
                 };
                 self.problems.push(InputProblem { text, others: Vec::new(), count: 0 });
             }
@@ -110,10 +130,4 @@ impl fmt::Display for InputProblem {
             more => write!(f, " and {more} more)"),
         }
     }
-}
-
-/// A reason without the column that it begins with.
-fn without_column(reason: &str) -> &str {
-    let rest = reason.strip_prefix(COLUMN).and_then(|rest| rest.split_once(": "));
-    rest.map_or(reason, |(_, rest)| rest)
 }

@@ -11,7 +11,7 @@ use super::import::add_versions;
 use crate::model::audit::Category;
 use crate::store::administrator::administrator;
 use crate::store::import::{incoming, versions};
-use crate::store::sql::incoming::{insert, replace};
+use crate::store::sql::incoming::{insert, replace, unchanged};
 use crate::store::{Import, Imported, Item, Result};
 
 /// An import in progress.
@@ -35,6 +35,10 @@ impl Import for RunningImport {
         let orders = incoming(items);
         let mut imported = Imported::default();
         if self.replace {
+            let mut sql = unchanged::<Db>(&orders);
+            let unchanged = sql.builder().build_query_scalar::<i64>();
+            let unchanged = unchanged.fetch_one(&mut *self.transaction).await?;
+            imported.unchanged = unchanged.unsigned_abs();
             let mut sql = replace::<Db>(&orders);
             let updated = sql.builder().build().execute(&mut *self.transaction).await?;
             imported.updated = updated.rows_affected();
@@ -42,7 +46,8 @@ impl Import for RunningImport {
         let mut sql = insert::<Db>(&orders);
         let inserted = sql.builder().build().execute(&mut *self.transaction).await?;
         imported.inserted = inserted.rows_affected();
-        imported.skipped = orders.len() as u64 - imported.inserted - imported.updated;
+        let done = imported.inserted + imported.updated + imported.unchanged;
+        imported.skipped = (orders.len() as u64).saturating_sub(done);
         Ok(imported)
     }
 

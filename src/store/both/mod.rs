@@ -9,6 +9,7 @@ mod additions;
 mod administration;
 pub(super) mod capture;
 mod copies;
+mod exports;
 mod imports;
 mod list;
 pub(super) mod preview;

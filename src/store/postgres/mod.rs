@@ -270,6 +270,8 @@ impl Dialect for Postgres {
 
     const HISTORY_ID: Option<&str> = None;
 
+    const NOW: &str = "now()";
+
     const PRESENT: &str = "greatest(o.created, now())";
 
     fn push_created(sql: &mut QueryBuilder<Self>, at: DateTime<Utc>) {

@@ -85,6 +85,8 @@ pub(super) trait Dialect: sqlx::Database {
     const AS_PARAMETERS: &str;
     /// The history ids of the rows that an insert adds, if the database does not draw them as well.
     const HISTORY_ID: Option<&str>;
+    /// The present.
+    const NOW: &str;
     /// The present, but not before the order `o` was created.
     const PRESENT: &str;
     /// Adds the bound instant at which an order is created.

@@ -313,6 +313,8 @@ impl Dialect for Sqlite {
          )) + row_number() OVER ()",
     );
 
+    const NOW: &str = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')";
+
     const PRESENT: &str = "max(o.created, strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))";
 
     fn push_created(sql: &mut QueryBuilder<Self>, at: DateTime<Utc>) {

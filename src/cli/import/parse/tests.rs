@@ -1,9 +1,11 @@
 #![allow(clippy::unwrap_used)]
 
+use chrono::DateTime;
 use serde_json::json;
 
 use super::*;
 use crate::model::order::State::*;
+use crate::store::Life;
 
 fn order(fields: Value) -> Result<Parsed, String> {
     let mut order = json!({
@@ -14,7 +16,12 @@ fn order(fields: Value) -> Result<Parsed, String> {
     for (name, value) in fields.as_object().unwrap() {
         order[name] = value.clone();
     }
-    parse_line(json!({"controllerId": "js7", "order": order}).to_string().as_bytes())
+    read(&json!({"controllerId": "js7", "order": order}).to_string())
+}
+
+/// The result of a line, with its faults as one text.
+fn read(line: &str) -> Result<Parsed, String> {
+    parse_line(line.as_bytes(), &["ignored".into()]).map_err(|faults| faults.join("; "))
 }
 
 fn new_order(fields: Value) -> NewOrder {
@@ -94,6 +101,13 @@ fn never_is_absent_or_said_or_pending() {
             Some(1_795_437_600_123),
         ),
         (json!({"scheduledFor": 0}), Some(0)),
+        (json!({"scheduledFor": "2026-11-23T12:40:00Z"}), Some(1_795_437_600_000)),
+        (json!({"scheduledFor": "2026-11-23t13:40:00.1239+01:00"}), Some(1_795_437_600_123)),
+        (json!({"scheduledFor": "2026-11-23 12:40:00+00"}), Some(1_795_437_600_000)),
+        // The last before what looks like seconds, and the first after.
+        (json!({"scheduledFor": 315_532_799}), Some(315_532_799)),
+        (json!({"scheduledFor": 253_402_300_800_i64}), Some(253_402_300_800)),
+        (json!({"scheduledFor": -1_795_437_600}), Some(-1_795_437_600)),
         (json!({"scheduledFor": -62_135_596_800_000_i64}), Some(-62_135_596_800_000)),
         (json!({"scheduledFor": 253_402_300_799_999_i64}), Some(253_402_300_799_999)),
     ];
@@ -144,7 +158,79 @@ fn bad_orders_are_refused_by_field() {
         (json!({"position": 0}), "order.position: is not a list"),
         (
             json!({"scheduledFor": "2026-11-23"}),
-            "order.scheduledFor: is not a whole number of milliseconds",
+            "order.scheduledFor: is not a date such as 2026-11-23T12:34:56.789Z",
+        ),
+        (
+            json!({"scheduledFor": "2026-11-23T12:40:00"}),
+            "order.scheduledFor: has no offset: end it with Z or with one such as +01:00",
+        ),
+        (
+            json!({"scheduledFor": "2026-12-31T23:59:60Z"}),
+            "order.scheduledFor: is not a date such as 2026-11-23T12:34:56.789Z",
+        ),
+        (
+            json!({"scheduledFor": true}),
+            "order.scheduledFor: is neither a whole number of milliseconds nor a date such as \
+             2026-11-23T12:34:56Z",
+        ),
+        (
+            json!({"scheduledFor": 1_795_437_600}),
+            "order.scheduledFor: 1795437600 looks like seconds: for 2026-11-23T12:40:00Z write \
+             1795437600000",
+        ),
+        (
+            json!({"scheduledFor": 315_532_800}),
+            "order.scheduledFor: 315532800 looks like seconds: for 1980-01-01T00:00:00Z write \
+             315532800000",
+        ),
+        (
+            json!({"scheduledFor": 253_402_300_799_i64}),
+            "order.scheduledFor: 253402300799 looks like seconds: for 9999-12-31T23:59:59Z write \
+             253402300799000",
+        ),
+        (
+            json!({"startTime": 1_795_437_600_000_i64}),
+            "order.startTime: an order that has not started has none",
+        ),
+        (json!({"priorty": 5}), "order.priorty: unknown field; did you mean 'priority'?"),
+        (json!({"more": 5}), "order.more: unknown field; --ignore drops it"),
+        (
+            json!({"workflowId": {"path": "/a", "versionID": "1"}}),
+            "order.workflowId.versionID: unknown field; did you mean 'versionId'?; \
+             order.workflowId.versionId: is missing",
+        ),
+        (
+            json!({"orderId": "", "state": {"_text": "NO"}, "priority": "x", "extra\n": 1}),
+            "order.extra\\n: unknown field; --ignore drops it; order.orderId: is empty; \
+             order.state._text: 'NO' is no state of an order; \
+             order.priority: is not a whole number of 32 bits",
+        ),
+        (json!({"endTime": 1}), "order.endTime: only a finished or cancelled order has one"),
+        (
+            json!({"state": {"_text": "FINISHED"}, "startTime": 2, "endTime": 1, "created": 3}),
+            "order.endTime: is before startTime; order.startTime: is before created; \
+             order.endTime: is before created",
+        ),
+        (
+            json!({"state": {"_text": "FINISHED"}, "endTime": 1, "stateSince": 2}),
+            "order.stateSince: is endTime on a finished or cancelled order",
+        ),
+        (
+            json!({"state": {"_text": "RUNNING"}, "marked": {"_text": "CANCELLING"}, "killRequested": 2}),
+            "order.sigkillAt: is missing beside killRequested",
+        ),
+        (
+            json!({"state": {"_text": "RUNNING"}, "killRequested": 2, "sigkillAt": 1}),
+            "order.sigkillAt: is before killRequested; order.killRequested: only an order that has \
+             started and is marked CANCELLING or SUSPENDING has one",
+        ),
+        (
+            json!({"suspended": false}),
+            "order.state._text: 'SCHEDULED' is no stored state, which it is beside suspended",
+        ),
+        (
+            json!({"suspended": true, "state": {"_text": "RUNNING"}}),
+            "order.suspended: no order is RUNNING and suspended",
         ),
         (json!({"scheduledFor": 1.5}), "order.scheduledFor: is not a whole number of milliseconds"),
         (
@@ -183,8 +269,14 @@ fn bad_lines_are_refused_with_a_reason() {
         (r#"{"controllerId": "js7""#, "column 22: EOF while parsing an object"),
         (r#"{"controllerId": "js7"} {}"#, "column 25: trailing characters"),
         ("7", "column 1: invalid type: integer `7`, expected an object"),
-        (r#"{"workflow": {}}"#, "controllerId: is missing"),
-        (r#"{"controllerId": "a/b", "workflow": {}}"#, "controllerId: '/' is not allowed in it"),
+        (
+            r#"{"workflow": {}}"#,
+            "controllerId: is missing; workflow.path: is missing; workflow.versionId: is missing",
+        ),
+        (
+            r#"{"controllerId": "a/b", "workflow": {"path": "/a", "version": "1"}}"#,
+            "controllerId: '/' is not allowed in it",
+        ),
         (r#"{"controllerId": "js7"}"#, "workflow, order: one of them is expected"),
         (
             r#"{"controllerId": "js7", "workflow": {}, "order": {}}"#,
@@ -201,11 +293,11 @@ fn bad_lines_are_refused_with_a_reason() {
         ),
     ];
     for (line, reason) in table {
-        assert_eq!(parse_line(line.as_bytes()).unwrap_err(), reason, "{line}");
+        assert_eq!(read(line).unwrap_err(), reason, "{line}");
     }
     let line =
         b"{\"controllerId\": \"js7\", \"workflow\": {\"path\": \"/a\", \"title\": \"\xff\"}}";
-    assert_eq!(parse_line(line).unwrap_err(), "column 62: is not UTF-8");
+    assert_eq!(parse_line(line, &[]).unwrap_err(), ["column 62: is not UTF-8"]);
 }
 
 #[test]
@@ -219,10 +311,10 @@ fn a_workflow_is_an_item_without_an_order() {
         version_date: None,
         order: None,
     };
-    assert_eq!(parse_line(line.as_bytes()), Ok(Parsed { item, hidden_cyclic: 0 }));
+    assert_eq!(read(line), Ok(Parsed { item, hidden_cyclic: 0 }));
     let dated = |date: Value| {
         let workflow = json!({"path": "/a", "versionId": "1", "versionDate": date});
-        parse_line(json!({"controllerId": "js7", "workflow": workflow}).to_string().as_bytes())
+        read(&json!({"controllerId": "js7", "workflow": workflow}).to_string())
     };
     let parsed = dated(json!("2026-11-23T12:34:56.789+01:00")).unwrap();
     let date = "2026-11-23T11:34:56.789Z".parse().unwrap();
@@ -244,4 +336,40 @@ fn orders_that_a_cycle_hides_are_counted() {
     ] {
         assert_eq!(order(json!({"cyclicOrder": cycle})).unwrap().hidden_cyclic, hidden);
     }
+}
+
+#[test]
+fn what_joc_sends_beside_is_dropped() {
+    let fields = json!({"planId": {}, "question": "?", "attachedState": {}, "ignored": 1,
+        "historicOutcome": [1], "label": "x", "canLeave": true});
+    assert_eq!(new_order(fields), new_order(json!({})));
+}
+
+#[test]
+fn many_faults_of_a_line_are_cut() {
+    let mut fields = serde_json::Map::new();
+    (0..1000).for_each(|i| drop(fields.insert(format!("xx{i}"), json!(1))));
+    let refused = order(fields.into()).unwrap_err();
+    assert_eq!(refused.split("; order").count(), 20);
+    assert!(refused.ends_with("; and more"), "{refused}");
+}
+
+#[test]
+fn the_life_of_an_order_is_kept() {
+    let at = |millis| DateTime::from_timestamp_millis(millis);
+    let finished = |more: Value| {
+        let mut fields = json!({"state": {"_text": "FINISHED"}});
+        fields.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        new_order(fields).life
+    };
+    let life = Life { started: at(1), state_since: at(2), ..Life::default() };
+    assert_eq!(finished(json!({"startTime": 1, "endTime": "1970-01-01T00:00:00.002Z"})), life);
+    let life = Life { created: at(0), state_since: at(2), remove_when_terminated: Some(false), ..life };
+    assert_eq!(finished(json!({"startTime": 1, "stateSince": 2, "created": 0})), life);
+    // As stored: nothing is inferred.
+    let stored = json!({"suspended": false, "position": [0],
+        "state": {"_text": "INPROGRESS", "_reason": "WAITING_FOR_ADMISSION"}});
+    let stored = new_order(stored);
+    assert_eq!((stored.state, stored.suspended), (InProgress, false));
+    assert_eq!(stored.reason.as_deref(), Some("WAITING_FOR_ADMISSION"));
 }

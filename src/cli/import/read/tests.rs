@@ -3,11 +3,16 @@
 use serde_json::json;
 use tokio::sync::mpsc;
 
+use super::sink::ImportBatch;
 use super::*;
 use crate::model::order::State;
 
 const FIXTURE: &str =
     include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/orders.json"));
+
+fn reading(format: InputFormat, replace: bool) -> Reading {
+    Reading { format, ignored: Vec::new(), replace, is_lenient: false }
+}
 
 /// Batches as the database gets them, whether the input was refused, and the report.
 fn run(
@@ -16,7 +21,7 @@ fn run(
     replace: bool,
 ) -> (Vec<ImportBatch>, bool, ImportReport) {
     let (sender, mut messages) = mpsc::channel(1_000);
-    let report = read(input, format, replace, sender);
+    let report = read(input, &reading(format, replace), sender);
     let (mut batches, mut refused) = (Vec::new(), false);
     while let Ok(message) = messages.try_recv() {
         match message {
@@ -199,6 +204,8 @@ fn broken_answers_are_refused() {
             "orders[1]: invalid type: integer `7`, expected an object",
         ),
         (format!(r#"{{"orders": [{good}, {{}}]}}"#), "orders[1]: orderId: is missing"),
+        // What follows a bad order is checked, too.
+        (format!(r#"{{"orders": [{{}}, 7, {good}, 8]}}"#), "orders[3]: invalid type: integer `8`"),
         (format!(r#"{{"orders": [{good}]}} x"#), "the response: trailing characters"),
     ];
     for (input, reason) in table {
@@ -226,5 +233,5 @@ fn nothing_more_is_read_when_nobody_listens() {
             Ok(line.len())
         }
     }
-    assert_eq!(read(Endless, InputFormat::Lines, false, sender).complaint(), None);
+    assert_eq!(read(Endless, &reading(InputFormat::Lines, false), sender).complaint(), None);
 }
