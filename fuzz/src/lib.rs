@@ -273,13 +273,6 @@ impl Import for Kept {
 }
 
 #[async_trait]
-impl Exports for NoDatabase {
-    async fn export(&self, _: Option<&str>, _: Sender<Vec<Item>>) -> Result<()> {
-        unreachable!()
-    }
-}
-
-#[async_trait]
 impl Store for NoDatabase {
     async fn begin_import(&self, _: bool) -> Result<Box<dyn Import>> {
         Ok(Box::new(Kept(self.items.clone())))

@@ -9,8 +9,9 @@ use joc_orders::model::permission::Limits;
 use joc_orders::model::seal::SealLine;
 use joc_orders::store::check::{Checks, RowCounts};
 use joc_orders::store::copy::{Copies, CopyBatch, CopyProgress};
+use joc_orders::store::export::Exports;
 use joc_orders::store::seals::{Due, FindingSink, SealMaker, Seals, Unsealed, Verified};
-use joc_orders::store::{Account, Accounts, Differences, Health, PoolUse, Result, Role};
+use joc_orders::store::{Account, Accounts, Differences, Health, Item, PoolUse, Result, Role};
 use tokio::sync::mpsc::{Receiver, Sender};
 
 use crate::NoDatabase;
@@ -56,6 +57,13 @@ impl Seals for NoDatabase {
     }
 
     async fn find_seal(&self, _: &str, _: i64) -> Result<Option<SealLine>> {
+        unreachable!()
+    }
+}
+
+#[async_trait]
+impl Exports for NoDatabase {
+    async fn export(&self, _: Option<&str>, _: Sender<Vec<Item>>) -> Result<()> {
         unreachable!()
     }
 }

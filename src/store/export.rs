@@ -32,9 +32,8 @@ pub(super) fn tables() -> impl Iterator<Item = (&'static Table, &'static str)> {
         ("workflows", "controller_id, path, created, version_id"),
         ("orders", "controller_id, order_id"),
     ];
-    keys.into_iter().filter_map(|(name, key)| {
-        Some((TABLES.iter().find(|table| table.name == name)?, key))
-    })
+    keys.into_iter()
+        .filter_map(|(name, key)| Some((TABLES.iter().find(|table| table.name == name)?, key)))
 }
 
 /// Sends the rows of a table, which are JSON arrays; `false` if the receiver is gone.

@@ -300,7 +300,7 @@ on_both! {
         // A running order does not become fresh.
         let again = line("prod", "running", "/a", text("SCHEDULED"), none()) + &line("prod", "fresh", "/a", text("FAILED"), none());
         let ran = launch(&db.owner, &["import", "--replace"], again).await;
-        assert_eq!(ran.ok(), "imported: 0 new, 1 replaced, 1 skipped\n");
+        assert_eq!(ran.ok(), "imported: 0 new, 1 replaced, 0 unchanged, 1 skipped\n");
         assert_eq!(db.state("running").await, "RUNNING");
         assert_eq!(launch(&db.owner, &["check"], "").await.ok(), "");
         let folder = launch(&db.owner, &["role", "add", "r"], "").await;

@@ -7,8 +7,8 @@ use serde_ignored::Path;
 use serde_json::Value;
 
 use self::fields::{
-    Faults, LINE, MARKED, ORDER, STATE, WORKFLOW, WORKFLOW_ID, boolean, list, number_of_32_bits, object,
-    optional, required, text,
+    Faults, LINE, MARKED, ORDER, STATE, WORKFLOW, WORKFLOW_ID, boolean, list, number_of_32_bits,
+    object, optional, required, text,
 };
 use self::instants::{date, instant};
 use self::life::life;
@@ -88,7 +88,9 @@ pub(super) fn parse_line(text: &[u8], ignored: &[String]) -> Read {
         [name] if !LINE.has(name) && !ignored.contains(name) => {
             faults.unknown("", name, LINE.taken.iter().copied());
         }
-        [parent, name] if parent == "order" => unknown_of_order("order.", name, ignored, &mut faults),
+        [parent, name] if parent == "order" => {
+            unknown_of_order("order.", name, ignored, &mut faults)
+        }
         _ => {}
     })
     .map_err(|reason| vec![reason])?;
@@ -255,8 +257,7 @@ impl Order {
         let mut arguments = arguments.flatten().cloned().unwrap_or_default();
         arguments.retain(|_, value| !value.is_null());
         faults.ok(check_arguments("arguments", &arguments));
-        let priority =
-            faults.ok(optional("priority", self.priority.as_deref(), number_of_32_bits));
+        let priority = faults.ok(optional("priority", self.priority.as_deref(), number_of_32_bits));
 
         let marked = faults.ok(optional("marked", self.marked.as_deref(), object)).flatten();
         let marked = marked.inspect(|fields| MARKED.check("marked", fields, ignored, faults));

@@ -49,12 +49,7 @@ impl Rejects {
     }
 
     /// Adds a row of a table, its first row being that of the names.
-    pub(super) fn row(
-        &mut self,
-        delimiter: u8,
-        row: &ByteRecord,
-        errors: &str,
-    ) -> io::Result<()> {
+    pub(super) fn row(&mut self, delimiter: u8, row: &ByteRecord, errors: &str) -> io::Result<()> {
         let mut writer =
             csv::WriterBuilder::new().delimiter(delimiter).flexible(true).from_writer(&mut self.0);
         writer.write_record(row.iter().chain([errors.as_bytes()]))?;

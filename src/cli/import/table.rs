@@ -1,7 +1,7 @@
 //! Tables (CSV): a row of names, then an order per row. Each cell becomes a field of a JSON line, which
 //! is read like any other.
 
-use std::io::Read;
+use std::io::BufRead;
 use std::ops::ControlFlow;
 
 use csv::{ByteRecord, ReaderBuilder};
@@ -45,19 +45,27 @@ struct Source {
 }
 
 pub(super) fn read_table(
-    input: impl Read,
+    mut input: impl BufRead,
     budget: &Budget,
     mapping: &Mapping,
     ignored: &[String],
     sink: &mut Sink,
 ) -> ControlFlow<()> {
+    budget.set(Some(MAX_LINE));
+    // The csv crate leaves the \n of \r\n to the next row.
+    let has_cr = input.fill_buf().is_ok_and(|start| {
+        let end = start.iter().position(|byte| *byte == b'\n');
+        end.and_then(|end| start.get(..end)).is_some_and(|row| row.ends_with(b"\r"))
+    });
+    let end: &[u8] = if has_cr { b"\r\n" } else { b"\n" };
+    let unread = u64::from(!has_cr);
+    let input = input.chain(end);
     let mut reader = ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)
         .delimiter(mapping.delimiter)
         .from_reader(input);
     let (mut names, mut row) = (ByteRecord::new(), ByteRecord::new());
-    budget.set(Some(MAX_LINE));
     match reader.read_byte_record(&mut names) {
         Ok(true) => {}
         Ok(false) => return sink.end(None, "the table has no row of names".into()),
@@ -70,14 +78,15 @@ pub(super) fn read_table(
     let mut has_rejects = false;
     loop {
         budget.set(Some(MAX_LINE));
-        // Blank lines do not count as rows.
         let before = reader.position().line();
         match reader.read_byte_record(&mut row) {
             Ok(true) => {}
             Ok(false) => return ControlFlow::Continue(()),
             Err(error) => return sink.end(Some(before), reason(error)),
         }
-        let line = row.position().map_or(before, csv::Position::line);
+        // The position before it may be that of a blank line.
+        let inside = row.iter().flatten().filter(|byte| **byte == b'\n').count() as u64;
+        let line = reader.position().line().saturating_sub(inside + unread);
         let parsed = parse_row(&names, &row, &sources, mapping);
         sink.take_with(line, parsed, |rejects, _, _, errors| {
             if !has_rejects {
@@ -124,7 +133,9 @@ fn sources(
     }
     let mut sources: Vec<Source> = Vec::new();
     let mut add = |name: &str, column: Option<(usize, String)>| -> Result<(), String> {
-        let Some(field) = field(name) else { return Err(format!("there is no field {}", quoted(name))) };
+        let Some(field) = field(name) else {
+            return Err(format!("there is no field {}", quoted(name)));
+        };
         if sources.iter().any(|source| source.field.path == field.path) {
             return Err(format!("{} is mapped twice", displayable(name)));
         }
@@ -162,7 +173,9 @@ fn sources(
     for (name, _) in &mapping.defaults {
         let is_there = field(name).is_some_and(|f| texts_have(&sources, &f));
         if !is_there {
-            let Some(field) = field(name) else { return Err(format!("there is no field {}", quoted(name))) };
+            let Some(field) = field(name) else {
+                return Err(format!("there is no field {}", quoted(name)));
+            };
             let default = mapping.defaults.iter().find(|(named, _)| names_same(named, &field));
             let default = default.map(|(_, value)| value.clone());
             sources.push(Source { field, column: None, default });

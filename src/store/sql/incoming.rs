@@ -44,9 +44,8 @@ pub(in crate::store) fn add<DB: Dialect>(
 /// The update of existing living orders that differ from imported ones.
 pub(in crate::store) fn replace<DB: Dialect>(orders: &[IncomingOrder]) -> Sql<DB> {
     let mut sql = Sql::new();
-    let assignments = list(changeable(), |column| {
-        format!("{} = {}", column.name, replaced::<DB>(column))
-    });
+    let assignments =
+        list(changeable(), |column| format!("{} = {}", column.name, replaced::<DB>(column)));
     let present = DB::PRESENT;
     sql.push(format_args!(
         "UPDATE orders AS o\nSET {assignments},\n    modified = {present}\nFROM "
@@ -148,10 +147,13 @@ fn push_imported<DB: Dialect>(sql: &mut Sql<DB>, orders: &[IncomingOrder]) {
     columns.push(("earliest", ColumnType::Instant));
     let rows: Vec<_> =
         orders.iter().map(|order| (order.values(), order.lived(), order.earliest())).collect();
-    sql.rows(&columns, rows.iter().map(|(given, lived, earliest)| {
-        let mut row = [None; 19];
-        let cells = given.iter().chain(lived).chain([earliest]);
-        row.iter_mut().zip(cells).for_each(|(place, cell)| *place = cell.as_deref());
-        row
-    }));
+    sql.rows(
+        &columns,
+        rows.iter().map(|(given, lived, earliest)| {
+            let mut row = [None; 19];
+            let cells = given.iter().chain(lived).chain([earliest]);
+            row.iter_mut().zip(cells).for_each(|(place, cell)| *place = cell.as_deref());
+            row
+        }),
+    );
 }

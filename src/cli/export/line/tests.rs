@@ -76,9 +76,8 @@ fn states() -> impl Strategy<Value = (State, bool, Option<Mark>)> {
     ]);
     (state, any::<bool>(), mark).prop_map(|(state, suspended, mark)| {
         let suspended = suspended && state != Running && !state.is_terminal();
-        let mark = mark.filter(|mark| {
-            !state.is_terminal() && (*mark != Mark::Resuming || suspended)
-        });
+        let mark =
+            mark.filter(|mark| !state.is_terminal() && (*mark != Mark::Resuming || suspended));
         (state, suspended, mark)
     })
 }
@@ -86,21 +85,26 @@ fn states() -> impl Strategy<Value = (State, bool, Option<Mark>)> {
 fn arguments() -> impl Strategy<Value = String> {
     let number = "-?(0|[1-9][0-9]{0,20})(\\.[0-9]{1,20})?(e[+-]?[0-9]{1,2})?"
         .prop_map(|text| text.parse::<Number>().unwrap().into());
-    let scalar = || prop_oneof![
-        "[^\0]{0,20}".prop_map(Value::from),
-        any::<bool>().prop_map(Value::from),
-        number.clone(),
-    ];
+    let scalar = || {
+        prop_oneof![
+            "[^\0]{0,20}".prop_map(Value::from),
+            any::<bool>().prop_map(Value::from),
+            number.clone(),
+        ]
+    };
     let name = || "[a-zA-Z_ü日\"' ]{1,10}";
-    let object = || prop::collection::btree_map(name(), scalar(), 0..3)
-        .prop_map(|members| members.into_iter().collect::<Map<_, _>>());
+    let object = || {
+        prop::collection::btree_map(name(), scalar(), 0..3)
+            .prop_map(|members| members.into_iter().collect::<Map<_, _>>())
+    };
     let value = prop_oneof![
         scalar(),
         object().prop_map(Value::Object),
         prop::collection::vec(object().prop_map(Value::Object), 0..3).prop_map(Value::Array),
     ];
-    prop::collection::btree_map(name(), value, 0..4)
-        .prop_map(|members| written_out(members.into_iter().collect::<Map<_, _>>().into()).to_string())
+    prop::collection::btree_map(name(), value, 0..4).prop_map(|members| {
+        written_out(members.into_iter().collect::<Map<_, _>>().into()).to_string()
+    })
 }
 
 proptest! {

@@ -207,9 +207,6 @@ pub(super) fn list<'a>(field: &str, value: &'a Value) -> Result<&'a [Value], Inv
     value.as_array().map(Vec::as_slice).ok_or_else(|| Invalid::new(field, "is not a list"))
 }
 
-pub(super) fn object<'a>(
-    field: &str,
-    value: &'a Value,
-) -> Result<&'a Map<String, Value>, Invalid> {
+pub(super) fn object<'a>(field: &str, value: &'a Value) -> Result<&'a Map<String, Value>, Invalid> {
     value.as_object().ok_or_else(|| Invalid::new(field, "is not an object"))
 }

@@ -13,8 +13,7 @@ pub(super) fn life(
     mark: Option<Mark>,
     faults: &mut Faults,
 ) -> Option<Life> {
-    let mut read =
-        |field: &str, value: Option<&_>| faults.ok(optional(field, value, instant));
+    let mut read = |field: &str, value: Option<&_>| faults.ok(optional(field, value, instant));
     let started = read("startTime", order.start_time.as_deref());
     let ended = read("endTime", order.end_time.as_deref());
     let since = read("stateSince", order.state_since.as_deref());
@@ -56,7 +55,8 @@ pub(super) fn life(
     }
     let may_be_killed = matches!(mark, Some(Mark::Cancelling | Mark::Suspending));
     if kill_requested.is_some() && (state == State::Fresh || !may_be_killed) {
-        let problem = "only an order that has started and is marked CANCELLING or SUSPENDING has one";
+        let problem =
+            "only an order that has started and is marked CANCELLING or SUSPENDING has one";
         faults.add("killRequested", problem);
     }
     Some(Life {

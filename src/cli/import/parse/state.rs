@@ -18,10 +18,8 @@ impl Stored {
     /// A state in the words of the database.
     pub(super) fn exactly(text: &str, suspended: bool) -> Result<Self, Invalid> {
         let state: State = text.parse().map_err(|_| {
-            let problem = format!(
-                "'{}' is no stored state, which it is beside suspended",
-                displayable(text)
-            );
+            let problem =
+                format!("'{}' is no stored state, which it is beside suspended", displayable(text));
             Invalid::new("state._text", problem)
         })?;
         if suspended && (state == State::Running || state.is_terminal()) {
@@ -31,7 +29,11 @@ impl Stored {
         Ok(Self { state, suspended, mark: None })
     }
 
-    pub(super) fn of(text: &str, reason: Option<&str>, position: Option<&[Value]>) -> Result<Self, Invalid> {
+    pub(super) fn of(
+        text: &str,
+        reason: Option<&str>,
+        position: Option<&[Value]>,
+    ) -> Result<Self, Invalid> {
         let at_start = position.is_some_and(|p| matches!(p, [first] if first.as_u64() == Some(0)));
         let stored = |state| Self { state, suspended: false, mark: None };
         Ok(match text {

@@ -364,7 +364,8 @@ fn the_life_of_an_order_is_kept() {
     };
     let life = Life { started: at(1), state_since: at(2), ..Life::default() };
     assert_eq!(finished(json!({"startTime": 1, "endTime": "1970-01-01T00:00:00.002Z"})), life);
-    let life = Life { created: at(0), state_since: at(2), remove_when_terminated: Some(false), ..life };
+    let life =
+        Life { created: at(0), state_since: at(2), remove_when_terminated: Some(false), ..life };
     assert_eq!(finished(json!({"startTime": 1, "stateSince": 2, "created": 0})), life);
     // As stored: nothing is inferred.
     let stored = json!({"suspended": false, "position": [0],
