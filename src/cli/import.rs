@@ -181,7 +181,9 @@ pub async fn run(args: ImportArgs) -> anyhow::Result<()> {
         Some(path) if report.bad_count > 0 => {
             Err(rejected(report.bad_count, &path, &report.problems()).into())
         }
-        _ => Ok(()),
+        // Nothing is in it.
+        Some(path) => Ok(std::fs::remove_file(path)?),
+        None => Ok(()),
     }
 }
 

@@ -20,7 +20,6 @@ async fn full(kind: Kind) -> App {
     let mut orders: Vec<Order> = (0..300).map(|i| Order::new(&format!("o{i:03}"))).collect();
     orders.extend([
         Order::new("ü'\"|日本|🎄").workflow("/O'Brien & \"Söhne\"/it's", "ß\\").never(),
-        Order::new("marked").state("RUNNING").mark("SUSPENDING").killed(),
         Order::new("removed"),
     ]);
     app.db.insert(&orders).await;
@@ -34,12 +33,13 @@ async fn full(kind: Kind) -> App {
     app
 }
 
-/// Restores a dump with what reads it.
-async fn restore(dump: Command, mut into: Vec<Command>) {
+/// Restores a dump with what reads it. The statistics of SQLite's planner are left out, as
+/// docs/operations.md does: most shells have no such table.
+async fn restore(dump: Command, into: Command) {
     let dumped = launch_command(dump, "").await;
-    for command in into.drain(..) {
-        launch_command(command, dumped.ok()).await.ok();
-    }
+    let is_kept = |line: &&str| !line.starts_with("INSERT INTO sqlite_stat4 ");
+    let lines: Vec<_> = dumped.ok().split('\n').filter(is_kept).collect();
+    launch_command(into, lines.join("\n")).await.ok();
 }
 
 /// The number that a query finds.
@@ -59,7 +59,7 @@ on_both! {
         let restored = match kind {
             Kind::Sqlite => {
                 let dump = app.db.url.trim_start_matches("sqlite:");
-                restore(command("sqlite3", &[dump, ".dump"]), vec![command("sqlite3", &["-bail", &file])]).await;
+                restore(command("sqlite3", &[dump, ".dump"]), command("sqlite3", &["-bail", &file])).await;
                 format!("sqlite:{file}")
             }
             Kind::Postgres => {
@@ -67,7 +67,7 @@ on_both! {
                 app.db.execute("CREATE DATABASE from_dump TEMPLATE template0").await.unwrap();
                 let restored = format!("{server}/from_dump");
                 let psql = ["-q", "-v", "ON_ERROR_STOP=1", "--single-transaction", &restored];
-                restore(command("pg_dump", &[&app.db.url]), vec![command("psql", &psql)]).await;
+                restore(command("pg_dump", &[&app.db.url]), command("psql", &psql)).await;
                 restored
             }
         };
@@ -90,6 +90,6 @@ on_both! {
         // The cancel and the addition.
         assert!(ask(&restored, count).await >= last + 2);
         // The number of the order that was removed is not used again.
-        assert_eq!(ask(&restored, "SELECT max(history_id) FROM orders").await, 305);
+        assert_eq!(ask(&restored, "SELECT max(history_id) FROM orders").await, 304);
     }
 }

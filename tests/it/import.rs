@@ -145,7 +145,7 @@ on_both! {
     async fn imports_json_lines(kind: Kind) {
         let db = Database::create(kind).await;
         let mut text = json!({"controllerId": "other", "workflow":
-            {"path": "/a/b", "versionId": "7", "title": "x"}, "more": [1]}).to_string();
+            {"path": "/a/b", "versionId": "7", "title": "x"}}).to_string();
         text += "\r\n\n   \n";
         let order = json!({"orderId": "o", "workflowId": {"path": "/a/c", "versionId": "1"},
             "state": {"_text": "SCHEDULED", "severity": 1}, "scheduledFor": 1_795_437_600_123_i64,
