@@ -12,13 +12,13 @@ use indicatif::ProgressBar;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
+use self::format::Reading;
+pub use self::format::{InputFormat, Mapping};
 use self::hashed::{Hashed, InputDigest};
 use self::input::Input;
-pub use self::read::InputFormat;
-use self::read::{ReaderMessage, Reading};
 use self::rejects::{Rejects, rejected};
 pub use self::report::ImportReport;
-pub use self::table::Mapping;
+use self::sink::ReaderMessage;
 use super::stop::{self, Signals};
 use crate::cli::error::CliError;
 use crate::cli::exit::help_end;
@@ -27,12 +27,14 @@ use crate::model::checks::check_stored_controller_id;
 use crate::model::counted::counted;
 use crate::store::{self, Access, Import, Imported, Item, Store};
 
+mod format;
 mod hashed;
 mod input;
 mod parse;
 mod read;
 mod rejects;
 mod report;
+mod sink;
 mod table;
 
 /// Maximum batches that wait for the database.
@@ -109,7 +111,7 @@ struct TableArgs {
 
 fn field_of(text: &str) -> Result<(String, String), String> {
     let (field, value) = text.split_once('=').ok_or("is not of the form FIELD=…")?;
-    if !Mapping::knows(field) {
+    if !table::knows(field) {
         return Err(format!("there is no field '{field}'"));
     }
     Ok((field.to_owned(), value.to_owned()))

@@ -12,6 +12,7 @@ use self::fields::{
 };
 use self::instants::{date, instant};
 use self::life::life;
+use self::order::Order;
 use self::state::{Stored, mark_of};
 use crate::model::arguments::{check_arguments, check_position};
 use crate::model::checks::{check_name, check_stored_controller_id, check_stored_folder};
@@ -23,6 +24,7 @@ use crate::store::{Item, NewOrder};
 mod fields;
 mod instants;
 mod life;
+mod order;
 mod state;
 
 /// Maximum characters of a message of serde to show: it may quote values of any length.
@@ -55,30 +57,6 @@ struct Line {
     order: Option<Order>,
     /// Only to recognise a whole JOC response, which is not a line.
     orders: Option<IgnoredAny>,
-}
-
-/// The fields of an order that are imported.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", expecting = "an object")]
-struct Order {
-    order_id: Option<Json>,
-    workflow_id: Option<Json>,
-    state: Option<Json>,
-    suspended: Option<Json>,
-    marked: Option<Json>,
-    position: Option<Json>,
-    arguments: Option<Json>,
-    priority: Option<Json>,
-    scheduled_for: Option<Json>,
-    scheduled_never: Option<Json>,
-    start_time: Option<Json>,
-    end_time: Option<Json>,
-    state_since: Option<Json>,
-    created: Option<Json>,
-    kill_requested: Option<Json>,
-    sigkill_at: Option<Json>,
-    remove_when_terminated: Option<Json>,
-    cyclic_order: Option<Json>,
 }
 
 /// Parses and checks a line, but for the fields to ignore.

@@ -1,55 +1,21 @@
 //! Reads the input on its own thread: JSON lines, a JOC response as a stream, or a table. It is read
 //! twice: the first time it is only checked, the second time good items go out in batches.
 
-use std::cell::Cell;
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Read};
 use std::ops::ControlFlow;
-use std::rc::Rc;
 
 use serde::Deserialize;
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use tokio::sync::mpsc::Sender;
 
-use super::parse::{Read as Parsing, parse_line, parse_order, shortened};
+use super::format::{Budget, InputFormat, MAX_LINE, Reading, TOO_LONG};
+use super::parse::{parse_line, parse_order, shortened};
 use super::rejects::Rejects;
 use super::report::ImportReport;
-use super::table::{Mapping, read_table};
-
-pub(super) use self::sink::{ReaderMessage, Sink};
-
-mod sink;
-
-/// The longest line, and the longest order of a response, in bytes.
-pub(super) const MAX_LINE: u64 = 16 * 1024 * 1024;
-pub(super) const TOO_LONG: &str = "is longer than 16 MiB";
-
-/// The format of the input.
-#[derive(Debug, Clone)]
-pub enum InputFormat {
-    /// JSON lines, each of which names its controller.
-    Lines,
-    /// A whole JOC `/orders` response.
-    Response {
-        /// The controller, which the response does not name.
-        controller_id: String,
-    },
-    /// A table with a row of names.
-    Table(Mapping),
-}
-
-/// How the input is read.
-#[derive(Debug, Clone)]
-pub(super) struct Reading {
-    pub(super) format: InputFormat,
-    /// Fields and columns to ignore.
-    pub(super) ignored: Vec<String>,
-    /// Whether repeated orders replace each other.
-    pub(super) replace: bool,
-    /// Whether bad lines are left out.
-    pub(super) is_lenient: bool,
-}
+use super::sink::{ReaderMessage, Sink};
+use super::table::read_table;
 
 /// Checks the input until its end; bad lines go to `rejects`.
 pub(super) fn check(
@@ -241,9 +207,6 @@ impl<'de> Visitor<'de> for OrdersSeed<'_, '_> {
         Ok(())
     }
 }
-
-/// How many bytes may still be read for the current order; `None`: no limit.
-pub(super) type Budget = Rc<Cell<Option<u64>>>;
 
 /// Fails when the budget is exceeded: serde_json has no limit for an order or a string.
 struct Metered<R> {

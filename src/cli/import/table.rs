@@ -8,32 +8,18 @@ use csv::{ByteRecord, ReaderBuilder};
 use serde_json::{Map, Value, json};
 
 use self::column::{Field, field};
+use super::format::{Budget, MAX_LINE, Mapping, TOO_LONG};
 use super::parse::{Read as Parsing, parse_line};
-use super::read::{Budget, MAX_LINE, Sink, TOO_LONG};
 use super::rejects::ERRORS;
+use super::sink::Sink;
 use crate::model::invalid::{displayable, quoted};
 use crate::model::suggest::closest;
 
 mod column;
 
-/// Which columns of a table have which fields.
-#[derive(Debug, Clone)]
-pub struct Mapping {
-    /// The controller, unless a column has it.
-    pub controller_id: Option<String>,
-    /// Fields and the names of their columns. A column that has the name of a field needs no entry.
-    pub columns: Vec<(String, String)>,
-    /// Fields and what they have where there is no column, or an empty cell.
-    pub defaults: Vec<(String, String)>,
-    /// What separates cells.
-    pub delimiter: u8,
-}
-
-impl Mapping {
-    /// Whether this is the name of a field.
-    pub(super) fn knows(name: &str) -> bool {
-        field(name).is_some()
-    }
+/// Whether this is the name of a field.
+pub(super) fn knows(name: &str) -> bool {
+    field(name).is_some()
 }
 
 /// A column with a field, or a default without a column.
@@ -157,7 +143,7 @@ fn sources(
     for (place, name) in texts.iter().enumerate() {
         let is_ignored = *name == ERRORS || ignored.iter().any(|ignored| ignored == name);
         if is_ignored || mapping.columns.iter().any(|(_, column)| column == name) {
-        } else if Mapping::knows(name) {
+        } else if knows(name) {
             add(name, Some((place, (*name).to_owned())))?;
         } else {
             unknown.push(quoted(name));
@@ -261,11 +247,7 @@ fn by_column(fault: &str, sources: &[Source]) -> String {
         let rest = fault.strip_prefix(&*path).filter(|rest| rest.starts_with([':', '.', '[']))?;
         let (_, name) = source.column.as_ref()?;
         let name = displayable(name);
-        Some(if Mapping::knows(&name) {
-            format!("{name}{rest}")
-        } else {
-            format!("{name} ({path}){rest}")
-        })
+        Some(if knows(&name) { format!("{name}{rest}") } else { format!("{name} ({path}){rest}") })
     });
     found.unwrap_or_else(|| fault.to_owned())
 }

@@ -2,7 +2,8 @@
 
 use super::fields::{Faults, boolean, optional};
 use super::instants::instant;
-use super::{Order, Stored};
+use super::order::Order;
+use super::state::Stored;
 use crate::model::order::{Mark, State};
 use crate::store::Life;
 

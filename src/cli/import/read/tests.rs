@@ -3,8 +3,8 @@
 use serde_json::json;
 use tokio::sync::mpsc;
 
-use super::sink::ImportBatch;
 use super::*;
+use crate::cli::import::sink::ImportBatch;
 use crate::model::order::State;
 
 const FIXTURE: &str =

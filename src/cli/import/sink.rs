@@ -10,10 +10,10 @@ use std::ops::ControlFlow;
 use serde_json::json;
 use tokio::sync::mpsc::Sender;
 
-use super::{InputFormat, Parsing, Reading, TOO_LONG};
-use crate::cli::import::parse::Parsed;
-use crate::cli::import::rejects::Rejects;
-use crate::cli::import::report::ImportReport;
+use super::format::{InputFormat, Reading, TOO_LONG};
+use super::parse::{Parsed, Read as Parsing};
+use super::rejects::Rejects;
+use super::report::ImportReport;
 use crate::store::Item;
 
 /// Items per batch.
@@ -21,7 +21,7 @@ const BATCH: usize = 5_000;
 
 /// Messages of the reader.
 #[derive(Debug)]
-pub(in super::super) enum ReaderMessage {
+pub(super) enum ReaderMessage {
     /// Items to add.
     Batch(ImportBatch),
     /// There is a bad line: nothing will be imported, and no batch follows.
@@ -30,8 +30,8 @@ pub(in super::super) enum ReaderMessage {
 
 /// Items without two of the same order.
 #[derive(Debug)]
-pub(in super::super) struct ImportBatch {
-    pub(in super::super) items: Vec<Item>,
+pub(super) struct ImportBatch {
+    pub(super) items: Vec<Item>,
     unit: Unit,
     first: u64,
     last: u64,
@@ -39,7 +39,7 @@ pub(in super::super) struct ImportBatch {
 
 impl ImportBatch {
     /// Where in the input its items are.
-    pub(in super::super) fn places(&self) -> String {
+    pub(super) fn places(&self) -> String {
         match self.unit {
             Unit::Line => format!("lines {} to {}", self.first, self.last),
             Unit::Order => format!("orders[{}] to orders[{}]", self.first, self.last),
@@ -55,7 +55,7 @@ enum Unit {
 }
 
 /// Collects good items into batches, and reports bad ones.
-pub(in super::super) struct Sink {
+pub(super) struct Sink {
     /// Where batches go; `None`: the input is only checked.
     messages: Option<Sender<ReaderMessage>>,
     rejects: Option<Rejects>,
@@ -130,7 +130,7 @@ impl Sink {
     }
 
     /// As [`Sink::take`], given how a bad line is written.
-    pub(in super::super) fn take_with(
+    pub(super) fn take_with(
         &mut self,
         at: u64,
         parsed: Parsing,
@@ -198,7 +198,7 @@ impl Sink {
     }
 
     /// Refuses the whole input from a place on, even if bad lines are left out.
-    pub(in super::super) fn end(&mut self, at: Option<u64>, reason: String) -> ControlFlow<()> {
+    pub(super) fn end(&mut self, at: Option<u64>, reason: String) -> ControlFlow<()> {
         if self.is_alone() {
             return ControlFlow::Break(());
         }
