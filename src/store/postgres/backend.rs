@@ -116,7 +116,8 @@ async fn connect_with(options: &PgConnectOptions, access: Access) -> Result<PgCo
     Ok(connection)
 }
 
-/// Retries a transaction after a deadlock or a serialization failure, which others cause.
+/// Retries a transaction after a deadlock or a serialization failure, which others cause, and once
+/// if the server is read-only: after a switchover, a new connection may lead to the new primary.
 pub(super) async fn retrying<T, F>(mut work: impl FnMut() -> F) -> Result<T>
 where
     F: Future<Output = Result<T>>,
@@ -124,6 +125,10 @@ where
     let mut attempt = 1;
     loop {
         match work().await {
+            Err(Error::ReadOnly(error)) if attempt == 1 => {
+                tracing::debug!(%error, "trying another connection");
+                attempt += 1;
+            }
             Err(Error::Database(sqlx::Error::Database(error)))
                 if attempt < ATTEMPTS
                     && matches!(error.code().as_deref(), Some("40001" | "40P01")) =>

@@ -244,12 +244,15 @@ pub(super) struct Lease {
 }
 
 impl Lease {
-    /// Returns the connection after the work, unless it was lost or is read-only.
+    /// Returns the connection after the work, unless it was lost or is read-only: then the server
+    /// has probably stopped or become a standby, so all idle connections are suspect.
     pub(super) async fn end(mut self, succeeded: bool) {
-        let Some(served) = self.object.as_mut() else { return };
+        let Some(object) = self.object.as_mut() else { return };
         // The test also ends an open transaction.
-        if succeeded || connection::ask(&mut served.connection).await == Some(false) {
+        if succeeded || connection::ask(&mut object.connection).await == Some(false) {
             self.object = None;
+        } else if let Some(pool) = Object::pool(object) {
+            pool.manager().doubt.raise();
         }
     }
 

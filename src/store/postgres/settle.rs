@@ -1,4 +1,4 @@
-//! The outcome of a change whose connection was lost: it may have committed all the same.
+//! The outcome of a change whose commit failed or got no response: it may have happened all the same.
 
 use std::time::{Duration, Instant};
 
@@ -31,7 +31,7 @@ impl Lock {
 }
 
 impl PgStore {
-    /// Looks up the outcome of a failed request whose connection was lost. Not for errors from
+    /// Looks up the outcome of a failed request, unless its error tells it. Not for errors from
     /// before anything was sent.
     ///
     /// # Errors
@@ -43,8 +43,8 @@ impl PgStore {
         audit: &AuditEntry,
         error: Error,
     ) -> Result<Settled> {
-        let lost = lost(error)?;
-        tracing::warn!(error = %lost, "connection lost during a change");
+        let open = Open::of(error)?;
+        tracing::warn!(error = %open.error, "a change has failed, with an unknown outcome");
         let until = Instant::now() + ACQUIRE_TIMEOUT;
         while Instant::now() < until {
             let looked_up = async {
@@ -55,7 +55,7 @@ impl PgStore {
             let left = until.saturating_duration_since(Instant::now());
             match timeout(left, looked_up).await.unwrap_or(Err(Error::Unsettled)) {
                 Ok(Some(settled)) => return Ok(settled),
-                Ok(None) => return Err(Error::Unavailable(lost)),
+                Ok(None) => return Err(open.undone()),
                 // Other connections of the pool may have been lost with it.
                 Err(Error::Unavailable(_)) => tokio::time::sleep(PAUSE).await,
                 Err(error) => {
@@ -68,19 +68,47 @@ impl PgStore {
     }
 }
 
-/// The error, if it means a lost connection, which leaves the outcome open.
-fn lost(error: Error) -> Result<sqlx::Error> {
-    let is_lost = |error: &sqlx::Error| match error {
-        sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) => true,
-        sqlx::Error::Database(error) => error
-            .try_downcast_ref::<PgDatabaseError>()
-            .is_some_and(|error| matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic)),
-        _ => false,
-    };
-    match error {
-        Error::Unavailable(error) | Error::Database(error) if is_lost(&error) => Ok(error),
-        error => Err(error),
+/// An error that does not tell whether the change happened.
+struct Open {
+    error: sqlx::Error,
+    /// Whether the database itself failed, so that a retry would not help.
+    is_internal: bool,
+}
+
+impl Open {
+    /// The error, if it leaves the outcome open.
+    fn of(error: Error) -> Result<Self> {
+        match error {
+            Error::Unavailable(error) | Error::Database(error) => match &error {
+                sqlx::Error::Database(database) => {
+                    let code = database.code().unwrap_or_default();
+                    let ends = database.try_downcast_ref::<PgDatabaseError>().is_some_and(|error| {
+                        matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic)
+                    });
+                    if ends || is_open(&code) {
+                        Ok(Self { is_internal: !ends && code.starts_with("XX"), error })
+                    } else {
+                        Err(error.into())
+                    }
+                }
+                // The statement was sent, and its response is missing or cannot be read.
+                _ => Ok(Self { error, is_internal: false }),
+            },
+            error => Err(error),
+        }
     }
+
+    /// The error once it is known that nothing has changed.
+    fn undone(self) -> Error {
+        if self.is_internal { Error::Database(self.error) } else { Error::Unavailable(self.error) }
+    }
+}
+
+/// Whether an error of this code may follow a commit that happened: a lost connection, also one of a
+/// proxy or a coordinator to its servers (08); `statement_completion_unknown` (40003); a server that
+/// stops, has crashed or starts (57P); an internal error (XX), which coordinators report for others.
+fn is_open(code: &str) -> bool {
+    code == "40003" || ["08", "57P", "XX"].iter().any(|class| code.starts_with(class))
 }
 
 /// Keeps the request from changing anything from now on, and reads what it has changed.
@@ -116,11 +144,50 @@ async fn look_up(
         audit.account,
         audit.request,
     )
-    .fetch_all(connection)
+    .fetch_all(&mut *connection)
     .await?;
     match (found.pop(), found.pop()) {
         // A client sent the same request ID twice at the same instant.
         (Some(_), Some(_)) => Err(Error::Unsettled),
-        (settled, _) => Ok(settled),
+        (Some(settled), None) => {
+            // A server that crashed while the change waited for its synchronous standby shows it
+            // although the standby may lack it. This commit waits for the standby, too.
+            sqlx::raw_sql("SELECT pg_logical_emit_message(true, 'joc-orders', 'settled')")
+                .execute(connection)
+                .await?;
+            Ok(Some(settled))
+        }
+        (None, _) => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_codes_that_may_follow_a_commit_are_open() {
+        for code in ["08006", "08007", "40003", "57P01", "57P02", "57P03", "57P05", "XX000"] {
+            assert!(is_open(code), "{code}");
+        }
+        // Serialization, deadlock, constraints, timeouts, read-only servers and triggers roll back.
+        for code in ["40001", "40P01", "23505", "57014", "55P03", "25006", "P0001", "53100"] {
+            assert!(!is_open(code), "{code}");
+        }
+    }
+
+    #[test]
+    fn a_response_that_is_missing_or_unreadable_leaves_the_outcome_open() {
+        let open = |error: sqlx::Error| Open::of(error.into()).map(Open::undone);
+        for error in [
+            sqlx::Error::Io(std::io::ErrorKind::UnexpectedEof.into()),
+            sqlx::Error::Protocol("unexpected message".into()),
+            sqlx::Error::WorkerCrashed,
+            sqlx::Error::RowNotFound,
+            sqlx::Error::ColumnNotFound("stale".into()),
+        ] {
+            assert!(matches!(open(error), Ok(Error::Unavailable(_))));
+        }
+        assert!(Open::of(Error::Conflict("taken".into())).is_err());
     }
 }
