@@ -23,6 +23,9 @@ const PREFIX: &str = "JOC_ORDERS_";
 /// get the default database.
 const DATABASE_URL: &str = "DATABASE_URL";
 
+/// The variable with the URL of the read replica.
+pub const READ_URL: &str = "JOC_ORDERS_DATABASE_READ_URL";
+
 /// The heading of the options of every command, in `--help`.
 const GLOBAL: &str = "Global options";
 /// The heading of the options of [`DatabaseArgs`], in `--help`.
@@ -109,6 +112,29 @@ pub struct DatabaseArgs {
         help_heading = DATABASE
     )]
     pub connections: u32,
+}
+
+/// A replica to read from.
+#[derive(Debug, Clone, Args)]
+pub struct ReplicaArgs {
+    /// URL of a PostgreSQL replica to read lists, counts, histories and the audit log from; the
+    /// primary is read while the replica cannot be
+    #[arg(
+        long = "database-read-url",
+        env = READ_URL,
+        hide_env_values = true,
+        help_heading = DATABASE
+    )]
+    pub read_url: Option<String>,
+    /// Seconds that the replica's data may be old before the primary is read instead
+    #[arg(
+        long = "database-read-lag",
+        env = "JOC_ORDERS_DATABASE_READ_LAG",
+        default_value_t = 5,
+        value_parser = clap::value_parser!(u32).range(1..=86_400),
+        help_heading = DATABASE
+    )]
+    pub read_lag: u32,
 }
 
 /// The format of log lines.

@@ -14,10 +14,11 @@ use crate::cli::sealer::Sealer;
 use crate::cli::stop::{self, Signals};
 use crate::cli::terminal::write;
 use crate::clock::Clock;
-use crate::config::{self, DatabaseArgs, Listen, Settings};
+use crate::config::{self, DatabaseArgs, Listen, ReplicaArgs, Settings};
 use crate::http::tls::{self, Reload};
 use crate::http::{self, Service, password};
 use crate::model::window::time_zone_database;
+use crate::store::replica::Replica;
 use crate::store::{self, Deadlines, Migration, Store};
 
 /// The account that the first start creates, and its role, which is part of the schema.
@@ -39,6 +40,8 @@ SIGTERM and Ctrl-C let requests in flight finish; SIGHUP reloads the TLS files."
 pub struct ServeArgs {
     #[command(flatten)]
     database: DatabaseArgs,
+    #[command(flatten)]
+    replica: ReplicaArgs,
     #[command(flatten)]
     listen: Listen,
     #[command(flatten)]
@@ -78,9 +81,15 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
         listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
     tokio::spawn(reload_when_asked(Signals::reload()?, reload));
     let store = open(&args.database, args.settings.deadlines()).await?;
+    let replica = open_replica(&args, &*store).await?;
     create_root(&*store, root_password).await?;
     let signals = Signals::stop()?;
+    let following = replica.clone().map(|replica| {
+        let primary = store.clone();
+        tokio::spawn(async move { replica.follow(&*primary).await })
+    });
     let service = Service::new(store.clone(), args.settings, Clock::system());
+    let service = service.with_replica(replica.clone());
     let sealing = service.sealing();
     let scheme = if tls.is_some() { "https" } else { "http" };
     let server = http::serve(listeners, service, tls)?;
@@ -92,6 +101,12 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
     let sealer = Sealer::start(store.clone(), every, sealing);
     let served = server.until(async || signals.next().await).await;
     sealer.stop().await;
+    if let Some(following) = following {
+        following.abort();
+    }
+    if let Some(replica) = replica.as_ref().and_then(|replica| replica.store()) {
+        stop::close(replica).await;
+    }
     stop::close(&*store).await;
     served?;
     Ok(())
@@ -168,6 +183,24 @@ async fn open(database: &DatabaseArgs, deadlines: Deadlines) -> anyhow::Result<A
         "the database is open"
     );
     Ok(store)
+}
+
+/// Opens the read replica, if one is set.
+async fn open_replica(
+    args: &ServeArgs,
+    primary: &dyn Store,
+) -> anyhow::Result<Option<Arc<Replica>>> {
+    let Some(url) = &args.replica.read_url else { return Ok(None) };
+    let limit = Duration::from_secs(args.replica.read_lag.into());
+    let connections = args.database.connections;
+    let opened = Replica::open(url, connections, args.settings.deadlines(), limit, primary).await;
+    let replica = opened.map_err(|error| {
+        let problem = error.to_string();
+        let problem = problem.strip_prefix("DATABASE_URL: ").unwrap_or(&problem);
+        CliError::Usage(format!("{}: {problem}", config::READ_URL))
+    })?;
+    tracing::info!(database = store::place(url)?, "reading lists from a replica");
+    Ok(Some(Arc::new(replica)))
 }
 
 /// Creates the account of the first start, after showing its password on standard output.

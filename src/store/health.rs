@@ -4,9 +4,13 @@ use async_trait::async_trait;
 use sqlx::{Database, Pool};
 
 use super::Result;
+use super::replica::Position;
 
 /// The metric that counts retried transactions.
 pub const RETRIES: &str = "joc_orders_database_retries_total";
+
+/// The name of the pool for everything but changes of orders.
+pub const OTHERS: &str = "others";
 
 /// The connections of a pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +30,10 @@ pub struct PoolUse {
 pub trait Health {
     /// Fails unless the database responds and has exactly this program's migrations.
     async fn ready(&self) -> Result<()>;
+    /// How far the write-ahead log reaches; `None` if replicas cannot follow such a database.
+    async fn position(&self) -> Result<Option<Position>> {
+        Ok(None)
+    }
     /// How the connections are used.
     fn pools(&self) -> Vec<PoolUse>;
 }

@@ -53,7 +53,7 @@ pub async fn open_to_serve(
     open_within(url, connections, Access::Create, Some(deadlines)).await
 }
 
-async fn open_within(
+pub(super) async fn open_within(
     url: &str,
     connections: u32,
     access: Access,

@@ -88,7 +88,9 @@ impl Context {
             return Ok(ApiError::TooManyDenied(caller, wait));
         }
         let entry = self.audit_entry(controller_id, why)?;
-        self.store().record(&entry, Outcome::Denied).await?;
+        let recorded = self.store().record(&entry, Outcome::Denied).await;
+        self.has_changed();
+        recorded?;
         Ok(ApiError::Denied(caller, permission, controller_id.into()))
     }
 

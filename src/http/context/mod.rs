@@ -6,6 +6,7 @@ pub mod lists;
 pub mod parameters;
 pub mod password;
 pub mod readiness;
+pub mod reading;
 pub mod regex;
 pub mod request;
 pub mod response;

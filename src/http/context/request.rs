@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 use futures_util::future::LocalBoxFuture;
 
 use crate::http::context::body::{self, RequestBody};
+use crate::http::context::reading::Reading;
 use crate::http::context::service::Service;
 use crate::http::error::ApiError;
 use crate::http::transport::limits::{self, RequestProgress};
@@ -21,6 +22,8 @@ pub struct Context {
     pub service: Data<Service>,
     /// The instant of the request.
     pub now: DateTime<Utc>,
+    /// Where it reads.
+    pub reading: Reading,
     /// Who sent it.
     pub principal: Arc<Principal>,
     pub progress: RequestProgress,
@@ -47,9 +50,11 @@ impl Context {
         let payload = payload.map_err(|error| ApiError::Internal(anyhow::anyhow!("{error}")))?;
         let bytes = body::read(payload, limits::of_body(&http, &service.settings)).await?;
         let progress = RequestProgress::of(&http);
-        Ok(Self { service, now, principal, progress, http, bytes })
+        let reading = Reading::default();
+        Ok(Self { service, now, reading, principal, progress, http, bytes })
     }
 
+    /// The primary. Lists are read by [`Context::read`].
     pub fn store(&self) -> &dyn Store {
         &*self.service.store
     }

@@ -21,7 +21,7 @@ use crate::store;
 pub struct Dated<T> {
     /// When the response was made.
     delivery_date: Instant,
-    /// When the data were read.
+    /// The instant to which the data are current.
     survey_date: Instant,
     #[serde(flatten)]
     fields: T,
@@ -72,7 +72,7 @@ impl Context {
     /// Adds the dates of the response.
     pub fn dated<T>(&self, fields: T) -> Json<Dated<T>> {
         let delivery_date = Instant(self.service.clock.now());
-        Json(Dated { delivery_date, survey_date: Instant(self.now), fields })
+        Json(Dated { delivery_date, survey_date: Instant(self.surveyed()), fields })
     }
 
     /// Adds the date of the response.
@@ -86,7 +86,7 @@ impl Context {
         name: &str,
         items: BoxStream<'static, store::Result<T>>,
     ) -> Result<HttpResponse, ApiError> {
-        let (delivered, surveyed) = (iso(&self.service.clock.now()), iso(&self.now));
+        let (delivered, surveyed) = (iso(&self.service.clock.now()), iso(&self.surveyed()));
         let (delivered, surveyed, name) = (json!(delivered), json!(surveyed), json!(name));
         let head = format!(r#"{{"deliveryDate":{delivered},"surveyDate":{surveyed},{name}:["#);
         stream::respond(head, items, "]}").await

@@ -9,6 +9,7 @@ use crate::config::Settings;
 use crate::http::context::{readiness, sealing, session, throttle};
 use crate::http::transport::drain::Drain;
 use crate::store::Store;
+use crate::store::replica::Replica;
 
 /// How many controllers are remembered.
 const CONTROLLERS: usize = 10_000;
@@ -16,6 +17,7 @@ const CONTROLLERS: usize = 10_000;
 /// What the requests share.
 pub struct Service {
     pub(in crate::http) store: Arc<dyn Store>,
+    pub(in crate::http) replica: Option<Arc<Replica>>,
     pub(in crate::http) settings: Settings,
     pub(in crate::http) clock: Clock,
     pub(in crate::http) sessions: session::SessionCache,
@@ -40,9 +42,16 @@ impl Service {
             readiness: readiness::Readiness::default(),
             sealing: Arc::default(),
             store,
+            replica: None,
             settings,
             clock,
         }
+    }
+
+    /// Reads lists from a replica.
+    #[must_use]
+    pub fn with_replica(self, replica: Option<Arc<Replica>>) -> Self {
+        Self { replica, ..self }
     }
 
     /// The state of the sealing, which the metrics and `/ready` show.

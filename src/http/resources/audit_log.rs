@@ -136,7 +136,7 @@ async fn entries(Request { context, body }: Request<EntriesOf>) -> Result<HttpRe
     let limit = if about_orders { limit } else { Some(0) };
     let account = context.principal.account.clone();
     let item = move |entry| EntryItem::shown_to(&account, entry);
-    let entries = context.store().entries(&filter, limit).map_ok(item);
+    let entries = context.read_rows(|store| store.entries(&filter, limit)).await.map_ok(item);
     context.list("auditLog", entries.boxed()).await
 }
 
@@ -147,7 +147,8 @@ async fn details(Request { context, body }: Request<DetailsOf>) -> Result<HttpRe
         return Err(Invalid::new("auditLogId", "is negative").into());
     }
     let extent = extent(&context, named(body.controller_id)?).await?;
-    let details = context.store().details(id, &extent).map_ok(DetailItem::from);
+    let details = context.read_rows(|store| store.details(id, &extent)).await;
+    let details = details.map_ok(DetailItem::from);
     context.list("auditLogDetails", details.boxed()).await
 }
 

@@ -15,8 +15,9 @@ use crate::http::context::service::Service;
 use crate::http::error::ApiError;
 use crate::http::openapi::{Endpoint, Schemas, with_examples};
 use crate::http::transport::prometheus::{
-    self, CONNECTIONS, IN_FLIGHT, LAST_SEAL, MAX_CONNECTIONS, UNSEALED, UNSEALED_FOR,
+    self, CONNECTIONS, IN_FLIGHT, LAST_SEAL, MAX_CONNECTIONS, REPLICA_LAG, UNSEALED, UNSEALED_FOR,
 };
+use crate::store::{OTHERS, PoolUse};
 
 pub fn endpoints(_: &mut Schemas) -> Vec<Endpoint> {
     let anything = Schema::from(true);
@@ -68,7 +69,14 @@ async fn ready(service: Data<Service>) -> Result<HttpResponse, ApiError> {
 /// `GET /metrics`
 async fn metrics(service: Data<Service>) -> HttpResponse {
     gauge!(IN_FLIGHT).set(service.drain.in_flight() as f64);
-    for pool in service.store.pools() {
+    let mut pools = service.store.pools();
+    if let Some(replica) = &service.replica {
+        gauge!(REPLICA_LAG).set(replica.lag().as_secs_f64());
+        let others = replica.store().map(|store| store.pools()).unwrap_or_default();
+        let others = others.into_iter().filter(|pool| pool.name == OTHERS);
+        pools.extend(others.map(|pool| PoolUse { name: "replica", ..pool }));
+    }
+    for pool in pools {
         gauge!(CONNECTIONS, "pool" => pool.name, "state" => "used").set(pool.used);
         gauge!(CONNECTIONS, "pool" => pool.name, "state" => "idle").set(pool.idle);
         gauge!(MAX_CONNECTIONS, "pool" => pool.name).set(pool.max);

@@ -111,7 +111,7 @@ async fn tree(
 
     let mut known = Vec::new();
     if types.is_empty() || types.iter().any(|of_type| of_type == "WORKFLOW") {
-        known = context.store().workflow_folders(controller_id, &visible).await?;
+        known = context.read(|store| store.workflow_folders(controller_id, &visible)).await?;
     }
     let chosen = choose(&known, &folders);
     let mut root = Tree::default();

@@ -221,7 +221,7 @@ async fn workflows(
 
     let states = body.states.unwrap_or_default();
     let mut workflows = if states.is_empty() || states.contains(&SyncState::InSync) {
-        context.store().workflows(&filter).await?
+        context.read(|store| store.workflows(&filter)).await?
     } else {
         Vec::new()
     };
@@ -250,7 +250,7 @@ async fn workflow(
     id.check("workflowId")?;
     let filter = permit(&context, body.controller_id, vec![id.clone()], Folders::default()).await?;
 
-    let mut found = context.store().workflows(&filter).await?;
+    let mut found = context.read(|store| store.workflows(&filter)).await?;
     let path = displayable(&id.path);
     match &found[..] {
         [_] => {
@@ -284,7 +284,9 @@ async fn order_count(
     let (window, horizon) = window::of_list(from, to, zone, context.now).map_err(Invalid::from)?;
     let filter = permit(&context, body.controller_id, named, Folders::default()).await?;
 
-    let counts = context.store().order_counts(&filter, context.now, window, horizon).await?;
+    let counts = context
+        .read(|store| store.order_counts(&filter, context.now, window.clone(), horizon))
+        .await?;
     let num_of_all_orders = Summary::of(counts.values());
     let workflows = counts
         .into_iter()
@@ -347,5 +349,8 @@ async fn counts(
     if compact.unwrap_or_default() {
         return Ok(None);
     }
-    Ok(Some(context.store().order_counts(filter, context.now, Window::UNBOUNDED, None).await?))
+    let counts = context
+        .read(|store| store.order_counts(filter, context.now, Window::UNBOUNDED, None))
+        .await?;
+    Ok(Some(counts))
 }

@@ -26,6 +26,8 @@ const AFFECTED: &str = "joc_orders_orders_affected_total";
 const LOGINS: &str = "joc_orders_logins_total";
 pub const CONNECTIONS: &str = "joc_orders_database_connections";
 pub const MAX_CONNECTIONS: &str = "joc_orders_database_connections_max";
+const READS: &str = "joc_orders_reads_total";
+pub const REPLICA_LAG: &str = "joc_orders_replica_lag_seconds";
 pub const UNSEALED: &str = "joc_orders_audit_unsealed_entries";
 pub const UNSEALED_FOR: &str = "joc_orders_audit_unsealed_seconds";
 pub const LAST_SEAL: &str = "joc_orders_audit_last_seal_timestamp_seconds";
@@ -47,6 +49,8 @@ static RECORDER: LazyLock<Option<PrometheusHandle>> = LazyLock::new(|| {
     describe_counter!(LOGINS, "Logins, by outcome: accepted, refused, throttled, busy.");
     describe_gauge!(CONNECTIONS, "Connections to the database, by pool and state.");
     describe_gauge!(MAX_CONNECTIONS, "Maximum connections of each pool.");
+    describe_counter!(READS, "Requests that read lists, by server: primary, replica.");
+    describe_gauge!(REPLICA_LAG, Unit::Seconds, "Age of the read replica's data.");
     describe_gauge!(UNSEALED, "Audit entries that are not sealed yet.");
     describe_gauge!(UNSEALED_FOR, Unit::Seconds, "Age of the oldest unsealed audit entry.");
     describe_gauge!(
@@ -103,6 +107,12 @@ pub fn responded(route: Option<&str>, status: u16, elapsed: Duration) {
 /// Counts the orders that an action has affected.
 pub fn affected(action: impl Into<SharedString>, orders: u64) {
     counter!(AFFECTED, "action" => action.into()).increment(orders);
+}
+
+/// Counts a request that reads while there is a read replica.
+pub fn read(from_replica: bool) {
+    let server = if from_replica { "replica" } else { "primary" };
+    counter!(READS, "server" => server).increment(1);
 }
 
 /// Counts a login.

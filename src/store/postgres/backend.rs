@@ -29,6 +29,8 @@ pub(super) struct PgStore {
     pub(super) changes: Leases,
     /// The sealer's own connection.
     pub(super) sealer: PgPool,
+    /// A connection to compare a replica with its primary, opened if there is a replica.
+    pub(super) positions: PgPool,
     /// Limits how many connections of the pool read long results.
     pub(super) gate: Gate,
 }
@@ -63,17 +65,21 @@ impl PgStore {
             }
         }
         connection.close().await?;
-        let (changes, others) = (connections.div_ceil(2), (connections / 2).max(1));
+        let (changes, others) = match access {
+            Access::Read => (1, connections),
+            Access::Create | Access::Write => (connections.div_ceil(2), (connections / 2).max(1)),
+        };
         let purpose = Purpose { access, deadlines, changes: false };
         let doubt = Doubt::default();
         let opener = Purpose { changes: true, ..purpose }.pool(changes, &doubt);
         let opener = opener.connect_lazy_with(options.clone());
         let changes = Leases::of(changes, opener, access, deadlines, doubt.clone())?;
         let pool = purpose.pool(others, &doubt).connect_with(options.clone()).await?;
-        let sealer = purpose.pool(1, &doubt).connect_lazy_with(options);
+        let sealer = purpose.pool(1, &doubt).connect_lazy_with(options.clone());
+        let positions = purpose.pool(1, &doubt).connect_lazy_with(options);
         let silence = deadlines.map(|deadlines| deadlines.silence);
         let gate = Gate::new(others, ACQUIRE_TIMEOUT, silence);
-        Ok(Self { pool, changes, sealer, gate })
+        Ok(Self { pool, changes, sealer, positions, gate })
     }
 
     /// The connections for reading.

@@ -8,6 +8,7 @@ use sqlx::{AssertSqlSafe, Row};
 use tokio::time::timeout;
 use tracing::Instrument;
 
+use crate::store::replica::Position;
 use crate::store::{Access, Deadlines};
 
 /// How long a request waits for a free connection.
@@ -149,6 +150,19 @@ pub(super) async fn ask(connection: &mut PgConnection) -> Option<bool> {
 pub(super) async fn is_on(connection: &mut PgConnection, show: &'static str) -> sqlx::Result<bool> {
     let row = sqlx::raw_sql(show).fetch_one(connection).await?;
     Ok(row.try_get::<&str, _>(0)? == "on")
+}
+
+/// How far the server's write-ahead log reaches.
+pub(super) async fn position(connection: &mut PgConnection) -> sqlx::Result<Position> {
+    let row = sqlx::raw_sql(
+        "SELECT s.system_identifier || '/' || current_database(),
+             coalesce(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()
+                 ELSE pg_current_wal_insert_lsn() END - '0/0'::pg_lsn, 0)::bigint
+         FROM pg_control_system() s",
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(Position { of: row.try_get(0)?, at: row.try_get::<i64, _>(1)?.unsigned_abs() })
 }
 
 /// The id of the server process of a connection. Not a prepared statement, which would fail first

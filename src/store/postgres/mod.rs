@@ -17,6 +17,7 @@ use crate::store::check::{self, Checks, RowCounts};
 use crate::store::copy::is_copied;
 use crate::store::migrating::{self, Goal, LockPatience};
 use crate::store::migrations::{self};
+use crate::store::replica::Position;
 use crate::store::rows::Sieve;
 use crate::store::schema::{Differences, SchemaPart, proved};
 use crate::store::sql::check::of_rows;
@@ -93,8 +94,12 @@ impl Health for PgStore {
         Ok(())
     }
 
+    async fn position(&self) -> Result<Option<Position>> {
+        Ok(Some(connection::position(&mut *self.positions.acquire().await?).await?))
+    }
+
     fn pools(&self) -> Vec<PoolUse> {
-        vec![self.changes.pool_use(), health::pool_use("others", &self.pool)]
+        vec![self.changes.pool_use(), health::pool_use(health::OTHERS, &self.pool)]
     }
 }
 
@@ -106,6 +111,7 @@ impl Store for PgStore {
 
     async fn close(&self) {
         self.sealer.close().await;
+        self.positions.close().await;
         self.changes.close().await;
         self.pool.close().await;
     }

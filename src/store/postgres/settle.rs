@@ -82,9 +82,10 @@ impl Open {
             Error::Unavailable(error) | Error::Database(error) => match &error {
                 sqlx::Error::Database(database) => {
                     let code = database.code().unwrap_or_default();
-                    let ends = database.try_downcast_ref::<PgDatabaseError>().is_some_and(|error| {
-                        matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic)
-                    });
+                    let ends =
+                        database.try_downcast_ref::<PgDatabaseError>().is_some_and(|error| {
+                            matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic)
+                        });
                     if ends || is_open(&code) {
                         Ok(Self { is_internal: !ends && code.starts_with("XX"), error })
                     } else {

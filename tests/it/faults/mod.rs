@@ -14,12 +14,14 @@ use crate::harness::{
 
 mod clock;
 mod cut;
+mod failover;
 mod killed;
 mod lost;
 mod namespace;
 mod proxy;
 mod read_only;
 mod refused;
+mod replica;
 mod service;
 mod shim;
 

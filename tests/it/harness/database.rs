@@ -117,6 +117,12 @@ impl Database {
         Self { url: as_service(&owner), owner, pool, _folder: None }
     }
 
+    /// A database that another made, such as a standby's copy.
+    pub async fn reached(url: &str) -> Self {
+        let pool = Pool::Postgres(PgPool::connect(url).await.unwrap());
+        Self { url: url.into(), pool, _folder: None }
+    }
+
     /// Another handle to the same database, which goes with the first.
     pub fn share(&self) -> Self {
         let pool = match &self.pool {

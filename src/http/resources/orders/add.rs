@@ -139,7 +139,9 @@ pub fn endpoints(schemas: &mut Schemas) -> Vec<Endpoint> {
 async fn add(Request { context, body }: Request<AddOrders>) -> Result<HttpResponse, ApiError> {
     let addition = addition(&context, body, true).await?;
     context.progress.no_way_back();
-    let added = context.store().add_orders(&addition).await?;
+    let added = context.store().add_orders(&addition).await;
+    context.has_changed();
+    let added = added?;
     let (audit_log_id, affected) = (added.audit_log_id, added.order_ids.len() as u64);
     tracing::info!(audit_log_id, affected, "orders added");
     let body = context.delivered(AddedOrders { order_ids: added.order_ids });

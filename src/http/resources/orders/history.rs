@@ -182,13 +182,13 @@ async fn orders(
 ) -> Result<HttpResponse, ApiError> {
     let limit = check_limit(body.limit)?.unwrap_or(Some(LISTED));
     let (selections, filter) = select(&context, body).await?;
-    let orders = history(&context, &selections, &filter, limit)?;
+    let orders = history(&context, &selections, &filter, limit).await?;
     let items = orders.map(|order| item(order?));
     context.list("history", items.boxed()).await
 }
 
 /// The orders of some controllers, but not of too many.
-fn history(
+async fn history(
     context: &Context,
     selections: &[Selection],
     filter: &HistoryFilter,
@@ -201,7 +201,7 @@ fn history(
         let problem = format!("is required, since the account may see more than {CONTROLLERS}");
         return Err(Invalid::new("controllerId", problem));
     }
-    Ok(context.store().history(selections, filter, limit))
+    Ok(context.read_rows(|store| store.history(selections, filter, limit)).await)
 }
 
 /// `POST /order/history`: the children of an order and the states to which requests brought it.
@@ -234,18 +234,18 @@ async fn order(
     let (mut selections, filter) = select(&context, body).await?;
     let itself = HistoryFilter { family: itself, ..filter.clone() };
     let order =
-        history(&context, &selections, &itself, Some(1))?.try_next().await?.ok_or(unknown)?;
+        history(&context, &selections, &itself, Some(1)).await?.try_next().await?.ok_or(unknown)?;
     let order_id = order.order_id;
     selections.retain(|selection| selection.controller_id == order.controller_id);
     let below = HistoryFilter { family: Family::Below(order_id.clone()), ..filter };
     let children: Vec<Child> = context
-        .store()
-        .history(&selections, &below, Some(LISTED))
+        .read_rows(|store| store.history(&selections, &below, Some(LISTED)))
+        .await
         .map(|order| Ok::<_, store::Error>(Child { order: item(order?)? }))
         .try_collect()
         .await?;
 
-    let touches = context.store().trail(&order.controller_id, &order_id).await?;
+    let touches = context.read(|store| store.trail(&order.controller_id, &order_id)).await?;
     // Not every request leads to another state.
     let changed = touches.into_iter().rev().filter(|touch| touch.new_state != touch.previous_state);
     let mut states: Vec<(String, _)> =

@@ -163,22 +163,25 @@ async fn orders(
     let limit = limit.unwrap_or((!by_id).then_some(LISTED));
     let selection = select(&context, body).await?;
 
-    let wanted = regex.map(|regex| -> Wanted<ListedOrder> {
-        Box::new(move |order| {
-            regex.is_match(&format!("{}/{}", order.workflow_path, order.order_id))
+    let wanted = || {
+        regex.clone().map(|regex| -> Wanted<ListedOrder> {
+            Box::new(move |order| {
+                regex.is_match(&format!("{}/{}", order.workflow_path, order.order_id))
+            })
         })
-    });
+    };
     let items = Items::new();
     if context.service.settings.orders_cycles == Cycles::All && !by_id {
         let shown = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
-        let orders = collapsed(context.store().orders(&selection, None, wanted)).take(shown);
+        let orders = context.read_rows(|store| store.orders(&selection, None, wanted())).await;
+        let orders = collapsed(orders).take(shown);
         let orders = orders.map(move |order| {
             let (order, cyclic_order) = order?;
             items.item(order).map(|item| item.of_cycle(cyclic_order))
         });
         return context.list("orders", orders.boxed()).await;
     }
-    let orders = context.store().orders(&selection, limit, wanted);
+    let orders = context.read_rows(|store| store.orders(&selection, limit, wanted())).await;
     let orders = orders.map(move |order| items.item(order?));
     context.list("orders", orders.boxed()).await
 }
@@ -196,7 +199,8 @@ async fn order(
         ..FilterOrders::default()
     };
     let selection = select(&context, one).await?;
-    let order = context.store().orders(&selection, Some(1), None).try_next().await?;
+    let mut orders = context.read_rows(|store| store.orders(&selection, Some(1), None)).await;
+    let order = orders.try_next().await?;
     let order = order.ok_or_else(|| unknown_order(&order_id))?;
     let item = Items::new().item(order)?;
     Ok(context.dated(item))
@@ -223,7 +227,7 @@ async fn snapshot(
     };
     let mut selection = select(&context, body).await?;
     selection.reach = Reach::InSight;
-    let counts = context.store().snapshot(&selection).await?;
+    let counts = context.read(|store| store.snapshot(&selection)).await?;
     let counts: CountsByState = counts.into_iter().collect();
     Ok(context.dated(Snapshot { orders: Summary::of([&counts]) }))
 }

@@ -232,7 +232,9 @@ async fn change<B: ChangeBody>(
         sigkill_after: context.service.settings.sigkill_after(),
     };
     context.progress.no_way_back();
-    match context.store().change_orders(&change).await? {
+    let done = context.store().change_orders(&change).await;
+    context.has_changed();
+    match done? {
         Changed::Done { audit_log_id, affected } => {
             tracing::info!(audit_log_id, affected, request = context.name(), "orders changed");
             let body = context.dated(Acknowledged { ok: true });

@@ -98,7 +98,8 @@ async fn summary(
     let (selections, filter) = select(&context, filter).await?;
     let mut counts = CountsByState::new();
     for selection in &selections {
-        for (state, orders) in context.store().past_counts(selection, &filter).await? {
+        let counted = context.read(|store| store.past_counts(selection, &filter)).await?;
+        for (state, orders) in counted {
             *counts.entry(state).or_default() += orders;
         }
     }
