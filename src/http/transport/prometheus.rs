@@ -26,6 +26,8 @@ const AFFECTED: &str = "joc_orders_orders_affected_total";
 const LOGINS: &str = "joc_orders_logins_total";
 pub const CONNECTIONS: &str = "joc_orders_database_connections";
 pub const MAX_CONNECTIONS: &str = "joc_orders_database_connections_max";
+const PRIMARY: &str = "primary";
+const REPLICA: &str = "replica";
 const READS: &str = "joc_orders_reads_total";
 pub const REPLICA_LAG: &str = "joc_orders_replica_lag_seconds";
 pub const UNSEALED: &str = "joc_orders_audit_unsealed_entries";
@@ -89,6 +91,9 @@ pub fn start<'a>(
         counter!(LOGINS, "outcome" => <&str>::from(outcome)).increment(0);
     }
     counter!(RETRIES).increment(0);
+    for server in [PRIMARY, REPLICA] {
+        counter!(READS, "server" => server).increment(0);
+    }
     tokio::spawn(async {
         loop {
             tokio::time::sleep(UPKEEP).await;
@@ -111,7 +116,7 @@ pub fn affected(action: impl Into<SharedString>, orders: u64) {
 
 /// Counts a request that reads while there is a read replica.
 pub fn read(from_replica: bool) {
-    let server = if from_replica { "replica" } else { "primary" };
+    let server = if from_replica { REPLICA } else { PRIMARY };
     counter!(READS, "server" => server).increment(1);
 }
 

@@ -60,10 +60,10 @@ async fn until_read(served: &Served, token: &str) {
 async fn lists_come_from_a_replica_that_has_what_the_account_should_see() {
     let (_cluster, primary, standby) = pair().await;
     primary.insert(&["a", "b"].map(Order::new)).await;
+    let served = reading(&primary, &standby.url, &["--database-read-lag", "4"]);
     let add = ["account", "add", "other", "--role", "all"];
     launch(&primary.url, &add, "other-password\n").await.ok();
-    let served = reading(&primary, &standby.url, &["--database-read-lag", "4"]);
-    let token = served.login_as(ROOT.0, ROOT.1).await;
+    let token = served.login().await;
     let other = served.login_as("other", "other-password").await;
     until_read(&served, &token).await;
     assert!(metric(&served, LAG).await < 2.0);
