@@ -18,6 +18,8 @@ use super::{Access, Deadlines, Error, Result, Store, place};
 const LOOK: Duration = Duration::from_millis(250);
 /// How long either may take to respond.
 const ANSWER: Duration = Duration::from_secs(2);
+/// How long opening it may take, which delays the start of the service.
+const OPEN: Duration = Duration::from_secs(10);
 /// How often to try to open a replica that could not be opened.
 const REOPEN: Duration = Duration::from_secs(5);
 /// How many samples wait for the replica; while there are as many, none is taken.
@@ -63,6 +65,8 @@ pub struct Replica {
 struct State {
     /// It has every change from before this instant; at first, when the service started.
     current_to: Instant,
+    /// Whether it responded when it was last compared.
+    responds: bool,
     /// Why it cannot be used; `None`: it can.
     problem: Option<String>,
     /// Instants and how far the primary's log reached then, the oldest first.
@@ -97,6 +101,7 @@ impl Replica {
             store: OnceLock::new(),
             state: Mutex::new(State {
                 current_to: Instant::now(),
+                responds: false,
                 problem: Some("not compared with the primary yet".into()),
                 samples: VecDeque::new(),
             }),
@@ -105,7 +110,7 @@ impl Replica {
         match replica.look(primary).await {
             Err(error) if error.is_unusable() => return Err(error),
             Err(error) => replica.failed(&error),
-            Ok(()) => {}
+            Ok(()) => replica.state().responds = true,
         }
         Ok(replica)
     }
@@ -115,7 +120,9 @@ impl Replica {
         loop {
             let pause = if self.store.get().is_some() { LOOK } else { REOPEN };
             tokio::time::sleep(pause).await;
-            if let Err(error) = self.look(primary).await {
+            let looked = self.look(primary).await;
+            self.state().responds = looked.is_ok();
+            if let Err(error) = looked {
                 self.failed(&error);
             }
         }
@@ -134,7 +141,6 @@ impl Replica {
             }
         }
         let store = self.opened().await?;
-        let late = || Error::Unavailable(sqlx::Error::PoolTimedOut);
         let replayed = timeout(ANSWER, store.position()).await.map_err(|_| late())??;
         let Some(replayed) = replayed else { return Err(late()) };
         if let Some(primary) = of_primary.filter(|primary| primary.of != replayed.of) {
@@ -157,8 +163,9 @@ impl Replica {
     async fn opened(&self) -> Result<&Arc<dyn Store>> {
         if self.store.get().is_none() {
             let deadlines = Some(self.deadlines);
-            let store = open_within(&self.url, self.connections, Access::Read, deadlines).await?;
-            let _first = self.store.set(store);
+            let opening = open_within(&self.url, self.connections, Access::Read, deadlines);
+            let opened = timeout(OPEN, opening).await;
+            let _first = self.store.set(opened.map_err(|_| late())??);
         }
         self.store.get().ok_or(Error::Unavailable(sqlx::Error::PoolClosed))
     }
@@ -191,6 +198,15 @@ impl Replica {
         state.problem = Some(problem);
     }
 
+    /// Waits until it does not respond. A read in progress would wait for far longer if its
+    /// connection is lost silently.
+    pub async fn lost(&self) -> Error {
+        while self.state().responds {
+            tokio::time::sleep(LOOK).await;
+        }
+        late()
+    }
+
     /// The age of its data; while it cannot be used, since when.
     pub fn lag(&self) -> Duration {
         self.state().current_to.elapsed()
@@ -204,6 +220,11 @@ impl Replica {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The error of a replica that does not respond in time.
+fn late() -> Error {
+    Error::Unavailable(sqlx::Error::PoolTimedOut)
 }
 
 #[cfg(test)]

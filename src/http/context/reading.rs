@@ -8,6 +8,7 @@ use futures_util::stream::{self, BoxStream, StreamExt};
 
 use crate::http::context::request::Context;
 use crate::http::transport::prometheus;
+use crate::store::replica::Replica;
 use crate::store::{self, Error, Store};
 
 /// Where a request reads. It is chosen once, so that all of a response is equally current.
@@ -37,8 +38,12 @@ impl Context {
     where
         F: Future<Output = store::Result<T>>,
     {
-        let Some(replica) = self.replica() else { return work(self.store()).await };
-        match work(replica).await {
+        let Some((replica, store)) = self.replica() else { return work(self.store()).await };
+        let read = tokio::select! {
+            read = work(store) => read,
+            error = replica.lost() => Err(error),
+        };
+        match read {
             Err(error) => {
                 self.leave_replica(&error);
                 work(self.store()).await
@@ -52,9 +57,13 @@ impl Context {
         &self,
         rows: impl Fn(&dyn Store) -> BoxStream<'static, store::Result<T>>,
     ) -> BoxStream<'static, store::Result<T>> {
-        let Some(replica) = self.replica() else { return rows(self.store()) };
-        let mut read = rows(replica);
-        match read.next().await {
+        let Some((replica, store)) = self.replica() else { return rows(self.store()) };
+        let mut read = rows(store);
+        let first = tokio::select! {
+            first = read.next() => first,
+            error = replica.lost() => Some(Err(error)),
+        };
+        match first {
             Some(Err(error)) => {
                 self.leave_replica(&error);
                 rows(self.store())
@@ -73,8 +82,8 @@ impl Context {
     }
 
     /// The replica, if this request reads from it.
-    fn replica(&self) -> Option<&dyn Store> {
-        let replica = self.service.replica.as_ref()?;
+    fn replica(&self) -> Option<(&Replica, &dyn Store)> {
+        let replica = &**self.service.replica.as_ref()?;
         match self.reading.get() {
             None => {
                 let served = replica.serves(&self.principal.account);
@@ -87,9 +96,9 @@ impl Context {
                 };
                 prometheus::read(served.is_some());
                 self.reading.set(Some(source));
-                served.map(|(store, _)| store)
+                served.map(|(store, _)| (replica, store))
             }
-            Some(Source::Replica { .. }) => replica.store(),
+            Some(Source::Replica { .. }) => replica.store().map(|store| (replica, store)),
             Some(Source::Primary) => None,
         }
     }

@@ -284,9 +284,8 @@ async fn order_count(
     let (window, horizon) = window::of_list(from, to, zone, context.now).map_err(Invalid::from)?;
     let filter = permit(&context, body.controller_id, named, Folders::default()).await?;
 
-    let counts = context
-        .read(|store| store.order_counts(&filter, context.now, window.clone(), horizon))
-        .await?;
+    let counts =
+        context.read(|store| store.order_counts(&filter, context.now, window, horizon)).await?;
     let num_of_all_orders = Summary::of(counts.values());
     let workflows = counts
         .into_iter()

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use joc_orders::store;
 use serde_json::json;
 
+use super::agrees;
 use super::proxy::Proxy;
 use crate::harness::{
     Cluster, Database, Kind, Order, ROOT, Served, latest, launch, program, until, with_controller,
@@ -104,6 +105,7 @@ async fn lists_come_from_a_replica_that_has_what_the_account_should_see() {
         assert_eq!(ids, ["b", "late"]);
         assert!(current_to > inserted);
     }
+    agrees(&standby).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
