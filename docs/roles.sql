@@ -35,6 +35,9 @@ ALTER VIEW orders_effective OWNER TO joc_owner;
 ALTER TABLE audit_logs OWNER TO joc_owner;
 ALTER TABLE audit_log_details OWNER TO joc_owner;
 ALTER TABLE audit_seals OWNER TO joc_owner;
+ALTER VIEW joc_audit_log OWNER TO joc_owner;
+ALTER VIEW joc_audit_log_details OWNER TO joc_owner;
+ALTER TABLE orders_changes OWNER TO joc_owner;
 ALTER TABLE accounts OWNER TO joc_owner;
 ALTER TABLE roles OWNER TO joc_owner;
 ALTER TABLE role_permissions OWNER TO joc_owner;
@@ -48,6 +51,12 @@ ALTER FUNCTION expect_drawn_id() OWNER TO joc_owner;
 ALTER FUNCTION last_drawn_id() OWNER TO joc_owner;
 ALTER FUNCTION expect_own_entry() OWNER TO joc_owner;
 ALTER FUNCTION expect_next_seal() OWNER TO joc_owner;
+-- The function of `joc-orders capture`, which is there while that is on.
+DO $$ BEGIN
+    IF to_regprocedure('capture_orders()') IS NOT NULL THEN
+        ALTER FUNCTION capture_orders() OWNER TO joc_owner;
+    END IF;
+END $$;
 
 -- The service: `serve`, `import`, `account` and `role`. It adds to the audit trail and changes
 -- nothing in it, and it deletes no order.
@@ -72,7 +81,7 @@ GRANT SELECT, INSERT (controller_id, order_id, workflow_path, workflow_version_i
 -- Auditors: every query of docs/schema.md, `audit verify`, `audit seals` and `check`, but no
 -- password hash and no session's token.
 GRANT SELECT ON _sqlx_migrations, controllers, workflows, orders, orders_effective, audit_logs,
-    audit_log_details, audit_seals, roles, role_permissions, role_folders, account_roles
+    audit_log_details, audit_seals, joc_audit_log, joc_audit_log_details, orders_changes, roles, role_permissions, role_folders, account_roles
     TO joc_auditor;
 GRANT SELECT (account, disabled, created) ON accounts TO joc_auditor;
 GRANT SELECT (account, created, expires) ON sessions TO joc_auditor;

@@ -120,7 +120,7 @@ impl Database {
     /// A database that another made, such as a standby's copy.
     pub async fn reached(url: &str) -> Self {
         let pool = Pool::Postgres(PgPool::connect(url).await.unwrap());
-        Self { url: url.into(), pool, _folder: None }
+        Self { url: url.into(), owner: url.into(), pool, _folder: None }
     }
 
     /// Another handle to the same database, which goes with the first.
