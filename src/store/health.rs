@@ -4,7 +4,6 @@ use async_trait::async_trait;
 use sqlx::{Database, Pool};
 
 use super::Result;
-use super::replica::Position;
 
 /// The metric that counts retried transactions.
 pub const RETRIES: &str = "joc_orders_database_retries_total";
@@ -23,6 +22,15 @@ pub struct PoolUse {
     pub idle: u32,
     /// The pool's maximum.
     pub max: u32,
+}
+
+/// How far a server's write-ahead log reaches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Position {
+    /// The cluster and the database: the same on a primary and its replicas.
+    pub of: String,
+    /// On a primary the next byte to be written, on a replica the next to be replayed.
+    pub at: u64,
 }
 
 /// The state of a store.

@@ -45,7 +45,7 @@ pub use administrator::administered_by;
 pub use audit::{Audit, Detail, Entry, Touch};
 pub use capture::{Capture, CaptureStatus};
 pub use error::{Error, Result};
-pub use health::{Health, OTHERS, PoolUse, RETRIES};
+pub use health::{Health, OTHERS, PoolUse, Position, RETRIES};
 pub use import::{Import, Imported, Item, Life, NewOrder};
 pub use instant::StoredInstant;
 pub use migrating::LockPatience;

@@ -30,23 +30,11 @@ const ACCOUNTS: usize = 10_000;
 const PAGE: u64 = 8192;
 const HEADER: u64 = 40;
 
-/// How far a server's write-ahead log reaches.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Position {
-    /// The cluster and the database: the same on a primary and its replicas.
-    pub of: String,
-    /// On a primary the next byte to be written, on a replica the next to be replayed.
-    pub at: u64,
-}
-
-impl Position {
-    /// Whether a server that has replayed up to here has everything before a position of its primary.
-    fn includes(&self, primary: u64) -> bool {
-        // After a full page, a primary tells where its next record begins, behind the page's header.
-        let within = primary % PAGE;
-        let needed = if within <= HEADER { primary - within } else { primary };
-        self.at >= needed
-    }
+/// Whether a server that has replayed up to a position has everything before one of its primary.
+fn includes(replayed: u64, primary: u64) -> bool {
+    // After a full page, a primary tells where its next record begins, behind the page's header.
+    let within = primary % PAGE;
+    replayed >= if within <= HEADER { primary - within } else { primary }
 }
 
 /// A replica of the service's database.
@@ -150,7 +138,8 @@ impl Replica {
             )));
         }
         let mut state = self.state();
-        while let Some((at, _)) = state.samples.front().filter(|(_, at)| replayed.includes(*at)) {
+        while let Some((at, _)) = state.samples.front().filter(|(_, at)| includes(replayed.at, *at))
+        {
             state.current_to = *at;
             state.samples.pop_front();
         }
@@ -233,12 +222,12 @@ mod tests {
 
     #[test]
     fn a_replica_needs_no_header_of_an_empty_page() {
-        let replayed = Position { of: String::new(), at: 3 * PAGE };
+        let replayed = 3 * PAGE;
         assert!(
-            [3 * PAGE - 1, 3 * PAGE, 3 * PAGE + 24, 3 * PAGE + 40].map(|at| replayed.includes(at))
+            [3 * PAGE - 1, 3 * PAGE, 3 * PAGE + 24, 3 * PAGE + 40].map(|at| includes(replayed, at))
                 == [true; 4]
         );
-        assert!(!replayed.includes(3 * PAGE + 48));
-        assert!(!replayed.includes(4 * PAGE));
+        assert!(!includes(replayed, 3 * PAGE + 48));
+        assert!(!includes(replayed, 4 * PAGE));
     }
 }

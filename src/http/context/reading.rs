@@ -1,28 +1,13 @@
 //! Where a request reads: from the read replica if there is one that has what its account should
 //! see, otherwise from the primary.
 
-use std::cell::Cell;
-
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::stream::{self, BoxStream, StreamExt};
 
-use crate::http::context::request::Context;
+use crate::http::context::request::{Context, Source};
 use crate::http::transport::prometheus;
 use crate::store::replica::Replica;
 use crate::store::{self, Error, Store};
-
-/// Where a request reads. It is chosen once, so that all of a response is equally current.
-#[derive(Debug, Clone, Copy)]
-pub enum Source {
-    Primary,
-    Replica {
-        /// The replica has every change from before this instant.
-        current_to: DateTime<Utc>,
-    },
-}
-
-/// The choice of a request, once it has read.
-pub type Reading = Cell<Option<Source>>;
 
 impl Context {
     /// The instant to which the data of the response are current.

@@ -1,5 +1,6 @@
 //! What a handler is given: a request whose session is checked and whose body is parsed.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use actix_web::dev::Payload;
@@ -9,7 +10,6 @@ use chrono::{DateTime, Utc};
 use futures_util::future::LocalBoxFuture;
 
 use crate::http::context::body::{self, RequestBody};
-use crate::http::context::reading::Reading;
 use crate::http::context::service::Service;
 use crate::http::error::ApiError;
 use crate::http::transport::limits::{self, RequestProgress};
@@ -22,14 +22,24 @@ pub struct Context {
     pub service: Data<Service>,
     /// The instant of the request.
     pub now: DateTime<Utc>,
-    /// Where it reads.
-    pub reading: Reading,
+    /// Where it reads, once it has read.
+    pub reading: Cell<Option<Source>>,
     /// Who sent it.
     pub principal: Arc<Principal>,
     pub progress: RequestProgress,
     pub http: HttpRequest,
     /// The body as it came.
     pub bytes: Bytes,
+}
+
+/// Where a request reads. It is chosen once, so that all of a response is equally current.
+#[derive(Debug, Clone, Copy)]
+pub enum Source {
+    Primary,
+    Replica {
+        /// The replica has every change from before this instant.
+        current_to: DateTime<Utc>,
+    },
 }
 
 /// A request whose session is checked and whose body is parsed.
@@ -50,7 +60,7 @@ impl Context {
         let payload = payload.map_err(|error| ApiError::Internal(anyhow::anyhow!("{error}")))?;
         let bytes = body::read(payload, limits::of_body(&http, &service.settings)).await?;
         let progress = RequestProgress::of(&http);
-        let reading = Reading::default();
+        let reading = Cell::default();
         Ok(Self { service, now, reading, principal, progress, http, bytes })
     }
 

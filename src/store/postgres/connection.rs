@@ -8,8 +8,7 @@ use sqlx::{AssertSqlSafe, Row};
 use tokio::time::timeout;
 use tracing::Instrument;
 
-use crate::store::replica::Position;
-use crate::store::{Access, Deadlines};
+use crate::store::{Access, Deadlines, Position};
 
 /// How long a request waits for a free connection.
 pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);

@@ -17,14 +17,14 @@ use crate::store::check::{self, Checks, RowCounts};
 use crate::store::copy::is_copied;
 use crate::store::migrating::{self, Goal, LockPatience};
 use crate::store::migrations::{self};
-use crate::store::replica::Position;
 use crate::store::rows::Sieve;
 use crate::store::schema::{Differences, SchemaPart, proved};
 use crate::store::sql::check::of_rows;
 use crate::store::sql::{Dialect, Sql, search};
 use crate::store::tables::{ColumnType, list};
 use crate::store::{
-    Access, Deadlines, Error, Health, Import, Loss, Migration, PoolUse, Result, Store, health,
+    Access, Deadlines, Error, Health, Import, Loss, Migration, PoolUse, Position, Result, Store,
+    health,
 };
 
 mod add;
