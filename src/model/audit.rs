@@ -33,8 +33,8 @@ impl Outcome {
     }
 }
 
-/// JOC's categories of audit entries, and [`Category::Import`]. Controller, identity, import and
-/// others occur here.
+/// JOC's categories of audit entries, and `IMPORT`, which JOC does not have. `CONTROLLER`, `IDENTITY`,
+/// `IMPORT` and `OTHERS` occur here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema, IntoStaticStr)]
 #[serde(rename_all = "UPPERCASE")]
 #[strum(serialize_all = "UPPERCASE")]

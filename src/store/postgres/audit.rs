@@ -2,7 +2,6 @@
 
 use sqlx::PgConnection;
 
-use super::backend::PgStore;
 use crate::model::audit::{AuditEntry, Outcome};
 use crate::store::Result;
 
@@ -34,12 +33,4 @@ pub(super) async fn insert(
         entry.created,
     );
     Ok(id.fetch_one(connection).await?)
-}
-
-impl PgStore {
-    /// Writes an entry about no orders.
-    pub(super) async fn insert_entry(&self, entry: &AuditEntry, outcome: Outcome) -> Result<()> {
-        insert(&mut *self.pool.acquire().await?, entry, outcome, 0).await?;
-        Ok(())
-    }
 }

@@ -9,10 +9,12 @@ use sqlx::postgres::{PgArguments, PgConnectOptions, PgPool, Postgres};
 use sqlx::query::Query;
 use sqlx::{Connection, PgConnection, Transaction};
 
+use super::audit;
 use super::connection::{ACQUIRE_TIMEOUT, Doubt, Purpose};
 use super::lease::Leases;
 use super::steps::MIGRATOR;
 use super::usable;
+use crate::model::audit::{AuditEntry, Outcome};
 use crate::store::migrating::{self, Goal, LockPatience};
 use crate::store::rows::Gate;
 use crate::store::{Access, Deadlines, Error, RETRIES, Result, migrations, url};
@@ -95,6 +97,14 @@ impl PgStore {
     /// Runs a statement that writes and returns how many rows it affected.
     pub(super) async fn write(&self, statement: Statement<'_>) -> Result<u64> {
         Ok(statement.execute(&self.pool).await?.rows_affected())
+    }
+}
+
+impl PgStore {
+    /// Writes an entry about no orders.
+    pub(super) async fn insert_entry(&self, entry: &AuditEntry, outcome: Outcome) -> Result<()> {
+        audit::insert(&mut *self.pool.acquire().await?, entry, outcome, 0).await?;
+        Ok(())
     }
 }
 

@@ -2,7 +2,6 @@
 
 use sqlx::SqliteConnection;
 
-use super::backend::SqliteStore;
 use crate::model::audit::{AuditEntry, Outcome};
 use crate::model::window::iso;
 use crate::store::Result;
@@ -38,17 +37,4 @@ pub(super) async fn insert(
         created,
     );
     Ok(id.fetch_one(connection).await?)
-}
-
-impl SqliteStore {
-    /// Writes an entry about no orders.
-    pub(super) async fn insert_entry(&self, entry: &AuditEntry, outcome: Outcome) -> Result<()> {
-        let entry = entry.clone();
-        self.writer
-            .run(move |connection| {
-                Box::pin(async move { insert(connection, &entry, outcome, 0).await })
-            })
-            .await?;
-        Ok(())
-    }
 }

@@ -11,11 +11,13 @@ use sqlx::{AssertSqlSafe, Connection, Transaction};
 use tokio::task::JoinHandle;
 use tracing::Instrument;
 
+use super::audit;
 use super::file::{MARK, ReadOnlyFile, TIMEOUT, connect, optimize, options, reads_only};
 use super::keeper::{Connections, keep};
 use super::steps::MIGRATOR;
 use super::watch::Watch;
 use super::writer::Writer;
+use crate::model::audit::{AuditEntry, Outcome};
 use crate::model::window::iso;
 use crate::store::migrating::{self, Goal, LockPatience};
 use crate::store::rows::Gate;
@@ -153,6 +155,19 @@ impl SqliteStore {
     pub(super) fn sealer(&self) -> Result<&SqlitePool> {
         self.connections.check()?;
         Ok(&self.connections.sealer)
+    }
+}
+
+impl SqliteStore {
+    /// Writes an entry about no orders.
+    pub(super) async fn insert_entry(&self, entry: &AuditEntry, outcome: Outcome) -> Result<()> {
+        let entry = entry.clone();
+        self.writer
+            .run(move |connection| {
+                Box::pin(async move { audit::insert(connection, &entry, outcome, 0).await })
+            })
+            .await?;
+        Ok(())
     }
 }
 
