@@ -58,9 +58,10 @@ DO $$ BEGIN
     END IF;
 END $$;
 
--- The service: `serve`, `import`, `account` and `role`. It adds to the audit trail and changes
--- nothing in it, and it deletes no order.
-GRANT SELECT ON _sqlx_migrations, orders_effective TO joc_service;
+-- The service: `serve`, `import`, `account`, `role`, and what auditors may. It adds to the audit
+-- trail and changes nothing in it, and it deletes no order.
+GRANT SELECT ON _sqlx_migrations, orders_effective, joc_audit_log, joc_audit_log_details,
+    orders_changes TO joc_service;
 GRANT SELECT, INSERT, UPDATE (last_order_number) ON controllers TO joc_service;
 GRANT SELECT, INSERT, UPDATE (created) ON workflows TO joc_service;
 GRANT SELECT, INSERT, UPDATE ON orders TO joc_service;
@@ -81,7 +82,8 @@ GRANT SELECT, INSERT (controller_id, order_id, workflow_path, workflow_version_i
 -- Auditors: every query of docs/schema.md, `audit verify`, `audit seals` and `check`, but no
 -- password hash and no session's token.
 GRANT SELECT ON _sqlx_migrations, controllers, workflows, orders, orders_effective, audit_logs,
-    audit_log_details, audit_seals, joc_audit_log, joc_audit_log_details, orders_changes, roles, role_permissions, role_folders, account_roles
+    audit_log_details, audit_seals, joc_audit_log, joc_audit_log_details, orders_changes, roles,
+    role_permissions, role_folders, account_roles
     TO joc_auditor;
 GRANT SELECT (account, disabled, created) ON accounts TO joc_auditor;
 GRANT SELECT (account, created, expires) ON sessions TO joc_auditor;

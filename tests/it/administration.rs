@@ -122,15 +122,16 @@ on_both! {
         let path = file.path().to_str().unwrap();
         let hash = Command::new("sha256sum").arg(path).output().unwrap();
         let hash = String::from_utf8(hash.stdout).unwrap()[..64].to_owned();
-        let parameters = |counts: [u64; 3], replace: bool, controllers: &[&str]| {
+        let parameters = |counts: [u64; 4], replace: bool, controllers: &[&str]| {
             json!({"file": path, "sha256": hash, "bytes": text.len(), "replace": replace,
-                "inserted": counts[0], "replaced": counts[1], "skipped": counts[2],
+                "inserted": counts[0], "replaced": counts[1], "unchanged": counts[3],
+                "skipped": counts[2], "rejected": 0,
                 "controllers": controllers})
         };
         for (command, counts) in [
-            (format!("import {path}"), [2, 0, 0]),
-            (format!("import {path}"), [0, 0, 2]),
-            (format!("import --replace {path}"), [0, 1, 1]),
+            (format!("import {path}"), [2, 0, 0, 0]),
+            (format!("import {path}"), [0, 0, 2, 0]),
+            (format!("import --replace {path}"), [0, 0, 1, 1]),
         ] {
             tried(&db, &command, "").await.ok();
             let expected = parameters(counts, command.contains("replace"), &[CONTROLLER]);
@@ -151,7 +152,7 @@ on_both! {
     async fn migrations_are_recorded_and_the_trail_survives_them(kind: Kind) {
         let app = App::today(kind, &[]).await;
         app.db.insert(&[Order::new("a"), Order::new("b")]).await;
-        let db = &app.db;
+        let db = &app.db.share().as_owner();
         app.cancel(json!({"orderIds": ["a"]})).await.ok();
         tried(db, "role add r", "").await.ok();
         app.store.seal(chrono::Utc::now()).await.unwrap();

@@ -68,7 +68,8 @@ on_both! {
         }
         assert_eq!(Response::of(client.get(format!("{base}{}", forms[0]))).await.status, 405);
 
-        let named = "SELECT DISTINCT request FROM audit_logs ORDER BY request";
+        let named = "SELECT DISTINCT request FROM audit_logs
+                     WHERE request LIKE './%' ORDER BY request";
         let named: Vec<_> = db.rows(named).await.unwrap().into_iter().flatten().flatten().collect();
         assert_eq!(named, ["./authentication/login", "./orders/cancel"]);
         let metrics = served.page("/metrics").await.text;

@@ -25,7 +25,7 @@ async fn recorded(db: &Database) -> Vec<String> {
 }
 
 async fn capture(db: &Database, args: &[&str]) -> String {
-    launch(&db.url, &[&["capture"], args].concat(), "").await.ok().to_owned()
+    launch(&db.owner, &[&["capture"], args].concat(), "").await.ok().to_owned()
 }
 
 async fn check_strict(db: &Database) -> Vec<String> {
@@ -38,7 +38,7 @@ async fn execute_as(db: &Database, application: &str, sql: &str) {
     match db.kind() {
         Kind::Sqlite => drop(db.execute(sql).await.unwrap()),
         Kind::Postgres => {
-            let options: sqlx::postgres::PgConnectOptions = db.url.parse().unwrap();
+            let options: sqlx::postgres::PgConnectOptions = db.owner.parse().unwrap();
             let options = options.application_name(application);
             let mut connection = options.connect().await.unwrap();
             sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.unwrap();
@@ -184,7 +184,7 @@ on_both! {
         assert!(error.contains("orders_changes is append-only"), "{error}");
         assert_eq!(capture(db, &["prune", "--before", "2020-01-01T00:00:00Z"]).await,
             "deleted: 0 captured changes\n");
-        let wrong = launch(&db.url, &["capture", "prune", "--before", "yesterday"], "").await;
+        let wrong = launch(&db.owner, &["capture", "prune", "--before", "yesterday"], "").await;
         assert_eq!(wrong.code, Some(2), "{wrong:?}");
         assert!(wrong.stderr.contains("expected a date"), "{wrong:?}");
     }
@@ -239,14 +239,14 @@ on_both! {
         app.db.execute("UPDATE orders SET priority = 2 WHERE order_id = 'a'").await.unwrap();
         for other in [Kind::Sqlite, Kind::Postgres] {
             let target = Database::create(other).await;
-            launch(&target.url, &["copy", "--from", &app.db.url], "").await.ok();
+            launch(&target.owner, &["copy", "--from", &app.db.url], "").await.ok();
             assert_eq!(recorded(&target).await, recorded(&app.db).await);
             let status = capture(&target, &["status"]).await;
             assert!(status.starts_with("capture is on, with executors' reports"), "{status}");
             target.execute("UPDATE orders SET priority = 3 WHERE order_id = 'b'").await.unwrap();
             let rows = recorded(&target).await;
             assert_eq!(rows[1], r#"UPDATE b {"priority":0} {"priority":3} SQL"#);
-            let again = launch(&target.url, &["copy", "--from", &app.db.url], "").await;
+            let again = launch(&target.owner, &["copy", "--from", &app.db.url], "").await;
             assert!(again.failed().contains("not empty"), "{again:?}");
         }
     }
@@ -256,11 +256,11 @@ on_both! {
         db.insert(&[Order::new("a")]).await;
         capture(&db, &["on"]).await;
         db.execute("UPDATE orders SET priority = 2").await.unwrap();
-        let ran = launch(&db.url, &["migrate", "--to", "8", "--yes"], "").await;
+        let ran = launch(&db.owner, &["migrate", "--to", "8", "--yes"], "").await;
         assert!(ran.stderr.contains("undoing migration 11 loses 2 captured changes"), "{ran:?}");
         ran.ok();
         db.execute("UPDATE orders SET priority = 3").await.unwrap();
-        store::migrate(&db.url, None).await.unwrap();
+        store::migrate(&db.owner, None).await.unwrap();
         assert_eq!(capture(&db, &["status"]).await, "capture is off\n");
     }
 }
@@ -300,7 +300,7 @@ async fn on_postgres_capture_needs_the_owner_and_sees_every_role() {
     let app = App::today(Kind::Postgres, &[]).await;
     let db = &app.db;
     db.insert(&[Order::new("a")]).await;
-    let name = db.url.rsplit_once('/').unwrap().1;
+    let name = db.owner.rsplit_once('/').unwrap().1;
     let role = format!("clerk_{name}");
     db.execute(&format!(
         "CREATE ROLE {role} LOGIN; GRANT SELECT, UPDATE ON orders TO {role};
@@ -308,7 +308,7 @@ async fn on_postgres_capture_needs_the_owner_and_sees_every_role() {
     ))
     .await
     .unwrap();
-    let (scheme, rest) = db.url.split_once("://").unwrap();
+    let (scheme, rest) = db.owner.split_once("://").unwrap();
     let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
     let url = format!("{scheme}://{role}@{host}");
     for args in [&["on"][..], &["off"], &["prune", "--before", "2030-01-01"]] {
@@ -340,9 +340,9 @@ async fn on_postgres_capture_needs_the_owner_and_sees_every_role() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_list_of_the_schema_has_the_triggers_of_capture() {
     let db = Database::create(Kind::Postgres).await;
-    let before = store::schema(&db.url).await.unwrap();
-    store::set_capture(&db.url, store::Capture::On { executors: false }).await.unwrap();
-    let after = store::schema(&db.url).await.unwrap();
+    let before = store::schema(&db.owner).await.unwrap();
+    store::set_capture(&db.owner, store::Capture::On { executors: false }).await.unwrap();
+    let after = store::schema(&db.owner).await.unwrap();
     let lines: Vec<String> = after
         .iter()
         .filter(|part| !before.contains(part))

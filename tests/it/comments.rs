@@ -151,8 +151,8 @@ async fn the_comments_say_what_the_documentation_says() {
         let text = text.split(MARKER).next().unwrap().trim_end().to_owned() + "\n";
         // The database as the newest migration leaves it without its comments.
         let before = versions().into_iter().rev().nth(1).unwrap_or(0);
-        store::migrate(&db.url, Some(0)).await.unwrap();
-        store::migrate(&db.url, Some(before)).await.unwrap();
+        store::migrate(&db.owner, Some(0)).await.unwrap();
+        store::migrate(&db.owner, Some(before)).await.unwrap();
         db.execute(&text).await.unwrap();
         let statements = differences(&db).await.concat();
         let block =

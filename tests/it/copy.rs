@@ -48,7 +48,7 @@ async fn full(kind: Kind) -> App {
     app.store.grant("all", "sos:products", CONTROLLER).await.unwrap();
     app.store.grant("all", "sos:products", "*").await.unwrap();
     app.store.seal(Utc::now()).await.unwrap();
-    store::set_capture(&app.db.url, Capture::On { executors: true }).await.unwrap();
+    store::set_capture(&app.db.owner, Capture::On { executors: true }).await.unwrap();
     app.db.execute("UPDATE orders SET priority = 1 WHERE order_id = 'running'").await.unwrap();
     store::set_capture(&app.db.url, Capture::Off).await.unwrap();
     app

@@ -240,7 +240,7 @@ on_both! {
         let rows: Vec<_> = rows.iter().map(|row| row.replace("\": ", "\":")).collect();
         assert_eq!(rows, [format!("UPDATE SQL {old} {new}")]);
 
-        // The cases above cover every query, with the eight in `evidence`.
-        assert_eq!(blocks(SCHEMA, kind).len(), 10 + 8);
+        // The cases above and below cover every query, with the eight in `evidence`.
+        assert_eq!(blocks(SCHEMA, kind).len(), 11 + 8);
     }
 }

@@ -58,22 +58,22 @@ on_both! {
         let file = folder.path().join("restored.db").display().to_string();
         let restored = match kind {
             Kind::Sqlite => {
-                let dump = app.db.url.trim_start_matches("sqlite:");
+                let dump = app.db.owner.trim_start_matches("sqlite:");
                 restore(command("sqlite3", &[dump, ".dump"]), command("sqlite3", &["-bail", &file])).await;
                 format!("sqlite:{file}")
             }
             Kind::Postgres => {
-                let (server, _) = app.db.url.rsplit_once('/').unwrap();
+                let (server, _) = app.db.owner.rsplit_once('/').unwrap();
                 app.db.execute("CREATE DATABASE from_dump TEMPLATE template0").await.unwrap();
                 let restored = format!("{server}/from_dump");
                 let psql = ["-q", "-v", "ON_ERROR_STOP=1", "--single-transaction", &restored];
-                restore(command("pg_dump", &[&app.db.url]), command("psql", &psql)).await;
+                restore(command("pg_dump", &[&app.db.owner]), command("psql", &psql)).await;
                 restored
             }
         };
         launch(&restored, &["check", "--strict"], "").await.ok();
         launch(&restored, &["audit", "verify"], "").await.ok();
-        let export = launch(&app.db.url, &["orders", "export"], "").await;
+        let export = launch(&app.db.owner, &["orders", "export"], "").await;
         assert_eq!(launch(&restored, &["orders", "export"], "").await.ok(), export.ok());
 
         let count = "SELECT max(id) FROM audit_logs";

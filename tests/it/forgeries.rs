@@ -323,10 +323,10 @@ async fn tolerates_an_additional_foreign_key() {
 /// An SQLite database of the previous release, with an entry of this id and an order `a`.
 async fn with_an_old_id(id: i64) -> App {
     let db = Database::create(Kind::Sqlite).await;
-    joc_orders::store::migrate(&db.url, Some(6)).await.unwrap();
+    joc_orders::store::migrate(&db.owner, Some(6)).await.unwrap();
     db.insert(&[Order::new("a"), Order::new("b")]).await;
     db.execute(&chosen(Kind::Sqlite, id, "prod")).await.unwrap();
-    joc_orders::store::migrate(&db.url, None).await.unwrap();
+    joc_orders::store::migrate(&db.owner, None).await.unwrap();
     App::over(db, &[]).await
 }
 

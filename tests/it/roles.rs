@@ -152,7 +152,7 @@ async fn an_auditor_reads_everything_but_secrets() {
         assert_eq!(is_told, args[0] == "check", "{ran:?}");
     }
     // A check that finds something finds it for the auditor, too.
-    app.db.execute("UPDATE orders SET state = 'FINISHED' WHERE order_id = 'b'").await.unwrap();
+    app.db.execute("UPDATE orders SET state = 'CANCELLED', state_since = now(), modified = now() WHERE order_id = 'b'").await.unwrap();
     let found = launch(&auditor.url, &["check", "--strict"], "").await;
     assert_eq!(found.code, Some(8), "{found:?}");
     assert!(found.stdout.contains(&format!("{CONTROLLER}, order b: ")), "{found:?}");

@@ -39,7 +39,7 @@ on_both! {
             execution_time) VALUES (9999, 'later', TRUE, {blob}, 0)")).await.unwrap();
         for error in [
             store::open(&db.url, 2, store::Access::Write).await.err().expect("refused").to_string(),
-            store::migrate(&db.url, None).await.unwrap_err().to_string(),
+            store::migrate(&db.owner, None).await.unwrap_err().to_string(),
         ] {
             assert!(error.contains("schema") && error.contains("9999"), "{error}");
         }

@@ -377,7 +377,7 @@ async fn migration_4_in_steps_has_the_same_result() {
 #[tokio::test(flavor = "multi_thread")]
 async fn migration_10_takes_indexes_that_are_there() {
     let db = Database::create(Kind::Postgres).await;
-    store::migrate(&db.url, Some(8)).await.unwrap();
+    store::migrate(&db.owner, Some(8)).await.unwrap();
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/contrib/migration-10-indexes.sql");
     let mut psql = Command::new("psql");
     psql.args(["--quiet", "--set", "ON_ERROR_STOP=1", "--file", file, &db.url]);

@@ -148,7 +148,7 @@ async fn a_replica_that_lacks_a_migration_waits_for_it() {
     let mut cluster = tokio::task::spawn_blocking(Cluster::start).await.unwrap();
     let primary = Database::of(&cluster).await;
     primary.insert(&[Order::new("a")]).await;
-    store::migrate(&primary.url, Some(latest() - 1)).await.unwrap();
+    store::migrate(&primary.owner, Some(latest() - 1)).await.unwrap();
     let standby = tokio::task::block_in_place(|| cluster.standby());
     let standby = Database::reached(&standby).await;
     standby.rows("SELECT pg_wal_replay_pause()::text").await.unwrap();

@@ -222,12 +222,15 @@ impl Database {
     }
 }
 
-/// Grants the rights of docs/roles.sql, and makes a login with those of the service.
+/// Grants the rights of docs/roles.sql, and makes a login for each of the roles in use.
 async fn set_up_roles(owner: &str) {
     let admin = PgPool::connect(owner).await.unwrap();
-    for sql in
-        [include_str!("../../../docs/roles.sql"), "CREATE ROLE orders LOGIN IN ROLE joc_service"]
-    {
+    for sql in [
+        include_str!("../../../docs/roles.sql"),
+        "CREATE ROLE orders LOGIN IN ROLE joc_service;
+         CREATE ROLE executor LOGIN IN ROLE joc_executor;
+         CREATE ROLE auditor LOGIN IN ROLE joc_auditor;",
+    ] {
         sqlx::raw_sql(sql).execute(&admin).await.unwrap();
     }
     admin.close().await;
