@@ -50,7 +50,7 @@ async fn full(kind: Kind) -> App {
     app.store.seal(Utc::now()).await.unwrap();
     store::set_capture(&app.db.owner, Capture::On { executors: true }).await.unwrap();
     app.db.execute("UPDATE orders SET priority = 1 WHERE order_id = 'running'").await.unwrap();
-    store::set_capture(&app.db.url, Capture::Off).await.unwrap();
+    store::set_capture(&app.db.owner, Capture::Off).await.unwrap();
     app
 }
 
