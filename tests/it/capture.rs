@@ -103,6 +103,17 @@ on_both! {
         assert_eq!(switches, ["CAPTURE_ON", "CAPTURE_OFF"]);
     }
 
+    // JSON keeps the digits of a number.
+    async fn records_another_number_of_digits(kind: Kind) {
+        let db = Database::create(kind).await;
+        db.insert(&[Order::new("a")]).await;
+        db.execute("UPDATE orders SET arguments = '{\"n\": 1.0}'").await.unwrap();
+        capture(&db, &["on"]).await;
+        db.execute("UPDATE orders SET arguments = '{\"n\": 1.00}'").await.unwrap();
+        let change = r#"UPDATE a {"arguments":{"n":1.0}} {"arguments":{"n":1.00}} SQL"#;
+        assert_eq!(recorded(&db).await, [change]);
+    }
+
     async fn records_a_big_update_completely(kind: Kind) {
         let db = Database::create(kind).await;
         let orders: Vec<_> = (0..3000).map(|i| Order::new(&format!("{i}"))).collect();

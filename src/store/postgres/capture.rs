@@ -141,7 +141,7 @@ BEGIN
         SELECT jsonb_object_agg(o.key, o.value), jsonb_object_agg(o.key, n.value)
         INTO was, becomes
         FROM jsonb_each(was) o JOIN jsonb_each(becomes) n ON n.key = o.key
-        WHERE n.value <> o.value;
+        WHERE n.value::text <> o.value::text;
         IF was IS NULL THEN
             RETURN NULL;
         END IF;
