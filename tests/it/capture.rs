@@ -306,6 +306,17 @@ async fn postgres_records_who_and_truncate() {
     assert!(error.contains("orders_changes is append-only"), "{error}");
 }
 
+/// A migration makes the table for whoever runs it, until docs/roles.sql runs again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_of_another_owner_takes_changes() {
+    let db = Database::create(Kind::Postgres).await;
+    db.insert(&[Order::new("a")]).await;
+    db.execute("ALTER TABLE orders_changes OWNER TO postgres").await.unwrap();
+    capture(&db, &["on"]).await;
+    db.execute("UPDATE orders SET priority = 1").await.unwrap();
+    assert_eq!(recorded(&db).await.len(), 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn on_postgres_capture_needs_the_owner_and_sees_every_role() {
     let app = App::today(Kind::Postgres, &[]).await;

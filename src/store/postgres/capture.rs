@@ -89,8 +89,8 @@ pub(super) fn create(executors: bool) -> String {
     sql
 }
 
-/// The function that records a change. It belongs to the tables' owner, so nobody else needs a
-/// right on `orders_changes`.
+/// The function that records a change. It belongs to the owner of `orders_changes`, so nobody else
+/// needs a right on that table. A migration may have made it for another owner than `orders` has.
 fn function() -> String {
     let values = |columns: &mut dyn Iterator<Item = &'static TableColumn>, row: &str| {
         list(columns, |column| {
@@ -158,7 +158,7 @@ BEGIN
 END $capture$;
 DO $$ DECLARE
     place text := (SELECT relnamespace::regnamespace FROM pg_class WHERE oid = 'orders'::regclass);
-    owner text := (SELECT relowner::regrole FROM pg_class WHERE oid = 'orders'::regclass);
+    owner text := (SELECT relowner::regrole FROM pg_class WHERE oid = 'orders_changes'::regclass);
 BEGIN
     EXECUTE format('ALTER FUNCTION capture_orders() SET search_path = pg_catalog, %s, pg_temp', place);
     EXECUTE format('ALTER FUNCTION capture_orders() OWNER TO %s', owner);
