@@ -306,6 +306,17 @@ async fn postgres_records_who_and_truncate() {
     assert!(error.contains("orders_changes is append-only"), "{error}");
 }
 
+/// Services go on while many changes are deleted.
+#[tokio::test(flavor = "multi_thread")]
+async fn pruning_locks_no_orders() {
+    let db = Database::create(Kind::Postgres).await;
+    let options: sqlx::postgres::PgConnectOptions = db.url.parse().unwrap();
+    let mut service = options.connect().await.unwrap();
+    sqlx::raw_sql("BEGIN; UPDATE orders SET priority = 1").execute(&mut service).await.unwrap();
+    capture(&db, &["prune", "--before", "2030-01-01"]).await;
+    service.close().await.unwrap();
+}
+
 /// A migration makes the table for whoever runs it, until docs/roles.sql runs again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_table_of_another_owner_takes_changes() {

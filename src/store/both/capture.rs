@@ -79,7 +79,7 @@ async fn record(connection: &mut DbConnection, operation: &str, values: String) 
 /// See [`crate::store::set_capture`].
 pub(in super::super) async fn set(url: &str, capture: Capture) -> Result<bool> {
     let mut connection = open(url, Access::Write).await?;
-    let mut transaction = begin(&mut connection).await?;
+    let mut transaction = begin(&mut connection, "orders").await?;
     let actual = schema::parts(&mut transaction).await?;
     let (before, _, expected) = seen(&mut transaction, &actual).await?;
     let is_there = |part: &SchemaPart| part.name.starts_with("orders_capture_");
@@ -118,7 +118,8 @@ pub(in super::super) async fn prune(
     before: chrono::DateTime<chrono::Utc>,
 ) -> Result<u64> {
     let mut connection = open(url, Access::Write).await?;
-    let mut transaction = begin(&mut connection).await?;
+    // The orders stay free: many rows take long to delete.
+    let mut transaction = begin(&mut connection, "orders_changes").await?;
     sqlx::query(UNGUARD).execute(&mut *transaction).await?;
     let pruned =
         sqlx::query("DELETE FROM orders_changes WHERE source <> 'SERVICE' AND created < $1")

@@ -13,7 +13,7 @@ use crate::store::sql::capture::{IS_CHILD, is_report, recorded, recorded_at_firs
 use crate::store::tables::{ColumnType, TableColumn, list};
 use crate::store::{Access, Error, Result, migrations};
 
-/// How long to wait for the lock on `orders`, during which its users queue behind this.
+/// How long to wait for the lock on a table, during which its users queue behind this.
 const LOCK_TIMEOUT: &str = "3s";
 
 /// Records a switch: its operation and values.
@@ -42,9 +42,11 @@ pub(super) async fn open(url: &str, access: Access) -> Result<PgConnection> {
     Ok(connection)
 }
 
-/// Begins a transaction that excludes everyone else from the orders. Fails unless the role owns
-/// the tables.
-pub(super) async fn begin(connection: &mut PgConnection) -> Result<Transaction<'_, Postgres>> {
+/// Begins a transaction that excludes everyone else from a table. Fails unless the role owns both.
+pub(super) async fn begin<'c>(
+    connection: &'c mut PgConnection,
+    table: &str,
+) -> Result<Transaction<'c, Postgres>> {
     let stranger: Option<(String, String)> = sqlx::query_as(
         "SELECT current_user::text, pg_get_userbyid(c.relowner)::text
          FROM unnest(ARRAY['orders', 'orders_changes']) t JOIN pg_class c ON c.oid = to_regclass(t)
@@ -58,11 +60,11 @@ pub(super) async fn begin(connection: &mut PgConnection) -> Result<Transaction<'
         )));
     }
     let mut transaction = connection.begin().await?;
-    let lock = format!("SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'; LOCK TABLE orders");
+    let lock = format!("SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'; LOCK TABLE {table}");
     match sqlx::raw_sql(sqlx::AssertSqlSafe(lock)).execute(&mut *transaction).await {
         Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("55P03") => {
             Err(Error::Blocked(format!(
-                "other sessions have held locks on orders for {LOCK_TIMEOUT}; nothing has changed: \
+                "other sessions have held locks on {table} for {LOCK_TIMEOUT}; nothing has changed: \
                  try again"
             )))
         }

@@ -38,7 +38,10 @@ pub(super) async fn open(url: &str, access: Access) -> Result<SqliteConnection> 
 }
 
 /// Begins a transaction that excludes other writers.
-pub(super) async fn begin(connection: &mut SqliteConnection) -> Result<Transaction<'_, Sqlite>> {
+pub(super) async fn begin<'c>(
+    connection: &'c mut SqliteConnection,
+    _table: &str,
+) -> Result<Transaction<'c, Sqlite>> {
     Ok(connection.begin_with("BEGIN IMMEDIATE").await?)
 }
 
