@@ -207,6 +207,18 @@ on_both! {
         assert_eq!(launch(&db.url, &options, "").await.ok(), "imported: 1 new, 0 replaced, 0 skipped\n");
     }
 
+    async fn single_arguments_add_to_the_whole_in_any_order(kind: Kind) {
+        let db = Database::create(kind).await;
+        let import = ["import", "-", "--format", "csv", "--controller-id", CONTROLLER, "--default", "state=FRESH",
+            "--default", "workflow_path=/w", "--default", "workflow_version_id=1"];
+        let table = "order_id,arguments.x,arguments\na,1,\"{\"\"y\"\": 2}\"\nb,1,\nc,,\n";
+        launch(&db.url, &import, table).await.ok();
+        let exported = export(&db).await;
+        assert!(exported.contains(r#""arguments":{"x":"1","y":2}"#), "{exported}");
+        let twice = launch(&db.url, &import, table.replace("y", "x")).await;
+        assert!(twice.failed().contains("\n  line 2: arguments.x: is given twice\n"), "{twice:?}");
+    }
+
     async fn what_the_list_writes_is_read(kind: Kind) {
         let app = App::start(kind, &[]).await;
         let text = line("a", json!({"scheduledFor": "2027-01-01T00:00:00Z", "priority": 3})) + &line("b", json!({}));

@@ -171,6 +171,8 @@ fn sources(
         let is_given = **name == "controller_id" && mapping.controller_id.is_some();
         !is_given && field(name).is_none_or(|field| !texts_have(&sources, &field))
     });
+    // `arguments` as a whole comes before single ones.
+    sources.sort_by_key(|source| source.field.path.len());
     match missing {
         None => Ok(sources),
         Some(name) => Err(format!(
@@ -215,7 +217,11 @@ fn parse_row(
         let Some(cell) = cell.or(source.default.as_deref()) else { continue };
         match &*source.field.path {
             [only] if only == "controllerId" => controller_id = Some(cell.to_owned()),
-            path => put(&mut order, path, source.field.holds.value(cell)),
+            path => {
+                if !put(&mut order, path, source.field.holds.value(cell)) {
+                    faults.push(format!("{}: is given twice", displayable(&path.join("."))));
+                }
+            }
         }
     }
     if !faults.is_empty() {
@@ -226,15 +232,15 @@ fn parse_row(
         .map_err(|faults| faults.iter().map(|fault| by_column(fault, sources)).collect())
 }
 
-fn put(object: &mut Map<String, Value>, path: &[String], value: Value) {
+/// Puts a value in its place, and says whether that was free. Within what is no object there is none.
+fn put(object: &mut Map<String, Value>, path: &[String], value: Value) -> bool {
     match path {
-        [] => {}
-        [last] => drop(object.insert(last.clone(), value)),
+        [] => true,
+        [last] => object.insert(last.clone(), value).is_none(),
         [first, rest @ ..] => {
             let inner = object.entry(first.clone()).or_insert_with(|| json!({}));
-            if let Value::Object(inner) = inner {
-                put(inner, rest, value);
-            }
+            let inner = inner.as_object_mut();
+            inner.is_none_or(|inner| put(inner, rest, value))
         }
     }
 }
