@@ -61,7 +61,7 @@ on_both! {
              json!({"role": "r", "before": [], "folders": [folder("/a", true), folder("/b", false)]})),
             ("role limit r --remove /a", "-", json!({"role": "r", "folders": [folder("/b", false)],
              "before": [folder("/a", true), folder("/b", false)]})),
-            ("account add anna --role r --role all", "-", json!({"account": "anna", "roles": ["r", "all"]})),
+            ("account add anna --role r --role all --role r", "-", json!({"account": "anna", "roles": ["r", "all"]})),
             ("account passwd anna", "-", json!({"account": "anna"})),
             ("account disable anna", "-", json!({"account": "anna"})),
             ("account enable anna", "-", json!({"account": "anna"})),

@@ -1,6 +1,6 @@
 //! Accounts, roles and permissions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
@@ -160,7 +160,9 @@ impl Accounts for Backend {
         .execute(&mut *transaction)
         .await?;
         expect_one(added.rows_affected(), || format!("the account {account} already exists"))?;
-        for role in roles {
+        let mut named = HashSet::new();
+        let roles: Vec<_> = roles.iter().filter(|role| named.insert(*role)).collect();
+        for &role in &roles {
             let assigned = query!(
                 "INSERT INTO account_roles (account, role) SELECT $1, role FROM roles WHERE role = $2
                  ON CONFLICT DO NOTHING",
