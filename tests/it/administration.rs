@@ -152,7 +152,7 @@ on_both! {
     async fn migrations_are_recorded_and_the_trail_survives_them(kind: Kind) {
         let app = App::today(kind, &[]).await;
         app.db.insert(&[Order::new("a"), Order::new("b")]).await;
-        let db = &app.db.share().as_owner();
+        let db = &app.db.share().into_owner();
         app.cancel(json!({"orderIds": ["a"]})).await.ok();
         tried(db, "role add r", "").await.ok();
         app.store.seal(chrono::Utc::now()).await.unwrap();

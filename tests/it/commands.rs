@@ -196,7 +196,7 @@ on_both! {
     }
 
     async fn migrate_goes_down_and_up(kind: Kind) {
-        let db = Database::create(kind).await.as_owner();
+        let db = Database::create(kind).await.into_owner();
         let listed = |applied: usize| -> String {
             ["0001 orders    ", "0002 audit     ", "0003 accounts  ", "0004 family    ",
                 "0005 seals     ", "0006 closed    ", "0007 trail     ", "0008 history   ",

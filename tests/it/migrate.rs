@@ -89,7 +89,7 @@ on_both! {
     }
 
     async fn records_only_migrations_that_the_schema_shows(kind: Kind) {
-        let db = Database::create(kind).await.as_owner();
+        let db = Database::create(kind).await.into_owner();
         store::migrate(&db.owner, Some(0)).await.unwrap();
         db.execute("DROP TABLE _sqlx_migrations").await.unwrap();
         let ran = migrate(&db, &["--record"]).await;

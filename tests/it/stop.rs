@@ -122,7 +122,7 @@ on_both! {
     }
 
     async fn migrates_an_older_schema_on_start(kind: Kind) {
-        let db = Database::create(kind).await.as_owner();
+        let db = Database::create(kind).await.into_owner();
         for older in store::migrations(&db.owner).await.unwrap() {
             store::migrate(&db.owner, Some(0)).await.unwrap();
             store::migrate(&db.owner, Some(older.version)).await.unwrap();

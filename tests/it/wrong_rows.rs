@@ -37,7 +37,7 @@ fn broken(error: &sqlx::Error, kind: Kind) -> String {
 
 /// A database of the previous release, with the rows that it accepted.
 async fn before(kind: Kind) -> Database {
-    let db = Database::create(kind).await.as_owner();
+    let db = Database::create(kind).await.into_owner();
     store::migrate(&db.owner, Some(CLOSED - 1)).await.unwrap();
     db.execute(WORLD).await.unwrap();
     db.execute(&format!("INSERT INTO accounts (account, password_hash) VALUES ('root', '{HASH}')"))
@@ -167,7 +167,7 @@ on_both! {
     }
 
     async fn an_old_invalid_session_does_not_block_a_copy(kind: Kind) {
-        let db = Database::create(kind).await.as_owner();
+        let db = Database::create(kind).await.into_owner();
         store::migrate(&db.owner, Some(CLOSED - 1)).await.unwrap();
         db.execute(WORLD).await.unwrap();
         db.execute(&format!("INSERT INTO accounts (account, password_hash) VALUES ('root', '{HASH}')"))
@@ -274,7 +274,7 @@ on_both! {
     }
 
     async fn an_import_adds_no_wrong_row(kind: Kind) {
-        let db = Database::create(kind).await.as_owner();
+        let db = Database::create(kind).await.into_owner();
         let line = |controller: &str, id: &str, path: &str, state: Value, more: Value| {
             let mut order = json!({"orderId": id, "workflowId": {"path": path, "versionId": "1"}, "state": state});
             order.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());

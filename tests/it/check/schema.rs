@@ -110,7 +110,7 @@ on_both! {
     }
 
     async fn accepts_a_schema_migrated_back_and_forth(kind: Kind) {
-        let db = Database::create(kind).await.as_owner();
+        let db = Database::create(kind).await.into_owner();
         let last = latest();
         for target in [0, last, 3, last, 5, last, 4, last, 1, last] {
             joc_orders::store::migrate(&db.owner, Some(target)).await.unwrap();

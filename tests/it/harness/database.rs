@@ -142,7 +142,7 @@ impl Database {
     }
 
     /// The same database for a test that migrates: a table that is made anew has no grants.
-    pub fn as_owner(self) -> Self {
+    pub fn into_owner(self) -> Self {
         Self { url: self.owner.clone(), ..self }
     }
 
