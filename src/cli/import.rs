@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
+use tempfile::TempPath;
 use tokio::sync::{mpsc, oneshot};
 
 use self::format::Reading;
@@ -141,6 +142,8 @@ pub async fn run(args: ImportArgs) -> anyhow::Result<()> {
     let reading = args.reading()?;
     let (input, progress) = Input::open(&args.file)?;
     let rejects = args.rejects.as_deref().map(Rejects::create).transpose()?;
+    // Removes the file, unless lines are left out.
+    let unkept = args.rejects.as_ref().map(TempPath::try_from_path).transpose()?;
     let checked = tokio::select! {
         checked = check(input, &reading, rejects, &progress) => checked,
         () = stop.next() => {
@@ -179,13 +182,12 @@ pub async fn run(args: ImportArgs) -> anyhow::Result<()> {
     let done = if args.dry_run { "would be imported" } else { "imported" };
     // The import is committed, even if nobody reads this line.
     let _ = writeln!(io::stdout(), "{done}: {}", summary(imported, args.replace));
-    match args.rejects {
-        Some(path) if report.bad_count > 0 => {
+    match args.rejects.zip(unkept) {
+        Some((path, unkept)) if report.bad_count > 0 => {
+            unkept.keep()?;
             Err(rejected(report.bad_count, &path, &report.problems()).into())
         }
-        // Nothing is in it.
-        Some(path) => Ok(std::fs::remove_file(path)?),
-        None => Ok(()),
+        _ => Ok(()),
     }
 }
 

@@ -150,6 +150,12 @@ on_both! {
         launch(&db.url, &["import"], mended).await.ok();
         assert_eq!(db.count("SELECT count(*) FROM orders WHERE order_id = 'c' AND priority = 1").await, 1);
 
+        // Where nothing is imported, no file is in the way of the next attempt.
+        let unused = folder.path().join("unused.jsonl").display().to_string();
+        let nothing = launch(&db.url, &["import", "--rejects", &unused], bad).await;
+        assert!(nothing.failed().contains("nothing was imported"), "{nothing:?}");
+        assert!(!std::path::Path::new(&unused).exists());
+
         // An order of a response becomes a line.
         let response = json!({"orders": [{"orderId": "x"}, {"orderId": "d", "workflowId":
             {"path": "/a/w", "versionId": "1"}, "state": {"_text": "RUNNING"}}]});
