@@ -25,7 +25,7 @@ const COMMANDS: &[&[&str]] = &[
     &["migrate", "--status"],
     &["migrate", "--record"],
     &["migrate", "--to", "0"],
-    &["import", "--controller-id", "prod"],
+    &["import"],
     &["account", "list"],
     &["account", "remove", "anna"],
     &["check"],
@@ -380,14 +380,14 @@ async fn migration_10_takes_indexes_that_are_there() {
     store::migrate(&db.owner, Some(8)).await.unwrap();
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/contrib/migration-10-indexes.sql");
     let mut psql = Command::new("psql");
-    psql.args(["--quiet", "--set", "ON_ERROR_STOP=1", "--file", file, &db.url]);
+    psql.args(["--quiet", "--set", "ON_ERROR_STOP=1", "--file", file, &db.owner]);
     launch_command(psql, "").await.ok();
     let failed = "UPDATE pg_index SET indisvalid = false
                   WHERE indexrelid = 'audit_log_details_folder'::regclass";
     assert_eq!(db.execute(failed).await.unwrap(), 1);
     let kept = "SELECT 'audit_logs_request'::regclass::oid::bigint";
     let before = db.count(kept).await;
-    launch(&db.url, &["migrate"], "").await.ok();
+    launch(&db.owner, &["migrate"], "").await.ok();
     assert_eq!(db.count(kept).await, before);
-    launch(&db.url, &["check", "--strict"], "").await.ok();
+    launch(&db.owner, &["check", "--strict"], "").await.ok();
 }

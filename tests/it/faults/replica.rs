@@ -146,7 +146,7 @@ async fn a_lost_replica_is_replaced_by_the_primary() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replica_that_lacks_a_migration_waits_for_it() {
     let mut cluster = tokio::task::spawn_blocking(Cluster::start).await.unwrap();
-    let primary = Database::of(&cluster).await.as_owner();
+    let primary = Database::of(&cluster).await.into_owner();
     primary.insert(&[Order::new("a")]).await;
     store::migrate(&primary.owner, Some(latest() - 1)).await.unwrap();
     let standby = tokio::task::block_in_place(|| cluster.standby());
