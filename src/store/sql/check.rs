@@ -123,13 +123,28 @@ const fn strict(sql: &'static str) -> Invariant {
     Invariant { sql, strict: true }
 }
 
+/// A strict rule about orders `o`, without those that a captured change by plain SQL explains: the
+/// check reports that change itself.
+macro_rules! uncaptured {
+    ($rule:literal, $explains:literal $(,)?) => {
+        strict(concat!(
+            $rule,
+            "
+         WHERE NOT EXISTS (SELECT 1 FROM orders_changes c
+                           WHERE c.controller_id = o.controller_id AND c.order_id = o.order_id
+                               AND c.source = 'SQL' AND ",
+            $explains,
+            ")"
+        ))
+    };
+}
+
 /// Every rule. SQLite may lack statistics, so it must have no quadratic plan to choose: orders are
 /// looked up by their key (CROSS JOIN keeps the order of the tables), and missing rows are found by
 /// EXCEPT.
 ///
 /// An order that was deleted and recreated under its id is younger than the old order's details,
-/// which say nothing about it. A captured change by plain SQL explains what it did: the strict check
-/// reports it itself.
+/// which say nothing about it.
 pub(in crate::store) const RULES: &[Invariant] = &[
     always(
         "SELECT l.controller_id, l.id AS audit_log_id, CAST(NULL AS TEXT) AS order_id,
@@ -230,82 +245,68 @@ pub(in crate::store) const RULES: &[Invariant] = &[
                              WHERE n.controller_id = d.controller_id AND n.order_id = d.order_id
                                  AND n.audit_log_id > d.audit_log_id)",
     ),
-    strict(
+    uncaptured!(
         "SELECT controller_id, CAST(NULL AS BIGINT) AS audit_log_id, order_id,
              'no entry says who marked it ' || mark AS problem
          FROM (SELECT controller_id, order_id, mark FROM orders WHERE mark IS NOT NULL
-               EXCEPT SELECT controller_id, order_id, mark FROM audit_log_details) o
-         WHERE NOT EXISTS (SELECT 1 FROM orders_changes c
-                           WHERE c.controller_id = o.controller_id AND c.order_id = o.order_id
-                               AND c.source = 'SQL' AND c.new_values ->> 'mark' = o.mark)",
+               EXCEPT SELECT controller_id, order_id, mark FROM audit_log_details) o",
+        "c.new_values ->> 'mark' = o.mark",
     ),
-    strict(
+    uncaptured!(
         "SELECT controller_id, CAST(NULL AS BIGINT) AS audit_log_id, order_id,
              'no entry says who requested its kill' AS problem
          FROM (SELECT controller_id, order_id, kill_requested FROM orders
                WHERE mark IS NOT NULL AND kill_requested IS NOT NULL
-               EXCEPT SELECT controller_id, order_id, created FROM audit_log_details WHERE kill) o
-         WHERE NOT EXISTS (SELECT 1 FROM orders_changes c
-                           WHERE c.controller_id = o.controller_id AND c.order_id = o.order_id
-                               AND c.source = 'SQL' AND c.new_values ->> 'kill_requested' IS NOT NULL)",
+               EXCEPT SELECT controller_id, order_id, created FROM audit_log_details WHERE kill) o",
+        "c.new_values ->> 'kill_requested' IS NOT NULL",
     ),
     // Orders that were imported in this state have no state_since.
-    strict(
+    uncaptured!(
         "SELECT controller_id, CAST(NULL AS BIGINT) AS audit_log_id, order_id,
              'no entry says who cancelled it' AS problem
          FROM (SELECT controller_id, order_id FROM orders
                WHERE state = 'CANCELLED' AND state_since IS NOT NULL
                EXCEPT SELECT controller_id, order_id FROM audit_log_details
-               WHERE new_state = 'CANCELLED' OR mark = 'CANCELLING') o
-         WHERE NOT EXISTS (SELECT 1 FROM orders_changes c
-                           WHERE c.controller_id = o.controller_id AND c.order_id = o.order_id
-                               AND c.source = 'SQL' AND c.new_values ->> 'state' = 'CANCELLED')",
+               WHERE new_state = 'CANCELLED' OR mark = 'CANCELLING') o",
+        "c.new_values ->> 'state' = 'CANCELLED'",
     ),
-    strict(
+    uncaptured!(
         "SELECT controller_id, CAST(NULL AS BIGINT) AS audit_log_id, order_id,
              'no entry says who suspended it' AS problem
          FROM (SELECT controller_id, order_id FROM orders
                WHERE suspended AND state_since IS NOT NULL
                EXCEPT SELECT controller_id, order_id FROM audit_log_details
-               WHERE new_state = 'SUSPENDED' OR mark = 'SUSPENDING') o
-         WHERE NOT EXISTS (SELECT 1 FROM orders_changes c
-                           WHERE c.controller_id = o.controller_id AND c.order_id = o.order_id
-                               AND c.source = 'SQL' AND CAST(c.new_values ->> 'suspended' AS TEXT) IN ('true', '1'))",
+               WHERE new_state = 'SUSPENDED' OR mark = 'SUSPENDING') o",
+        "CAST(c.new_values ->> 'suspended' AS TEXT) IN ('true', '1')",
     ),
     // Before its start and after its end, only requests change an order, apart from its state. In
     // between, executors may.
-    strict(
+    uncaptured!(
         "SELECT controller_id, CAST(NULL AS BIGINT) AS audit_log_id, order_id,
              'no audit entry for its last change' AS problem
          FROM (SELECT controller_id, order_id, modified FROM orders
                WHERE modified > created AND state IN ('FRESH', 'FINISHED', 'CANCELLED')
                    AND modified <> coalesce(state_since, created)
-               EXCEPT SELECT controller_id, order_id, created FROM audit_log_details) o
-         WHERE NOT EXISTS (SELECT 1 FROM orders_changes c
-                           WHERE c.controller_id = o.controller_id AND c.order_id = o.order_id
-                               AND c.source = 'SQL' AND c.created >= o.modified)",
+               EXCEPT SELECT controller_id, order_id, created FROM audit_log_details) o",
+        "c.created >= o.modified",
     ),
-    strict(
+    uncaptured!(
         "SELECT controller_id, CAST(NULL AS BIGINT) AS audit_log_id, order_id,
              'no audit entry for its last change' AS problem
          FROM (SELECT controller_id, order_id FROM orders
                WHERE modified > created AND state NOT IN ('FRESH', 'FINISHED', 'CANCELLED')
                    AND state_since IS NULL AND started IS NULL
-               EXCEPT SELECT controller_id, order_id FROM audit_log_details) o
-         WHERE NOT EXISTS (SELECT 1 FROM orders_changes c
-                           WHERE c.controller_id = o.controller_id AND c.order_id = o.order_id
-                               AND c.source = 'SQL' AND c.new_values ->> 'modified' IS NOT NULL)",
+               EXCEPT SELECT controller_id, order_id FROM audit_log_details) o",
+        "c.new_values ->> 'modified' IS NOT NULL",
     ),
-    strict(
+    uncaptured!(
         "SELECT controller_id, CAST(NULL AS BIGINT) AS audit_log_id, order_id,
              'no entry says who took it out of sight' AS problem
          FROM (SELECT controller_id, order_id FROM orders WHERE remove_when_terminated
                EXCEPT SELECT d.controller_id, d.order_id
                FROM audit_log_details d
                JOIN audit_logs l ON l.controller_id = d.controller_id AND l.id = d.audit_log_id
-               WHERE l.request LIKE './orders/remove_when_terminated%') o
-         WHERE NOT EXISTS (SELECT 1 FROM orders_changes c
-                           WHERE c.controller_id = o.controller_id AND c.order_id = o.order_id
-                               AND c.source = 'SQL' AND CAST(c.new_values ->> 'remove_when_terminated' AS TEXT) IN ('true', '1'))",
+               WHERE l.request LIKE './orders/remove_when_terminated%') o",
+        "CAST(c.new_values ->> 'remove_when_terminated' AS TEXT) IN ('true', '1')",
     ),
 ];
