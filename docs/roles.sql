@@ -35,6 +35,7 @@ ALTER VIEW orders_effective OWNER TO joc_owner;
 ALTER TABLE audit_logs OWNER TO joc_owner;
 ALTER TABLE audit_log_details OWNER TO joc_owner;
 ALTER TABLE audit_seals OWNER TO joc_owner;
+ALTER TABLE audit_cuts OWNER TO joc_owner;
 ALTER VIEW joc_audit_log OWNER TO joc_owner;
 ALTER VIEW joc_audit_log_details OWNER TO joc_owner;
 ALTER TABLE orders_changes OWNER TO joc_owner;
@@ -66,6 +67,7 @@ GRANT SELECT, INSERT, UPDATE (last_order_number) ON controllers TO joc_service;
 GRANT SELECT, INSERT, UPDATE (created) ON workflows TO joc_service;
 GRANT SELECT, INSERT, UPDATE ON orders TO joc_service;
 GRANT SELECT, INSERT ON audit_logs, audit_log_details, audit_seals TO joc_service;
+GRANT SELECT ON audit_cuts TO joc_service;
 GRANT SELECT, INSERT, UPDATE (password_hash, disabled), DELETE ON accounts TO joc_service;
 -- Whoever changes a role locks its row, which takes the right to update one of its columns.
 GRANT SELECT, INSERT, UPDATE (created), DELETE ON roles TO joc_service;
@@ -82,8 +84,8 @@ GRANT SELECT, INSERT (controller_id, order_id, workflow_path, workflow_version_i
 -- Auditors: every query of docs/schema.md, `audit verify`, `audit seals` and `check`, but no
 -- password hash and no session's token.
 GRANT SELECT ON _sqlx_migrations, controllers, workflows, orders, orders_effective, audit_logs,
-    audit_log_details, audit_seals, joc_audit_log, joc_audit_log_details, orders_changes, roles,
-    role_permissions, role_folders, account_roles
+    audit_log_details, audit_seals, audit_cuts, joc_audit_log, joc_audit_log_details,
+    orders_changes, roles, role_permissions, role_folders, account_roles
     TO joc_auditor;
 GRANT SELECT (account, disabled, created) ON accounts TO joc_auditor;
 GRANT SELECT (account, created, expires) ON sessions TO joc_auditor;

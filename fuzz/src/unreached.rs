@@ -56,6 +56,10 @@ impl Seals for NoDatabase {
         unreachable!()
     }
 
+    async fn cuts(&self) -> Result<Vec<joc_orders::model::archive::Cut>> {
+        unreachable!()
+    }
+
     async fn find_seal(&self, _: &str, _: i64) -> Result<Option<SealLine>> {
         unreachable!()
     }

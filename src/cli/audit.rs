@@ -8,6 +8,8 @@ use anyhow::Context;
 use chrono::TimeDelta;
 use clap::{Args, Subcommand};
 
+use self::archive::ArchiveArgs;
+use self::archived::Archives;
 use super::client::audit;
 use super::findings::{Findings, Shown};
 use crate::cli::error::CliError;
@@ -21,6 +23,9 @@ use crate::model::finding::Finding;
 use crate::model::seal::SealLine;
 use crate::store::seals::Due;
 use crate::store::{self, Access, Store};
+
+mod archive;
+mod archived;
 
 /// Show the audit log: who did what and why, over HTTP; or verify it, on the database
 #[derive(Debug, Args)]
@@ -39,6 +44,7 @@ pub struct AuditArgs {
 enum AuditCommand {
     Verify(VerifyArgs),
     Seals(SealsArgs),
+    Archive(ArchiveArgs),
 }
 
 /// 100 years.
@@ -48,11 +54,15 @@ const MAX_MINUTES: i64 = 100 * 366 * 24 * 60;
 #[derive(Debug, Args)]
 #[command(after_help = help_end("\
   joc-orders audit verify
-  joc-orders audit verify --seals seals-2026-11-23.jsonl"))]
+  joc-orders audit verify --seals seals-2026-11-23.jsonl
+  joc-orders audit verify --archive audit-*.jsonl.gz"))]
 struct VerifyArgs {
     /// Also compare with seals written earlier by `audit seals`; `-` is standard input
     #[arg(long, value_name = "FILE")]
     seals: Option<PathBuf>,
+    /// Also verify these files of `audit archive`: all of them, in any order
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    archive: Vec<PathBuf>,
     /// Report entries unsealed for this many minutes; by default, those an hour older than the
     /// newest entry, so that old backups pass
     #[arg(
@@ -85,6 +95,7 @@ pub async fn run(args: AuditArgs) -> anyhow::Result<()> {
         None => audit::run(args.shown).await,
         Some(AuditCommand::Verify(args)) => verify(args).await,
         Some(AuditCommand::Seals(args)) => export(args).await,
+        Some(AuditCommand::Archive(args)) => archive::run(args).await,
     }
 }
 
@@ -96,15 +107,19 @@ async fn verify(args: VerifyArgs) -> anyhow::Result<()> {
     let due = Due { within, now: Clock::system().now(), live: args.unsealed.is_some() };
     let verified = async {
         let chains = store.verify(due, &mut |finding| findings.show(&finding)).await?;
+        let cuts = store.cuts().await?;
+        let mut archives = Archives::of(&cuts);
         let kept = match kept {
-            Some(kept) => Some(compare(&*store, kept, &mut findings).await?),
+            Some(kept) => Some(compare(&*store, kept, &mut archives, &mut findings).await?),
             None => None,
         };
-        anyhow::Ok((chains, kept))
+        let mut show = |finding: Finding| findings.show(&finding);
+        let archived = archives.verify(&args.archive, &mut show)?;
+        anyhow::Ok((chains, kept, archived))
     };
     let verified = verified.await;
     store.close().await;
-    let (chains, kept) = verified?;
+    let (chains, kept, archived) = verified?;
     let (mut entries, mut details, mut seals) = (0, 0, 0);
     for chain in chains {
         findings.tell(&format!(
@@ -122,6 +137,11 @@ async fn verify(args: VerifyArgs) -> anyhow::Result<()> {
     }
     let mut checked = vec![(entries, "entry"), (details, "detail"), (seals, "seal")];
     checked.extend(kept.map(|kept| (kept, "kept seal")));
+    if !args.archive.is_empty() {
+        checked.push((archived.entries, "archived entry"));
+        checked.push((archived.details, "archived detail"));
+        checked.push((archived.seals, "archived seal"));
+    }
     findings.finish(Ok(checked))
 }
 
@@ -138,6 +158,7 @@ fn open(path: &Path) -> anyhow::Result<Box<dyn BufRead>> {
 async fn compare(
     store: &dyn Store,
     kept: Box<dyn BufRead>,
+    archives: &mut Archives<'_>,
     findings: &mut Findings,
 ) -> anyhow::Result<u64> {
     let mut count = 0;
@@ -149,6 +170,9 @@ async fn compare(
         let kept: SealLine =
             serde_json::from_str(&line).with_context(|| format!("--seals: line {number}"))?;
         count += 1;
+        if archives.expect(&kept) {
+            continue;
+        }
         let problem = match store.find_seal(&kept.controller_id, kept.number).await? {
             Some(found) if found == kept => continue,
             Some(_) => "the seal is not the one that was kept: it was replaced",

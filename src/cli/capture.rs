@@ -49,7 +49,8 @@ enum CaptureCommand {
     },
 }
 
-fn instant(text: &str) -> Result<DateTime<Utc>, String> {
+/// Reads a day or an instant.
+pub(super) fn instant(text: &str) -> Result<DateTime<Utc>, String> {
     let day = || Some(text.parse::<NaiveDate>().ok()?.and_time(NaiveTime::MIN).and_utc());
     let instant = text.parse().ok().or_else(day);
     let years = |instant: &DateTime<Utc>| ("0001".."9999").contains(&&*iso(instant));

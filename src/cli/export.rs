@@ -1,6 +1,5 @@
 //! `joc-orders orders export`: writes everything that `import` takes, as JSON lines.
 
-use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -9,6 +8,7 @@ use clap::Args;
 use tokio::sync::mpsc::{self, Receiver};
 
 use self::line::line;
+use super::new_file::NewFile;
 use super::stop::{self, Signals};
 use super::terminal::tell;
 use crate::cli::error::CliError;
@@ -17,6 +17,7 @@ use crate::config::DatabaseArgs;
 use crate::model::counted::counted;
 use crate::store::{self, Access, Item};
 
+pub mod archive;
 mod line;
 
 /// Maximum batches that wait to be written.
@@ -92,24 +93,13 @@ pub async fn run(args: ExportArgs) -> anyhow::Result<()> {
 /// An output that is complete but not kept yet.
 struct Output {
     counts: Written,
-    file: Option<(tempfile::NamedTempFile, PathBuf)>,
+    file: Option<NewFile>,
 }
 
 impl Output {
     fn keep(self) -> anyhow::Result<()> {
-        let Some((file, path)) = self.file else { return Ok(()) };
-        file.as_file().sync_all()?;
-        file.persist_noclobber(&path).map_err(|error| refused(&path, &error.error))?;
-        Ok(())
+        self.file.map_or(Ok(()), NewFile::keep)
     }
-}
-
-fn refused(path: &Path, error: &io::Error) -> CliError {
-    let reason = match error.kind() {
-        io::ErrorKind::AlreadyExists => "is there already; name a new file".into(),
-        _ => error.to_string(),
-    };
-    CliError::Usage(format!("--to {}: {reason}", path.display()))
 }
 
 fn write(batches: Receiver<Vec<Item>>, to: Option<&Path>) -> anyhow::Result<Output> {
@@ -122,16 +112,9 @@ fn write(batches: Receiver<Vec<Item>>, to: Option<&Path>) -> anyhow::Result<Outp
         };
         return Ok(Output { counts, file: None });
     };
-    if path.exists() {
-        return Err(refused(path, &io::ErrorKind::AlreadyExists.into()).into());
-    }
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    // Under another name until it is complete.
-    let file = tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))
-        .map_err(|error| refused(path, &error))?;
-    let handle: File = file.reopen()?;
-    let counts = write_into(batches, handle).with_context(|| path.display().to_string())?;
-    Ok(Output { counts, file: Some((file, path.to_owned())) })
+    let file = NewFile::create(path)?;
+    let counts = write_into(batches, file.open()?).with_context(|| path.display().to_string())?;
+    Ok(Output { counts, file: Some(file) })
 }
 
 fn write_into(mut batches: Receiver<Vec<Item>>, to: impl Write) -> io::Result<Written> {

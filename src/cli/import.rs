@@ -29,7 +29,7 @@ use crate::model::counted::counted;
 use crate::store::{self, Access, Import, Imported, Item, Store};
 
 mod format;
-mod hashed;
+pub(super) mod hashed;
 mod input;
 mod parse;
 mod read;

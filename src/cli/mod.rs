@@ -21,6 +21,7 @@ pub mod import;
 pub mod logging;
 pub mod man;
 pub mod migrate;
+mod new_file;
 mod output;
 pub mod program;
 pub mod role;

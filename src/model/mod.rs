@@ -3,6 +3,7 @@
 
 pub mod action;
 pub mod administrator;
+pub mod archive;
 pub mod arguments;
 pub mod audit;
 pub mod changing;

@@ -17,7 +17,8 @@ pub type Digest = [u8; 32];
 pub type Short = [u8; 8];
 
 /// The row of `audit_logs`. Instants are texts, as the API writes them.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[expect(missing_docs, reason = "the columns, which docs/schema.md explains")]
 pub struct EntryRow {
     pub controller_id: String,
@@ -37,7 +38,8 @@ pub struct EntryRow {
 }
 
 /// The row of `audit_log_details`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[expect(missing_docs, reason = "the columns, which docs/schema.md explains")]
 pub struct DetailRow {
     pub controller_id: String,
@@ -88,14 +90,14 @@ pub struct SealLine {
 }
 
 /// Hashes fields, each with its length before it, so that none can be taken for another.
-struct FieldHasher(Sha256);
+pub(super) struct FieldHasher(Sha256);
 
 impl FieldHasher {
-    fn of(kind: &str) -> Self {
+    pub(super) fn of(kind: &str) -> Self {
         Self(Sha256::new()).text(kind)
     }
 
-    fn text(self, value: &str) -> Self {
+    pub(super) fn text(self, value: &str) -> Self {
         self.maybe(Some(value))
     }
 
@@ -111,11 +113,11 @@ impl FieldHasher {
         self
     }
 
-    fn integer(self, value: i64) -> Self {
+    pub(super) fn integer(self, value: i64) -> Self {
         self.text(&value.to_string())
     }
 
-    fn digest(self) -> Digest {
+    pub(super) fn digest(self) -> Digest {
         self.0.finalize().into()
     }
 }

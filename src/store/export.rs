@@ -44,15 +44,20 @@ pub(super) async fn send(
 ) -> Result<bool> {
     let mut batch = Vec::new();
     while let Some(row) = rows.try_next().await? {
-        batch.push(Row::of(table, &row).and_then(|row| row.item()).map_err(|problem| {
-            let found = format!("{} has a row that cannot be exported: {problem}", table.name);
-            Error::Data(format!("{found}; `joc-orders check` finds them all"))
-        })?);
+        batch.push(item(table, &row)?);
         if batch.len() == BATCH && to.send(std::mem::take(&mut batch)).await.is_err() {
             return Ok(false);
         }
     }
     Ok(batch.is_empty() || to.send(batch).await.is_ok())
+}
+
+/// The item of a row, which is a JSON array.
+pub(super) fn item(table: &Table, row: &str) -> Result<Item> {
+    Row::of(table, row).and_then(|row| row.item()).map_err(|problem| {
+        let found = format!("{} has a row that cannot be exported: {problem}", table.name);
+        Error::Data(format!("{found}; `joc-orders check` finds them all"))
+    })
 }
 
 /// A row and its table.

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 mod accounts;
 pub mod add;
 mod administrator;
+pub mod archive;
 mod audit;
 mod capture;
 pub mod check;
@@ -51,8 +52,8 @@ pub use instant::StoredInstant;
 pub use migrating::LockPatience;
 pub use migrations::{Access, Loss, Migration};
 pub use open::{
-    capture_status, losses, migrate, migrate_patiently, migrations, open, open_to_serve, place,
-    prune_changes, record_migrations, schema, set_capture,
+    archive_orders, capture_status, losses, migrate, migrate_patiently, migrations, open, open_to_serve, place,
+    prune_changes, read_archivable, record_migrations, remove_archived, schema, set_capture,
 };
 use orders::preview;
 pub use orders::{Change, Changed, Orders, Preview, PreviewedOrder};

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
+use super::archive::{ArchiveSink, OrdersFile, Removal, Stretch};
 use super::migrating::Goal;
 #[cfg(feature = "postgres")]
 use super::postgres;
@@ -181,5 +182,49 @@ pub async fn set_capture(url: &str, capture: Capture) -> Result<bool> {
 /// As [`set_capture`].
 pub async fn prune_changes(url: &str, before: DateTime<Utc>) -> Result<u64> {
     let done: Result<u64> = in_database!(url, prune_changes(url, before).await);
+    done.map_err(|error| located(error, url))
+}
+
+/// Passes the sealed entries before an instant to `to`, whole seals from each controller's beginning,
+/// and returns what it was. Changes nothing.
+///
+/// # Errors
+///
+/// As [`open`]. [`Error::Unusable`] if the role does not own the tables, [`Error::Data`] if the rows
+/// are not as they were sealed.
+pub async fn read_archivable(
+    url: &str,
+    before: DateTime<Utc>,
+    to: ArchiveSink<'_>,
+) -> Result<Vec<Stretch>> {
+    let read: Result<Vec<Stretch>> =
+        in_database!(url, both::archive::read(url, before, to).await);
+    read.map_err(|error| located(error, url))
+}
+
+/// Removes what [`read_archivable`] returned, all or nothing, and records a cut of each controller
+/// and the administrator of this process.
+///
+/// # Errors
+///
+/// As [`set_capture`]. [`Error::Conflict`] if others have archived since.
+pub async fn remove_archived(url: &str, removal: &Removal) -> Result<()> {
+    let done: Result<()> = in_database!(url, both::archive::remove(url, removal).await);
+    done.map_err(|error| located(error, url))
+}
+
+/// Moves orders that ended before an instant to a file, and returns how many; `None` if the file
+/// stopped it. Families stay together, and an order with details in the audit trail stays.
+///
+/// # Errors
+///
+/// As [`set_capture`]. [`Error::Conflict`] if an order has changed in the meantime.
+pub async fn archive_orders(
+    url: &str,
+    before: DateTime<Utc>,
+    file: &mut dyn OrdersFile,
+) -> Result<Option<u64>> {
+    let done: Result<Option<u64>> =
+        in_database!(url, both::ended::archive(url, before, file).await);
     done.map_err(|error| located(error, url))
 }

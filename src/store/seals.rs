@@ -4,8 +4,10 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 use super::Result;
+use crate::model::archive::Cut;
 use crate::model::seal::SealLine;
 
+mod cuts;
 mod ledger;
 mod seal;
 mod strays;
@@ -47,6 +49,8 @@ pub trait Seals {
     async fn verify(&self, due: Due, report: FindingSink<'_>) -> Result<Vec<Verified>>;
     /// Passes every seal to `to`, by controller and number, until it returns `false`.
     async fn export_seals(&self, to: &mut (dyn FnMut(SealLine) -> bool + Send)) -> Result<()>;
+    /// Every cut, by controller and number.
+    async fn cuts(&self) -> Result<Vec<Cut>>;
     /// One seal.
     async fn find_seal(&self, controller_id: &str, number: i64) -> Result<Option<SealLine>>;
 }

@@ -188,6 +188,26 @@ pub const TABLES: &[Table] = &[
         ],
     },
     Table {
+        name: "audit_cuts",
+        columns: &[
+            plain("controller_id", Text),
+            plain("number", Integer),
+            plain("last_seal", Integer),
+            plain("last_id", Integer),
+            plain("seal_hash", Text),
+            plain("seals", Integer),
+            plain("entries", Integer),
+            plain("details", Integer),
+            plain("last_created", Instant),
+            plain("file", Text),
+            plain("file_sha256", Text),
+            plain("previous_hash", Text),
+            plain("hash", Text),
+            plain("audit_log_id", Integer),
+            plain("created", Instant),
+        ],
+    },
+    Table {
         name: "accounts",
         columns: &[
             plain("account", Text),

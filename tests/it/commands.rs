@@ -200,7 +200,8 @@ on_both! {
         let listed = |applied: usize| -> String {
             ["0001 orders    ", "0002 audit     ", "0003 accounts  ", "0004 family    ",
                 "0005 seals     ", "0006 closed    ", "0007 trail     ", "0008 history   ",
-                "0009 admin     ", "0010 views     ", "0011 capture   "].iter().enumerate()
+                "0009 admin     ", "0010 views     ", "0011 capture   ",
+                "0012 archive   "].iter().enumerate()
                 .map(|(i, name)| format!("{name} {}\n", if i < applied { "applied" } else { "pending" }))
                 .collect()
         };

@@ -7,6 +7,7 @@ mod harness;
 mod abandoned;
 mod add;
 mod administration;
+mod archive;
 mod attacks;
 mod audit_log;
 mod body;

@@ -15,6 +15,7 @@ pub fn unlock(kind: Kind) -> &'static str {
              DROP TRIGGER audit_log_details_refuse_update;
              DROP TRIGGER audit_log_details_refuse_delete;
              DROP TRIGGER audit_seals_refuse_update; DROP TRIGGER audit_seals_refuse_delete;
+             DROP TRIGGER audit_cuts_refuse_update; DROP TRIGGER audit_cuts_refuse_delete;
              DROP TRIGGER audit_logs_new; DROP TRIGGER audit_logs_drawn;
              DROP TRIGGER audit_log_details_new; DROP TRIGGER audit_seals_new;"
         }
@@ -22,6 +23,7 @@ pub fn unlock(kind: Kind) -> &'static str {
             "ALTER TABLE audit_logs DISABLE TRIGGER USER;
              ALTER TABLE audit_log_details DISABLE TRIGGER USER;
              ALTER TABLE audit_seals DISABLE TRIGGER USER;
+             ALTER TABLE audit_cuts DISABLE TRIGGER USER;
              ALTER TABLE audit_log_details
                  DROP CONSTRAINT audit_log_details_controller_id_audit_log_id_fkey;
              DO $$ DECLARE rule record; BEGIN

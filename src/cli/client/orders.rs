@@ -15,6 +15,7 @@ use super::show::{self, ShowArgs};
 use super::wait::{self, WaitArgs};
 use super::watch::watch;
 use crate::cli::exit::help_end;
+use crate::cli::export::archive::{self, ArchiveArgs};
 use crate::cli::export::{self, ExportArgs};
 use crate::cli::output::OutputArgs;
 use crate::model::changing::{CANCEL, RESUME, SUSPEND};
@@ -40,6 +41,7 @@ enum OrdersCommand {
     Suspend(SuspendArgs),
     Resume(ResumeArgs),
     Export(ExportArgs),
+    Archive(ArchiveArgs),
 }
 
 /// List orders
@@ -165,6 +167,7 @@ pub async fn run(args: OrdersArgs) -> anyhow::Result<()> {
             ChangeRun::new(&RESUME, &args.selectors, args.change)?.run().await
         }
         OrdersCommand::Export(args) => export::run(args).await,
+        OrdersCommand::Archive(args) => archive::run(args).await,
     }
 }
 

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use sha2::{Digest, Sha256};
 
 /// An input that hashes what is read of it.
-pub(super) struct Hashed<R> {
+pub(in crate::cli) struct Hashed<R> {
     inner: R,
     hash: Sha256,
     bytes: u64,
@@ -13,19 +13,19 @@ pub(super) struct Hashed<R> {
 
 /// What was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct InputDigest {
+pub(in crate::cli) struct InputDigest {
     /// The SHA-256 in hexadecimal.
-    pub(super) sha256: String,
+    pub(in crate::cli) sha256: String,
     /// How much it is.
-    pub(super) bytes: u64,
+    pub(in crate::cli) bytes: u64,
 }
 
 impl<R: Read> Hashed<R> {
-    pub(super) fn over(inner: R) -> Self {
+    pub(in crate::cli) fn over(inner: R) -> Self {
         Self { inner, hash: Sha256::new(), bytes: 0 }
     }
 
-    pub(super) fn finish(self) -> InputDigest {
+    pub(in crate::cli) fn finish(self) -> InputDigest {
         InputDigest { sha256: hex::encode(self.hash.finalize()), bytes: self.bytes }
     }
 }

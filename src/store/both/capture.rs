@@ -5,7 +5,7 @@ use sqlx::{AssertSqlSafe, Connection};
 
 use super::backend::{DbConnection, instant};
 use super::schema;
-use super::triggers::{GUARD, RECORD, REMOVE, UNGUARD, begin, create, open, parts};
+use super::triggers::{RECORD, REMOVE, begin, create, guard, open, parts, unguard};
 use crate::store::capture::{Capture, CaptureStatus};
 use crate::store::schema::{Differences, SchemaPart, compare};
 use crate::store::{Access, Result, StoredInstant};
@@ -120,14 +120,14 @@ pub(in super::super) async fn prune(
     let mut connection = open(url, Access::Write).await?;
     // The orders stay free: many rows take long to delete.
     let mut transaction = begin(&mut connection, "orders_changes").await?;
-    sqlx::query(UNGUARD).execute(&mut *transaction).await?;
+    sqlx::query(AssertSqlSafe(unguard("orders_changes"))).execute(&mut *transaction).await?;
     let pruned =
         sqlx::query("DELETE FROM orders_changes WHERE source <> 'SERVICE' AND created < $1")
             .bind(instant(before))
             .execute(&mut *transaction)
             .await?
             .rows_affected();
-    sqlx::query(GUARD).execute(&mut *transaction).await?;
+    sqlx::query(AssertSqlSafe(guard("orders_changes"))).execute(&mut *transaction).await?;
     if pruned > 0 {
         let values = json!({"before": crate::model::window::iso(&before), "changes": pruned});
         record(&mut transaction, "PRUNE", values.to_string()).await?;

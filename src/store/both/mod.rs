@@ -7,6 +7,8 @@ use super::{audit, backend, built, capture as triggers, checked, copy, import, s
 mod accounts;
 mod additions;
 mod administration;
+pub(in crate::store) mod archive;
+pub(in crate::store) mod ended;
 pub(super) mod capture;
 mod copies;
 mod exports;

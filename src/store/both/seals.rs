@@ -5,9 +5,11 @@ use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt;
 use futures_util::stream::BoxStream;
 
+use super::archive;
 use super::backend::{Backend, instant};
 use super::checked::{query, query_as, query_scalar};
 use super::sealing::DbLedger;
+use crate::model::archive::Cut;
 use crate::model::seal::{DetailRow, EntryRow, SealLine};
 use crate::store::Result;
 use crate::store::seals::{self, Due, FindingSink, Ledger, PAGE, Range, SealRow, Seals, Verified};
@@ -32,6 +34,10 @@ impl Seals for Backend {
             && to(line)
         {}
         Ok(())
+    }
+
+    async fn cuts(&self) -> Result<Vec<Cut>> {
+        archive::cuts(&mut *self.readers()?.acquire().await?).await
     }
 
     async fn find_seal(&self, controller_id: &str, number: i64) -> Result<Option<SealLine>> {
@@ -174,6 +180,14 @@ impl Ledger for DbLedger<'_> {
         );
         let overdue = overdue.fetch_one(&mut *self.connection).await?;
         Ok((overdue.entries, overdue.first))
+    }
+
+    async fn cuts(&mut self) -> Result<Vec<Cut>> {
+        archive::cuts(self.connection).await
+    }
+
+    async fn returned(&mut self, cut: &Cut) -> Result<[i64; 3]> {
+        archive::returned(self.connection, cut).await
     }
 
     async fn orphans(&mut self, controller_id: &str, after: i64) -> Result<Vec<(i64, i64)>> {

@@ -22,11 +22,20 @@ pub(super) const RECORD: &str = "INSERT INTO orders_changes (controller_id, oper
      VALUES ('-', $1, 'SERVICE', $2::jsonb, session_user, current_setting('application_name'),
          host(inet_client_addr()), pg_current_xact_id()::text::bigint)";
 
-/// Lets rows be deleted, and no longer.
-pub(super) const UNGUARD: &str =
-    "ALTER TABLE orders_changes DISABLE TRIGGER orders_changes_append_only";
-pub(super) const GUARD: &str =
-    "ALTER TABLE orders_changes ENABLE TRIGGER orders_changes_append_only";
+/// Lets rows of an append-only table be deleted.
+pub(super) fn unguard(table: &str) -> String {
+    format!("ALTER TABLE {table} DISABLE TRIGGER {table}_append_only")
+}
+
+/// Ends what [`unguard`] began.
+pub(super) fn guard(table: &str) -> String {
+    format!("ALTER TABLE {table} ENABLE TRIGGER {table}_append_only")
+}
+
+/// Makes the connection's next changes of orders the program's own: its application's name does.
+pub(super) fn own() -> String {
+    String::new()
+}
 
 /// Removes every trigger of capture.
 pub(super) const REMOVE: &str = "DROP TRIGGER IF EXISTS orders_capture_insert ON orders;
@@ -42,30 +51,63 @@ pub(super) async fn open(url: &str, access: Access) -> Result<PgConnection> {
     Ok(connection)
 }
 
-/// Begins a transaction that excludes everyone else from a table. Fails unless the role owns both.
+/// Begins a transaction that excludes everyone else from a table. Fails unless the role owns the
+/// tables of capture.
 pub(super) async fn begin<'c>(
     connection: &'c mut PgConnection,
     table: &str,
 ) -> Result<Transaction<'c, Postgres>> {
+    expect_owner(connection, &["orders", "orders_changes"], "capture").await?;
+    locked(connection, &[table], "ACCESS EXCLUSIVE").await
+}
+
+/// Begins a transaction that excludes other writers from these tables. Fails unless the role owns
+/// them.
+pub(super) async fn begin_alone<'c>(
+    connection: &'c mut PgConnection,
+    tables: &[&str],
+    purpose: &str,
+) -> Result<Transaction<'c, Postgres>> {
+    expect_owner(connection, tables, purpose).await?;
+    locked(connection, tables, "SHARE ROW EXCLUSIVE").await
+}
+
+/// Fails unless the role owns these tables.
+pub(super) async fn expect_owner(
+    connection: &mut PgConnection,
+    tables: &[&str],
+    purpose: &str,
+) -> Result<()> {
     let stranger: Option<(String, String)> = sqlx::query_as(
         "SELECT current_user::text, pg_get_userbyid(c.relowner)::text
-         FROM unnest(ARRAY['orders', 'orders_changes']) t JOIN pg_class c ON c.oid = to_regclass(t)
+         FROM unnest($1::text[]) t JOIN pg_class c ON c.oid = to_regclass(t)
          WHERE NOT pg_has_role(c.relowner, 'USAGE') LIMIT 1",
     )
+    .bind(tables)
     .fetch_optional(&mut *connection)
     .await?;
-    if let Some((role, owner)) = stranger {
-        return Err(Error::Unusable(format!(
-            "the role {role} does not own the tables, which capture needs: run this as {owner}"
-        )));
+    match stranger {
+        Some((role, owner)) => Err(Error::Unusable(format!(
+            "the role {role} does not own the tables, which {purpose} needs: run this as {owner}"
+        ))),
+        None => Ok(()),
     }
+}
+
+async fn locked<'c>(
+    connection: &'c mut PgConnection,
+    tables: &[&str],
+    mode: &str,
+) -> Result<Transaction<'c, Postgres>> {
     let mut transaction = connection.begin().await?;
-    let lock = format!("SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'; LOCK TABLE {table}");
+    let tables = tables.join(", ");
+    let lock =
+        format!("SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'; LOCK TABLE {tables} IN {mode} MODE");
     match sqlx::raw_sql(sqlx::AssertSqlSafe(lock)).execute(&mut *transaction).await {
         Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("55P03") => {
             Err(Error::Blocked(format!(
-                "other sessions have held locks on {table} for {LOCK_TIMEOUT}; nothing has changed: \
-                 try again"
+                "other sessions have held locks on {tables} for {LOCK_TIMEOUT}; nothing has \
+                 changed: try again"
             )))
         }
         Err(error) => Err(error.into()),

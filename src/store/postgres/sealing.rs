@@ -118,6 +118,10 @@ pub(super) struct DbLedger<'c> {
 
 impl<'c> DbLedger<'c> {
     pub(super) fn over(_store: &PgStore, connection: &'c mut PgConnection) -> Self {
+        Self::reading(connection)
+    }
+
+    pub(super) fn reading(connection: &'c mut PgConnection) -> Self {
         Self { connection }
     }
 }

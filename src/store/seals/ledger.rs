@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt;
 use futures_util::stream::BoxStream;
 
+use crate::model::archive::Cut;
 use crate::model::finding::Finding;
 use crate::model::seal::{DetailRow, Digest, EntryRow, Seal, SealLine};
 use crate::store::Result;
@@ -48,6 +49,10 @@ pub(in crate::store) trait Ledger: LedgerBase {
         after: i64,
         due: DateTime<Utc>,
     ) -> Result<(i64, Option<i64>)>;
+    /// Every cut, by controller and number.
+    async fn cuts(&mut self) -> Result<Vec<Cut>>;
+    /// How many entries, details and seals are there although a cut says that they are archived.
+    async fn returned(&mut self, cut: &Cut) -> Result<[i64; 3]>;
     /// Details without an entry, after this entry or before all: the entry's id and their number.
     async fn orphans(&mut self, controller_id: &str, after: i64) -> Result<Vec<(i64, i64)>>;
 }

@@ -3,8 +3,10 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::TryStreamExt;
 
+use super::cuts::{behind, report_cuts};
 use super::ledger::{FindingSink, HashedRow, Ledger, Range, walk};
 use super::strays::{BrokenChains, report_strays};
+use crate::model::archive::last_cut;
 use crate::model::finding::Finding;
 use crate::model::seal::matching::{self, Difference, Matching};
 use crate::model::seal::{Content, NO_HASH, Seal};
@@ -48,10 +50,24 @@ pub(in crate::store) async fn verify(
 ) -> Result<Vec<Verified>> {
     let mut chains = Vec::new();
     report_strays(ledger, report).await?;
-    for controller_id in ledger.chains().await? {
-        let verified = Verified { controller_id: controller_id.clone(), ..Verified::default() };
+    let cuts = ledger.cuts().await?;
+    report_cuts(ledger, &cuts, report).await?;
+    let mut controllers = ledger.chains().await?;
+    controllers.extend(cuts.iter().map(|cut| cut.controller_id.clone()));
+    controllers.sort_unstable();
+    controllers.dedup();
+    for controller_id in controllers {
+        let mut verified = Verified { controller_id: controller_id.clone(), ..Verified::default() };
+        let mut last = Last::default();
+        if let Some(cut) = last_cut(&cuts, &controller_id) {
+            let seal = behind(ledger, cut, report).await?;
+            verified.seals += u64::from(seal.is_some());
+            let hash = seal.map_or_else(|| cut.seal_hash.clone(), |seal| seal.line.hash);
+            let hashes = [cut.seal_hash.clone(), hash];
+            last = Last { number: cut.last_seal, last_id: cut.last_id, hashes };
+        }
         let drawn = i64::MAX;
-        let mut chain = Chain { verified, last: Last::default(), drawn, report: &mut *report };
+        let mut chain = Chain { verified, last, drawn, report: &mut *report };
         loop {
             let seals = some_seals(ledger, &controller_id, chain.last.number).await?;
             let Some(upto) = seals.iter().map(|seal| seal.line.last_id).max() else { break };

@@ -25,6 +25,7 @@ const NAMED: &[(&str, [&str; 4])] = &[
     ("audit_logs", ["controller_id", "id", "NULL", "''"]),
     ("audit_log_details", ["controller_id", "audit_log_id", "order_id", "'the detail: '"]),
     ("audit_seals", ["controller_id", "NULL", "NULL", "'seal ' || number || ': '"]),
+    ("audit_cuts", ["controller_id", "NULL", "NULL", "'cut ' || number || ': '"]),
     ("accounts", ["'-'", "NULL", "NULL", "'account ' || account || ': '"]),
     ("roles", ["'-'", "NULL", "NULL", "'role ' || role || ': '"]),
     (
@@ -143,6 +144,8 @@ macro_rules! uncaptured {
 /// looked up by their key (CROSS JOIN keeps the order of the tables), and missing rows are found by
 /// EXCEPT.
 ///
+/// Before a cut, an archived entry may explain what an order is, so the strict rules say nothing.
+///
 /// An order that was deleted and recreated under its id is younger than the old order's details,
 /// which say nothing about it.
 pub(in crate::store) const RULES: &[Invariant] = &[
@@ -248,7 +251,8 @@ pub(in crate::store) const RULES: &[Invariant] = &[
     uncaptured!(
         "SELECT controller_id, CAST(NULL AS BIGINT) AS audit_log_id, order_id,
              'no entry says who marked it ' || mark AS problem
-         FROM (SELECT controller_id, order_id, mark FROM orders WHERE mark IS NOT NULL
+         FROM (SELECT controller_id, order_id, mark FROM orders WHERE mark IS NOT NULL AND NOT EXISTS (SELECT 1 FROM audit_cuts u WHERE u.controller_id = orders.controller_id
+                   AND orders.created <= u.last_created)
                EXCEPT SELECT controller_id, order_id, mark FROM audit_log_details) o",
         "c.new_values ->> 'mark' = o.mark",
     ),
@@ -256,7 +260,8 @@ pub(in crate::store) const RULES: &[Invariant] = &[
         "SELECT controller_id, CAST(NULL AS BIGINT) AS audit_log_id, order_id,
              'no entry says who requested its kill' AS problem
          FROM (SELECT controller_id, order_id, kill_requested FROM orders
-               WHERE mark IS NOT NULL AND kill_requested IS NOT NULL
+               WHERE mark IS NOT NULL AND kill_requested IS NOT NULL AND NOT EXISTS (SELECT 1 FROM audit_cuts u WHERE u.controller_id = orders.controller_id
+                   AND orders.kill_requested <= u.last_created)
                EXCEPT SELECT controller_id, order_id, created FROM audit_log_details WHERE kill) o",
         "c.new_values ->> 'kill_requested' IS NOT NULL",
     ),
@@ -265,7 +270,9 @@ pub(in crate::store) const RULES: &[Invariant] = &[
         "SELECT controller_id, CAST(NULL AS BIGINT) AS audit_log_id, order_id,
              'no entry says who cancelled it' AS problem
          FROM (SELECT controller_id, order_id FROM orders
-               WHERE state = 'CANCELLED' AND state_since IS NOT NULL
+               WHERE state = 'CANCELLED' AND state_since IS NOT NULL AND NOT EXISTS (SELECT 1 FROM audit_cuts u WHERE u.controller_id = orders.controller_id
+                   AND (orders.state_since <= u.last_created
+                       OR orders.started IS NOT NULL AND orders.created <= u.last_created))
                EXCEPT SELECT controller_id, order_id FROM audit_log_details
                WHERE new_state = 'CANCELLED' OR mark = 'CANCELLING') o",
         "c.new_values ->> 'state' = 'CANCELLED'",
@@ -274,7 +281,8 @@ pub(in crate::store) const RULES: &[Invariant] = &[
         "SELECT controller_id, CAST(NULL AS BIGINT) AS audit_log_id, order_id,
              'no entry says who suspended it' AS problem
          FROM (SELECT controller_id, order_id FROM orders
-               WHERE suspended AND state_since IS NOT NULL
+               WHERE suspended AND state_since IS NOT NULL AND NOT EXISTS (SELECT 1 FROM audit_cuts u WHERE u.controller_id = orders.controller_id
+                   AND orders.created <= u.last_created)
                EXCEPT SELECT controller_id, order_id FROM audit_log_details
                WHERE new_state = 'SUSPENDED' OR mark = 'SUSPENDING') o",
         "CAST(c.new_values ->> 'suspended' AS TEXT) IN ('true', '1')",
@@ -286,7 +294,8 @@ pub(in crate::store) const RULES: &[Invariant] = &[
              'no audit entry for its last change' AS problem
          FROM (SELECT controller_id, order_id, modified FROM orders
                WHERE modified > created AND state IN ('FRESH', 'FINISHED', 'CANCELLED')
-                   AND modified <> coalesce(state_since, created)
+                   AND modified <> coalesce(state_since, created) AND NOT EXISTS (SELECT 1 FROM audit_cuts u WHERE u.controller_id = orders.controller_id
+                   AND orders.modified <= u.last_created)
                EXCEPT SELECT controller_id, order_id, created FROM audit_log_details) o",
         "c.created >= o.modified",
     ),
@@ -295,14 +304,16 @@ pub(in crate::store) const RULES: &[Invariant] = &[
              'no audit entry for its last change' AS problem
          FROM (SELECT controller_id, order_id FROM orders
                WHERE modified > created AND state NOT IN ('FRESH', 'FINISHED', 'CANCELLED')
-                   AND state_since IS NULL AND started IS NULL
+                   AND state_since IS NULL AND started IS NULL AND NOT EXISTS (SELECT 1 FROM audit_cuts u WHERE u.controller_id = orders.controller_id
+                   AND orders.created <= u.last_created)
                EXCEPT SELECT controller_id, order_id FROM audit_log_details) o",
         "c.new_values ->> 'modified' IS NOT NULL",
     ),
     uncaptured!(
         "SELECT controller_id, CAST(NULL AS BIGINT) AS audit_log_id, order_id,
              'no entry says who took it out of sight' AS problem
-         FROM (SELECT controller_id, order_id FROM orders WHERE remove_when_terminated
+         FROM (SELECT controller_id, order_id FROM orders WHERE remove_when_terminated AND NOT EXISTS (SELECT 1 FROM audit_cuts u WHERE u.controller_id = orders.controller_id
+                   AND orders.created <= u.last_created)
                EXCEPT SELECT d.controller_id, d.order_id
                FROM audit_log_details d
                JOIN audit_logs l ON l.controller_id = d.controller_id AND l.id = d.audit_log_id

@@ -5,6 +5,7 @@
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{Connection, Sqlite, Transaction};
 
+pub(super) use super::file::own;
 use super::file::{MARK, connect, options};
 use super::schema::plain;
 use super::steps::MIGRATOR;
@@ -19,11 +20,18 @@ pub(super) const RECORD: &str =
     "INSERT INTO orders_changes (controller_id, operation, source, new_values)
      VALUES ('-', $1, 'SERVICE', $2)";
 
-/// Lets rows be deleted, and no longer; as in migration 11.
-pub(super) const UNGUARD: &str = "DROP TRIGGER orders_changes_refuse_delete";
-pub(super) const GUARD: &str =
-    "CREATE TRIGGER orders_changes_refuse_delete BEFORE DELETE ON orders_changes
-     BEGIN SELECT RAISE(ABORT, 'orders_changes is append-only'); END";
+/// Lets rows of an append-only table be deleted.
+pub(super) fn unguard(table: &str) -> String {
+    format!("DROP TRIGGER {table}_refuse_delete")
+}
+
+/// Ends what [`unguard`] began; as in the migrations.
+pub(super) fn guard(table: &str) -> String {
+    format!(
+        "CREATE TRIGGER {table}_refuse_delete BEFORE DELETE ON {table}
+BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
+    )
+}
 
 /// Removes every trigger of capture.
 pub(super) const REMOVE: &str = "DROP TRIGGER IF EXISTS orders_capture_insert;
@@ -43,6 +51,20 @@ pub(super) async fn begin<'c>(
     _table: &str,
 ) -> Result<Transaction<'c, Sqlite>> {
     Ok(connection.begin_with("BEGIN IMMEDIATE").await?)
+}
+
+/// As [`begin`]: a file has no owner, and one writer.
+pub(super) async fn begin_alone<'c>(
+    connection: &'c mut SqliteConnection,
+    _: &[&str],
+    _: &str,
+) -> Result<Transaction<'c, Sqlite>> {
+    begin(connection).await
+}
+
+/// A file has no owner.
+pub(super) async fn expect_owner(_: &mut SqliteConnection, _: &[&str], _: &str) -> Result<()> {
+    Ok(())
 }
 
 /// The statements that create the triggers.

@@ -20,6 +20,14 @@ pub(super) const LOG: u64 = 32 << 20;
 /// tables that it writes between have no row ids.) The triggers of capture know the service by it.
 pub(super) const MARK: i64 = 5_354_829_106_217_364_581;
 
+/// Makes the connection's next changes of orders the program's own, which capture does not record.
+pub(super) fn own() -> String {
+    format!(
+        "CREATE TEMP TABLE IF NOT EXISTS mark (id INTEGER PRIMARY KEY);
+         REPLACE INTO temp.mark VALUES ({MARK})"
+    )
+}
+
 /// Primary result codes of SQLite.
 const SQLITE_READONLY: u32 = 8;
 const SQLITE_CANTOPEN: u32 = 14;

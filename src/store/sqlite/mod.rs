@@ -35,7 +35,7 @@ mod audit;
 mod backend;
 #[path = "../both/mod.rs"]
 #[allow(clippy::duplicate_mod, reason = "the same source for each database")]
-mod both;
+pub(super) mod both;
 mod built;
 mod capture;
 mod checked;

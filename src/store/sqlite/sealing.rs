@@ -55,19 +55,25 @@ impl SealMaker for SqliteStore {
 /// The ledger, read on one connection and written by the writer.
 pub(super) struct DbLedger<'c> {
     pub(super) connection: &'c mut SqliteConnection,
-    writer: &'c Writer,
+    /// Nothing is written without one.
+    writer: Option<&'c Writer>,
 }
 
 impl<'c> DbLedger<'c> {
     pub(super) fn over(store: &'c SqliteStore, connection: &'c mut SqliteConnection) -> Self {
-        Self { connection, writer: &store.writer }
+        Self { connection, writer: Some(&store.writer) }
+    }
+
+    pub(super) fn reading(connection: &'c mut SqliteConnection) -> Self {
+        Self { connection, writer: None }
     }
 }
 
 #[async_trait]
 impl LedgerBase for DbLedger<'_> {
     async fn add(&mut self, seal: Seal) -> Result<bool> {
-        self.writer.run(move |connection| Box::pin(insert(connection, seal))).await
+        let Some(writer) = self.writer else { return Ok(false) };
+        writer.run(move |connection| Box::pin(insert(connection, seal))).await
     }
 
     async fn drawn(&mut self) -> Result<Option<i64>> {

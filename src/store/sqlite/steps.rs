@@ -8,7 +8,7 @@ use sqlx::sqlite::SqliteConnection;
 use sqlx::{AssertSqlSafe, Connection};
 
 use super::audit;
-use super::file::MARK;
+use super::file::own;
 use crate::model::audit::{AuditEntry, Outcome};
 use crate::store::Error;
 use crate::store::copy::HAS_DATA;
@@ -49,11 +49,7 @@ impl Recorded for SqliteConnection {
             let applied = transaction.list_applied_migrations(table).await?;
             if applied.iter().any(|m| m.version == migration.version) != is_there {
                 // What a migration changes is no plain SQL, which capture would record.
-                let mark = format!(
-                    "CREATE TEMP TABLE IF NOT EXISTS mark (id INTEGER PRIMARY KEY);
-                     REPLACE INTO temp.mark VALUES ({MARK})"
-                );
-                sqlx::raw_sql(AssertSqlSafe(mark)).execute(&mut *transaction).await?;
+                sqlx::raw_sql(AssertSqlSafe(own())).execute(&mut *transaction).await?;
                 step.run(&mut *transaction, table).await?;
             }
             Ok(transaction.commit().await?)
