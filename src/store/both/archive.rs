@@ -196,7 +196,8 @@ pub(in crate::store) async fn remove(url: &str, removal: &Removal) -> Result<()>
     };
     let mut connection = open(url, Access::Write).await?;
     let tables = [&ARCHIVED[..], &["audit_cuts"]].concat();
-    let mut transaction = begin_alone(&mut connection, &tables, PURPOSE).await?;
+    expect_owner(&mut connection, &tables, PURPOSE).await?;
+    let mut transaction = begin_alone(&mut connection, &tables).await?;
     let mut cuts = DbLedger::reading(&mut transaction).cuts().await?;
     for stretch in &removal.stretches {
         let before = last_cut(&cuts, &stretch.controller_id);

@@ -10,7 +10,7 @@ use sqlx::AssertSqlSafe;
 use super::administration::record;
 use super::backend::{DbConnection, instant};
 use super::copy::select;
-use super::triggers::{begin_alone, expect_owner, open, own};
+use super::triggers::{begin_among, expect_owner, open, own};
 use crate::model::audit::Category;
 use crate::model::window::iso;
 use crate::store::administrator::administrator;
@@ -75,7 +75,7 @@ pub(in crate::store) async fn archive(
     }
     let Some(KeptFile { name, sha256, bytes }) = file.keep() else { return Ok(None) };
 
-    let mut transaction = begin_alone(&mut connection, &["orders"], PURPOSE).await?;
+    let mut transaction = begin_among(&mut connection).await?;
     sqlx::raw_sql(AssertSqlSafe(own())).execute(&mut *transaction).await?;
     let delete = format!("DELETE FROM orders WHERE {IS_CHOSEN} AND {IS_FREE}");
     let deleted = sqlx::query(AssertSqlSafe(delete)).execute(&mut *transaction).await?;

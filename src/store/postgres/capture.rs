@@ -61,15 +61,19 @@ pub(super) async fn begin<'c>(
     locked(connection, &[table], "ACCESS EXCLUSIVE").await
 }
 
-/// Begins a transaction that excludes other writers from these tables. Fails unless the role owns
-/// them.
+/// Begins a transaction that excludes other writers from these tables.
 pub(super) async fn begin_alone<'c>(
     connection: &'c mut PgConnection,
     tables: &[&str],
-    purpose: &str,
 ) -> Result<Transaction<'c, Postgres>> {
-    expect_owner(connection, tables, purpose).await?;
     locked(connection, tables, "SHARE ROW EXCLUSIVE").await
+}
+
+/// Begins a transaction that writes.
+pub(super) async fn begin_among(
+    connection: &mut PgConnection,
+) -> Result<Transaction<'_, Postgres>> {
+    Ok(connection.begin().await?)
 }
 
 /// Fails unless the role owns these tables.

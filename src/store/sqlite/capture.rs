@@ -53,14 +53,15 @@ pub(super) async fn begin<'c>(
     Ok(connection.begin_with("BEGIN IMMEDIATE").await?)
 }
 
-/// As [`begin`]: a file has no owner, and one writer.
+/// As [`begin`]: a file has one writer.
 pub(super) async fn begin_alone<'c>(
     connection: &'c mut SqliteConnection,
     _: &[&str],
-    _: &str,
 ) -> Result<Transaction<'c, Sqlite>> {
     begin(connection).await
 }
+
+pub(super) use self::begin as begin_among;
 
 /// A file has no owner.
 pub(super) async fn expect_owner(_: &mut SqliteConnection, _: &[&str], _: &str) -> Result<()> {
