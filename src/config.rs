@@ -9,11 +9,13 @@ use chrono::TimeDelta;
 use clap::{Arg, Args, Command};
 
 pub use self::addresses::{Addresses, local};
+pub use self::identities::{IdentityArgs, RecordedAs};
 use crate::model::cycle::Cycles;
 use crate::model::selection::Unfiltered;
 use crate::store::{DEFAULT_CONNECTIONS, Deadlines};
 
 mod addresses;
+mod identities;
 
 /// Settings of the working directory.
 const FILE: &str = ".env";

@@ -20,6 +20,7 @@ use crate::clock::Clock;
 use crate::config::DatabaseArgs;
 use crate::model::counted::counted;
 use crate::model::finding::Finding;
+use crate::model::identities::Identities;
 use crate::model::seal::SealLine;
 use crate::store::seals::Due;
 use crate::store::{self, Access, Store};
@@ -45,6 +46,7 @@ enum AuditCommand {
     Verify(VerifyArgs),
     Seals(SealsArgs),
     Archive(ArchiveArgs),
+    Identity(IdentityOf),
 }
 
 /// 100 years.
@@ -85,6 +87,14 @@ struct SealsArgs {
     database: DatabaseArgs,
 }
 
+/// Show the keyed hash of an account or address, for searches in the audit trail
+#[derive(Debug, Args)]
+#[command(after_help = help_end("  joc-orders audit identity anna"))]
+struct IdentityOf {
+    /// The account, such as anna or os:anna, or the address
+    name: String,
+}
+
 /// Runs the command.
 ///
 /// # Errors
@@ -96,6 +106,7 @@ pub async fn run(args: AuditArgs) -> anyhow::Result<()> {
         Some(AuditCommand::Verify(args)) => verify(args).await,
         Some(AuditCommand::Seals(args)) => export(args).await,
         Some(AuditCommand::Archive(args)) => archive::run(args).await,
+        Some(AuditCommand::Identity(args)) => identity(&args),
     }
 }
 
@@ -205,4 +216,10 @@ async fn export(args: SealsArgs) -> anyhow::Result<()> {
     store.close().await;
     exported?;
     written
+}
+
+fn identity(args: &IdentityOf) -> anyhow::Result<()> {
+    let missing = || CliError::Usage("JOC_ORDERS_AUDIT_KEY_FILE: the key is missing".into());
+    let pseudonym = Identities::in_use().pseudonym(&args.name).ok_or_else(missing)?;
+    write(format!("{pseudonym}\n").as_bytes())
 }

@@ -13,7 +13,7 @@ use crate::cli::{
     account, administrator, audit, capture, check, completions, copy, demo, exit, health, import,
     logging, man, migrate, role, serve,
 };
-use crate::config::{self, Logging};
+use crate::config::{self, IdentityArgs, Logging};
 use crate::model::window::time_zone_database;
 
 /// The output of `--version`.
@@ -27,6 +27,8 @@ static VERSION: LazyLock<String> = LazyLock::new(|| {
 struct Cli {
     #[command(flatten)]
     logging: Logging,
+    #[command(flatten)]
+    identities: IdentityArgs,
     #[command(subcommand)]
     command: Command,
 }
@@ -82,6 +84,7 @@ fn start() -> anyhow::Result<()> {
 }
 
 async fn run(cli: Cli) -> anyhow::Result<()> {
+    cli.identities.install().map_err(CliError::setting)?;
     let _traces = logging::start(&cli.logging).map_err(CliError::setting)?;
     match cli.command {
         Command::Demo(args) => demo::run(args).await,

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::model::audit::{AuditEntry, Category, Parameters};
 use crate::model::checks::{NO_CONTROLLER, check_stored_controller_id};
+use crate::model::identities::Identities;
 
 /// Who runs a command that administers the service, and which command.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +37,7 @@ impl Administrator {
         }
         // Old grants may be for what is no controller id any more.
         let controller_id = controller_id.filter(|id| check_stored_controller_id(id).is_ok());
-        AuditEntry {
+        Identities::in_use().entry(AuditEntry {
             controller_id: controller_id.unwrap_or(NO_CONTROLLER).into(),
             account: self.account,
             request: self.request,
@@ -48,7 +49,7 @@ impl Administrator {
             request_id: self.request_id,
             client_address: None,
             created: self.now,
-        }
+        })
     }
 }
 

@@ -96,6 +96,11 @@ impl Parameters {
         Self(text)
     }
 
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// What the trail keeps of them: everything for a change, otherwise so little that nobody can
     /// fill the disk without changing anything.
     pub fn kept(&self, outcome: Outcome) -> Cow<'_, str> {
@@ -150,6 +155,8 @@ pub struct AuditFilter {
     pub window: Window,
     /// Who sent it.
     pub account: Option<String>,
+    /// The pseudonym under which the same account may be recorded.
+    pub pseudonym: Option<String>,
     /// Why.
     pub comment: Option<String>,
     /// The ticket that asked for it.

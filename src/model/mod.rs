@@ -12,6 +12,7 @@ pub mod counted;
 pub mod cycle;
 pub mod finding;
 pub mod folders;
+pub mod identities;
 pub mod invalid;
 pub mod json;
 pub mod order;

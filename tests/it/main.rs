@@ -35,6 +35,7 @@ mod first_minutes;
 mod forgeries;
 mod golden;
 mod history;
+mod identities;
 mod import;
 mod joc_clients;
 mod list;

@@ -10,6 +10,7 @@ use crate::http::context::request::Context;
 use crate::http::error::{ApiError, Caller};
 use crate::model::audit::{AuditEntry, Category, Outcome};
 use crate::model::checks::check_controller_id;
+use crate::model::identities::Identities;
 use crate::model::invalid::{Invalid, quoted};
 use crate::model::permission::{Permission, Visible};
 
@@ -59,7 +60,7 @@ impl AuditLog {
 impl Context {
     /// The entry of the request in the audit trail.
     pub fn audit_entry(&self, controller_id: &str, why: &AuditLog) -> Result<AuditEntry, ApiError> {
-        Ok(AuditEntry {
+        Ok(Identities::in_use().entry(AuditEntry {
             controller_id: controller_id.into(),
             account: self.principal.account.clone(),
             request: self.name(),
@@ -71,7 +72,7 @@ impl Context {
             request_id: self.request_id(),
             client_address: self.client_address(),
             created: self.now,
-        })
+        }))
     }
 
     /// The response to a denied request. The attempt is audited unless there were too many: audit

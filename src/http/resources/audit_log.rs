@@ -17,6 +17,7 @@ use crate::http::openapi::{Endpoint, Schemas, with_examples};
 use crate::model::audit::{AuditFilter, Category, Outcome};
 use crate::model::checks::{NO_CONTROLLER, check_controller_id, check_name};
 use crate::model::folders::{Folder, Folders};
+use crate::model::identities::Identities;
 use crate::model::invalid::Invalid;
 use crate::model::permission::{Extent, VIEW_AUDIT_LOG};
 use crate::model::texts::{self, OptionalControllerId};
@@ -135,6 +136,7 @@ async fn entries(Request { context, body }: Request<EntriesOf>) -> Result<HttpRe
     // Entries about other objects do not exist.
     let limit = if about_orders { limit } else { Some(0) };
     let account = context.principal.account.clone();
+    let account = [Identities::in_use().pseudonym(&account), Some(account)];
     let item = move |entry| EntryItem::shown_to(&account, entry);
     let entries = context.read_rows(|store| store.entries(&filter, limit)).await.map_ok(item);
     context.list("auditLog", entries.boxed()).await
@@ -204,6 +206,7 @@ impl EntriesOf {
         Ok(move |extent| AuditFilter {
             extent,
             window,
+            pseudonym: account.as_deref().and_then(|name| Identities::in_use().pseudonym(name)),
             account,
             comment,
             ticket_link,
@@ -253,8 +256,8 @@ pub struct EntryItem {
 impl EntryItem {
     /// The entry as an account sees it. It does not learn from its own requests whether there are
     /// orders where it may not look.
-    fn shown_to(account: &str, mut entry: Entry) -> Self {
-        if entry.account == account && entry.outcome == Outcome::Outside.as_str() {
+    fn shown_to(account: &[Option<String>], mut entry: Entry) -> Self {
+        if account.iter().flatten().any(|name| *name == entry.account) && entry.outcome == Outcome::Outside.as_str() {
             entry.outcome = Outcome::NoOrders.as_str().into();
         }
         Self {

@@ -22,6 +22,7 @@ use crate::http::transport::prometheus::{self, LoginOutcome};
 use crate::http::transport::request::{call_name, client_address, client_ip, request_id};
 use crate::model::audit::{AuditEntry, Category, Outcome, Parameters};
 use crate::model::checks::{NO_CONTROLLER, check_name};
+use crate::model::identities::Identities;
 use crate::model::invalid::displayable;
 
 /// The account in the audit entry of a failed login without one.
@@ -208,8 +209,9 @@ impl Attempt {
             client_address: self.caller.clone(),
             created: self.service.clock.now(),
         };
-        self.service.store.record(&entry, Outcome::Denied).await?;
         tracing::warn!(account = entry.account, "login refused");
+        let entry = Identities::in_use().entry(entry);
+        self.service.store.record(&entry, Outcome::Denied).await?;
         Ok(match self.password {
             Some(_) => ApiError::WrongCredentials(self.caller()),
             None => ApiError::NoCredentials(self.caller()),

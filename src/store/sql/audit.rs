@@ -45,8 +45,14 @@ pub(in crate::store) fn entries<DB: Dialect>(filter: &AuditFilter, limit: Option
         let words = categories.iter().copied().map(Category::as_str);
         sql.push("\n  AND l.category").among(words.collect());
     }
+    match (&filter.account, &filter.pseudonym) {
+        (Some(account), Some(pseudonym)) if !is_pattern(account) => {
+            sql.push("\n  AND l.account").among(vec![account, pseudonym]);
+        }
+        (Some(account), _) => push_matches(sql.push("\n  AND "), "l.account", account),
+        (None, _) => {}
+    }
     for (column, text) in [
-        ("l.account", &filter.account),
         ("l.comment", &filter.comment),
         ("l.ticket_link", &filter.ticket_link),
     ] {

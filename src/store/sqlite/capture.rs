@@ -58,7 +58,7 @@ pub(super) async fn begin_alone<'c>(
     connection: &'c mut SqliteConnection,
     _: &[&str],
 ) -> Result<Transaction<'c, Sqlite>> {
-    begin(connection).await
+    begin(connection, "").await
 }
 
 pub(super) use self::begin as begin_among;

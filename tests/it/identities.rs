@@ -1,0 +1,92 @@
+//! `JOC_ORDERS_AUDIT_IDENTITIES=keyed`: the audit trail holds hashes of accounts and addresses.
+
+use std::process::Command;
+
+use serde_json::json;
+use tempfile::NamedTempFile;
+
+use crate::harness::{App, Database, Kind, Order, Ran, Served, launch_command, program, with_controller};
+
+const KEY: &str = "  0123456789abcdef0123456789abcdef\n";
+
+/// The program with a key.
+fn keyed(db: &Database, key: &NamedTempFile, args: &[&str]) -> Command {
+    let mut command = program(&db.url);
+    command.env("JOC_ORDERS_AUDIT_IDENTITIES", "keyed").env("JOC_ORDERS_AUDIT_KEY_FILE", key.path());
+    command.env("SUDO_USER", "anna").args(args);
+    command
+}
+
+async fn keyed_run(db: &Database, key: &NamedTempFile, args: &[&str]) -> Ran {
+    launch_command(keyed(db, key, args), "op-password").await
+}
+
+fn key(text: &str) -> NamedTempFile {
+    let file = NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), text).unwrap();
+    file
+}
+
+on_both! {
+    async fn the_trail_names_nobody(kind: Kind) {
+        let (db, key) = (Database::create(kind).await, key(KEY));
+        keyed_run(&db, &key, &["account", "add", "anna", "--role", "all"]).await.ok();
+        db.insert(&["a", "b"].map(Order::new)).await;
+        let served = Served::start(keyed(&db, &key, &[]));
+        let client = reqwest::Client::new();
+        let login = |password: &'static str| {
+            client.post(format!("{}/authentication/login", served.url))
+                .basic_auth("anna", Some(password)).send()
+        };
+        assert_eq!(login("wrong").await.unwrap().status(), 401);
+        let token = login("op-password").await.unwrap().headers()["x-access-token"].to_str().unwrap().to_owned();
+        let post = async |call: &str, body: serde_json::Value| -> serde_json::Value {
+            let request = client.post(format!("{}{call}", served.url)).header("x-access-token", &token);
+            request.json(&body).send().await.unwrap().json().await.unwrap()
+        };
+        post("/orders/cancel", with_controller(json!({"orderIds": ["a"]}))).await;
+        let pseudonym = keyed_run(&db, &key, &["audit", "identity", "anna"]).await.ok().trim().to_owned();
+        assert!(pseudonym.starts_with("keyed:") && pseudonym.len() == 47, "{pseudonym}");
+        for account in ["anna", &pseudonym] {
+            let found = post("/audit_log", json!({"account": account})).await;
+            let entries = found["auditLog"].as_array().unwrap();
+            assert_eq!(entries.len(), 2, "{found}");
+            assert!(entries.iter().all(|entry| entry["account"] == *pseudonym), "{found}");
+        }
+        served.stop();
+        let rows = db.rows("SELECT account, CAST(parameters AS TEXT), coalesce(client_address, '-') FROM audit_logs").await.unwrap();
+        let text = format!("{rows:?}");
+        assert!(!text.contains("anna") && !text.contains("127.0.0.1") && !text.contains("os:"), "{text}");
+        assert!(rows.len() >= 3, "{text}");
+        // Verifying needs no key.
+        let mut verify = program(&db.url);
+        verify.args(["audit", "verify"]);
+        launch_command(verify, "").await.ok();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_or_short_key_is_refused() {
+    let db = Database::create(Kind::Sqlite).await;
+    for bad in [key("short"), key("   \n                   ")] {
+        let ran = keyed_run(&db, &bad, &["account", "list"]).await;
+        assert_eq!(ran.code, Some(2), "{ran:?}");
+        assert!(ran.failed().contains("JOC_ORDERS_AUDIT_KEY_FILE: the key is shorter"), "{ran:?}");
+    }
+    let mut command = program(&db.url);
+    command.env("JOC_ORDERS_AUDIT_IDENTITIES", "keyed").args(["account", "list"]);
+    let ran = launch_command(command, "").await;
+    assert!(ran.failed().contains("the key is missing"), "{ran:?}");
+    let mut command = program(&db.url);
+    command.args(["audit", "identity", "anna"]);
+    assert_eq!(launch_command(command, "").await.code, Some(2));
+}
+
+/// An account still does not learn from its own requests where there are orders.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plain_trail_is_as_before() {
+    let app = App::with(Kind::Sqlite, &[Order::new("a")]).await;
+    app.cancel(json!({"orderIds": ["a"]})).await.ok();
+    let found = app.post("/audit_log", &json!({"account": "root"})).await.ok();
+    assert_eq!(found["auditLog"][0]["account"], "root");
+}
