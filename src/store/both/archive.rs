@@ -195,7 +195,8 @@ pub(in crate::store) async fn remove(url: &str, removal: &Removal) -> Result<()>
         return Err(Error::Unusable("archiving is recorded, and nobody is known to do it".into()));
     };
     let mut connection = open(url, Access::Write).await?;
-    let tables = [&ARCHIVED[..], &["audit_cuts"]].concat();
+    // In the order in which requests lock them.
+    let tables = ["audit_logs", "audit_log_details", "audit_seals", "audit_cuts"];
     expect_owner(&mut connection, &tables, PURPOSE).await?;
     let mut transaction = begin_alone(&mut connection, &tables).await?;
     let mut cuts = DbLedger::reading(&mut transaction).cuts().await?;
