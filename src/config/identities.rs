@@ -49,9 +49,10 @@ impl IdentityArgs {
     /// If the file cannot be read, or the key is missing or too short.
     pub fn install(&self) -> anyhow::Result<()> {
         let key = match &self.audit_key_file {
-            Some(path) => Some(std::fs::read(path).with_context(|| {
-                format!("JOC_ORDERS_AUDIT_KEY_FILE: {}", path.display())
-            })?),
+            Some(path) => Some(
+                std::fs::read(path)
+                    .with_context(|| format!("JOC_ORDERS_AUDIT_KEY_FILE: {}", path.display()))?,
+            ),
             None => None,
         };
         let key = key.as_deref().map(<[u8]>::trim_ascii);

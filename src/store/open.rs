@@ -197,8 +197,7 @@ pub async fn read_archivable(
     before: DateTime<Utc>,
     to: ArchiveSink<'_>,
 ) -> Result<Vec<Stretch>> {
-    let read: Result<Vec<Stretch>> =
-        in_database!(url, both::archive::read(url, before, to).await);
+    let read: Result<Vec<Stretch>> = in_database!(url, both::archive::read(url, before, to).await);
     read.map_err(|error| located(error, url))
 }
 

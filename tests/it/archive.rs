@@ -94,7 +94,9 @@ impl Archived {
 
     fn text(&self) -> String {
         let mut text = String::new();
-        GzDecoder::new(std::fs::File::open(self.file(1)).unwrap()).read_to_string(&mut text).unwrap();
+        GzDecoder::new(std::fs::File::open(self.file(1)).unwrap())
+            .read_to_string(&mut text)
+            .unwrap();
         text
     }
 
@@ -131,7 +133,7 @@ on_both! {
         // Without the file, a kept seal proves nothing.
         assert_eq!(findings(&archived, &["--seals", kept]).await, [format!(
             "{CONTROLLER}, seal 1: the seal that was kept is archived, in no file that --archive names")]);
-        launch(&archived.app.db.url, &["check", "--strict"], "").await.ok();
+        launch(&archived.app.db.owner, &["check", "--strict"], "").await.ok();
 
         let text = archived.text();
         let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -174,7 +176,7 @@ on_both! {
         let found = findings(&archived, &["--archive", files[1], files[0]]).await;
         assert_eq!(found.len(), 2, "{found:?}");
         assert!(found.iter().all(|line| line.contains("the archive of the cut was not given: 2.gz, SHA-256")), "{found:?}");
-        let strict = launch(&app.db.url, &["check", "--strict"], "").await;
+        let strict = launch(&app.db.owner, &["check", "--strict"], "").await;
         strict.ok();
         // Sealing goes on behind the cut.
         assert_eq!(seal(app).await, 1);

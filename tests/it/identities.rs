@@ -5,14 +5,18 @@ use std::process::Command;
 use serde_json::json;
 use tempfile::NamedTempFile;
 
-use crate::harness::{App, Database, Kind, Order, Ran, Served, launch_command, program, with_controller};
+use crate::harness::{
+    App, Database, Kind, Order, Ran, Served, launch_command, program, with_controller,
+};
 
 const KEY: &str = "  0123456789abcdef0123456789abcdef\n";
 
 /// The program with a key.
 fn keyed(db: &Database, key: &NamedTempFile, args: &[&str]) -> Command {
     let mut command = program(&db.url);
-    command.env("JOC_ORDERS_AUDIT_IDENTITIES", "keyed").env("JOC_ORDERS_AUDIT_KEY_FILE", key.path());
+    command
+        .env("JOC_ORDERS_AUDIT_IDENTITIES", "keyed")
+        .env("JOC_ORDERS_AUDIT_KEY_FILE", key.path());
     command.env("SUDO_USER", "anna").args(args);
     command
 }

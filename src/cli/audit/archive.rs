@@ -22,8 +22,8 @@ use crate::config::DatabaseArgs;
 use crate::model::archive::{ArchiveLine, Counts, FORMAT, Head};
 use crate::model::counted::counted;
 use crate::model::window::iso;
-use crate::store::archive::{Removal, Stretch};
 use crate::store;
+use crate::store::archive::{Removal, Stretch};
 
 /// Move old sealed entries from the database to a file; needs the owner of the tables
 #[derive(Debug, Args)]
@@ -88,8 +88,7 @@ pub(super) async fn run(args: ArchiveArgs) -> anyhow::Result<()> {
         counted(stretches.len() as u64, "chain"),
         crate::cli::escape::visible(&file),
     );
-    let removal =
-        Removal { before: args.before, stretches, file, sha256, bytes: written.bytes };
+    let removal = Removal { before: args.before, stretches, file, sha256, bytes: written.bytes };
     if let Err(error) = store::remove_archived(&args.database.url, &removal).await {
         return Err(discarded(&args.to, error));
     }

@@ -90,9 +90,8 @@ fn problem(read: &ReadSeal, before: Option<&ReadChain>) -> Option<&'static str> 
     if !read.is_intact {
         return Some("the rows are not as they were sealed");
     }
-    let follows = |last: &SealLine| {
-        last.number + 1 == line.number && last.hash == read.seal.previous_hash
-    };
+    let follows =
+        |last: &SealLine| last.number + 1 == line.number && last.hash == read.seal.previous_hash;
     (!before.is_none_or(follows)).then_some("the seal does not follow the one before it")
 }
 
@@ -182,8 +181,9 @@ impl<'a> Archives<'a> {
     ) {
         for chain in &read.chains {
             let last = &chain.last;
-            let is_its =
-                |cut: &Cut| (&cut.controller_id, cut.last_seal) == (&last.controller_id, last.number);
+            let is_its = |cut: &Cut| {
+                (&cut.controller_id, cut.last_seal) == (&last.controller_id, last.number)
+            };
             let Some(at) = self.cuts.iter().position(is_its) else {
                 let problem = format!("{name}: no cut of this database names this file");
                 report(of_seal(last, problem));

@@ -257,7 +257,9 @@ impl EntryItem {
     /// The entry as an account sees it. It does not learn from its own requests whether there are
     /// orders where it may not look.
     fn shown_to(account: &[Option<String>], mut entry: Entry) -> Self {
-        if account.iter().flatten().any(|name| *name == entry.account) && entry.outcome == Outcome::Outside.as_str() {
+        if account.iter().flatten().any(|name| *name == entry.account)
+            && entry.outcome == Outcome::Outside.as_str()
+        {
             entry.outcome = Outcome::NoOrders.as_str().into();
         }
         Self {

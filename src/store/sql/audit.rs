@@ -52,10 +52,7 @@ pub(in crate::store) fn entries<DB: Dialect>(filter: &AuditFilter, limit: Option
         (Some(account), _) => push_matches(sql.push("\n  AND "), "l.account", account),
         (None, _) => {}
     }
-    for (column, text) in [
-        ("l.comment", &filter.comment),
-        ("l.ticket_link", &filter.ticket_link),
-    ] {
+    for (column, text) in [("l.comment", &filter.comment), ("l.ticket_link", &filter.ticket_link)] {
         if let Some(text) = text {
             push_matches(sql.push("\n  AND "), column, text);
         }
