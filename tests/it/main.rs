@@ -8,6 +8,7 @@ mod abandoned;
 mod add;
 mod administration;
 mod archive;
+mod archived_orders;
 mod attacks;
 mod audit_log;
 mod body;
