@@ -50,7 +50,7 @@ pub(super) async fn begin<'c>(
     connection: &'c mut SqliteConnection,
     _table: &str,
 ) -> Result<Transaction<'c, Sqlite>> {
-    Ok(connection.begin_with("BEGIN IMMEDIATE").await?)
+    begin_among(connection).await
 }
 
 /// As [`begin`]: a file has one writer.
@@ -58,10 +58,15 @@ pub(super) async fn begin_alone<'c>(
     connection: &'c mut SqliteConnection,
     _: &[&str],
 ) -> Result<Transaction<'c, Sqlite>> {
-    begin(connection, "").await
+    begin_among(connection).await
 }
 
-pub(super) use self::begin as begin_among;
+/// Begins a transaction that writes.
+pub(super) async fn begin_among(
+    connection: &mut SqliteConnection,
+) -> Result<Transaction<'_, Sqlite>> {
+    Ok(connection.begin_with("BEGIN IMMEDIATE").await?)
+}
 
 /// A file has no owner.
 pub(super) async fn expect_owner(_: &mut SqliteConnection, _: &[&str], _: &str) -> Result<()> {
