@@ -46,3 +46,4 @@ COMMENT ON COLUMN audit_cuts.previous_hash IS 'hash of the cut before; 64 zeros 
 COMMENT ON COLUMN audit_cuts.seal_hash IS 'The hash of the last archived seal';
 COMMENT ON COLUMN audit_cuts.seals IS 'How many seals this archive has of the controller';
 COMMENT ON COLUMN audit_logs.account IS 'Who sent the request; for a refused login, the name that was given, or ? if it cannot be read. os:NAME is a user of the operating system, who ran a command. A keyed hash if the settings say so. No foreign key';
+COMMENT ON COLUMN audit_logs.category IS 'Default CONTROLLER; IDENTITY: logins, accounts and roles; IMPORT: imports and copies; OTHERS: migrations and archiving';
