@@ -24,8 +24,9 @@ REVOKE ALL ON ALL TABLES IN SCHEMA public FROM joc_service, joc_executor, joc_au
 
 GRANT USAGE ON SCHEMA public TO joc_service, joc_executor, joc_auditor;
 
--- The owner: `migrate`, `copy --to`, `audit archive`, `orders archive`, `VACUUM` and `ANALYZE`. It can disable the triggers of the
--- audit trail, so nothing that runs every day logs in as the owner.
+-- The owner: `migrate`, `copy --to`, `capture`, `audit archive`, `orders archive`, `VACUUM` and
+-- `ANALYZE`. It can disable the triggers of the audit trail, so nothing that runs every day logs in
+-- as the owner.
 GRANT USAGE, CREATE ON SCHEMA public TO joc_owner;
 ALTER TABLE _sqlx_migrations OWNER TO joc_owner;
 ALTER TABLE controllers OWNER TO joc_owner;
