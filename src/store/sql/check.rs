@@ -127,7 +127,7 @@ const fn strict(sql: &'static str) -> Invariant {
 /// A strict rule about orders `o`, without those that a captured change by plain SQL explains: the
 /// check reports that change itself.
 macro_rules! uncaptured {
-    ($rule:literal, $explains:literal $(,)?) => {
+    ($rule:expr, $explains:literal $(,)?) => {
         strict(concat!(
             $rule,
             "
@@ -137,6 +137,18 @@ macro_rules! uncaptured {
             $explains,
             ")"
         ))
+    };
+}
+
+/// That no archived entry may explain what happened to an order at an instant of it.
+macro_rules! uncut {
+    ($happened:literal) => {
+        concat!(
+            "NOT EXISTS (SELECT 1 FROM audit_cuts u
+                           WHERE u.controller_id = orders.controller_id AND (",
+            $happened,
+            "))"
+        )
     };
 }
 
@@ -249,75 +261,100 @@ pub(in crate::store) const RULES: &[Invariant] = &[
                                  AND n.audit_log_id > d.audit_log_id)",
     ),
     uncaptured!(
-        "SELECT controller_id, CAST(NULL AS BIGINT) AS audit_log_id, order_id,
+        concat!(
+            "SELECT controller_id, CAST(NULL AS BIGINT) AS audit_log_id, order_id,
              'no entry says who marked it ' || mark AS problem
-         FROM (SELECT controller_id, order_id, mark FROM orders WHERE mark IS NOT NULL AND NOT EXISTS (SELECT 1 FROM audit_cuts u WHERE u.controller_id = orders.controller_id
-                   AND orders.created <= u.last_created)
-               EXCEPT SELECT controller_id, order_id, mark FROM audit_log_details) o",
+         FROM (SELECT controller_id, order_id, mark FROM orders
+               WHERE mark IS NOT NULL AND ",
+            uncut!("orders.created <= u.last_created"),
+            "
+               EXCEPT SELECT controller_id, order_id, mark FROM audit_log_details) o"
+        ),
         "c.new_values ->> 'mark' = o.mark",
     ),
     uncaptured!(
-        "SELECT controller_id, CAST(NULL AS BIGINT) AS audit_log_id, order_id,
+        concat!(
+            "SELECT controller_id, CAST(NULL AS BIGINT) AS audit_log_id, order_id,
              'no entry says who requested its kill' AS problem
          FROM (SELECT controller_id, order_id, kill_requested FROM orders
-               WHERE mark IS NOT NULL AND kill_requested IS NOT NULL AND NOT EXISTS (SELECT 1 FROM audit_cuts u WHERE u.controller_id = orders.controller_id
-                   AND orders.kill_requested <= u.last_created)
-               EXCEPT SELECT controller_id, order_id, created FROM audit_log_details WHERE kill) o",
+               WHERE mark IS NOT NULL AND kill_requested IS NOT NULL AND ",
+            uncut!("orders.kill_requested <= u.last_created"),
+            "
+               EXCEPT SELECT controller_id, order_id, created FROM audit_log_details WHERE kill) o"
+        ),
         "c.new_values ->> 'kill_requested' IS NOT NULL",
     ),
     // Orders that were imported in this state have no state_since.
     uncaptured!(
-        "SELECT controller_id, CAST(NULL AS BIGINT) AS audit_log_id, order_id,
+        concat!(
+            "SELECT controller_id, CAST(NULL AS BIGINT) AS audit_log_id, order_id,
              'no entry says who cancelled it' AS problem
          FROM (SELECT controller_id, order_id FROM orders
-               WHERE state = 'CANCELLED' AND state_since IS NOT NULL AND NOT EXISTS (SELECT 1 FROM audit_cuts u WHERE u.controller_id = orders.controller_id
-                   AND (orders.state_since <= u.last_created
-                       OR orders.started IS NOT NULL AND orders.created <= u.last_created))
+               WHERE state = 'CANCELLED' AND state_since IS NOT NULL AND ",
+            uncut!(
+                "orders.state_since <= u.last_created
+                 OR orders.started IS NOT NULL AND orders.created <= u.last_created"
+            ),
+            "
                EXCEPT SELECT controller_id, order_id FROM audit_log_details
-               WHERE new_state = 'CANCELLED' OR mark = 'CANCELLING') o",
+               WHERE new_state = 'CANCELLED' OR mark = 'CANCELLING') o"
+        ),
         "c.new_values ->> 'state' = 'CANCELLED'",
     ),
     uncaptured!(
-        "SELECT controller_id, CAST(NULL AS BIGINT) AS audit_log_id, order_id,
+        concat!(
+            "SELECT controller_id, CAST(NULL AS BIGINT) AS audit_log_id, order_id,
              'no entry says who suspended it' AS problem
          FROM (SELECT controller_id, order_id FROM orders
-               WHERE suspended AND state_since IS NOT NULL AND NOT EXISTS (SELECT 1 FROM audit_cuts u WHERE u.controller_id = orders.controller_id
-                   AND orders.created <= u.last_created)
+               WHERE suspended AND state_since IS NOT NULL AND ",
+            uncut!("orders.created <= u.last_created"),
+            "
                EXCEPT SELECT controller_id, order_id FROM audit_log_details
-               WHERE new_state = 'SUSPENDED' OR mark = 'SUSPENDING') o",
+               WHERE new_state = 'SUSPENDED' OR mark = 'SUSPENDING') o"
+        ),
         "CAST(c.new_values ->> 'suspended' AS TEXT) IN ('true', '1')",
     ),
     // Before its start and after its end, only requests change an order, apart from its state. In
     // between, executors may.
     uncaptured!(
-        "SELECT controller_id, CAST(NULL AS BIGINT) AS audit_log_id, order_id,
+        concat!(
+            "SELECT controller_id, CAST(NULL AS BIGINT) AS audit_log_id, order_id,
              'no audit entry for its last change' AS problem
          FROM (SELECT controller_id, order_id, modified FROM orders
                WHERE modified > created AND state IN ('FRESH', 'FINISHED', 'CANCELLED')
-                   AND modified <> coalesce(state_since, created) AND NOT EXISTS (SELECT 1 FROM audit_cuts u WHERE u.controller_id = orders.controller_id
-                   AND orders.modified <= u.last_created)
-               EXCEPT SELECT controller_id, order_id, created FROM audit_log_details) o",
+                   AND modified <> coalesce(state_since, created) AND ",
+            uncut!("orders.modified <= u.last_created"),
+            "
+               EXCEPT SELECT controller_id, order_id, created FROM audit_log_details) o"
+        ),
         "c.created >= o.modified",
     ),
     uncaptured!(
-        "SELECT controller_id, CAST(NULL AS BIGINT) AS audit_log_id, order_id,
+        concat!(
+            "SELECT controller_id, CAST(NULL AS BIGINT) AS audit_log_id, order_id,
              'no audit entry for its last change' AS problem
          FROM (SELECT controller_id, order_id FROM orders
                WHERE modified > created AND state NOT IN ('FRESH', 'FINISHED', 'CANCELLED')
-                   AND state_since IS NULL AND started IS NULL AND NOT EXISTS (SELECT 1 FROM audit_cuts u WHERE u.controller_id = orders.controller_id
-                   AND orders.created <= u.last_created)
-               EXCEPT SELECT controller_id, order_id FROM audit_log_details) o",
+                   AND state_since IS NULL AND started IS NULL AND ",
+            uncut!("orders.created <= u.last_created"),
+            "
+               EXCEPT SELECT controller_id, order_id FROM audit_log_details) o"
+        ),
         "c.new_values ->> 'modified' IS NOT NULL",
     ),
     uncaptured!(
-        "SELECT controller_id, CAST(NULL AS BIGINT) AS audit_log_id, order_id,
+        concat!(
+            "SELECT controller_id, CAST(NULL AS BIGINT) AS audit_log_id, order_id,
              'no entry says who took it out of sight' AS problem
-         FROM (SELECT controller_id, order_id FROM orders WHERE remove_when_terminated AND NOT EXISTS (SELECT 1 FROM audit_cuts u WHERE u.controller_id = orders.controller_id
-                   AND orders.created <= u.last_created)
+         FROM (SELECT controller_id, order_id FROM orders
+               WHERE remove_when_terminated AND ",
+            uncut!("orders.created <= u.last_created"),
+            "
                EXCEPT SELECT d.controller_id, d.order_id
                FROM audit_log_details d
                JOIN audit_logs l ON l.controller_id = d.controller_id AND l.id = d.audit_log_id
-               WHERE l.request LIKE './orders/remove_when_terminated%') o",
+               WHERE l.request LIKE './orders/remove_when_terminated%') o"
+        ),
         "CAST(c.new_values ->> 'remove_when_terminated' AS TEXT) IN ('true', '1')",
     ),
 ];
