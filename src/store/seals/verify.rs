@@ -10,7 +10,7 @@ use crate::model::archive::last_cut;
 use crate::model::finding::Finding;
 use crate::model::seal::matching::{self, Difference, Matching};
 use crate::model::seal::{Content, NO_HASH, Seal};
-use crate::store::Result;
+use crate::store::{Error, Result};
 
 /// At how many bytes of digests a page of seals ends.
 const DIGESTS: usize = 1 << 20;
@@ -42,7 +42,7 @@ pub struct Due {
     pub live: bool,
 }
 
-/// Verifies every chain.
+/// Verifies every chain. [`Error::Conflict`] if entries are archived meanwhile.
 pub(in crate::store) async fn verify(
     ledger: &mut dyn Ledger,
     due: Due,
@@ -96,6 +96,12 @@ pub(in crate::store) async fn verify(
         let before = newest.unwrap_or(due.now) - due.within;
         broken.find(&controller_id, last_id, before).await?;
         chains.push(verified);
+    }
+    if ledger.cuts().await? != cuts {
+        return Err(Error::Conflict(
+            "entries were archived in the meantime, so what was found may be wrong: verify again"
+                .into(),
+        ));
     }
     Ok(chains)
 }
