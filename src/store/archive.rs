@@ -8,6 +8,12 @@ use crate::model::archive::{ArchiveLine, Counts};
 /// The tables that archiving deletes from, details before their entries.
 pub(super) const ARCHIVED: [&str; 3] = ["audit_log_details", "audit_logs", "audit_seals"];
 
+/// What owning the tables is needed for.
+pub(super) const PURPOSE: &str = "archiving";
+
+/// An audit entry names at most so many controllers.
+pub(super) const NAMED: usize = 100;
+
 /// Takes the lines of an archive as they are read; `false` stops.
 pub type ArchiveSink<'a> = &'a mut (dyn FnMut(ArchiveLine) -> bool + Send);
 
@@ -30,6 +36,16 @@ pub struct Stretch {
     pub counts: Counts,
     /// How many cuts the controller had before.
     pub cuts: i64,
+}
+
+/// How much some stretches are together.
+pub fn total(stretches: &[Stretch]) -> Counts {
+    let add = |a: Counts, stretch: &Stretch| Counts {
+        seals: a.seals + stretch.counts.seals,
+        entries: a.entries + stretch.counts.entries,
+        details: a.details + stretch.counts.details,
+    };
+    stretches.iter().fold(Counts::default(), add)
 }
 
 /// What to remove, now that a file has it.

@@ -19,11 +19,11 @@ use crate::cli::stop::Signals;
 use crate::cli::terminal::write;
 use crate::clock::Clock;
 use crate::config::DatabaseArgs;
-use crate::model::archive::{ArchiveLine, Counts, FORMAT, Head};
+use crate::model::archive::{ArchiveLine, FORMAT, Head};
 use crate::model::counted::counted;
 use crate::model::window::iso;
 use crate::store;
-use crate::store::archive::{Removal, Stretch};
+use crate::store::archive::{Removal, Stretch, total};
 
 /// Move old sealed entries from the database to a file; needs the owner of the tables
 #[derive(Debug, Args)]
@@ -93,15 +93,6 @@ pub(super) async fn run(args: ArchiveArgs) -> anyhow::Result<()> {
         return Err(discarded(&args.to, error));
     }
     write(text.as_bytes())
-}
-
-fn total(stretches: &[Stretch]) -> Counts {
-    let add = |a: Counts, stretch: &Stretch| Counts {
-        seals: a.seals + stretch.counts.seals,
-        entries: a.entries + stretch.counts.entries,
-        details: a.details + stretch.counts.details,
-    };
-    stretches.iter().fold(Counts::default(), add)
 }
 
 /// Reads the file back, and compares it with what it should have.

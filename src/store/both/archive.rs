@@ -14,17 +14,12 @@ use crate::model::audit::{Category, Outcome};
 use crate::model::seal::{Content, NO_HASH, Seal};
 use crate::model::window::iso;
 use crate::store::administrator::administrator;
-use crate::store::archive::{ARCHIVED, ArchiveSink, Removal, Stretch};
+use crate::store::archive::{ARCHIVED, ArchiveSink, NAMED, PURPOSE, Removal, Stretch, total};
 use crate::store::seals::{Ledger, Range};
 use crate::store::{Access, Error, Result, StoredInstant};
 
-const PURPOSE: &str = "archiving";
-
 /// Entries per page, about.
 const ENTRIES: i64 = 5000;
-
-/// Names at most so many controllers in the audit entry.
-const NAMED: usize = 100;
 
 /// See [`crate::store::read_archivable`].
 pub(in crate::store) async fn read(
@@ -51,9 +46,12 @@ pub(in crate::store) async fn read(
             ..Stretch::default()
         };
         let mut reading = Reading { stretch, to: &mut *to, is_wanted: true };
-        let is_wanted = reading.read(&mut DbLedger::reading(&mut connection), cut).await?;
+        let read = reading.read(&mut DbLedger::reading(&mut connection), cut).await;
+        if read.is_err() && DbLedger::reading(&mut connection).cuts().await? != cuts {
+            return Err(overtaken());
+        }
         stretches.push(reading.stretch);
-        if !is_wanted {
+        if !read? {
             break;
         }
     }
@@ -203,7 +201,7 @@ pub(in crate::store) async fn remove(url: &str, removal: &Removal) -> Result<()>
     for stretch in &removal.stretches {
         let before = last_cut(&cuts, &stretch.controller_id);
         if before.map_or(0, |cut| cut.number) != stretch.cuts {
-            return Err(Error::Conflict("somebody else has archived at the same time".into()));
+            return Err(overtaken());
         }
     }
     for table in ARCHIVED {
@@ -227,19 +225,21 @@ pub(in crate::store) async fn remove(url: &str, removal: &Removal) -> Result<()>
     transaction.commit().await.map_err(|_| Error::Unsettled)
 }
 
+fn overtaken() -> Error {
+    Error::Conflict("somebody else has archived at the same time".into())
+}
+
 fn parameters(removal: &Removal, cuts: &[Cut]) -> serde_json::Value {
-    let total = |count: fn(&Counts) -> u64| -> u64 {
-        removal.stretches.iter().map(|stretch| count(&stretch.counts)).sum()
-    };
+    let Counts { seals, entries, details } = total(&removal.stretches);
     let named = |s: &Stretch| json!({"controllerId": s.controller_id, "lastSeal": s.last_seal, "lastId": s.last_id});
     json!({
         "before": iso(&removal.before),
         "file": removal.file,
         "sha256": removal.sha256,
         "bytes": removal.bytes,
-        "seals": total(|counts| counts.seals),
-        "entries": total(|counts| counts.entries),
-        "details": total(|counts| counts.details),
+        "seals": seals,
+        "entries": entries,
+        "details": details,
         "controllers": removal.stretches.iter().take(NAMED).map(named).collect::<Vec<_>>(),
         "cuts": hash_of(cuts),
     })

@@ -14,14 +14,9 @@ use super::triggers::{begin_among, expect_owner, open, own};
 use crate::model::audit::Category;
 use crate::model::window::iso;
 use crate::store::administrator::administrator;
-use crate::store::archive::{KeptFile, OrdersFile};
+use crate::store::archive::{KeptFile, NAMED, OrdersFile, PURPOSE};
 use crate::store::export::{item, tables};
 use crate::store::{Access, Error, Result};
-
-const PURPOSE: &str = "archiving";
-
-/// Names at most so many controllers in the audit entry.
-const NAMED: usize = 100;
 
 /// What is archived, as it was when it was chosen.
 const CHOSEN: &str = "CREATE TEMPORARY TABLE archived_orders AS
