@@ -179,14 +179,17 @@ impl<'a> Archives<'a> {
         given: &mut [bool],
         report: &mut dyn FnMut(Finding),
     ) {
+        let unknown = || format!("{name}: no cut of this database names this file");
+        if read.chains.is_empty() {
+            report(Finding::of_schema(unknown()));
+        }
         for chain in &read.chains {
             let last = &chain.last;
             let is_its = |cut: &Cut| {
                 (&cut.controller_id, cut.last_seal) == (&last.controller_id, last.number)
             };
             let Some(at) = self.cuts.iter().position(is_its) else {
-                let problem = format!("{name}: no cut of this database names this file");
-                report(of_seal(last, problem));
+                report(of_seal(last, unknown()));
                 continue;
             };
             given[at] = true;
