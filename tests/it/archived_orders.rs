@@ -1,11 +1,13 @@
 //! `orders archive`: orders that have ended leave the database, and `import` takes them back.
 
 use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::harness::{App, CONTROLLER, Kind, Ran, launch};
+use crate::harness::{App, CONTROLLER, Kind, Order, Ran, launch, program, signal};
 
 async fn cancel(app: &App, ids: &[&str]) {
     app.cancel(json!({"orderIds": ids, "auditLog": {"comment": "why"}})).await.ok();
@@ -77,4 +79,25 @@ on_both! {
         };
         assert_eq!(without_audited(exported(&app).await), without_audited(before));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ctrl_c_leaves_no_file() {
+    let app = App::with(Kind::Postgres, &[Order::new("a")]).await;
+    let folder = TempDir::new().unwrap();
+    let lock = app.db.lock("BEGIN; LOCK TABLE orders IN ACCESS EXCLUSIVE MODE").await;
+    let mut command = program(&app.db.owner);
+    command.args(["orders", "archive", "--before", "2020-01-01", "--to"]);
+    command.arg(folder.path().join("orders.jsonl")).stderr(Stdio::piped());
+    let child = command.spawn().unwrap();
+    while std::fs::read_dir(folder.path()).unwrap().count() == 0 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    signal(&child, "-INT");
+    let output = child.wait_with_output().unwrap();
+    drop(lock);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.contains("archived"), "{told}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }

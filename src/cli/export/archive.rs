@@ -1,8 +1,11 @@
 //! `joc-orders orders archive`: moves orders that have ended from the database to a file.
 
 use std::fs::File;
+use std::future::pending;
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use anyhow::{Context, ensure};
 use chrono::{DateTime, Utc};
@@ -16,6 +19,7 @@ use crate::cli::escape::visible;
 use crate::cli::exit::help_end;
 use crate::cli::import::hashed::Hashed;
 use crate::cli::new_file::{NewFile, discarded};
+use crate::cli::stop::Signals;
 use crate::cli::terminal::write;
 use crate::clock::Clock;
 use crate::config::DatabaseArgs;
@@ -53,10 +57,22 @@ pub async fn run(args: ArchiveArgs) -> anyhow::Result<()> {
         return Err(CliError::Usage(format!("--before: it is only {}", iso(&now))).into());
     }
     let new = NewFile::create(&args.to)?;
+    let stop = Signals::stop()?;
     let to = Hashing { to: BufWriter::new(new.open()?), hash: Sha256::new() };
     let name = args.to.display().to_string();
-    let mut file = Lines { to, new: Some(new), name, result: Ok(()), kept: None };
-    let archived = store::archive_orders(&args.database.url, args.before, &mut file).await;
+    let removing = Arc::new(AtomicBool::new(false));
+    let begun = Arc::clone(&removing);
+    let mut file = Lines { to, new: Some(new), name, result: Ok(()), kept: None, begun };
+    let stopped = async {
+        stop.next().await;
+        if removing.load(Relaxed) {
+            pending::<()>().await;
+        }
+    };
+    let archived = tokio::select! {
+        archived = store::archive_orders(&args.database.url, args.before, &mut file) => archived,
+        () = stopped => return Err(CliError::Undone("archived").into()),
+    };
     file.result?;
     match (archived, file.kept) {
         (Err(error), Some(_)) => Err(discarded(&args.to, error)),
@@ -84,6 +100,8 @@ struct Lines {
     result: anyhow::Result<()>,
     /// The SHA-256 of the file once it is kept.
     kept: Option<String>,
+    /// Set once the orders are about to be removed.
+    begun: Arc<AtomicBool>,
 }
 
 struct Hashing {
@@ -110,6 +128,7 @@ impl Lines {
         let expected = hex::encode(self.to.hash.clone().finalize());
         ensure!(read.sha256 == expected, "the file is not as it was written");
         new.keep()?;
+        self.begun.store(true, Relaxed);
         self.kept = Some(read.sha256.clone());
         Ok(KeptFile { name: self.name.clone(), sha256: read.sha256, bytes: read.bytes })
     }
