@@ -95,6 +95,13 @@ struct IdentityOf {
     name: String,
 }
 
+impl AuditArgs {
+    /// Whether it writes to the audit trail or shows a pseudonym.
+    pub(super) fn may_record(&self) -> bool {
+        matches!(self.command, Some(AuditCommand::Archive(_) | AuditCommand::Identity(_)))
+    }
+}
+
 /// Runs the command.
 ///
 /// # Errors

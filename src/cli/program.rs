@@ -83,8 +83,30 @@ fn start() -> anyhow::Result<()> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(run(cli))
 }
 
+/// Whether a command may write to the audit trail or show pseudonyms. Others need no key, which
+/// those who run them may not read.
+fn may_record(command: &Command) -> bool {
+    match command {
+        Command::Orders(args) => args.may_record(),
+        Command::Audit(args) => args.may_record(),
+        Command::Login(_)
+        | Command::Logout(_)
+        | Command::Contexts(_)
+        | Command::Workflows(_)
+        | Command::Controllers(_)
+        | Command::Check(_)
+        | Command::Capture(_)
+        | Command::Health(_)
+        | Command::Completions(_)
+        | Command::Man(_) => false,
+        _ => true,
+    }
+}
+
 async fn run(cli: Cli) -> anyhow::Result<()> {
-    cli.identities.install().map_err(CliError::setting)?;
+    if may_record(&cli.command) {
+        cli.identities.install().map_err(CliError::setting)?;
+    }
     let _traces = logging::start(&cli.logging).map_err(CliError::setting)?;
     match cli.command {
         Command::Demo(args) => demo::run(args).await,

@@ -30,6 +30,13 @@ pub struct OrdersArgs {
     command: OrdersCommand,
 }
 
+impl OrdersArgs {
+    /// Whether it writes to the audit trail itself, and not over HTTP.
+    pub(in crate::cli) fn may_record(&self) -> bool {
+        matches!(self.command, OrdersCommand::Archive(_))
+    }
+}
+
 #[derive(Debug, Subcommand)]
 enum OrdersCommand {
     List(ListArgs),
