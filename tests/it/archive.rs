@@ -15,6 +15,8 @@ use tempfile::TempDir;
 use crate::harness::{App, CONTROLLER, Kind, Order, Ran, launch, program};
 use crate::seals::unlock;
 
+mod trouble;
+
 /// An app whose trail was archived.
 struct Archived {
     app: App,

@@ -129,7 +129,8 @@ async fn contents(db: &Database) -> Vec<String> {
                 format!("{table}: {}", values.collect::<Vec<_>>().join(", "))
             })
             .collect();
-        assert!(!rows.is_empty(), "{table}");
+        // archive/trouble.rs copies cuts.
+        assert!(!rows.is_empty() || table == "audit_cuts", "{table}");
         rows.sort();
         contents.extend(rows);
     }
