@@ -38,9 +38,12 @@ const CHOOSE: &str = "WITH kept AS MATERIALIZED (
 const INDEX: &str =
     "CREATE UNIQUE INDEX archived_orders_key ON archived_orders (controller_id, order_id)";
 
+/// CASE, since PostgreSQL would otherwise expect a single row and look up each order's details by
+/// whatever index seems cheapest for one.
 const IS_CHOSEN: &str = "EXISTS (
          SELECT 1 FROM archived_orders a WHERE a.controller_id = orders.controller_id
-             AND a.order_id = orders.order_id AND a.modified = orders.modified)";
+             AND a.order_id = orders.order_id
+             AND CASE WHEN a.modified = orders.modified THEN TRUE ELSE FALSE END)";
 
 /// What became known in the meantime keeps an order.
 const IS_FREE: &str = "NOT EXISTS (
@@ -63,6 +66,7 @@ pub(in crate::store) async fn archive(
     sqlx::query(CHOSEN).execute(&mut connection).await?;
     sqlx::query(CHOOSE).bind(instant(before)).execute(&mut connection).await?;
     sqlx::query(INDEX).execute(&mut connection).await?;
+    sqlx::query("ANALYZE archived_orders").execute(&mut connection).await?;
     let Some(controllers) = write(&mut connection, file).await? else { return Ok(None) };
     let orders = controllers.values().sum();
     if orders == 0 {
