@@ -53,6 +53,18 @@ ALTER FUNCTION expect_drawn_id() OWNER TO joc_owner;
 ALTER FUNCTION last_drawn_id() OWNER TO joc_owner;
 ALTER FUNCTION expect_own_entry() OWNER TO joc_owner;
 ALTER FUNCTION expect_next_seal() OWNER TO joc_owner;
+ALTER FUNCTION make_audit_partition(bigint) OWNER TO joc_owner;
+ALTER FUNCTION make_audit_partitions() OWNER TO joc_owner;
+DO $$
+DECLARE
+    part regclass;
+BEGIN
+    FOR part IN
+        SELECT inhrelid FROM pg_inherits WHERE inhparent IN ('audit_logs'::regclass, 'audit_log_details'::regclass)
+    LOOP
+        EXECUTE format('ALTER TABLE %s OWNER TO joc_owner', part);
+    END LOOP;
+END $$;
 -- The function of `joc-orders capture`, which is there while that is on.
 DO $$ BEGIN
     IF to_regprocedure('capture_orders()') IS NOT NULL THEN
@@ -69,6 +81,8 @@ GRANT SELECT, INSERT, UPDATE (created) ON workflows TO joc_service;
 GRANT SELECT, INSERT, UPDATE ON orders TO joc_service;
 GRANT SELECT, INSERT ON audit_logs, audit_log_details, audit_seals TO joc_service;
 GRANT SELECT ON audit_cuts TO joc_service;
+-- Makes partitions of the audit trail as its owner, but drops none.
+GRANT EXECUTE ON FUNCTION make_audit_partitions() TO joc_service;
 GRANT SELECT, INSERT, UPDATE (password_hash, disabled), DELETE ON accounts TO joc_service;
 -- Whoever changes a role locks its row, which takes the right to update one of its columns.
 GRANT SELECT, INSERT, UPDATE (created), DELETE ON roles TO joc_service;

@@ -1,5 +1,5 @@
-//! The sealer of `serve`: seals the audit trail every few seconds, and checks that sealing, here or
-//! on another replica, keeps up.
+//! The sealer of `serve`: seals the audit trail every few seconds, makes its partitions ahead, and checks
+//! that sealing, here or on another replica, keeps up.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -35,10 +35,12 @@ impl Sealer {
             let clock = Clock::system();
             let mut ticks = interval(every);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            let mut has_room = true;
             loop {
                 let turn = async {
                     ticks.tick().await;
                     seal(&*store, &clock).await;
+                    make_partitions(&*store, &mut has_room).await;
                 };
                 // A turn may hang: others may have locked the tables.
                 tokio::select! {
@@ -67,6 +69,25 @@ async fn seal(store: &dyn Store, clock: &Clock) {
         Ok(0) => {}
         Ok(seals) => tracing::debug!(seals, "sealed the audit trail"),
         Err(error) => tracing::warn!(%error, "the audit trail was not sealed"),
+    }
+}
+
+/// Makes partitions ahead; logs the first of several failures. Entries without a partition of their own
+/// go to the default one, so nobody waits for this.
+#[tracing::instrument(name = "sealer", skip_all)]
+async fn make_partitions(store: &dyn Store, has_room: &mut bool) {
+    match store.make_partitions().await {
+        Ok(made) => {
+            if made > 0 {
+                tracing::info!(made, "made partitions of the audit trail");
+            }
+            *has_room = true;
+        }
+        Err(error) => {
+            if std::mem::take(has_room) {
+                tracing::warn!(%error, "no partitions of the audit trail were made ahead");
+            }
+        }
     }
 }
 

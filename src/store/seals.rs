@@ -40,6 +40,10 @@ pub trait SealMaker {
     async fn seal(&self, now: DateTime<Utc>) -> Result<u64>;
     /// How far sealing has come.
     async fn unsealed(&self) -> Result<Unsealed>;
+    /// Makes the partitions of entries to come, if the database has any, and returns of how many ranges.
+    async fn make_partitions(&self) -> Result<u32> {
+        Ok(0)
+    }
 }
 
 /// The seals over the audit trail.

@@ -189,6 +189,7 @@ on_both! {
                 "the trigger audit_log_details_own_entry is disabled",
                 "the trigger audit_logs_append_only is disabled",
                 "the trigger audit_logs_drawn is disabled",
+                "the trigger audit_logs_drawn of each partition is disabled",
                 "the trigger orders_terminal_is_final is disabled",
             ],
         };

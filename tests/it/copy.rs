@@ -70,7 +70,10 @@ async fn columns(db: &Database) -> Vec<(String, Vec<String>)> {
             "SELECT c.table_name, c.column_name FROM information_schema.columns c
             JOIN information_schema.tables t USING (table_schema, table_name)
             WHERE c.table_schema = 'public' AND t.table_type = 'BASE TABLE'
-            AND c.table_name NOT IN ('_sqlx_migrations', 'sessions') ORDER BY 1, 2"
+            AND c.table_name NOT IN ('_sqlx_migrations', 'sessions')
+            AND NOT EXISTS (SELECT 1 FROM pg_class p
+                WHERE p.oid = to_regclass(quote_ident(c.table_name)) AND p.relispartition)
+            ORDER BY 1, 2"
         }
     };
     let mut tables: Vec<(String, Vec<String>)> = Vec::new();

@@ -46,6 +46,7 @@ mod observed;
 mod openapi;
 mod oracle;
 mod outside;
+mod partitions;
 mod people;
 mod plans;
 mod readers;

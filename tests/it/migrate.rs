@@ -97,12 +97,14 @@ on_both! {
         assert!(ran.stderr.contains("not every migration was recorded"), "{ran:?}");
         assert_eq!(version(&db).await, 0);
         // File after file, with one of them only in part.
-        for (count, last) in (1..).zip(versions()) {
+        for last in versions() {
             db.execute(&sql(kind, last..=last)).await.unwrap();
+            // On SQLite migration 13 changes nothing, so whoever has the one before has both.
+            let shown = if kind == Kind::Sqlite && last == 12 { 13 } else { last };
             let ran = migrate(&db, &["--record"]).await;
-            assert_eq!(ran.code, Some(if last == latest() { 0 } else { 9 }), "{ran:?}");
-            assert_eq!(version(&db).await, last);
-            assert_eq!(ran.stdout.matches("applied").count(), count, "{ran:?}");
+            assert_eq!(ran.code, Some(if shown == latest() { 0 } else { 9 }), "{ran:?}");
+            assert_eq!(version(&db).await, shown);
+            assert_eq!(ran.stdout.matches("applied").count() as i64, shown, "{ran:?}");
             if last == 4 {
                 assert!(ran.stderr.contains("not recorded: the table audit_seals is missing"), "{ran:?}");
                 let whole = sql(kind, 5..=5);

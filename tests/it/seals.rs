@@ -28,7 +28,7 @@ pub fn unlock(kind: Kind) -> &'static str {
                  DROP CONSTRAINT audit_log_details_controller_id_audit_log_id_fkey;
              DO $$ DECLARE rule record; BEGIN
                  FOR rule IN SELECT conrelid::regclass AS of, conname FROM pg_constraint
-                     WHERE NOT convalidated AND conrelid::regclass::text LIKE 'audit%' LOOP
+                     WHERE NOT convalidated AND coninhcount = 0 AND conrelid::regclass::text LIKE 'audit%' LOOP
                      EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I', rule.of, rule.conname);
                  END LOOP;
              END $$;"

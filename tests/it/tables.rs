@@ -37,7 +37,9 @@ async fn differences(db: &Database) -> Vec<String> {
             FROM information_schema.columns c
             JOIN information_schema.tables t USING (table_schema, table_name)
             WHERE c.table_schema = 'public' AND t.table_type = 'BASE TABLE'
-            AND c.table_name NOT IN ('_sqlx_migrations', 'sessions')"
+            AND c.table_name NOT IN ('_sqlx_migrations', 'sessions')
+            AND NOT EXISTS (SELECT 1 FROM pg_class p
+                WHERE p.oid = to_regclass(quote_ident(c.table_name)) AND p.relispartition)"
         }
     });
     let mut differences = Vec::new();

@@ -5,10 +5,10 @@ use futures_util::TryStreamExt;
 use serde_json::json;
 use sqlx::AssertSqlSafe;
 
-use super::audit;
 use super::backend::{DbConnection, instant};
 use super::sealing::DbLedger;
 use super::triggers::{begin_alone, expect_owner, guard, open, unguard};
+use super::{audit, partitions};
 use crate::model::archive::{ArchiveLine, ArchivedSeal, Counts, Cut, hash_of, last_cut};
 use crate::model::audit::{Category, Outcome};
 use crate::model::seal::{Content, NO_HASH, Seal};
@@ -207,8 +207,8 @@ pub(in crate::store) async fn remove(url: &str, removal: &Removal) -> Result<()>
     for table in ARCHIVED {
         sqlx::query(AssertSqlSafe(unguard(table))).execute(&mut *transaction).await?;
     }
-    for stretch in &removal.stretches {
-        delete(&mut transaction, stretch).await?;
+    for left in partitions::drop_archived(&mut transaction, &removal.stretches).await? {
+        delete(&mut transaction, &left).await?;
     }
     for table in ARCHIVED {
         sqlx::query(AssertSqlSafe(guard(table))).execute(&mut *transaction).await?;

@@ -10,6 +10,7 @@ use super::backend::Backend;
 use super::built::renew_statistics;
 use super::capture;
 use super::copy::{insert, lock, reserve_ids, select, suspend_rules};
+use super::partitions::make_room;
 use crate::model::audit::Category;
 use crate::store::Result;
 use crate::store::administrator::administrator;
@@ -17,6 +18,9 @@ use crate::store::copy::{
     Copies, CopyBatch, CopyProgress, HAS_DATA, count, expect_no_data, json, send,
 };
 use crate::store::tables::{TABLES, list};
+
+/// The table whose ids its partitions divide.
+const ENTRIES: &str = "audit_logs";
 
 #[async_trait]
 impl Copies for Backend {
@@ -65,6 +69,11 @@ impl Copies for Backend {
                 transaction.commit().await?;
                 return Ok(true);
             };
+            if table.name == ENTRIES
+                && let Some(place) = table.written().position(|column| column.name == "id")
+            {
+                make_room(&mut transaction, &json(&rows), place).await?;
+            }
             let sql = AssertSqlSafe(insert(table));
             sqlx::query(sql).bind(json(&rows)).execute(&mut *transaction).await?;
             let before = loaded.get(table.name).and_then(Value::as_u64).unwrap_or_default();

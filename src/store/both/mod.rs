@@ -2,7 +2,9 @@
 //! the source exists once, is compiled for each, and its statements are checked on both. The
 //! modules used here are those of the database.
 
-use super::{audit, backend, built, capture as triggers, checked, copy, import, schema, sealing};
+use super::{
+    audit, backend, built, capture as triggers, checked, copy, import, partitions, schema, sealing,
+};
 
 mod accounts;
 mod additions;

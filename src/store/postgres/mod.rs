@@ -41,6 +41,7 @@ mod copy;
 mod import;
 mod lease;
 mod orders;
+mod partitions;
 mod schema;
 mod sealing;
 mod sessions;

@@ -1,15 +1,17 @@
 -- The parts of the schema that the search path shows: src/store/schema.rs. What differs between
--- releases of PostgreSQL is left out: NOT NULL as constraints, the qualifiers in a view.
+-- releases of PostgreSQL is left out: NOT NULL as constraints, the qualifiers in a view. Partitions have what their
+-- table has, and triggers of their own.
 WITH tables AS (
     SELECT c.oid, c.relname::text AS name, c.relpersistence, c.relrowsecurity
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.relkind IN ('r', 'p') AND pg_table_is_visible(c.oid) AND c.relname <> '_sqlx_migrations'
+    WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND pg_table_is_visible(c.oid) AND c.relname <> '_sqlx_migrations'
         AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\_%'
 )
 SELECT kind, "of", name, regexp_replace(definition, '\s+', ' ', 'g') AS definition FROM (
 SELECT 'table' AS kind, t.name AS "of", t.name,
     CASE t.relpersistence WHEN 'p' THEN 'logged' ELSE 'not logged' END
-    || CASE WHEN t.relrowsecurity THEN ', row level security' ELSE '' END AS definition
+    || CASE WHEN t.relrowsecurity THEN ', row level security' ELSE '' END
+    || coalesce(', partitioned by ' || pg_get_partkeydef(t.oid), '') AS definition
 FROM tables t
 UNION ALL
 SELECT 'column', t.name, a.attname::text, format_type(a.atttypid, a.atttypmod)
@@ -28,14 +30,24 @@ SELECT 'constraint', t.name, c.conname::text, pg_get_constraintdef(c.oid, true)
                          WHERE g.tgconstraint = c.oid AND g.tgenabled NOT IN ('O', 'A'))
        THEN ', disabled' ELSE '' END
 FROM tables t JOIN pg_constraint c ON c.conrelid = t.oid AND c.contype IN ('c', 'f', 'p', 'u', 'x')
+    AND c.conparentid = 0
 UNION ALL
-SELECT 'index', t.name, i.relname::text, pg_get_indexdef(i.oid, 0, true)
+SELECT 'index', t.name, i.relname::text, replace(pg_get_indexdef(i.oid, 0, true), ' ON ONLY ', ' ON ')
     || CASE WHEN x.indisvalid THEN '' ELSE ', not valid' END
 FROM tables t JOIN pg_index x ON x.indrelid = t.oid JOIN pg_class i ON i.oid = x.indexrelid
 UNION ALL
 SELECT 'trigger', t.name, g.tgname::text, pg_get_triggerdef(g.oid, true)
     || CASE WHEN g.tgenabled IN ('O', 'A') THEN '' ELSE ', disabled' END
 FROM tables t JOIN pg_trigger g ON g.tgrelid = t.oid AND NOT g.tgisinternal
+UNION ALL
+SELECT 'trigger', t.name, g.tgname || ' of each partition',
+    string_agg(DISTINCT replace(pg_get_triggerdef(g.oid, true), ' ON ' || h.inhrelid::regclass || ' ', ' ON ' || t.name || ' ')
+        || CASE WHEN g.tgenabled IN ('O', 'A') THEN '' ELSE ', disabled' END, '; ')
+    || CASE WHEN count(*) < (SELECT count(*) FROM pg_inherits p WHERE p.inhparent = t.oid)
+       THEN '; missing on others' ELSE '' END
+FROM tables t JOIN pg_inherits h ON h.inhparent = t.oid
+JOIN pg_trigger g ON g.tgrelid = h.inhrelid AND g.tgconstraint = 0 AND (NOT g.tgisinternal OR g.tgparentid <> 0)
+GROUP BY t.oid, t.name, g.tgname
 UNION ALL
 SELECT 'rule', t.name, r.rulename::text, pg_get_ruledef(r.oid, true)
 FROM tables t JOIN pg_rewrite r ON r.ev_class = t.oid

@@ -68,6 +68,12 @@ impl SealMaker for PgStore {
         );
         Ok(unsealed.fetch_one(&self.pool).await?)
     }
+
+    async fn make_partitions(&self) -> Result<u32> {
+        let made = sqlx::query_scalar!(r#"SELECT make_audit_partitions() AS "made!""#);
+        let mut sealer = self.sealer.acquire().await?;
+        Ok(made.fetch_one(&mut *sealer).await?.unsigned_abs())
+    }
 }
 
 /// An id up to which no new entry can appear; `None` if there is no entry.

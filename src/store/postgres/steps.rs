@@ -29,6 +29,7 @@ const LOCKS: &[(i64, &str, &str)] = &[
     (8, "orders", ALONE),
     (9, "audit_logs", ALONE),
     (10, "audit_logs, audit_log_details", "SHARE"),
+    (13, "joc_audit_log, joc_audit_log_details, audit_logs, audit_log_details", ALONE),
 ];
 
 /// The lock that dropping parts of a table takes, and thus every reverted migration.

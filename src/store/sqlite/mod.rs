@@ -44,6 +44,7 @@ mod file;
 mod import;
 mod keeper;
 mod orders;
+mod partitions;
 mod schema;
 mod sealing;
 mod sessions;

@@ -77,6 +77,13 @@ const QUERIES: &[(&str, &[&str])] = &[
     ),
 ];
 
+/// Whether a step reads a partition that has no rows.
+fn is_of_empty(step: &str) -> bool {
+    let tables = ["audit_logs", "audit_log_details"];
+    let empty = ["p1", "p2", "default"];
+    tables.iter().any(|table| empty.iter().any(|of| step.contains(&format!("on {table}_{of} "))))
+}
+
 on_both! {
     async fn ready_queries_use_a_suitable_index(kind: Kind) {
         let app = App::start(kind, &[]).await;
@@ -89,6 +96,8 @@ on_both! {
             let sql = block(SCHEMA, kind, section).sql.replace("/sos/billing", "/f1/g1");
             let rows = app.db.rows(&format!("{explain} {sql}")).await.unwrap();
             let steps = rows.into_iter().map(|row| row.last().unwrap().clone().unwrap());
+            // Every row is in the first partition; the others are empty.
+            let steps = steps.filter(|step| !is_of_empty(step)).map(|step| step.replace("_p0", ""));
             let plan = steps.collect::<Vec<_>>().join("\n");
             for index in *indexes {
                 assert!(plan.contains(index), "{section}: expected {index} in\n{plan}");
