@@ -7,7 +7,6 @@ use tokio::sync::mpsc::{Receiver, Sender};
 
 use super::administration::record;
 use super::backend::Backend;
-use super::built::renew_statistics;
 use super::capture;
 use super::copy::{insert, lock, reserve_ids, select, suspend_rules};
 use super::partitions::make_room;
@@ -65,8 +64,7 @@ impl Copies for Backend {
                 let parameters = json!({ "from": place, "rows": loaded });
                 record(&mut transaction, by, Category::Import, None, parameters).await?;
                 capture::resume(&mut transaction).await?;
-                renew_statistics(&mut transaction, &tables).await?;
-                transaction.commit().await?;
+                self.statistics().renew_with(transaction, &tables).await?;
                 return Ok(true);
             };
             if table.name == ENTRIES

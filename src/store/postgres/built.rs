@@ -1,7 +1,7 @@
 //! What the files in `both/` that send built statements need to know of this database.
 
 use futures_util::stream::BoxStream;
-use sqlx::postgres::{PgConnection, PgRow, Postgres};
+use sqlx::postgres::{PgPool, PgRow, Postgres};
 use sqlx::{AssertSqlSafe, FromRow, Transaction};
 
 use super::backend::Backend;
@@ -36,7 +36,26 @@ impl Backend {
 }
 
 /// Updates the statistics of tables: without them, the planner assumes small tables.
-pub(super) async fn renew_statistics(connection: &mut PgConnection, tables: &str) -> Result<()> {
-    sqlx::query(AssertSqlSafe(format!("ANALYZE {tables}"))).execute(connection).await?;
-    Ok(())
+pub(super) struct Statistics(PgPool);
+
+impl Backend {
+    pub(super) fn statistics(&self) -> Statistics {
+        Statistics(self.pool.clone())
+    }
+}
+
+impl Statistics {
+    /// Commits, and updates the statistics of these tables. Citus refuses that before the commit.
+    pub(super) async fn renew_with(
+        &self,
+        transaction: Transaction<'_, Db>,
+        tables: &str,
+    ) -> Result<()> {
+        transaction.commit().await?;
+        let analyze = AssertSqlSafe(format!("ANALYZE {tables}"));
+        if let Err(error) = sqlx::query(analyze).execute(&self.0).await {
+            tracing::warn!(%error, "the statistics are not current: run ANALYZE");
+        }
+        Ok(())
+    }
 }

@@ -8,6 +8,9 @@ use crate::store::tables::{ColumnType, Table, TableColumn, list};
 
 /// Locks the tables against other sessions.
 pub(super) async fn lock(connection: &mut PgConnection, tables: &str) -> Result<()> {
+    // One connection to each node of Citus, so that it may write to all tables that it has read.
+    let sequential = "SELECT set_config('citus.multi_shard_modify_mode', 'sequential', true)";
+    sqlx::query(sequential).execute(&mut *connection).await?;
     let lock = format!("LOCK TABLE {tables} IN EXCLUSIVE MODE");
     sqlx::query(AssertSqlSafe(lock)).execute(connection).await?;
     Ok(())

@@ -279,8 +279,6 @@ impl Dialect for Postgres {
 
     const NOW: &str = "now()";
 
-    const PRESENT: &str = "greatest(o.created, now())";
-
     fn push_created(sql: &mut QueryBuilder<Self>, at: DateTime<Utc>) {
         // Executors use the database's clock: for it, no order may be created in the future.
         sql.push("least(").push_bind(at).push(", now())");

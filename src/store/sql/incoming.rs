@@ -1,6 +1,6 @@
 //! Orders that an import or a request adds. Each statement takes any number of them as rows of the
 //! columns of [`Use::Given`]; those of an import also have those of [`Use::Lived`] and `earliest`,
-//! when the order was created at the latest.
+//! when the order was created at the latest, and `now`, the present: Citus takes it only as a value.
 
 use chrono::{DateTime, Utc};
 
@@ -8,21 +8,27 @@ use super::{Dialect, Sql};
 use crate::store::import::IncomingOrder;
 use crate::store::tables::{ColumnType, TableColumn, Use, list, of_orders};
 
+/// The present, but not before the order `o` was created.
+const PRESENT: &str = "CASE WHEN o.created > r.now THEN o.created ELSE r.now END";
+
 /// The insert of imported orders; existing ones are left alone.
-pub(in crate::store) fn insert<DB: Dialect>(orders: &[IncomingOrder]) -> Sql<DB> {
+/// Each gives a row.
+pub(in crate::store) fn insert<DB: Dialect>(
+    orders: &[IncomingOrder],
+    now: DateTime<Utc>,
+) -> Sql<DB> {
     let mut sql = Sql::new();
-    let now = DB::NOW;
     push_insert(&mut sql, imported(), ", modified");
     let values = list(imported(), |column| match column.name {
-        "created" => format!("coalesce(r.earliest, {now})"),
+        "created" => "coalesce(r.earliest, r.now)".into(),
         "remove_when_terminated" => format!("coalesce(r.{}, FALSE)", column.name),
         name => format!("r.{name}"),
     });
     sql.push("\nSELECT ").push(numbered::<DB>(values));
-    sql.push(format_args!(", CASE WHEN r.earliest > {now} THEN r.earliest ELSE {now} END\nFROM "));
-    push_imported(&mut sql, orders);
+    sql.push(", CASE WHEN r.earliest > r.now THEN r.earliest ELSE r.now END\nFROM ");
+    push_imported(&mut sql, orders, now);
     // Without WHERE, SQLite takes the ON for that of a join.
-    sql.push("\nWHERE true\nON CONFLICT DO NOTHING");
+    sql.push("\nWHERE true\nON CONFLICT DO NOTHING\nRETURNING 1");
     sql
 }
 
@@ -42,28 +48,33 @@ pub(in crate::store) fn add<DB: Dialect>(
 }
 
 /// The update of existing living orders that differ from imported ones.
-pub(in crate::store) fn replace<DB: Dialect>(orders: &[IncomingOrder]) -> Sql<DB> {
+pub(in crate::store) fn replace<DB: Dialect>(
+    orders: &[IncomingOrder],
+    now: DateTime<Utc>,
+) -> Sql<DB> {
     let mut sql = Sql::new();
     let assignments =
-        list(changeable(), |column| format!("{} = {}", column.name, replaced::<DB>(column)));
-    let present = DB::PRESENT;
+        list(changeable(), |column| format!("{} = {}", column.name, replaced(column)));
     sql.push(format_args!(
-        "UPDATE orders AS o\nSET {assignments},\n    modified = {present}\nFROM "
+        "UPDATE orders AS o\nSET {assignments},\n    modified = {PRESENT}\nFROM "
     ));
-    push_imported(&mut sql, orders);
+    push_imported(&mut sql, orders, now);
     push_replaceable(&mut sql);
-    sql.push("\n  AND (").push(differs::<DB>()).push(")");
+    sql.push("\n  AND (").push(differs()).push(")");
     sql
 }
 
 /// The number of existing living orders that do not differ from imported ones.
-pub(in crate::store) fn unchanged<DB: Dialect>(orders: &[IncomingOrder]) -> Sql<DB> {
+pub(in crate::store) fn unchanged<DB: Dialect>(
+    orders: &[IncomingOrder],
+    now: DateTime<Utc>,
+) -> Sql<DB> {
     let mut sql = Sql::new();
     sql.push("SELECT count(*)\nFROM ");
-    push_imported(&mut sql, orders);
+    push_imported(&mut sql, orders, now);
     sql.push("\nCROSS JOIN orders AS o");
     push_replaceable(&mut sql);
-    sql.push("\n  AND NOT (").push(differs::<DB>()).push(")");
+    sql.push("\n  AND NOT (").push(differs()).push(")");
     sql
 }
 
@@ -77,10 +88,10 @@ fn push_replaceable<DB: Dialect>(sql: &mut Sql<DB>) {
 }
 
 /// Whether replacing the order would change a value.
-fn differs<DB: Dialect>() -> String {
+fn differs() -> String {
     let columns: Vec<_> = changeable()
         .map(|column| {
-            let (old, new) = (format!("o.{}", column.name), replaced::<DB>(column));
+            let (old, new) = (format!("o.{}", column.name), replaced(column));
             match column.holds {
                 // As text: numbers such as 1.0 and 1.00 differ.
                 ColumnType::Json => {
@@ -94,7 +105,7 @@ fn differs<DB: Dialect>() -> String {
 }
 
 /// What a replaced order has in a column.
-fn replaced<DB: Dialect>(column: &TableColumn) -> String {
+fn replaced(column: &TableColumn) -> String {
     let name = column.name;
     match name {
         "created" => "CASE WHEN r.created IS NOT NULL THEN r.created\n        \
@@ -105,8 +116,7 @@ fn replaced<DB: Dialect>(column: &TableColumn) -> String {
             .into(),
         "state_since" => format!(
             "CASE WHEN r.created IS NOT NULL OR r.state_since IS NOT NULL THEN r.state_since\n        \
-             WHEN o.state <> r.state OR o.suspended <> r.suspended THEN {} ELSE o.state_since END",
-            DB::PRESENT,
+             WHEN o.state <> r.state OR o.suspended <> r.suspended THEN {PRESENT} ELSE o.state_since END",
         ),
         "remove_when_terminated" => format!("coalesce(r.{name}, o.{name})"),
         name => format!("r.{name}"),
@@ -142,7 +152,8 @@ fn push_orders<DB: Dialect>(sql: &mut Sql<DB>, orders: &[IncomingOrder]) {
     sql.rows(&columns, rows.iter().map(|row| row.each_ref().map(Option::as_deref)));
 }
 
-fn push_imported<DB: Dialect>(sql: &mut Sql<DB>, orders: &[IncomingOrder]) {
+fn push_imported<DB: Dialect>(sql: &mut Sql<DB>, orders: &[IncomingOrder], now: DateTime<Utc>) {
+    sql.push("(SELECT r.*, ").instant(now).push(" AS now FROM ");
     let mut columns: Vec<_> = imported().map(|column| (column.name, column.holds)).collect();
     columns.push(("earliest", ColumnType::Instant));
     let rows: Vec<_> =
@@ -156,4 +167,5 @@ fn push_imported<DB: Dialect>(sql: &mut Sql<DB>, orders: &[IncomingOrder]) {
             row
         }),
     );
+    sql.push(") r");
 }

@@ -26,19 +26,19 @@ fn shown(of: Use) -> String {
 /// The query of the orders that a selection means, by id.
 pub(in crate::store) fn orders<DB: Dialect>(selection: &Selection, limit: Option<u64>) -> Sql<DB> {
     let mut sql = Sql::at(selection.now);
-    // A living descendant, as DESCENDS has it.
+    // A living descendant, as DESCENDS has it. Each table's controller is a value, by which Citus
+    // finds its node.
     sql.push(format_args!(
         "SELECT {}, o.effective_state,\n    \
              EXISTS (\n        \
                  SELECT 1 FROM orders c\n        \
-                 WHERE c.controller_id = o.controller_id AND c.root_id = o.root_id\n          \
-                   AND c.parent_id IS NOT NULL\n          \
+                 WHERE c.root_id = o.root_id AND c.parent_id IS NOT NULL\n          \
                    AND c.order_id > o.order_id || '|' AND c.order_id < o.order_id || '}}'\n          \
-                   AND c.state NOT IN ('FINISHED', 'CANCELLED')\n    \
-             ) AS has_children\n\
-         FROM ",
+                   AND c.state NOT IN ('FINISHED', 'CANCELLED')\n          \
+                   AND c.controller_id = ",
         shown(Use::Listed),
     ));
+    sql.key(&selection.controller_id).push("\n    ) AS has_children\nFROM ");
     sql.orders(selection.now).push("\nWHERE ");
     push_in_reach(&mut sql, selection);
     push_selected(&mut sql, selection);

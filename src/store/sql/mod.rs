@@ -87,8 +87,6 @@ pub(super) trait Dialect: sqlx::Database {
     const HISTORY_ID: Option<&str>;
     /// The present.
     const NOW: &str;
-    /// The present, but not before the order `o` was created.
-    const PRESENT: &str;
     /// Adds the bound instant at which an order is created.
     fn push_created(sql: &mut QueryBuilder<Self>, at: DateTime<Utc>);
     /// Adds the effective state that the order of `affected a` has after a change, given

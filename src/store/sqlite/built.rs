@@ -1,7 +1,7 @@
 //! What the files in `both/` that send built statements need to know of this database.
 
 use futures_util::stream::{self, BoxStream, StreamExt};
-use sqlx::sqlite::{Sqlite, SqliteConnection, SqliteRow};
+use sqlx::sqlite::{Sqlite, SqliteRow};
 use sqlx::{FromRow, Transaction};
 
 use super::backend::Backend;
@@ -39,6 +39,23 @@ impl Backend {
 }
 
 /// See [`optimize`].
-pub(super) async fn renew_statistics(connection: &mut SqliteConnection, _: &str) -> Result<()> {
-    optimize(connection).await
+pub(super) struct Statistics;
+
+impl Backend {
+    #[allow(clippy::unused_self, reason = "on PostgreSQL they need a connection of their own")]
+    pub(super) fn statistics(&self) -> Statistics {
+        Statistics
+    }
+}
+
+impl Statistics {
+    /// Updates the statistics, and commits.
+    pub(super) async fn renew_with(
+        &self,
+        mut transaction: Transaction<'_, Db>,
+        _: &str,
+    ) -> Result<()> {
+        optimize(&mut transaction).await?;
+        Ok(transaction.commit().await?)
+    }
 }

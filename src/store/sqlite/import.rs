@@ -1,6 +1,6 @@
 //! Imports into SQLite.
 
-use chrono::DateTime;
+use chrono::{DateTime, Utc};
 use serde_json::json;
 use sqlx::SqliteConnection;
 
@@ -12,12 +12,13 @@ use crate::store::import::NamedVersion;
 pub(super) async fn add_versions(
     connection: &mut SqliteConnection,
     versions: &[NamedVersion<'_>],
+    now: DateTime<Utc>,
 ) -> Result<()> {
     let workflows: Vec<_> = versions
         .iter()
         .map(|v| json!([v.controller_id, v.path, v.version_id, v.date.as_ref().map(iso)]))
         .collect();
-    let workflows = super::json(&workflows);
+    let (workflows, now) = (super::json(&workflows), iso(&now));
     sqlx::query!(
         "INSERT INTO controllers (controller_id)
              SELECT DISTINCT value ->> 0 FROM json_each(?1) WHERE true ON CONFLICT DO NOTHING",
@@ -30,7 +31,7 @@ pub(super) async fn add_versions(
         "INSERT INTO workflows (controller_id, path, version_id, created)
              SELECT n.value ->> 0, n.value ->> 1, n.value ->> 2,
                  coalesce(n.value ->> 3, strftime('%Y-%m-%dT%H:%M:%fZ',
-                     max(strftime('%Y-%m-%dT%H:%M:%fZ', 'now'),
+                     max(?2,
                          coalesce((SELECT max(w.created) FROM workflows w
                                    WHERE w.controller_id = n.value ->> 0
                                        AND w.path = n.value ->> 1), '')),
@@ -41,6 +42,7 @@ pub(super) async fn add_versions(
              WHERE NOT EXISTS (SELECT 1 FROM workflows w WHERE w.controller_id = n.value ->> 0
                                AND w.path = n.value ->> 1 AND w.version_id = n.value ->> 2)",
         workflows,
+        now,
     )
     .execute(&mut *connection)
     .await?;

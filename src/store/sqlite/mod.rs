@@ -316,8 +316,6 @@ impl Dialect for Sqlite {
 
     const NOW: &str = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')";
 
-    const PRESENT: &str = "max(o.created, strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))";
-
     fn push_created(sql: &mut QueryBuilder<Self>, at: DateTime<Utc>) {
         Self::push_instant(sql, at);
     }
