@@ -43,6 +43,9 @@ pub struct MigrateArgs {
     /// Only record the migrations that the schema proves, after psql or sqlite3 ran the files
     #[arg(long, conflicts_with_all = ["to", "status"])]
     record: bool,
+    /// Distribute the tables over the servers of Citus, by controller; see docs/scaling.md
+    #[arg(long, conflicts_with_all = ["to", "status", "record"])]
+    distribute: bool,
 }
 
 /// Migrates, and lists the migrations.
@@ -64,13 +67,21 @@ pub async fn run(args: MigrateArgs) -> anyhow::Result<()> {
         let patience =
             LockPatience { at_a_time: seconds(args.lock_timeout), in_all: seconds(args.wait) };
         let _waiting = waiting("migrating");
-        store::migrate_patiently(url, args.to, patience).await?;
+        if args.distribute {
+            store::distribute(url, patience).await?;
+        } else {
+            store::migrate_patiently(url, args.to, patience).await?;
+        }
     }
     let migrations = store::migrations(url).await?;
     for migration in &migrations {
         let applied = if migration.applied { "applied" } else { "pending" };
         let Migration { version, description, .. } = migration;
         write(format!("{version:04} {description:<10} {applied}\n").as_bytes())?;
+    }
+    if let Some(servers) = store::distribution(url).await? {
+        let servers = counted(servers.into(), "server");
+        write(format!("distributed by controller over {servers}\n").as_bytes())?;
     }
     for problem in problems {
         tell(&format!("not recorded: {problem}\n"));

@@ -52,9 +52,9 @@ pub use instant::StoredInstant;
 pub use migrating::LockPatience;
 pub use migrations::{Access, Loss, Migration};
 pub use open::{
-    archive_orders, capture_status, losses, migrate, migrate_patiently, migrations, open,
-    open_to_serve, place, prune_changes, read_archivable, record_migrations, remove_archived,
-    schema, set_capture,
+    archive_orders, capture_status, distribute, distribution, losses, migrate, migrate_patiently,
+    migrations, open, open_to_serve, place, prune_changes, read_archivable, record_migrations,
+    remove_archived, schema, set_capture,
 };
 use orders::preview;
 pub use orders::{Change, Changed, Orders, Preview, PreviewedOrder};

@@ -154,6 +154,28 @@ pub async fn migrations(url: &str) -> Result<Vec<Migration>> {
     done.map_err(|error| located(error, url))
 }
 
+/// Distributes the tables over the servers of Citus, by controller, and says whether that had to be
+/// done.
+///
+/// # Errors
+///
+/// As [`open`]. [`Error::Unusable`] without Citus, if the role does not own the tables, or while
+/// plain SQL is captured; [`Error::Blocked`] if others hold locks on the tables.
+pub async fn distribute(url: &str, patience: LockPatience) -> Result<bool> {
+    let done: Result<bool> = in_database!(url, distribute(url, patience).await);
+    done.map_err(|error| located(error, url))
+}
+
+/// Over how many servers the tables are distributed; `None`: not at all.
+///
+/// # Errors
+///
+/// As [`open`].
+pub async fn distribution(url: &str) -> Result<Option<u32>> {
+    let done: Result<Option<u32>> = in_database!(url, distribution(url).await);
+    done.map_err(|error| located(error, url))
+}
+
 /// Whether changes of orders by plain SQL are captured, and how many were.
 ///
 /// # Errors

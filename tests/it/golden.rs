@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
+use crate::citus::{has_citus, route};
 use crate::harness::{App, Kind, Order, Served, until, with_controller};
 
 /// Cancels by each kind of selector. The endpoints of all actions select alike.
@@ -142,6 +143,54 @@ fn requests() -> Vec<(String, &'static str, bool, Value)> {
     requests
 }
 
+/// The changes whose statements are captured as Citus gets them, too.
+const ROUTED: [&str; 12] = [
+    "cancel_by_id",
+    "cancel_by_folder",
+    "cancel_by_many_folders",
+    "cancel_by_workflow",
+    "cancel_deep_kill",
+    "cancel_limited",
+    "suspend",
+    "suspend_reset",
+    "resume_at",
+    "confirm",
+    "change",
+    "remove",
+];
+
+/// Captures the changes of [`ROUTED`] in several statements, each with orders to affect.
+async fn routed(sent: &mut BTreeMap<String, String>) {
+    let app = App::with(Kind::Postgres, &[]).await;
+    app.account("limited", "sos:products", &[("/sos", true)]).await;
+    route(&app.db, true).await;
+    let served = Served::over(&app.db, &["--log", "info,sqlx::query=debug"]);
+    let tokens = [served.login().await, served.login_as("limited", "a-password").await];
+    for (name, endpoint, limited, body) in requests() {
+        if !ROUTED.contains(&&*name) {
+            continue;
+        }
+        let order = |id: &str| Order::new(&format!("{name}-{id}")).workflow("/sos/eod", "1");
+        let mut orders = vec![
+            order("due"),
+            order("runs").state("RUNNING"),
+            order("failed").state("FAILED"),
+            order("asks").state("PROMPTING"),
+            order("held").suspended(),
+        ];
+        if name == "cancel_by_id" {
+            orders.push(Order::new("a").workflow("/sos/eod", "1"));
+        }
+        app.db.insert(&orders).await;
+        let from = served.log().len();
+        let answer = served.post(&tokens[usize::from(limited)], endpoint, &body).await;
+        let id = answer.headers["x-request-id"].to_str().unwrap();
+        let text = statements(&served, from, id).await.join(";\n\n");
+        assert!(answer.status == 200 || name == "cancel_by_many_folders", "{name}: {answer:?}");
+        sent.insert(format!("routed_{name}.sql"), text + ";\n");
+    }
+}
+
 /// The statements of a request, by its id, once its line is in the log.
 async fn statements(served: &Served, from: usize, id: &str) -> Vec<String> {
     let lines = || {
@@ -202,6 +251,12 @@ on_both! {
         ])
         .await;
         app.account("limited", "sos:products", &[("/sos", true)]).await;
+        if kind == Kind::Postgres {
+            if has_citus(&app.db).await {
+                return;
+            }
+            route(&app.db, false).await;
+        }
         let served = Served::over(&app.db, &["--log", "info,sqlx::query=debug"]);
         let whole = ["--log", "info,sqlx::query=debug", "--orders-cycles", "all"];
         let with_cycles = Served::over(&app.db, &whole);
@@ -218,6 +273,10 @@ on_both! {
             let text = statements(served, from, id).await.join(";\n\n");
             assert!(!text.is_empty(), "{name}: no statement was sent");
             sent.insert(format!("{name}.sql"), text + ";\n");
+        }
+
+        if kind == Kind::Postgres {
+            routed(&mut sent).await;
         }
 
         let folder = folder(kind);

@@ -16,6 +16,7 @@ mod calls;
 mod cancel;
 mod capture;
 mod check;
+mod citus;
 mod client;
 mod client_bodies;
 mod cockpit;

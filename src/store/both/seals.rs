@@ -12,7 +12,9 @@ use super::sealing::DbLedger;
 use crate::model::archive::Cut;
 use crate::model::seal::{DetailRow, EntryRow, SealLine};
 use crate::store::Result;
-use crate::store::seals::{self, Due, FindingSink, Ledger, PAGE, Range, SealRow, Seals, Verified};
+use crate::store::seals::{
+    self, Due, FindingSink, Ledger, LedgerBase, PAGE, Range, SealRow, Seals, Verified,
+};
 
 #[async_trait]
 impl Seals for Backend {
@@ -55,6 +57,9 @@ impl Seals for Backend {
 #[async_trait]
 impl Ledger for DbLedger<'_> {
     async fn unsealed(&mut self) -> Result<Vec<String>> {
+        if let Some(controllers) = self.spread_unsealed().await? {
+            return Ok(controllers);
+        }
         let controllers = query_scalar!(
             "WITH RECURSIVE c (id) AS (
                    SELECT " EMPTY_TEXT r#"
@@ -71,6 +76,9 @@ impl Ledger for DbLedger<'_> {
     }
 
     async fn chains(&mut self) -> Result<Vec<String>> {
+        if let Some(controllers) = self.spread_chains().await? {
+            return Ok(controllers);
+        }
         let controllers = query_scalar!(
             "WITH RECURSIVE c (id) AS (
                    SELECT " EMPTY_TEXT r#"

@@ -10,6 +10,7 @@ use sqlx::query::Query;
 use sqlx::{Connection, PgConnection, Transaction};
 
 use super::audit;
+use super::citus::Citus;
 use super::connection::{ACQUIRE_TIMEOUT, Doubt, Purpose};
 use super::lease::Leases;
 use super::steps::MIGRATOR;
@@ -35,6 +36,8 @@ pub(super) struct PgStore {
     pub(super) positions: PgPool,
     /// Limits how many connections of the pool read long results.
     pub(super) gate: Gate,
+    /// Whether the tables are spread over several servers.
+    pub(super) citus: Citus,
 }
 
 /// The names under which the files in `both/` know this database.
@@ -66,6 +69,7 @@ impl PgStore {
                 migrations::expect_all(&MIGRATOR, &mut connection).await?;
             }
         }
+        let citus = Citus::of(&mut connection).await?;
         connection.close().await?;
         let (changes, others) = match access {
             Access::Read => (1, connections),
@@ -81,7 +85,7 @@ impl PgStore {
         let positions = purpose.pool(1, &doubt).connect_lazy_with(options);
         let silence = deadlines.map(|deadlines| deadlines.silence);
         let gate = Gate::new(others, ACQUIRE_TIMEOUT, silence);
-        Ok(Self { pool, changes, sealer, positions, gate })
+        Ok(Self { pool, changes, sealer, positions, gate, citus })
     }
 
     /// The connections for reading.

@@ -6,6 +6,7 @@ use sqlx::postgres::PgConnection;
 use sqlx::{Connection, Postgres, Transaction};
 
 use super::backend::{APPLICATION, connect};
+use super::citus::distribution;
 use super::steps::MIGRATOR;
 use crate::store::capture::Capture;
 use crate::store::schema::SchemaPart;
@@ -58,6 +59,13 @@ pub(super) async fn begin<'c>(
     table: &str,
 ) -> Result<Transaction<'c, Postgres>> {
     expect_owner(connection, &["orders", "orders_changes"], "capture").await?;
+    if distribution(connection).await?.is_some() {
+        return Err(Error::Unusable(
+            "the orders are distributed by Citus, whose servers cannot tell the service's changes \
+             from others': there is no capture"
+                .into(),
+        ));
+    }
     locked(connection, &[table], "ACCESS EXCLUSIVE").await
 }
 

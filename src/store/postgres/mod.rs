@@ -36,12 +36,17 @@ pub(super) mod both;
 mod built;
 mod capture;
 mod checked;
+mod citus;
 mod connection;
 mod copy;
+mod distribute;
 mod import;
+mod judge;
 mod lease;
+mod one_by_one;
 mod orders;
 mod partitions;
+mod routed;
 mod schema;
 mod sealing;
 mod sessions;
@@ -175,6 +180,16 @@ pub(super) async fn schema(url: &str) -> Result<Vec<SchemaPart>> {
 /// See [`super::migrations`].
 pub(super) async fn migrations(url: &str) -> Result<Vec<Migration>> {
     migrations::list(&MIGRATOR, &mut connect(url, Access::Read).await?).await
+}
+
+/// See [`super::distribute`].
+pub(super) async fn distribute(url: &str, patience: LockPatience) -> Result<bool> {
+    distribute::distribute(url, patience).await
+}
+
+/// See [`super::distribution`].
+pub(super) async fn distribution(url: &str) -> Result<Option<u32>> {
+    citus::distribution(&mut connect(url, Access::Read).await?).await
 }
 
 /// See [`super::capture_status`].

@@ -1,19 +1,19 @@
-//! Orders on PostgreSQL. One statement selects, locks, changes and audits.
+//! Orders on PostgreSQL. One statement selects, locks, changes and audits; where the tables are
+//! spread over servers, see [`routed`].
 
 use async_trait::async_trait;
 use sqlx::{Connection, PgConnection, Postgres};
 
 use super::backend::{PgStore, retrying};
 use super::both::preview::push_query;
+use super::judge::{judged, limit};
+use super::routed;
 use super::settle::{Lock, Settled};
 use crate::model::action::Action;
 use crate::model::selection::Selection;
 use crate::store::sql::Sql;
-use crate::store::sql::change::{
-    concerns_runner, push_affected, push_assignments, push_details, push_entry,
-};
-use crate::store::sql::selection::{plans_alike, push_chosen};
-use crate::store::tables::{Use, list, of_orders};
+use crate::store::sql::change::{concerns_runner, push_assignments, push_details, push_entry};
+use crate::store::sql::selection::plans_alike;
 use crate::store::{Change, Changed, Error, Orders, Preview, Result};
 
 /// How often a transaction looks again at orders that changed while it waited for them. Each
@@ -35,7 +35,8 @@ impl Orders for PgStore {
         retrying(|| async {
             let mut lease = self.changes.get().await?;
             let process = lease.process();
-            let work = apply_once(lease.connection()?, change, lock);
+            let is_routed = self.citus.is_routed;
+            let work = apply_once(lease.connection()?, change, lock, is_routed);
             let applied = self.changes.change(process, work).await;
             lease.end(applied.is_ok()).await;
             match applied {
@@ -69,17 +70,29 @@ struct Verdict {
 }
 
 /// Selects, changes and audits in one transaction.
-async fn apply_once(connection: &mut PgConnection, change: &Change, lock: Lock) -> Result<Changed> {
+async fn apply_once(
+    connection: &mut PgConnection,
+    change: &Change,
+    lock: Lock,
+    is_routed: bool,
+) -> Result<Changed> {
     // The common case is a single statement, which is a transaction of its own.
-    if let Some(changed) = apply(connection, change, lock).await? {
+    if !is_routed && let Some(changed) = apply(connection, change, lock).await? {
         return Ok(changed);
     }
     let mut transaction = connection.begin().await?;
     for _ in 0..LOOKS {
-        if let Some(changed) = apply(&mut transaction, change, lock).await? {
-            transaction.commit().await?;
-            return Ok(changed);
-        }
+        let applied = match is_routed {
+            true => routed::apply(&mut transaction, change, lock).await?,
+            false => apply(&mut transaction, change, lock).await?,
+        };
+        let Some(changed) = applied else { continue };
+        let committed = transaction.commit().await;
+        return match committed {
+            Ok(()) => Ok(changed),
+            Err(error) if is_routed => Err(routed::uncommitted(error)),
+            Err(error) => Err(error.into()),
+        };
     }
     Err(Error::Unavailable(sqlx::Error::Protocol("the selected orders keep changing".into())))
 }
@@ -96,21 +109,11 @@ async fn apply(
 ) -> Result<Option<Changed>> {
     let Change { selection, action, max_orders, sigkill_after, audit } = change;
     let controller_id = selection.controller_id.as_str();
-    let max_orders = max_orders.map_or(i64::MAX, |max| i64::try_from(max).unwrap_or(i64::MAX));
 
-    let mut sql = Sql::new();
-    push_chosen(&mut sql, selection);
-    sql.with("locked", |sql| push_locked(sql, controller_id));
-    push_affected(&mut sql, selection, action);
-    sql.with("gate", |sql| {
-        sql.push(
-            "SELECT (SELECT count(*) FROM affected) AS affected,\n    \
-                 (SELECT count(*) FROM chosen) <> (SELECT count(*) FROM locked WHERE same) AS stale",
-        );
-    });
+    let mut sql = judged(selection, action);
     sql.with_change("audit", |sql| {
         push_entry(sql, audit, selection);
-        sql.push("\nFROM gate g\nWHERE NOT g.stale AND g.affected <= ").integer(max_orders);
+        sql.push("\nFROM gate g\nWHERE NOT g.stale AND g.affected <= ").integer(limit(*max_orders));
         sql.push("\n  AND pg_try_advisory_xact_lock_shared(").integer(lock.0).push(")");
         sql.push("\nRETURNING id");
     });
@@ -122,7 +125,12 @@ async fn apply(
         sql.key(controller_id);
     });
     sql.with_change("details", |sql| {
-        push_details(sql, action, controller_id, selection.now, "audit.id", ", audit");
+        let push_key = |sql: &mut Sql<Postgres>| {
+            sql.key(controller_id).push(", audit.id");
+        };
+        push_details(sql, action, controller_id, selection.now, push_key, |sql| {
+            sql.push("affected a, audit");
+        });
     });
     sql.push(
         "\nSELECT g.stale, g.affected, (SELECT id FROM audit) AS audit_log_id,\n    \
@@ -130,7 +138,7 @@ async fn apply(
                  SELECT pg_notify('joc_orders_marks', ",
     );
     sql.key(controller_id).push(format_args!(
-        ") FROM audit\n        \
+        ")::text FROM audit\n        \
                  WHERE EXISTS (SELECT 1 FROM affected a WHERE {})\n        \
                  OFFSET 0\n    \
              ) n) AS notified\n\
@@ -147,22 +155,4 @@ async fn apply(
         Some(_) if affected == 0 => Some(Changed::NoOrders),
         Some(audit_log_id) => Some(Changed::Done { audit_log_id, affected }),
     })
-}
-
-/// Locks the chosen orders, and says of each whether it is still as the snapshot shows it.
-fn push_locked(sql: &mut Sql<Postgres>, controller_id: &str) {
-    let compared = |table: &str| {
-        let changeable = of_orders(Use::Chosen).filter(|column| column.is_changeable());
-        list(changeable, |column| format!("{table}.{}", column.name))
-    };
-    sql.push(format_args!(
-        "SELECT ({})\n    \
-             IS NOT DISTINCT FROM ({}) AS same\n\
-         FROM chosen c JOIN orders o ON o.order_id = c.order_id\n\
-         WHERE o.controller_id = ",
-        compared("o"),
-        compared("c"),
-    ));
-    // In the order of the key, so that two requests for the same orders do not deadlock.
-    sql.key(controller_id).push("\nORDER BY o.order_id\nFOR NO KEY UPDATE OF o");
 }

@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use sqlx::postgres::PgConnection;
 
 use super::backend::PgStore;
+use super::citus::Citus;
 use super::connection;
 use crate::model::seal::Seal;
 use crate::store::Result;
@@ -25,7 +26,7 @@ impl SealMaker for PgStore {
         let process = connection::process(&mut sealer).await?;
         // No lock: its holder could stop sealing.
         let sealing = async {
-            match settled(&mut sealer).await? {
+            match settled(&mut sealer, self.citus).await? {
                 Some(upto) => seals::seal(&mut DbLedger::over(self, &mut sealer), upto, now).await,
                 None => Ok(0),
             }
@@ -34,6 +35,11 @@ impl SealMaker for PgStore {
     }
 
     async fn unsealed(&self) -> Result<Unsealed> {
+        if self.citus.is_routed {
+            let (entries, lowest, highest, last_seal) =
+                sqlx::query_as(SPREAD_SUMMARY).fetch_one(&self.pool).await?;
+            return Ok(Unsealed { entries, lowest, highest, last_seal });
+        }
         let unsealed = sqlx::query_as!(
             Unsealed,
             r#"WITH RECURSIVE c (id) AS (
@@ -81,7 +87,7 @@ impl SealMaker for PgStore {
 /// A transaction draws an id while it holds a lock on the table, which it keeps until it ends. So once
 /// all current holders have ended, every id up to the highest visible one is settled. This blocks no
 /// one, and transactions that write elsewhere do not matter.
-async fn settled(connection: &mut PgConnection) -> Result<Option<i64>> {
+async fn settled(connection: &mut PgConnection, citus: Citus) -> Result<Option<i64>> {
     // A forged id that was never drawn would leave no room for later seals.
     let upto = sqlx::query_scalar!(
         "SELECT max(id) FROM audit_logs
@@ -103,7 +109,8 @@ async fn settled(connection: &mut PgConnection) -> Result<Option<i64>> {
         let present = self::writers(connection).await?;
         writers.retain(|writer| present.contains(writer));
     }
-    Ok(Some(upto))
+    // One that is over here may still be in doubt on the server that has its rows.
+    Ok(citus.is_settled(connection, began + PATIENCE).await?.then_some(upto))
 }
 
 /// The transactions that may have written to `audit_logs`.
@@ -117,18 +124,59 @@ async fn writers(connection: &mut PgConnection) -> Result<Vec<String>> {
     Ok(writers.fetch_all(connection).await?)
 }
 
+// Citus refuses the recursive statements, which skip from controller to controller in an index.
+// These read every entry, but on all servers at once.
+
+/// The controllers with entries after their last seal.
+const SPREAD_UNSEALED: &str = "SELECT l.controller_id
+     FROM (SELECT controller_id, max(id) AS last_id FROM audit_logs GROUP BY controller_id) l
+     LEFT JOIN (SELECT controller_id, max(last_id) AS last_id FROM audit_seals
+                GROUP BY controller_id) s ON s.controller_id = l.controller_id
+     WHERE l.last_id > coalesce(s.last_id, 0) ORDER BY l.controller_id";
+
+/// The controllers with entries, details or seals.
+const SPREAD_CHAINS: &str = "SELECT controller_id FROM audit_logs
+     UNION SELECT controller_id FROM audit_seals
+     UNION SELECT controller_id FROM audit_log_details ORDER BY controller_id";
+
+/// What is not sealed.
+const SPREAD_SUMMARY: &str = "SELECT coalesce(sum(c.entries), 0)::bigint AS entries,
+         min(c.lowest) AS lowest, max(c.highest) AS highest,
+         max(extract(epoch FROM c.last_seal))::bigint AS last_seal
+     FROM (
+         SELECT l.controller_id, max(l.id) AS highest, max(s.created) AS last_seal,
+             count(*) FILTER (WHERE l.id > coalesce(s.last_id, 0)) AS entries,
+             min(l.id) FILTER (WHERE l.id > coalesce(s.last_id, 0)) AS lowest
+         FROM audit_logs l
+         LEFT JOIN (SELECT controller_id, max(last_id) AS last_id,
+                        max(created) FILTER (WHERE isfinite(created)) AS created
+                    FROM audit_seals GROUP BY controller_id) s
+             ON s.controller_id = l.controller_id
+         WHERE l.id <= least((SELECT last_drawn_id()), 9007199254740991)
+         GROUP BY l.controller_id) c";
+
 /// The ledger, on one connection.
 pub(super) struct DbLedger<'c> {
     pub(super) connection: &'c mut PgConnection,
+    is_spread: bool,
 }
 
 impl<'c> DbLedger<'c> {
-    pub(super) fn over(_store: &PgStore, connection: &'c mut PgConnection) -> Self {
-        Self::reading(connection)
+    pub(super) fn over(store: &PgStore, connection: &'c mut PgConnection) -> Self {
+        Self { connection, is_spread: store.citus.is_routed }
     }
 
     pub(super) fn reading(connection: &'c mut PgConnection) -> Self {
-        Self { connection }
+        Self { connection, is_spread: false }
+    }
+}
+
+impl DbLedger<'_> {
+    async fn spread(&mut self, sql: &'static str) -> Result<Option<Vec<String>>> {
+        if !self.is_spread {
+            return Ok(None);
+        }
+        Ok(Some(sqlx::query_scalar(sql).fetch_all(&mut *self.connection).await?))
     }
 }
 
@@ -153,6 +201,14 @@ impl LedgerBase for DbLedger<'_> {
             seal.digests,
         );
         Ok(added.execute(&mut *self.connection).await?.rows_affected() > 0)
+    }
+
+    async fn spread_unsealed(&mut self) -> Result<Option<Vec<String>>> {
+        self.spread(SPREAD_UNSEALED).await
+    }
+
+    async fn spread_chains(&mut self) -> Result<Option<Vec<String>>> {
+        self.spread(SPREAD_CHAINS).await
     }
 
     async fn drawn(&mut self) -> Result<Option<i64>> {

@@ -6,6 +6,7 @@ use sqlx::postgres::{PgConnection, PgDatabaseError, PgSeverity};
 use tokio::time::timeout;
 
 use super::backend::PgStore;
+use super::citus::Citus;
 use super::connection::{self, ACQUIRE_TIMEOUT};
 use crate::model::audit::AuditEntry;
 use crate::store::{Error, Result};
@@ -49,7 +50,7 @@ impl PgStore {
         while Instant::now() < until {
             let looked_up = async {
                 let mut connection = self.pool.acquire().await?;
-                look_up(&mut connection, lock, audit, until).await
+                look_up(&mut connection, self.citus, lock, audit, until).await
             };
             // Its connection may be lost silently, too.
             let left = until.saturating_duration_since(Instant::now());
@@ -115,6 +116,7 @@ fn is_open(code: &str) -> bool {
 /// Keeps the request from changing anything from now on, and reads what it has changed.
 async fn look_up(
     connection: &mut PgConnection,
+    citus: Citus,
     lock: Lock,
     audit: &AuditEntry,
     until: Instant,
@@ -133,6 +135,10 @@ async fn look_up(
             return Err(Error::Unsettled);
         }
         tokio::time::sleep(PAUSE).await;
+    }
+    // The transaction may be over here, but not on the server that has its rows.
+    if !citus.is_settled(&mut *connection, until).await? {
+        return Err(Error::Unavailable(sqlx::Error::Protocol("a server is in doubt".into())));
     }
     let mut found = sqlx::query_as!(
         Settled,

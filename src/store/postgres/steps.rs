@@ -8,6 +8,8 @@ use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection};
 
 use super::audit;
+use super::citus::distribution;
+use super::one_by_one::one_by_one;
 use crate::model::audit::{AuditEntry, Outcome};
 use crate::store::Error;
 use crate::store::copy::HAS_DATA;
@@ -67,6 +69,9 @@ impl Recorded for PgConnection {
             let (Step::Apply(migration) | Step::Revert(migration)) = step else {
                 return step.run(self, table).await;
             };
+            if distribution(self).await.is_ok_and(|servers| servers.is_some()) {
+                return one_by_one(self, table, step, wait).await;
+            }
             let locks = LOCKS.iter().find(|(of, ..)| *of == migration.version);
             let Some((_, tables, mode)) = locks else {
                 return step.run(self, table).await;

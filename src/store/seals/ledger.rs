@@ -100,6 +100,15 @@ pub(in crate::store) struct Range<'a> {
 pub(in crate::store) trait LedgerBase: Send {
     /// Writes a seal; `false` if its number is taken.
     async fn add(&mut self, seal: Seal) -> Result<bool>;
+    /// [`Ledger::unsealed`] where the tables are spread over servers, where its own statement would
+    /// not do.
+    async fn spread_unsealed(&mut self) -> Result<Option<Vec<String>>> {
+        Ok(None)
+    }
+    /// Likewise [`Ledger::chains`].
+    async fn spread_chains(&mut self) -> Result<Option<Vec<String>>> {
+        Ok(None)
+    }
     /// The highest entry id that has been drawn, if the database knows.
     async fn drawn(&mut self) -> Result<Option<i64>>;
     /// Entries that the service cannot have written, by id and controller.

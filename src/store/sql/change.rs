@@ -172,15 +172,15 @@ fn push_values<DB: Dialect>(sql: &mut Sql<DB>, action: &Action) {
     }
 }
 
-/// Adds the insert of one detail row for each row of `affected a`. `audit` is an expression for the
-/// entry's id; `from` is added to FROM.
+/// Adds the insert of one detail row for each affected order `a`. `push_key` adds the controller
+/// and the entry's id, `push_from` the orders.
 pub(in crate::store) fn push_details<DB: Dialect>(
     sql: &mut Sql<DB>,
     action: &Action,
     controller_id: &str,
     now: DateTime<Utc>,
-    audit: &str,
-    from: &str,
+    push_key: impl FnOnce(&mut Sql<DB>),
+    push_from: impl FnOnce(&mut Sql<DB>),
 ) {
     let effects = action.effects();
     let killed = named(&effects, |effect| effect.kill == Assign::Set(()));
@@ -195,16 +195,18 @@ pub(in crate::store) fn push_details<DB: Dialect>(
              workflow_version_id, folder, previous_state, new_state, mark, kill, via_parent, created)\n\
          SELECT ",
     );
-    sql.key(controller_id).push(format_args!(
-        ", {audit}, a.order_id, a.workflow_path,\n    \
-         a.workflow_version_id, a.folder, a.effective_state,\n    "
-    ));
+    push_key(sql);
+    sql.push(
+        ", a.order_id, a.workflow_path,\n    \
+         a.workflow_version_id, a.folder, a.effective_state,\n    ",
+    );
     sql.new_state(controller_id, now, &state, &suspended).push(format_args!(
         ",\n    {}, {}, a.via_parent, ",
         mark.as_deref().unwrap_or("NULL"),
         killed.map_or_else(|| "FALSE".into(), |killed| format!("a.effect IN ({killed})")),
     ));
-    sql.instant(now).push(format_args!("\nFROM affected a{from}"));
+    sql.instant(now).push("\nFROM ");
+    push_from(sql);
 }
 
 /// Adds the insert of the audit entry, up to FROM; `g` has the number of affected orders.
@@ -266,6 +268,12 @@ pub(in crate::store) fn push_preview<DB: Dialect>(
              LIMIT {limit}\n\
          ) f"
     ));
+}
+
+/// Whether the executor has something to do for an order with this effect.
+#[cfg(feature = "postgres")]
+pub(in crate::store) fn concerns(action: &Action, effect: &str) -> bool {
+    action.effects().iter().any(|of| of.name == effect && of.concerns_runner())
 }
 
 /// Whether the executor has something to do for the order of `affected a`.

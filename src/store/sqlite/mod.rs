@@ -204,6 +204,17 @@ async fn reading<T>(
     result
 }
 
+/// See [`super::distribute`].
+pub(super) async fn distribute(_url: &str, _patience: LockPatience) -> Result<bool> {
+    Err(Error::Unusable("SQLite cannot be distributed: that needs PostgreSQL with Citus".into()))
+}
+
+/// See [`super::distribution`].
+#[allow(clippy::unused_async, reason = "PostgreSQL has to ask")]
+pub(super) async fn distribution(_url: &str) -> Result<Option<u32>> {
+    Ok(None)
+}
+
 /// See [`super::capture_status`].
 pub(super) async fn capture_status(url: &str) -> Result<CaptureStatus> {
     reading(url, async |connection| {

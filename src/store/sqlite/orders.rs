@@ -74,8 +74,12 @@ async fn apply(connection: &mut SqliteConnection, change: Change) -> Result<Chan
     sql.push("\nFROM (SELECT count(*) AS affected FROM temp.affected) g\nRETURNING id, affected");
     sql.end();
     // An entry's id is the table's rowid, and the last one is the greatest.
-    let id = "(SELECT max(id) FROM audit_logs)";
-    push_details(&mut sql, action, controller_id, selection.now, id, "");
+    let push_key = |sql: &mut Sql<Sqlite>| {
+        sql.key(controller_id).push(", (SELECT max(id) FROM audit_logs)");
+    };
+    push_details(&mut sql, action, controller_id, selection.now, push_key, |sql| {
+        sql.push("affected a");
+    });
     // Fetch all rows: the statements after the one that returns the entry must run, too.
     let entries: Vec<(i64, i64)> = sql.builder().build_query_as().fetch_all(connection).await?;
     Ok(match entries.first() {

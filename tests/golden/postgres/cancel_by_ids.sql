@@ -8,14 +8,17 @@ WITH chosen AS MATERIALIZED (
       AND o.order_id = ANY ($3)
 ),
 locked AS MATERIALIZED (
-    SELECT (o.workflow_path, o.workflow_version_id, o.state, o.suspended, o.mark, o.scheduled_for,
-        o.kill_requested, o.reason, o.remove_when_terminated)
-        IS NOT DISTINCT FROM (c.workflow_path, c.workflow_version_id, c.state, c.suspended, c.mark, c.scheduled_for,
-        c.kill_requested, c.reason, c.remove_when_terminated) AS same
-    FROM chosen c JOIN orders o ON o.order_id = c.order_id
-    WHERE o.controller_id = $4
-    ORDER BY o.order_id
-    FOR NO KEY UPDATE OF o
+    SELECT l.same
+    FROM (
+        SELECT (o.workflow_path, o.workflow_version_id, o.state, o.suspended, o.mark, o.scheduled_for,
+            o.kill_requested, o.reason, o.remove_when_terminated)
+            IS NOT DISTINCT FROM (c.workflow_path, c.workflow_version_id, c.state, c.suspended, c.mark, c.scheduled_for,
+            c.kill_requested, c.reason, c.remove_when_terminated) AS same
+        FROM chosen c JOIN orders o ON o.order_id = c.order_id
+        WHERE o.controller_id = $4
+        ORDER BY o.order_id
+        FOR NO KEY UPDATE OF o
+    ) l
 ),
 held AS MATERIALIZED (
     SELECT DISTINCT p.order_id
@@ -98,7 +101,7 @@ details AS (
 )
 SELECT g.stale, g.affected, (SELECT id FROM audit) AS audit_log_id,
     (SELECT count(*) FROM (
-        SELECT pg_notify('joc_orders_marks', $28) FROM audit
+        SELECT pg_notify('joc_orders_marks', $28)::text FROM audit
         WHERE EXISTS (SELECT 1 FROM affected a WHERE a.effect IN ('CANCELLING'))
         OFFSET 0
     ) n) AS notified

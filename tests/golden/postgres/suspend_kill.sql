@@ -27,14 +27,17 @@ chosen AS MATERIALIZED (
     WHERE o.controller_id = $9
 ),
 locked AS MATERIALIZED (
-    SELECT (o.workflow_path, o.workflow_version_id, o.state, o.suspended, o.mark, o.scheduled_for,
-        o.kill_requested, o.reason, o.remove_when_terminated)
-        IS NOT DISTINCT FROM (c.workflow_path, c.workflow_version_id, c.state, c.suspended, c.mark, c.scheduled_for,
-        c.kill_requested, c.reason, c.remove_when_terminated) AS same
-    FROM chosen c JOIN orders o ON o.order_id = c.order_id
-    WHERE o.controller_id = $10
-    ORDER BY o.order_id
-    FOR NO KEY UPDATE OF o
+    SELECT l.same
+    FROM (
+        SELECT (o.workflow_path, o.workflow_version_id, o.state, o.suspended, o.mark, o.scheduled_for,
+            o.kill_requested, o.reason, o.remove_when_terminated)
+            IS NOT DISTINCT FROM (c.workflow_path, c.workflow_version_id, c.state, c.suspended, c.mark, c.scheduled_for,
+            c.kill_requested, c.reason, c.remove_when_terminated) AS same
+        FROM chosen c JOIN orders o ON o.order_id = c.order_id
+        WHERE o.controller_id = $10
+        ORDER BY o.order_id
+        FOR NO KEY UPDATE OF o
+    ) l
 ),
 affected AS MATERIALIZED (
     SELECT e.*
@@ -97,7 +100,7 @@ details AS (
 )
 SELECT g.stale, g.affected, (SELECT id FROM audit) AS audit_log_id,
     (SELECT count(*) FROM (
-        SELECT pg_notify('joc_orders_marks', $35) FROM audit
+        SELECT pg_notify('joc_orders_marks', $35)::text FROM audit
         WHERE EXISTS (SELECT 1 FROM affected a WHERE a.effect IN ('KILL', 'SUSPENDING'))
         OFFSET 0
     ) n) AS notified

@@ -20,7 +20,8 @@ impl Cluster {
     pub fn start_with(options: &str) -> Self {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/postgres");
         let mut command = Command::new(script);
-        command.env("PG_OPTIONS", options);
+        let all = std::env::var("PG_OPTIONS").unwrap_or_default();
+        command.env("PG_OPTIONS", format!("{all} {options}"));
         let mut process =
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("scripts/postgres");
         let output = BufReader::new(process.stdout.take().expect("piped"));

@@ -89,6 +89,7 @@ impl Database {
                 MIGRATED
                     .get_or_init(|| async {
                         store::migrate(&template, None).await.unwrap();
+                        distribute(&template).await;
                         set_up_roles(&template).await;
                     })
                     .await;
@@ -220,6 +221,20 @@ impl Database {
         let rows = self.rows(sql).await.unwrap();
         rows[0][0].as_deref().unwrap().parse().unwrap()
     }
+}
+
+/// Distributes the tables if the server has loaded Citus.
+async fn distribute(owner: &str) {
+    let admin = PgPool::connect(owner).await.unwrap();
+    let libraries: String = sqlx::query_scalar("SHOW shared_preload_libraries")
+        .fetch_one(&admin)
+        .await
+        .unwrap();
+    if libraries.contains("citus") {
+        sqlx::raw_sql("CREATE EXTENSION citus").execute(&admin).await.unwrap();
+        store::distribute(owner, store::LockPatience::default()).await.unwrap();
+    }
+    admin.close().await;
 }
 
 /// Grants the rights of docs/roles.sql, and makes a login for each of the roles in use.

@@ -1,0 +1,95 @@
+SELECT pg_try_advisory_xact_lock_shared($1);
+
+WITH chosen AS MATERIALIZED (
+    SELECT o.order_id, o.root_id, o.workflow_path, o.workflow_version_id, o.folder, o.state,
+        o.suspended, o.mark, o.scheduled_for, o.kill_requested, o.reason,
+        o.remove_when_terminated, o.effective_state, NULL AS via_parent
+    FROM (SELECT o.*, effective_state(o.state, o.suspended, o.scheduled_for, $1) AS effective_state FROM orders o) o
+    WHERE o.controller_id = $2
+      AND o.state NOT IN ('FINISHED', 'CANCELLED')
+      AND o.workflow_path IN (
+        SELECT w.path FROM workflows w
+        WHERE w.folder IN (
+            WITH r AS MATERIALIZED (SELECT r.folder, r.low, r.high FROM unnest($3, $4, $5) r (folder, low, high)),
+            f AS MATERIALIZED (SELECT DISTINCT w.folder FROM workflows w WHERE w.controller_id = $6)
+            SELECT r.folder FROM r
+            UNION ALL
+            SELECT m.folder
+            FROM (
+                SELECT s.folder, s.is_folder, max(s.high) OVER (ORDER BY s.folder) AS high
+                FROM (
+                    SELECT f.folder, f.folder AS high, TRUE AS is_folder FROM f
+                    UNION ALL
+                    SELECT r.low, r.high, FALSE FROM r WHERE r.low IS NOT NULL
+                ) s
+            ) m
+            WHERE m.is_folder AND m.folder < m.high
+        )
+          AND w.controller_id = $7
+    )
+),
+locked AS MATERIALIZED (
+    SELECT l.same
+    FROM (
+        SELECT (o.workflow_path, o.workflow_version_id, o.state, o.suspended, o.mark, o.scheduled_for,
+            o.kill_requested, o.reason, o.remove_when_terminated)
+            IS NOT DISTINCT FROM (c.workflow_path, c.workflow_version_id, c.state, c.suspended, c.mark, c.scheduled_for,
+            c.kill_requested, c.reason, c.remove_when_terminated) AS same
+        FROM chosen c JOIN orders o ON o.order_id = c.order_id
+        WHERE o.controller_id = $8
+        ORDER BY o.order_id
+        FOR NO KEY UPDATE OF o
+    ) l
+),
+held AS MATERIALIZED (
+    SELECT DISTINCT p.order_id
+    FROM chosen p CROSS JOIN orders o
+    WHERE p.effective_state IN ('WAITING')
+      AND o.root_id = p.root_id AND o.parent_id IS NOT NULL
+      AND o.order_id > p.order_id || '|' AND o.order_id < p.order_id || '}'
+      AND o.state NOT IN ('FINISHED', 'CANCELLED')
+      AND o.order_id NOT IN (
+        SELECT c.order_id
+        FROM chosen c
+        WHERE CASE
+            WHEN c.effective_state IN ('BLOCKED', 'FAILED', 'INPROGRESS', 'PENDING', 'PROMPTING', 'RUNNING', 'SCHEDULED', 'SUSPENDED', 'WAITING') AND c.mark = 'CANCELLING'
+            THEN NULL
+            WHEN c.effective_state IN ('INPROGRESS', 'RUNNING')
+            THEN NULL
+            WHEN c.effective_state IN ('BLOCKED', 'FAILED', 'INPROGRESS', 'PENDING', 'PROMPTING', 'RUNNING', 'SCHEDULED', 'SUSPENDED', 'WAITING')
+            THEN 'CANCELLED'
+        END IS NOT NULL
+    )
+      AND o.controller_id = $9
+),
+affected AS MATERIALIZED (
+    SELECT e.*
+    FROM (
+        SELECT c.*, CASE
+            WHEN c.effective_state IN ('BLOCKED', 'FAILED', 'INPROGRESS', 'PENDING', 'PROMPTING', 'RUNNING', 'SCHEDULED', 'SUSPENDED', 'WAITING') AND c.mark = 'CANCELLING'
+            THEN NULL
+            WHEN c.effective_state IN ('INPROGRESS', 'RUNNING')
+            THEN 'CANCELLING'
+            WHEN c.effective_state IN ('WAITING') AND c.order_id IN (SELECT h.order_id FROM held h)
+            THEN 'CANCELLING'
+            WHEN c.effective_state IN ('BLOCKED', 'FAILED', 'INPROGRESS', 'PENDING', 'PROMPTING', 'RUNNING', 'SCHEDULED', 'SUSPENDED', 'WAITING')
+            THEN 'CANCELLED'
+        END AS effect
+        FROM chosen c
+    ) e
+    WHERE e.effect IS NOT NULL
+),
+gate AS MATERIALIZED (
+    SELECT (SELECT count(*) FROM affected) AS affected,
+        (SELECT count(*) FROM chosen) <> (SELECT count(*) FROM locked WHERE same) AS stale
+)
+SELECT g.stale, g.affected, a.order_id, a.effect, a.via_parent
+FROM gate g LEFT JOIN affected a ON NOT g.stale AND g.affected <= $10;
+
+SELECT 'NO_ORDERS';
+
+INSERT INTO audit_logs (controller_id, account, request, parameters, category,
+    comment, time_spent, ticket_link, outcome, affected, request_id, client_address,
+    created)
+VALUES ($1, $2, $3, $4::text::json, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+RETURNING id;

@@ -1,0 +1,114 @@
+SELECT pg_try_advisory_xact_lock_shared($1);
+
+WITH chosen AS MATERIALIZED (
+    SELECT o.order_id, o.root_id, o.workflow_path, o.workflow_version_id, o.folder, o.state,
+        o.suspended, o.mark, o.scheduled_for, o.kill_requested, o.reason,
+        o.remove_when_terminated, o.effective_state, NULL AS via_parent
+    FROM (SELECT o.*, effective_state(o.state, o.suspended, o.scheduled_for, $1) AS effective_state FROM orders o) o
+    WHERE o.controller_id = $2
+      AND o.state NOT IN ('FINISHED', 'CANCELLED')
+      AND (o.workflow_path, o.workflow_version_id) IN (
+        SELECT w.path, w.version_id FROM unnest($3, $4) r (path, version_id)
+        JOIN workflows w
+            ON w.path = r.path AND (r.version_id IS NULL OR w.version_id = r.version_id)
+        WHERE w.controller_id = $5
+        UNION
+        SELECT w.path, w.version_id FROM unnest($6, $7) r (path, version_id)
+        JOIN workflows w
+            ON w.name = r.path AND (r.version_id IS NULL OR w.version_id = r.version_id)
+        WHERE w.controller_id = $8
+    )
+),
+locked AS MATERIALIZED (
+    SELECT l.same
+    FROM (
+        SELECT (o.workflow_path, o.workflow_version_id, o.state, o.suspended, o.mark, o.scheduled_for,
+            o.kill_requested, o.reason, o.remove_when_terminated)
+            IS NOT DISTINCT FROM (c.workflow_path, c.workflow_version_id, c.state, c.suspended, c.mark, c.scheduled_for,
+            c.kill_requested, c.reason, c.remove_when_terminated) AS same
+        FROM chosen c JOIN orders o ON o.order_id = c.order_id
+        WHERE o.controller_id = $9
+        ORDER BY o.order_id
+        FOR NO KEY UPDATE OF o
+    ) l
+),
+held AS MATERIALIZED (
+    SELECT DISTINCT p.order_id
+    FROM chosen p CROSS JOIN orders o
+    WHERE p.effective_state IN ('WAITING')
+      AND o.root_id = p.root_id AND o.parent_id IS NOT NULL
+      AND o.order_id > p.order_id || '|' AND o.order_id < p.order_id || '}'
+      AND o.state NOT IN ('FINISHED', 'CANCELLED')
+      AND o.order_id NOT IN (
+        SELECT c.order_id
+        FROM chosen c
+        WHERE CASE
+            WHEN c.effective_state IN ('BLOCKED', 'FAILED', 'INPROGRESS', 'PENDING', 'PROMPTING', 'RUNNING', 'SCHEDULED', 'SUSPENDED', 'WAITING') AND c.mark = 'CANCELLING'
+            THEN NULL
+            WHEN c.effective_state IN ('INPROGRESS', 'RUNNING')
+            THEN NULL
+            WHEN c.effective_state IN ('BLOCKED', 'FAILED', 'INPROGRESS', 'PENDING', 'PROMPTING', 'RUNNING', 'SCHEDULED', 'SUSPENDED', 'WAITING')
+            THEN 'CANCELLED'
+        END IS NOT NULL
+    )
+      AND o.controller_id = $10
+),
+affected AS MATERIALIZED (
+    SELECT e.*
+    FROM (
+        SELECT c.*, CASE
+            WHEN c.effective_state IN ('BLOCKED', 'FAILED', 'INPROGRESS', 'PENDING', 'PROMPTING', 'RUNNING', 'SCHEDULED', 'SUSPENDED', 'WAITING') AND c.mark = 'CANCELLING'
+            THEN NULL
+            WHEN c.effective_state IN ('INPROGRESS', 'RUNNING')
+            THEN 'CANCELLING'
+            WHEN c.effective_state IN ('WAITING') AND c.order_id IN (SELECT h.order_id FROM held h)
+            THEN 'CANCELLING'
+            WHEN c.effective_state IN ('BLOCKED', 'FAILED', 'INPROGRESS', 'PENDING', 'PROMPTING', 'RUNNING', 'SCHEDULED', 'SUSPENDED', 'WAITING')
+            THEN 'CANCELLED'
+        END AS effect
+        FROM chosen c
+    ) e
+    WHERE e.effect IS NOT NULL
+),
+gate AS MATERIALIZED (
+    SELECT (SELECT count(*) FROM affected) AS affected,
+        (SELECT count(*) FROM chosen) <> (SELECT count(*) FROM locked WHERE same) AS stale
+)
+SELECT g.stale, g.affected, a.order_id, a.effect, a.via_parent
+FROM gate g LEFT JOIN affected a ON NOT g.stale AND g.affected <= $11;
+
+INSERT INTO audit_logs (controller_id, account, request, parameters, category,
+    comment, time_spent, ticket_link, outcome, affected, request_id, client_address,
+    created)
+VALUES ($1, $2, $3, $4::text::json, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+RETURNING id;
+
+INSERT INTO audit_log_details (controller_id, audit_log_id, order_id, workflow_path,
+    workflow_version_id, folder, previous_state, new_state, mark, kill, via_parent, created)
+SELECT a.controller_id, $1::bigint, a.order_id, a.workflow_path,
+    a.workflow_version_id, a.folder, a.effective_state,
+    effective_state(CASE a.effect WHEN 'CANCELLED' THEN 'CANCELLED' ELSE a.state END, CASE a.effect WHEN 'CANCELLED' THEN FALSE ELSE a.suspended END, a.scheduled_for, $2),
+    CASE a.effect WHEN 'CANCELLING' THEN 'CANCELLING' ELSE NULL END, FALSE, a.via_parent, $3
+FROM (
+    SELECT o.*, r.effect, r.via_parent
+    FROM (SELECT o.*, effective_state(o.state, o.suspended, o.scheduled_for, $4) AS effective_state FROM orders o) o JOIN unnest($5, $6, $7) r (order_id, effect, via_parent) ON r.order_id = o.order_id
+    WHERE o.controller_id = $8
+) a;
+
+UPDATE orders AS o
+SET state_since = CASE
+        WHEN o.state <> CASE a.effect WHEN 'CANCELLED' THEN 'CANCELLED' ELSE o.state END
+        OR o.suspended <> CASE a.effect WHEN 'CANCELLED' THEN FALSE ELSE o.suspended END
+        THEN CASE WHEN o.created > $1 AND o.created <= '9999-12-31T23:59:59.999Z' THEN o.created ELSE $2 END
+        ELSE o.state_since END,
+    state = CASE a.effect WHEN 'CANCELLED' THEN 'CANCELLED' ELSE o.state END,
+    suspended = CASE a.effect WHEN 'CANCELLED' THEN FALSE ELSE o.suspended END,
+    mark = CASE a.effect WHEN 'CANCELLING' THEN 'CANCELLING' WHEN 'CANCELLED' THEN NULL ELSE o.mark END,
+    reason = CASE a.effect WHEN 'CANCELLED' THEN NULL ELSE o.reason END,
+    kill_requested = CASE WHEN a.effect IN ('CANCELLED') THEN NULL ELSE o.kill_requested END,
+    sigkill_at = CASE WHEN a.effect IN ('CANCELLED') THEN NULL ELSE o.sigkill_at END,
+    modified = CASE WHEN o.created > $3 AND o.created <= '9999-12-31T23:59:59.999Z' THEN o.created ELSE $4 END
+FROM (SELECT * FROM unnest($5, $6) r (order_id, effect)) a
+WHERE o.order_id = a.order_id AND o.controller_id = $7;
+
+SELECT pg_notify('joc_orders_marks', $1)::text;

@@ -1,0 +1,65 @@
+SELECT pg_try_advisory_xact_lock_shared($1);
+
+WITH chosen AS MATERIALIZED (
+    SELECT o.order_id, o.root_id, o.workflow_path, o.workflow_version_id, o.folder, o.state,
+        o.suspended, o.mark, o.scheduled_for, o.kill_requested, o.reason,
+        o.remove_when_terminated, o.effective_state, NULL AS via_parent
+    FROM (SELECT o.*, effective_state(o.state, o.suspended, o.scheduled_for, $1) AS effective_state FROM orders o) o
+    WHERE o.controller_id = $2
+      AND o.state NOT IN ('FINISHED', 'CANCELLED')
+      AND ((o.folder >= $3 AND o.folder < $4 AND (o.folder >= $5 OR o.folder = $6)))
+),
+locked AS MATERIALIZED (
+    SELECT l.same
+    FROM (
+        SELECT (o.workflow_path, o.workflow_version_id, o.state, o.suspended, o.mark, o.scheduled_for,
+            o.kill_requested, o.reason, o.remove_when_terminated)
+            IS NOT DISTINCT FROM (c.workflow_path, c.workflow_version_id, c.state, c.suspended, c.mark, c.scheduled_for,
+            c.kill_requested, c.reason, c.remove_when_terminated) AS same
+        FROM chosen c JOIN orders o ON o.order_id = c.order_id
+        WHERE o.controller_id = $7
+        ORDER BY o.order_id
+        FOR NO KEY UPDATE OF o
+    ) l
+),
+affected AS MATERIALIZED (
+    SELECT e.*
+    FROM (
+        SELECT c.*, CASE
+            WHEN c.effective_state IN ('BLOCKED', 'FAILED', 'INPROGRESS', 'PENDING', 'PROMPTING', 'RUNNING', 'SCHEDULED', 'SUSPENDED', 'WAITING')
+            THEN 'CHANGED'
+        END AS effect
+        FROM chosen c
+    ) e
+    WHERE e.effect IS NOT NULL
+),
+gate AS MATERIALIZED (
+    SELECT (SELECT count(*) FROM affected) AS affected,
+        (SELECT count(*) FROM chosen) <> (SELECT count(*) FROM locked WHERE same) AS stale
+)
+SELECT g.stale, g.affected, a.order_id, a.effect, a.via_parent
+FROM gate g LEFT JOIN affected a ON NOT g.stale AND g.affected <= $8;
+
+INSERT INTO audit_logs (controller_id, account, request, parameters, category,
+    comment, time_spent, ticket_link, outcome, affected, request_id, client_address,
+    created)
+VALUES ($1, $2, $3, $4::text::json, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+RETURNING id;
+
+INSERT INTO audit_log_details (controller_id, audit_log_id, order_id, workflow_path,
+    workflow_version_id, folder, previous_state, new_state, mark, kill, via_parent, created)
+SELECT a.controller_id, $1::bigint, a.order_id, a.workflow_path,
+    a.workflow_version_id, a.folder, a.effective_state,
+    effective_state(a.state, a.suspended, a.scheduled_for, $2),
+    NULL, FALSE, a.via_parent, $3
+FROM (
+    SELECT o.*, r.effect, r.via_parent
+    FROM (SELECT o.*, effective_state(o.state, o.suspended, o.scheduled_for, $4) AS effective_state FROM orders o) o JOIN unnest($5, $6, $7) r (order_id, effect, via_parent) ON r.order_id = o.order_id
+    WHERE o.controller_id = $8
+) a;
+
+UPDATE orders AS o
+SET priority = $1,
+    modified = CASE WHEN o.created > $2 AND o.created <= '9999-12-31T23:59:59.999Z' THEN o.created ELSE $3 END
+FROM (SELECT * FROM unnest($4, $5) r (order_id, effect)) a
+WHERE o.order_id = a.order_id AND o.controller_id = $6;
