@@ -54,7 +54,10 @@ fn faults(name: &str, sql: &str) -> Vec<String> {
         let mut next = words[i + 1..].iter().filter(|word| **word != "AS");
         let alias = next.next().filter(|word| !NO_ALIAS.contains(word));
         let column = alias.map_or("controller_id".into(), |alias| format!("{alias}.controller_id"));
-        let is_bound = text.contains(&format!("{column} = $"));
+        // Or by the name that a table in brackets has around it.
+        let is_renamed = alias.is_some_and(|alias| text.contains(&format!("{word} {alias}) o ")));
+        let is_bound = text.contains(&format!("{column} = $"))
+            || is_renamed && text.contains("o.controller_id = $");
         let is_excepted =
             OVER_ALL.iter().any(|(of, table, _)| name.starts_with(of) && table == word);
         if !is_bound && !is_excepted {

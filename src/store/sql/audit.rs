@@ -92,7 +92,8 @@ pub(in crate::store) fn trail<DB: Dialect>(controller_id: &str, order_id: &str) 
          JOIN audit_logs l ON l.controller_id = d.controller_id AND l.id = d.audit_log_id\n\
          WHERE d.controller_id = ",
     );
-    sql.key(controller_id).push("\n  AND d.order_id = ").key(order_id);
+    sql.key(controller_id).push("\n  AND l.controller_id = ").key(controller_id);
+    sql.push("\n  AND d.order_id = ").key(order_id);
     sql.push("\nORDER BY l.id DESC");
     sql
 }

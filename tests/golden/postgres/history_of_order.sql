@@ -22,5 +22,6 @@ SELECT l.id AS audit_log_id, l.created, l.account, l.request, l.comment,
 FROM audit_log_details d
 JOIN audit_logs l ON l.controller_id = d.controller_id AND l.id = d.audit_log_id
 WHERE d.controller_id = $1
-  AND d.order_id = $2
+  AND l.controller_id = $2
+  AND d.order_id = $3
 ORDER BY l.id DESC;
