@@ -89,8 +89,8 @@ impl Database {
                 MIGRATED
                     .get_or_init(|| async {
                         store::migrate(&template, None).await.unwrap();
-                        distribute(&template).await;
                         set_up_roles(&template).await;
+                        distribute(&template).await;
                     })
                     .await;
                 let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
@@ -226,10 +226,8 @@ impl Database {
 /// Distributes the tables if the server has loaded Citus.
 async fn distribute(owner: &str) {
     let admin = PgPool::connect(owner).await.unwrap();
-    let libraries: String = sqlx::query_scalar("SHOW shared_preload_libraries")
-        .fetch_one(&admin)
-        .await
-        .unwrap();
+    let libraries: String =
+        sqlx::query_scalar("SHOW shared_preload_libraries").fetch_one(&admin).await.unwrap();
     if libraries.contains("citus") {
         sqlx::raw_sql("CREATE EXTENSION citus").execute(&admin).await.unwrap();
         store::distribute(owner, store::LockPatience::default()).await.unwrap();
