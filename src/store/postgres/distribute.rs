@@ -94,7 +94,9 @@ async fn lock_and_distribute(connection: &mut PgConnection, patience: LockPatien
                 patience.in_all
             )));
         }
-        locked => drop(locked?),
+        locked => {
+            locked?;
+        }
     }
     for table in TABLES {
         let with = if table == TABLES[0] { "default" } else { TABLES[0] };
