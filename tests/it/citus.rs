@@ -9,8 +9,15 @@ use serde_json::{Value, json};
 use crate::harness::{App, CONTROLLER, Cluster, Database, Kind, Order, launch};
 
 /// The tables that `migrate --distribute` distributes.
-const DISTRIBUTED: [&str; 6] =
-    ["controllers", "workflows", "orders", "audit_logs", "audit_log_details", "audit_seals"];
+const DISTRIBUTED: [&str; 7] = [
+    "controllers",
+    "workflows",
+    "orders",
+    "audit_logs",
+    "audit_log_details",
+    "audit_seals",
+    "audit_cuts",
+];
 
 /// Statements that may read a table without a controller: the beginning of the file's name, the
 /// table, and why.
@@ -73,11 +80,11 @@ fn is_within_case(before: &str) -> bool {
         |word: &str| before.split(|c: char| !c.is_alphabetic()).filter(|w| *w == word).count();
     let is_in_coalesce = before.to_lowercase().rmatch_indices("coalesce(").any(|(at, _)| {
         let rest = &before[at + "coalesce(".len()..];
-        let depth = rest.chars().fold(Some(1_i32), |depth, c| match (depth, c) {
-            (Some(depth), '(') => Some(depth + 1),
-            (Some(1), ')') | (None, _) => None,
-            (Some(depth), ')') => Some(depth - 1),
-            (depth, _) => depth,
+        let depth = rest.chars().try_fold(1_i32, |depth, c| match (depth, c) {
+            (depth, '(') => Some(depth + 1),
+            (1, ')') => None,
+            (depth, ')') => Some(depth - 1),
+            (depth, _) => Some(depth),
         });
         depth.is_some()
     });
@@ -242,6 +249,12 @@ async fn seals_of_both_forms_agree() {
     routed.close().await;
 }
 
+/// Whether a change takes several statements, which do nothing before they commit.
+pub async fn is_routed(db: &Database) -> bool {
+    let setting = "SELECT coalesce(current_setting('joc_orders.routed', true), '') = 'on'";
+    db.rows(setting).await.unwrap()[0][0].as_deref() == Some("t") || has_citus(db).await
+}
+
 /// Whether the cluster of the tests has Citus.
 pub async fn has_citus(db: &Database) -> bool {
     db.count("SELECT count(*) FROM pg_available_extensions WHERE name = 'citus'").await > 0
@@ -267,21 +280,37 @@ on_both! {
 
 /// A cluster of its own with Citus and these orders, not distributed yet; `None` without Citus.
 async fn undistributed() -> Option<(Cluster, Database)> {
-    let cluster = tokio::task::spawn_blocking(Cluster::start).await.unwrap();
-    let db = Database::of(&cluster).await;
-    if !has_citus(&db).await {
+    if !has_citus(&Database::create(Kind::Postgres).await).await {
         eprintln!(
             "skipped: this PostgreSQL has no Citus; set PG_BIN to the programs of one that has"
         );
         return None;
     }
+    let cluster = tokio::task::spawn_blocking(Cluster::start).await.unwrap();
+    let db = Database::of(&cluster).await;
     db.execute("CREATE EXTENSION citus").await.unwrap();
     Some((cluster, db))
 }
 
+/// Adds a server that gets all shards.
+async fn add_worker(coordinator: &Cluster, db: &Database) -> Cluster {
+    let worker = tokio::task::spawn_blocking(Cluster::start).await.unwrap();
+    let there = Database::reached(&worker.url).await;
+    there.execute("CREATE EXTENSION citus").await.unwrap();
+    let port = |url: &str| url.rsplit_once(':').unwrap().1.split_once('/').unwrap().0.to_owned();
+    for sql in [
+        format!("SELECT citus_set_coordinator_host('127.0.0.1', {})", port(&coordinator.url)),
+        format!("SELECT citus_add_node('127.0.0.1', {})", port(&worker.url)),
+    ] {
+        db.rows(&sql).await.unwrap();
+    }
+    worker
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn citus_distributes_a_database_with_data() {
-    let Some((_cluster, db)) = undistributed().await else { return };
+    let Some((cluster, db)) = undistributed().await else { return };
+    let _worker = add_worker(&cluster, &db).await;
     let app = App::over(db, &[]).await;
     app.db.insert(&orders()).await;
     app.cancel(json!({"orderIds": ["a"]})).await.ok();
@@ -307,6 +336,24 @@ async fn citus_distributes_a_database_with_data() {
     let again = App::over(app.db.share(), &[]).await;
     again.cancel(json!({"orderIds": ["c", "d"]})).await.ok();
     assert!(again.store.seal(chrono::Utc::now()).await.unwrap() > 0);
+    launch(&app.db.url, &["audit", "verify"], "").await.ok();
+    launch(&app.db.owner, &["check", "--strict"], "").await.ok();
+
+    let ended = json!({"controllerId": CONTROLLER, "order": {
+        "orderId": "ended", "state": {"_text": "FINISHED"}, "suspended": false,
+        "workflowId": {"path": "/sos/eod", "versionId": "1"},
+        "created": "2020-01-01T00:00:00.000Z", "stateSince": "2020-02-01T00:00:00.000Z",
+    }});
+    launch(&app.db.url, &["import", "--replace"], ended.to_string()).await.ok();
+    let folder = tempfile::tempdir().unwrap();
+    let now = chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
+    for (what, before) in [("orders", "2020-03-01"), ("audit", &now)] {
+        let to = folder.path().join(what);
+        let args = [what, "archive", "--before", before, "--to", to.to_str().unwrap()];
+        let ran = launch(&app.db.owner, &args, "").await;
+        assert!(ran.ok().starts_with("archived: "), "{ran:?}");
+    }
+    launch(&app.db.owner, &["check", "--strict"], "").await.ok();
     launch(&app.db.url, &["audit", "verify"], "").await.ok();
 }
 

@@ -1,6 +1,8 @@
 //! Orders on PostgreSQL. One statement selects, locks, changes and audits; where the tables are
 //! spread over servers, see [`routed`].
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use async_trait::async_trait;
 use sqlx::{Connection, PgConnection, Postgres};
 
@@ -35,12 +37,14 @@ impl Orders for PgStore {
         retrying(|| async {
             let mut lease = self.changes.get().await?;
             let process = lease.process();
-            let is_routed = self.citus.is_routed;
-            let work = apply_once(lease.connection()?, change, lock, is_routed);
+            // A single statement commits by itself; several do nothing before COMMIT is sent.
+            let may_commit = AtomicBool::new(!self.citus.is_routed);
+            let work = apply_once(lease.connection()?, change, lock, &may_commit);
             let applied = self.changes.change(process, work).await;
             lease.end(applied.is_ok()).await;
             match applied {
                 Ok(changed) => Ok(changed),
+                Err(error) if !may_commit.load(Ordering::Relaxed) => Err(error),
                 Err(error) => Ok(match self.settle(lock, &change.audit, error).await? {
                     Settled { affected: 0, .. } => Changed::NoOrders,
                     Settled { audit_log_id, affected } => {
@@ -69,13 +73,15 @@ struct Verdict {
     audit_log_id: Option<i64>,
 }
 
-/// Selects, changes and audits in one transaction.
+/// Selects, changes and audits in one transaction. Where that takes several statements, `may_commit`
+/// is false, and becomes true before the commit.
 async fn apply_once(
     connection: &mut PgConnection,
     change: &Change,
     lock: Lock,
-    is_routed: bool,
+    may_commit: &AtomicBool,
 ) -> Result<Changed> {
+    let is_routed = !may_commit.load(Ordering::Relaxed);
     // The common case is a single statement, which is a transaction of its own.
     if !is_routed && let Some(changed) = apply(connection, change, lock).await? {
         return Ok(changed);
@@ -87,6 +93,7 @@ async fn apply_once(
             false => apply(&mut transaction, change, lock).await?,
         };
         let Some(changed) = applied else { continue };
+        may_commit.store(true, Ordering::Relaxed);
         let committed = transaction.commit().await;
         return match committed {
             Ok(()) => Ok(changed),

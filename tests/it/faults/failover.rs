@@ -7,6 +7,7 @@ use super::{
     Clients, UNSETTLED, agrees, becomes_ready, behind_proxy, cancel, compare, session, unavailable,
     works,
 };
+use crate::citus::is_routed;
 use crate::harness::{Cluster, Database, Order, PATIENCE, Served, until};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -56,6 +57,7 @@ async fn a_commit_that_no_standby_has_is_not_acknowledged() {
     let cluster = tokio::task::spawn_blocking(Cluster::start).await.unwrap();
     let db = Database::of(&cluster).await;
     db.insert(&["a", "b"].map(Order::new)).await;
+    let is_routed = is_routed(&db).await;
     let mut served = Served::over(&db, &["--seal-every", "3600"]);
     let require = async |standby: &str| {
         let sql = format!("ALTER SYSTEM SET synchronous_standby_names = '{standby}'");
@@ -82,7 +84,7 @@ async fn a_commit_that_no_standby_has_is_not_acknowledged() {
         let orders = [id.to_owned()];
         let call = cancel(&served, &token, id, &orders, None);
         let (call, ()) = tokio::join!(call, async {
-            waiting("chosen").await;
+            waiting(if is_routed { "COMMIT" } else { "chosen" }).await;
             db.rows(end).await.unwrap();
             waiting("pg_logical_emit_message").await;
             if returns {

@@ -10,6 +10,7 @@ use super::{
     Told, UNSETTLED, agrees, becomes_ready, behind_proxy, cancel, compare, session, unavailable,
     works,
 };
+use crate::citus::is_routed;
 use crate::harness::{CONTROLLER, Database, Kind, Order, Response, Served, until, with_controller};
 
 /// The longest that a change with a lost connection takes: 5 seconds until the service looks, 10 in
@@ -46,11 +47,15 @@ async fn changes_in_flight_match_what_their_clients_are_told() {
     let (proxy, mut served) = behind_proxy(&db, &[]).await;
     let token = session(&served).await;
     let lost = async || until("connections are lost", async || proxy.has_cut()).await;
-    proxy.arm(When::LostBefore, b"before");
+    let is_routed = is_routed(&db).await;
+    let mark = |request_id: &'static str| -> &'static [u8] {
+        if is_routed { b"COMMIT" } else { request_id.as_bytes() }
+    };
+    proxy.arm(When::LostBefore, mark("before"));
     let before = timed(cancel(&served, &token, "before", &ids[..1], None));
     let rest = async {
         lost().await;
-        proxy.arm(When::LostAfter, b"after");
+        proxy.arm(When::LostAfter, mark("after"));
         let after = timed(cancel(&served, &token, "after", &ids[1..2], None));
         let rest = async {
             lost().await;
