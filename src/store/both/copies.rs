@@ -60,7 +60,9 @@ impl Copies for Backend {
         while let Some(batch) = from.recv().await {
             let CopyBatch::Rows(table, rows) = batch else {
                 reserve_ids(&mut transaction).await?;
-                sqlx::raw_sql(AssertSqlSafe(rules)).execute(&mut *transaction).await?;
+                for rule in rules {
+                    sqlx::raw_sql(AssertSqlSafe(rule)).execute(&mut *transaction).await?;
+                }
                 let parameters = json!({ "from": place, "rows": loaded });
                 record(&mut transaction, by, Category::Import, None, parameters).await?;
                 capture::resume(&mut transaction).await?;

@@ -10,7 +10,7 @@ use sqlx::AssertSqlSafe;
 use super::administration::record;
 use super::backend::{DbConnection, instant};
 use super::copy::select;
-use super::triggers::{begin_among, expect_owner, open, own};
+use super::triggers::{begin_among, expect_owner, is_distributed, open, own};
 use crate::model::audit::Category;
 use crate::model::window::iso;
 use crate::store::administrator::administrator;
@@ -45,6 +45,10 @@ const IS_CHOSEN: &str = "EXISTS (
              AND a.order_id = orders.order_id
              AND CASE WHEN a.modified = orders.modified THEN TRUE ELSE FALSE END)";
 
+/// As [`IS_CHOSEN`], for Citus, which joins no temporary table to a distributed one.
+const IS_CHOSEN_APART: &str = "(controller_id, order_id, modified) IN (
+         SELECT a.controller_id, a.order_id, a.modified FROM archived_orders a)";
+
 /// What became known in the meantime keeps an order.
 const IS_FREE: &str = "NOT EXISTS (
          SELECT 1 FROM audit_log_details d
@@ -67,7 +71,11 @@ pub(in crate::store) async fn archive(
     sqlx::query(CHOOSE).bind(instant(before)).execute(&mut connection).await?;
     sqlx::query(INDEX).execute(&mut connection).await?;
     sqlx::query("ANALYZE archived_orders").execute(&mut connection).await?;
-    let Some(controllers) = write(&mut connection, file).await? else { return Ok(None) };
+    let is_apart = is_distributed(&mut connection).await?;
+    let is_chosen = if is_apart { IS_CHOSEN_APART } else { IS_CHOSEN };
+    let Some(controllers) = write(&mut connection, is_chosen, file).await? else {
+        return Ok(None);
+    };
     let orders = controllers.values().sum();
     if orders == 0 {
         return Ok(Some(0));
@@ -76,7 +84,7 @@ pub(in crate::store) async fn archive(
 
     let mut transaction = begin_among(&mut connection).await?;
     sqlx::raw_sql(AssertSqlSafe(own())).execute(&mut *transaction).await?;
-    let delete = format!("DELETE FROM orders WHERE {IS_CHOSEN} AND {IS_FREE}");
+    let delete = format!("DELETE FROM orders WHERE {is_chosen} AND {IS_FREE}");
     let deleted = sqlx::query(AssertSqlSafe(delete)).execute(&mut *transaction).await?;
     if deleted.rows_affected() != orders {
         return Err(Error::Conflict(
@@ -101,12 +109,13 @@ pub(in crate::store) async fn archive(
 /// Writes what was chosen, and counts it by controller; `None` if the file stopped it.
 async fn write(
     connection: &mut DbConnection,
+    is_chosen: &str,
     file: &mut dyn OrdersFile,
 ) -> Result<Option<BTreeMap<String, u64>>> {
     let mut controllers = BTreeMap::new();
     let orders = tables().filter(|(table, _)| table.name == "orders");
     for (table, key) in orders {
-        let sql = format!("{}\nWHERE {IS_CHOSEN}\nORDER BY {key}", select(table));
+        let sql = format!("{}\nWHERE {is_chosen}\nORDER BY {key}", select(table));
         let mut rows = sqlx::query_scalar::<_, String>(AssertSqlSafe(sql)).fetch(&mut *connection);
         while let Some(row) = rows.try_next().await? {
             let order = item(table, &row)?;

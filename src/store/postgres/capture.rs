@@ -7,6 +7,7 @@ use sqlx::{Connection, Postgres, Transaction};
 
 use super::backend::{APPLICATION, connect};
 use super::citus::distribution;
+use super::one_by_one::SEQUENTIAL;
 use super::steps::MIGRATOR;
 use crate::store::capture::Capture;
 use crate::store::schema::SchemaPart;
@@ -59,7 +60,7 @@ pub(super) async fn begin<'c>(
     table: &str,
 ) -> Result<Transaction<'c, Postgres>> {
     expect_owner(connection, &["orders", "orders_changes"], "capture").await?;
-    if distribution(connection).await?.is_some() {
+    if is_distributed(connection).await? {
         return Err(Error::Unusable(
             "the orders are distributed by Citus, whose servers cannot tell the service's changes \
              from others': there is no capture"
@@ -75,6 +76,11 @@ pub(super) async fn begin_alone<'c>(
     tables: &[&str],
 ) -> Result<Transaction<'c, Postgres>> {
     locked(connection, tables, "SHARE ROW EXCLUSIVE").await
+}
+
+/// Whether the tables are spread over servers.
+pub(super) async fn is_distributed(connection: &mut PgConnection) -> Result<bool> {
+    Ok(distribution(connection).await?.is_some())
 }
 
 /// Begins a transaction that writes.
@@ -113,8 +119,9 @@ async fn locked<'c>(
 ) -> Result<Transaction<'c, Postgres>> {
     let mut transaction = connection.begin().await?;
     let tables = tables.join(", ");
-    let lock =
-        format!("SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'; LOCK TABLE {tables} IN {mode} MODE");
+    let lock = format!(
+        "{SEQUENTIAL}; SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'; LOCK TABLE {tables} IN {mode} MODE"
+    );
     match sqlx::raw_sql(sqlx::AssertSqlSafe(lock)).execute(&mut *transaction).await {
         Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("55P03") => {
             Err(Error::Blocked(format!(

@@ -2,15 +2,14 @@
 
 use sqlx::{AssertSqlSafe, PgConnection};
 
+use super::one_by_one::SEQUENTIAL;
 use crate::store::Result;
 use crate::store::copy::TRAIL;
 use crate::store::tables::{ColumnType, Table, TableColumn, list};
 
 /// Locks the tables against other sessions.
 pub(super) async fn lock(connection: &mut PgConnection, tables: &str) -> Result<()> {
-    // One connection to each node of Citus, so that it may write to all tables that it has read.
-    let sequential = "SELECT set_config('citus.multi_shard_modify_mode', 'sequential', true)";
-    sqlx::query(sequential).execute(&mut *connection).await?;
+    sqlx::raw_sql(SEQUENTIAL).execute(&mut *connection).await?;
     let lock = format!("LOCK TABLE {tables} IN EXCLUSIVE MODE");
     sqlx::query(AssertSqlSafe(lock)).execute(connection).await?;
     Ok(())
@@ -43,7 +42,7 @@ pub(super) async fn reserve_ids(connection: &mut PgConnection) -> Result<()> {
 
 /// Removes the rules that apply only to new rows of the trail; returns the statements that restore
 /// them. Nobody else writes to the trail until the transaction ends.
-pub(super) async fn suspend_rules(connection: &mut PgConnection) -> Result<String> {
+pub(super) async fn suspend_rules(connection: &mut PgConnection) -> Result<Vec<String>> {
     let rules = sqlx::query!(
         r#"SELECT format('ALTER TABLE %s DROP CONSTRAINT %I;', conrelid::regclass, conname) AS "off!",
                format('ALTER TABLE %s ADD CONSTRAINT %I %s;', conrelid::regclass, conname,
@@ -61,8 +60,10 @@ pub(super) async fn suspend_rules(connection: &mut PgConnection) -> Result<Strin
     )
     .fetch_all(&mut *connection)
     .await?;
-    let off: String = rules.iter().map(|rule| &*rule.off).collect();
-    sqlx::raw_sql(AssertSqlSafe(off)).execute(connection).await?;
+    // One at a time: Citus sends workers the whole text.
+    for rule in &rules {
+        sqlx::query(AssertSqlSafe(rule.off.clone())).execute(&mut *connection).await?;
+    }
     Ok(rules.into_iter().map(|rule| rule.on).collect())
 }
 

@@ -6,6 +6,7 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use super::audit;
 use super::backend::connect;
 use super::both;
+use super::capture::{expect_owner, guard, unguard};
 use super::citus::{Citus, distribution};
 use super::one_by_one::SEQUENTIAL;
 use super::steps::MIGRATOR;
@@ -16,13 +17,23 @@ use crate::store::migrating::LockPatience;
 use crate::store::{Access, Error, Result, migrations};
 
 /// The tables that are distributed, each after those that it refers to. Accounts, roles and sessions
-/// stay where every request begins, or one dead server would stop every login. So do captured
-/// changes, whose key is their id alone.
-const TABLES: [&str; 6] =
-    ["controllers", "workflows", "orders", "audit_logs", "audit_log_details", "audit_seals"];
+/// stay where every request begins, or one dead server would stop every login.
+const TABLES: [&str; 7] = [
+    "controllers",
+    "workflows",
+    "orders",
+    "audit_logs",
+    "audit_log_details",
+    "audit_seals",
+    "audit_cuts",
+];
+
+/// A table that every server gets a copy of, since `check` joins it to the orders. Its key is its id
+/// alone, and nothing writes to it while the orders are distributed.
+const COPIED: &str = "orders_changes";
 
 /// Tables that refuse to be emptied.
-const GUARDED: [&str; 3] = ["audit_logs", "audit_log_details", "audit_seals"];
+const GUARDED: [&str; 5] = ["audit_logs", "audit_log_details", "audit_seals", "audit_cuts", COPIED];
 
 /// See [`super::super::distribute`].
 pub(super) async fn distribute(url: &str, patience: LockPatience) -> Result<bool> {
@@ -38,7 +49,7 @@ pub(super) async fn distribute(url: &str, patience: LockPatience) -> Result<bool
     if distribution(&mut connection).await?.is_some() {
         return Ok(false);
     }
-    expect_owner(&mut connection).await?;
+    expect_owner(&mut connection, &TABLES, "distributing").await?;
     if both::capture::status(&mut connection).await?.capture != Capture::Off {
         return Err(Error::Unusable(
             "plain SQL is captured, which needs all orders on one server: run `joc-orders capture \
@@ -59,29 +70,10 @@ pub(super) async fn distribute(url: &str, patience: LockPatience) -> Result<bool
     Ok(true)
 }
 
-/// Fails unless the role owns every table.
-async fn expect_owner(connection: &mut PgConnection) -> Result<()> {
-    let stranger: Option<(String, String, String)> = sqlx::query_as(
-        "SELECT current_user::text, t, pg_get_userbyid(c.relowner)::text
-         FROM unnest($1::text[]) t JOIN pg_class c ON c.oid = to_regclass(t)
-         WHERE NOT pg_has_role(c.relowner, 'USAGE') LIMIT 1",
-    )
-    .bind(&TABLES[..])
-    .fetch_optional(connection)
-    .await?;
-    match stranger {
-        Some((role, table, owner)) => Err(Error::Unusable(format!(
-            "the role {role} does not own the table {table}, which distributing needs: run this as \
-             {owner}"
-        ))),
-        None => Ok(()),
-    }
-}
-
 /// Distributes every table, in one transaction.
 async fn lock_and_distribute(connection: &mut PgConnection, patience: LockPatience) -> Result<()> {
     let mut transaction = connection.begin().await?;
-    let tables = TABLES.join(", ");
+    let tables = format!("{}, {COPIED}", TABLES.join(", "));
     let wait = patience.in_all.as_millis();
     let lock = format!(
         "{SEQUENTIAL}; SET LOCAL lock_timeout = {wait}; LOCK TABLE {tables} IN ACCESS EXCLUSIVE MODE"
@@ -108,6 +100,10 @@ async fn lock_and_distribute(connection: &mut PgConnection, patience: LockPatien
         .execute(&mut *transaction)
         .await?;
     }
+    sqlx::query("SELECT create_reference_table($1)::text")
+        .bind(COPIED)
+        .execute(&mut *transaction)
+        .await?;
     // The trigger of a seal looks at its entries, which are on the same server.
     sqlx::raw_sql(
         "ALTER FUNCTION expect_next_seal() SET citus.allow_nested_distributed_execution = on",
@@ -125,17 +121,18 @@ async fn lock_and_distribute(connection: &mut PgConnection, patience: LockPatien
 async fn empty(connection: &mut PgConnection) -> Result<()> {
     let mut transaction = connection.begin().await?;
     sqlx::raw_sql(SEQUENTIAL).execute(&mut *transaction).await?;
-    let guard = |how: &str| {
-        let guard = |table| format!("ALTER TABLE {table} {how} TRIGGER {table}_append_only;");
-        AssertSqlSafe(GUARDED.map(guard).concat())
-    };
-    sqlx::raw_sql(guard("DISABLE")).execute(&mut *transaction).await?;
-    for table in ["controllers", "audit_logs", "audit_seals"] {
+    // One at a time: Citus sends workers the whole text.
+    for table in GUARDED {
+        sqlx::raw_sql(AssertSqlSafe(unguard(table))).execute(&mut *transaction).await?;
+    }
+    for table in ["controllers", "audit_logs", "audit_seals", "audit_cuts", COPIED] {
         sqlx::query("SELECT truncate_local_data_after_distributing_table($1::regclass)::text")
             .bind(table)
             .execute(&mut *transaction)
             .await?;
     }
-    sqlx::raw_sql(guard("ENABLE")).execute(&mut *transaction).await?;
+    for table in GUARDED {
+        sqlx::raw_sql(AssertSqlSafe(guard(table))).execute(&mut *transaction).await?;
+    }
     Ok(transaction.commit().await?)
 }

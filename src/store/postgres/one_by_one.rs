@@ -8,7 +8,8 @@ use sqlx::{AssertSqlSafe, Connection};
 
 use crate::store::recorded::Step;
 
-/// What a transaction needs that changes the schema of distributed tables.
+/// What a transaction needs that changes the schema of distributed tables, or writes to all of them:
+/// one connection to each server. Without Citus, it changes nothing.
 pub(super) const SEQUENTIAL: &str = "SET LOCAL citus.enable_unsafe_triggers = on;
      SET LOCAL citus.multi_shard_modify_mode = 'sequential'";
 

@@ -158,22 +158,27 @@ const SPREAD_SUMMARY: &str = "SELECT coalesce(sum(c.entries), 0)::bigint AS entr
 /// The ledger, on one connection.
 pub(super) struct DbLedger<'c> {
     pub(super) connection: &'c mut PgConnection,
-    is_spread: bool,
+    /// Whether Citus may have spread the tables; `None`: look it up.
+    is_spread: Option<bool>,
 }
 
 impl<'c> DbLedger<'c> {
     pub(super) fn over(store: &PgStore, connection: &'c mut PgConnection) -> Self {
-        Self { connection, is_spread: store.citus.is_routed }
+        Self { connection, is_spread: Some(store.citus.is_routed) }
     }
 
     pub(super) fn reading(connection: &'c mut PgConnection) -> Self {
-        Self { connection, is_spread: false }
+        Self { connection, is_spread: None }
     }
 }
 
 impl DbLedger<'_> {
     async fn spread(&mut self, sql: &'static str) -> Result<Option<Vec<String>>> {
-        if !self.is_spread {
+        let is_spread = match self.is_spread {
+            Some(known) => known,
+            None => Citus::of(self.connection).await?.is_routed,
+        };
+        if !is_spread {
             return Ok(None);
         }
         Ok(Some(sqlx::query_scalar(sql).fetch_all(&mut *self.connection).await?))

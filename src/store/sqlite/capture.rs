@@ -61,6 +61,12 @@ pub(super) async fn begin_alone<'c>(
     begin_among(connection).await
 }
 
+/// A file is in one place.
+#[allow(clippy::unused_async, reason = "PostgreSQL has to ask")]
+pub(super) async fn is_distributed(_: &mut SqliteConnection) -> Result<bool> {
+    Ok(false)
+}
+
 /// Begins a transaction that writes.
 pub(super) async fn begin_among(
     connection: &mut SqliteConnection,

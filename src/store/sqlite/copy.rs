@@ -14,7 +14,7 @@ pub(super) async fn lock(_: &mut SqliteConnection, _: &str) -> Result<()> {
 
 /// Removes the rules that apply only to new rows of the trail; returns the statements that restore
 /// them. The trigger against replacing rows stays.
-pub(super) async fn suspend_rules(connection: &mut SqliteConnection) -> Result<String> {
+pub(super) async fn suspend_rules(connection: &mut SqliteConnection) -> Result<Vec<String>> {
     let rules = sqlx::query!(
         r#"SELECT name AS "name!", sql AS "sql!" FROM sqlite_schema
            WHERE type = 'trigger' AND tbl_name IN (SELECT value FROM json_each(?1))
@@ -25,7 +25,7 @@ pub(super) async fn suspend_rules(connection: &mut SqliteConnection) -> Result<S
     .await?;
     let off: String = rules.iter().map(|rule| format!("DROP TRIGGER {};", rule.name)).collect();
     sqlx::raw_sql(AssertSqlSafe(off)).execute(connection).await?;
-    Ok(rules.into_iter().map(|rule| rule.sql + ";").collect())
+    Ok(rules.into_iter().map(|rule| rule.sql).collect())
 }
 
 /// Rejects a trail with a forged id so high that none is left for new entries: on SQLite, an id
