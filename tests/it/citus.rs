@@ -296,6 +296,11 @@ async fn undistributed() -> Option<(Cluster, Database)> {
 async fn add_worker(coordinator: &Cluster, db: &Database) -> Cluster {
     let worker = tokio::task::spawn_blocking(Cluster::start).await.unwrap();
     let there = Database::reached(&worker.url).await;
+    // Citus creates only the roles there that are made after it.
+    for role in ["joc_owner", "joc_service", "joc_executor", "joc_auditor"] {
+        there.execute(&format!("CREATE ROLE {role}")).await.unwrap();
+    }
+    there.execute("CREATE ROLE orders LOGIN IN ROLE joc_service").await.unwrap();
     there.execute("CREATE EXTENSION citus").await.unwrap();
     let port = |url: &str| url.rsplit_once(':').unwrap().1.split_once('/').unwrap().0.to_owned();
     for sql in [

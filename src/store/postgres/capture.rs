@@ -26,12 +26,25 @@ pub(super) const RECORD: &str = "INSERT INTO orders_changes (controller_id, oper
 
 /// Lets rows of an append-only table be deleted.
 pub(super) fn unguard(table: &str) -> String {
-    format!("ALTER TABLE {table} DISABLE TRIGGER {table}_append_only")
+    switch(table, "DISABLE")
 }
 
 /// Ends what [`unguard`] began.
 pub(super) fn guard(table: &str) -> String {
-    format!("ALTER TABLE {table} ENABLE TRIGGER {table}_append_only")
+    switch(table, "ENABLE")
+}
+
+/// Citus passes on to shards what concerns all triggers of a table, but not one by its name.
+fn switch(table: &str, how: &str) -> String {
+    format!(
+        "DO $$ BEGIN
+             IF EXISTS (SELECT 1 FROM pg_extension WHERE extname = 'citus') THEN
+                 ALTER TABLE {table} {how} TRIGGER USER;
+             ELSE
+                 ALTER TABLE {table} {how} TRIGGER {table}_append_only;
+             END IF;
+         END $$"
+    )
 }
 
 /// Makes the connection's next changes of orders the program's own: its application's name does.

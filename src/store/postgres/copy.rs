@@ -2,6 +2,7 @@
 
 use sqlx::{AssertSqlSafe, PgConnection};
 
+use super::citus::Citus;
 use super::one_by_one::SEQUENTIAL;
 use crate::store::Result;
 use crate::store::copy::TRAIL;
@@ -60,11 +61,20 @@ pub(super) async fn suspend_rules(connection: &mut PgConnection) -> Result<Vec<S
     )
     .fetch_all(&mut *connection)
     .await?;
+    // Citus passes on to shards what concerns all triggers of a table, but not one by its name.
+    let is_citus = Citus::of(&mut *connection).await?.is_there;
+    let reaching = |rule: String| match rule.split_once(" TRIGGER ") {
+        Some((alter, _)) if is_citus => format!("{alter} TRIGGER USER"),
+        _ => rule,
+    };
     // One at a time: Citus sends workers the whole text.
-    for rule in &rules {
-        sqlx::query(AssertSqlSafe(rule.off.clone())).execute(&mut *connection).await?;
+    let mut on = Vec::new();
+    for rule in rules {
+        let off = AssertSqlSafe(reaching(rule.off));
+        sqlx::raw_sql(off).execute(&mut *connection).await?;
+        on.push(reaching(rule.on));
     }
-    Ok(rules.into_iter().map(|rule| rule.on).collect())
+    Ok(on)
 }
 
 /// The query of a table's rows.
