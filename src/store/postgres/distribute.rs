@@ -5,7 +5,6 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use super::audit;
 use super::backend::connect;
-use super::both;
 use super::capture::{expect_owner, guard, unguard};
 use super::citus::{Citus, distribution};
 use super::one_by_one::SEQUENTIAL;
@@ -36,7 +35,11 @@ const COPIED: &str = "orders_changes";
 const GUARDED: [&str; 5] = ["audit_logs", "audit_log_details", "audit_seals", "audit_cuts", COPIED];
 
 /// See [`super::super::distribute`].
-pub(super) async fn distribute(url: &str, patience: LockPatience) -> Result<bool> {
+pub(super) async fn distribute(
+    url: &str,
+    capture: Capture,
+    patience: LockPatience,
+) -> Result<bool> {
     let mut connection = connect(url, Access::Write).await?;
     migrations::expect_all(&MIGRATOR, &mut connection).await?;
     if !Citus::of(&mut connection).await?.is_there {
@@ -50,7 +53,7 @@ pub(super) async fn distribute(url: &str, patience: LockPatience) -> Result<bool
         return Ok(false);
     }
     expect_owner(&mut connection, &TABLES, "distributing").await?;
-    if both::capture::status(&mut connection).await?.capture != Capture::Off {
+    if capture != Capture::Off {
         return Err(Error::Unusable(
             "plain SQL is captured, which needs all orders on one server: run `joc-orders capture \
              off` first"

@@ -184,7 +184,8 @@ pub(super) async fn migrations(url: &str) -> Result<Vec<Migration>> {
 
 /// See [`super::distribute`].
 pub(super) async fn distribute(url: &str, patience: LockPatience) -> Result<bool> {
-    distribute::distribute(url, patience).await
+    let capture = capture_status(url).await?.capture;
+    distribute::distribute(url, capture, patience).await
 }
 
 /// See [`super::distribution`].

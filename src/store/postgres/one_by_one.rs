@@ -63,7 +63,8 @@ fn statements(sql: &str) -> Vec<String> {
             statement.push_str(line);
             statement.push('\n');
         }
-        if closes.is_none() && line.trim_end().ends_with(';') {
+        let code = rest.split("--").next().unwrap_or_default();
+        if closes.is_none() && code.trim_end().ends_with(';') {
             statements.push(String::new());
         }
     }
