@@ -14,8 +14,11 @@ BEGIN
             USING ERRCODE = 'restrict_violation';
     END IF;
     -- Until the transaction ends. Otherwise PostgreSQL plans the check of the foreign key anew for each detail: it
-    -- takes the plan for all partitions for more expensive than it is.
-    PERFORM set_config('plan_cache_mode', 'force_generic_plan', true);
+    -- takes the plan for all partitions for more expensive than it is. A shard of Citus has no sequence, and
+    -- Citus needs the plan for the given controller.
+    IF drawn_from IS NOT NULL THEN
+        PERFORM set_config('plan_cache_mode', 'force_generic_plan', true);
+    END IF;
     RETURN NEW;
 END $$;
 
@@ -84,7 +87,6 @@ BEGIN
         -- PARTITION OF would lock out readers, too.
         EXECUTE format('CREATE TABLE %s (LIKE %I INCLUDING ALL EXCLUDING INDEXES EXCLUDING IDENTITY
             EXCLUDING COMMENTS)', part, parent);
-        EXECUTE format('ALTER TABLE %I ATTACH PARTITION %s %s', parent, part, bounds);
         EXECUTE format('CREATE TRIGGER %I BEFORE UPDATE OR DELETE OR TRUNCATE ON %s
             FOR EACH STATEMENT EXECUTE FUNCTION refuse_change(%L)',
             parent || '_append_only', part, parent || ' is append-only');
@@ -92,6 +94,8 @@ BEGIN
             EXECUTE format('CREATE TRIGGER audit_log_details_own_entry AFTER INSERT ON %s
                 REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION expect_own_entry()', part);
         END IF;
+        -- With its triggers, which Citus would not pass on later.
+        EXECUTE format('ALTER TABLE %I ATTACH PARTITION %s %s', parent, part, bounds);
         -- Named after those of the whole table.
         FOR made IN
             SELECT c.oid::regclass AS its, n.name

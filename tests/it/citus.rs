@@ -338,6 +338,12 @@ async fn citus_distributes_a_database_with_data() {
     let after = left(&app.db).await;
     assert!(before.iter().all(|row| after.contains(row)), "{before:?}\n{after:?}");
 
+    let make = "SELECT make_audit_partition(7)";
+    let owner = app.db.share().into_owner();
+    assert_eq!(owner.rows(make).await.unwrap(), [[Some("t".to_owned())]]);
+    let refused = owner.execute("DELETE FROM audit_logs_p7").await.unwrap_err();
+    assert!(refused.to_string().contains("append-only"), "{refused}");
+
     let again = App::over(app.db.share(), &[]).await;
     again.cancel(json!({"orderIds": ["c", "d"]})).await.ok();
     assert!(again.store.seal(chrono::Utc::now()).await.unwrap() > 0);

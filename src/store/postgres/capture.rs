@@ -34,12 +34,19 @@ pub(super) fn guard(table: &str) -> String {
     switch(table, "ENABLE")
 }
 
-/// Citus passes on to shards what concerns all triggers of a table, but not one by its name.
+/// Citus passes on to shards what concerns all triggers of a table, but not one by its name, and it
+/// empties each partition by itself.
 fn switch(table: &str, how: &str) -> String {
     format!(
-        "DO $$ BEGIN
+        "DO $$
+         DECLARE
+             part regclass;
+         BEGIN
              IF EXISTS (SELECT 1 FROM pg_extension WHERE extname = 'citus') THEN
                  ALTER TABLE {table} {how} TRIGGER USER;
+                 FOR part IN SELECT inhrelid FROM pg_inherits WHERE inhparent = '{table}'::regclass LOOP
+                     EXECUTE format('ALTER TABLE %s {how} TRIGGER USER', part);
+                 END LOOP;
              ELSE
                  ALTER TABLE {table} {how} TRIGGER {table}_append_only;
              END IF;

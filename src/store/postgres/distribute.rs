@@ -34,6 +34,14 @@ const COPIED: &str = "orders_changes";
 /// Tables that refuse to be emptied.
 const GUARDED: [&str; 5] = ["audit_logs", "audit_log_details", "audit_seals", "audit_cuts", COPIED];
 
+/// What the functions of the schema need.
+const SETTINGS: [&str; 2] = [
+    // The trigger of a seal looks at its entries, which are on the same server.
+    "ALTER FUNCTION expect_next_seal() SET citus.allow_nested_distributed_execution = on",
+    // The triggers of a new partition look at rows of their own server only.
+    "ALTER FUNCTION make_audit_partition(bigint) SET citus.enable_unsafe_triggers = on",
+];
+
 /// See [`super::super::distribute`].
 pub(super) async fn distribute(
     url: &str,
@@ -107,12 +115,9 @@ async fn lock_and_distribute(connection: &mut PgConnection, patience: LockPatien
         .bind(COPIED)
         .execute(&mut *transaction)
         .await?;
-    // The trigger of a seal looks at its entries, which are on the same server.
-    sqlx::raw_sql(
-        "ALTER FUNCTION expect_next_seal() SET citus.allow_nested_distributed_execution = on",
-    )
-    .execute(&mut *transaction)
-    .await?;
+    for setting in SETTINGS {
+        sqlx::raw_sql(setting).execute(&mut *transaction).await?;
+    }
     if let Some(by) = administrator() {
         let entry = by.entry(Category::Others, None, json!({ "distributed": TABLES }));
         audit::insert(&mut transaction, &entry, Outcome::Done, 0).await?;

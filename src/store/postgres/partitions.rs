@@ -31,9 +31,12 @@ pub(super) async fn drop_archived(
     stretches: &[Stretch],
 ) -> Result<Vec<Stretch>> {
     // As the trigger of migration 13 does for inserts: the foreign key is checked for each deleted row.
-    sqlx::raw_sql("SET LOCAL plan_cache_mode = force_generic_plan")
-        .execute(&mut *connection)
-        .await?;
+    sqlx::raw_sql(
+        "SELECT set_config('plan_cache_mode', 'force_generic_plan', true)
+         WHERE NOT EXISTS (SELECT 1 FROM pg_extension WHERE extname = 'citus')",
+    )
+    .execute(&mut *connection)
+    .await?;
     let last_id = stretches.iter().map(|stretch| stretch.last_id).max().unwrap_or_default();
     let ended: Vec<(String, String)> =
         sqlx::query_as(ENDED).bind(last_id).fetch_all(&mut *connection).await?;
