@@ -19,6 +19,7 @@ use self::hashed::{Hashed, InputDigest};
 use self::input::Input;
 use self::rejects::{Rejects, rejected};
 pub use self::report::ImportReport;
+use self::report::summary;
 use self::sink::ReaderMessage;
 use super::stop::{self, Signals};
 use crate::cli::error::CliError;
@@ -189,12 +190,6 @@ pub async fn run(args: ImportArgs) -> anyhow::Result<()> {
         }
         _ => Ok(()),
     }
-}
-
-fn summary(imported: Imported, replace: bool) -> String {
-    let Imported { inserted, updated, unchanged, skipped } = imported;
-    let unchanged = if replace { format!(", {unchanged} unchanged") } else { String::new() };
-    format!("{inserted} new, {updated} replaced{unchanged}, {skipped} skipped")
 }
 
 impl ImportArgs {

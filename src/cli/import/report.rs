@@ -131,3 +131,10 @@ impl fmt::Display for InputProblem {
         }
     }
 }
+
+/// What was imported, for people.
+pub(super) fn summary(imported: Imported, replace: bool) -> String {
+    let Imported { inserted, updated, unchanged, skipped } = imported;
+    let unchanged = if replace { format!(", {unchanged} unchanged") } else { String::new() };
+    format!("{inserted} new, {updated} replaced{unchanged}, {skipped} skipped")
+}
