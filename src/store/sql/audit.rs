@@ -174,6 +174,17 @@ fn push_about<DB: Dialect>(
     if *visible == Visible::Everything && !filter.touched_orders {
         return;
     }
+    let folders = match visible {
+        Visible::Everything if filter.folders.is_empty() => None,
+        Visible::Everything => Some(filter.folders.clone()),
+        Visible::Folders(visible) if filter.folders.is_empty() => Some(visible.clone()),
+        Visible::Folders(visible) => Some(filter.folders.intersection(visible)),
+    };
+    if folders.as_ref().is_some_and(|folders| folders.is_empty()) {
+        // Citus does not take a subquery that has no rows.
+        sql.push(" AND FALSE");
+        return;
+    }
     let order_id = filter.object_name.as_deref().filter(|name| is_order_id(name));
     if order_id.is_some() {
         // Few rows, which an index finds: start from them.
@@ -200,13 +211,9 @@ fn push_about<DB: Dialect>(
                 sql.push(")");
             }
         }
-        let folders = match visible {
-            Visible::Everything if filter.folders.is_empty() => return,
-            Visible::Everything => filter.folders.clone(),
-            Visible::Folders(visible) if filter.folders.is_empty() => visible.clone(),
-            Visible::Folders(visible) => filter.folders.intersection(visible),
-        };
-        push_in_folders(sql.push("\n  AND "), DetailScope::Controller(controller), &folders);
+        if let Some(folders) = folders {
+            push_in_folders(sql.push("\n  AND "), DetailScope::Controller(controller), &folders);
+        }
     });
 }
 
