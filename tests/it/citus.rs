@@ -8,6 +8,9 @@ use serde_json::{Value, json};
 
 use crate::harness::{App, CONTROLLER, Cluster, Database, Kind, Order, launch};
 
+mod left_out;
+pub use left_out::leaves_out;
+
 /// The tables that `migrate --distribute` distributes.
 const DISTRIBUTED: [&str; 7] = [
     "controllers",
