@@ -88,7 +88,9 @@ pub struct Selection {
 pub enum Reach {
     /// Those that are not terminal.
     Living,
-    /// Also terminal ones that are not hidden.
+    /// Terminal ones that are not hidden.
+    Ended,
+    /// Both.
     InSight,
     /// Those that are neither hidden nor to be hidden when terminal.
     NotRemoved,

@@ -146,31 +146,44 @@ async fn check(app: &App, when: &str, strictly: bool) {
     }
 }
 
-/// An index serves `/orders/overview/summary` of a day; its statement is the golden one.
-async fn check_summary(app: &App) {
-    let folder = match app.db.kind() {
-        Kind::Sqlite => "sqlite",
-        Kind::Postgres => "postgres",
+/// The plan of the last golden statement of a name, with these values in place of its parameters.
+async fn golden_plan(app: &App, name: &str, values: &[&str]) -> String {
+    let (folder, explain) = match app.db.kind() {
+        Kind::Sqlite => ("sqlite", "EXPLAIN QUERY PLAN"),
+        Kind::Postgres => ("postgres", "EXPLAIN"),
     };
-    let path = format!("{}/tests/golden/{folder}/summary.sql", env!("CARGO_MANIFEST_DIR"));
+    let path = format!("{}/tests/golden/{folder}/{name}.sql", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(path).unwrap();
-    let mut sql =
-        text[text.find("SELECT o.state").unwrap()..].trim_end_matches([';', '\n']).to_owned();
-    let values = [CONTROLLER, "2027-01-01T00:00:00.000Z", "2027-01-02T00:00:00.000Z"];
-    for (i, value) in values.iter().enumerate() {
-        let value = format!("'{value}'");
-        sql = match app.db.kind() {
-            Kind::Sqlite => sql.replacen('?', &value, 1),
-            Kind::Postgres => sql.replace(&format!("${}", i + 1), &value),
-        };
+    let statements = text.trim_end().trim_end_matches(';');
+    let mut sql = statements.rsplit(";\n").next().unwrap().to_owned();
+    // From the last on, since $1 begins $10.
+    for (i, value) in values.iter().enumerate().rev() {
+        sql = sql.replace(&format!("${}", i + 1), value);
     }
-    let explain = match app.db.kind() {
-        Kind::Sqlite => "EXPLAIN QUERY PLAN",
-        Kind::Postgres => "EXPLAIN",
-    };
+    for value in values {
+        sql = sql.replacen('?', value, 1);
+    }
     let plan = app.db.rows(&format!("{explain} {sql}")).await.unwrap();
-    let plan = format!("{plan:?}");
+    format!("{plan:?}")
+}
+
+/// Indexes serve what is read of one day or one workflow.
+async fn check_reads(app: &App) {
+    let controller = &*format!("'{CONTROLLER}'");
+    let day = ["'2027-01-01T00:00:00.000Z'", "'2027-01-02T00:00:00.000Z'"];
+    let plan = golden_plan(app, "summary", &[controller, day[0], day[1]]).await;
     assert!(plan.contains("orders_terminal_started"), "{plan}");
+
+    let values = match app.db.kind() {
+        Kind::Sqlite => vec![controller, "'[\"/f1/g1/w1\"]'", controller, controller],
+        Kind::Postgres => {
+            vec![controller, "'{/f1/g1/w1}'", day[0], controller, day[0], controller]
+        }
+    };
+    let workflow = golden_plan(app, "workflow", &values).await;
+    for index in ["orders_living_workflow", "orders_terminal_workflow"] {
+        assert!(workflow.contains(index), "{index}: {workflow}");
+    }
 }
 
 on_both! {
@@ -182,6 +195,6 @@ on_both! {
         // SQLite's connections read statistics together with the schema.
         let app = app.replica(&[]).await;
         check(&app, "with statistics", true).await;
-        check_summary(&app).await;
+        check_reads(&app).await;
     }
 }

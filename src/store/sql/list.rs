@@ -3,8 +3,8 @@
 use strum::VariantArray;
 
 use super::search::push_matches;
-use super::selection::{push_in_reach, push_in_sight, push_selected, push_within};
-use super::{Dialect, LIVING, STATE_SINCE, Sql, quoted};
+use super::selection::{push_in_reach, push_in_sight, push_selected, push_within, reaches};
+use super::{Dialect, LIVING, STATE_SINCE, Sql, TERMINAL, quoted};
 use crate::model::order::State;
 use crate::model::selection::Selection;
 use crate::model::window::Window;
@@ -26,36 +26,83 @@ fn shown(of: Use) -> String {
 /// The query of the orders that a selection means, by id.
 pub(in crate::store) fn orders<DB: Dialect>(selection: &Selection, limit: Option<u64>) -> Sql<DB> {
     let mut sql = Sql::at(selection.now);
-    // A living descendant, as DESCENDS has it. Each table's controller is a value, by which Citus
-    // finds its node.
-    sql.push(format_args!(
-        "SELECT {}, o.effective_state,\n    \
-             EXISTS (\n        \
-                 SELECT 1 FROM orders c\n        \
-                 WHERE c.root_id = o.root_id AND c.parent_id IS NOT NULL\n          \
-                   AND c.order_id > o.order_id || '|' AND c.order_id < o.order_id || '}}'\n          \
-                   AND c.state NOT IN ('FINISHED', 'CANCELLED')\n          \
-                   AND c.controller_id = ",
-        shown(Use::Listed),
-    ));
-    sql.key(&selection.controller_id).push("\n    ) AS has_children\nFROM ");
-    sql.orders(selection.now).push("\nWHERE ");
-    push_in_reach(&mut sql, selection);
-    push_selected(&mut sql, selection);
-    sql.push("\nORDER BY o.order_id");
-    push_limit(&mut sql, limit);
+    let order = ["o.order_id", "order_id"];
+    push_parts(&mut sql, &reached(selection), order, limit, |sql, selection| {
+        // A living descendant, as DESCENDS has it. Each table's controller is a value, by which
+        // Citus finds its node.
+        sql.push(format_args!(
+            "SELECT {}, o.effective_state,\n    \
+                 EXISTS (\n        \
+                     SELECT 1 FROM orders c\n        \
+                     WHERE c.root_id = o.root_id AND c.parent_id IS NOT NULL\n          \
+                       AND c.order_id > o.order_id || '|' AND c.order_id < o.order_id || '}}'\n          \
+                       AND c.state NOT IN ('FINISHED', 'CANCELLED')\n          \
+                       AND c.controller_id = ",
+            shown(Use::Listed),
+        ));
+        sql.key(&selection.controller_id).push("\n    ) AS has_children");
+        push_reached(sql, selection);
+    });
     sql
 }
 
 /// The query of the numbers of orders by effective state.
 pub(in crate::store) fn snapshot<DB: Dialect>(selection: &Selection) -> Sql<DB> {
     let mut sql = Sql::at(selection.now);
-    sql.push("SELECT o.effective_state, count(*) AS orders\nFROM ").orders(selection.now);
-    sql.push("\nWHERE ");
-    push_in_reach(&mut sql, selection);
-    push_selected(&mut sql, selection);
+    sql.push("SELECT o.effective_state, count(*) AS orders");
+    match reached(selection).as_slice() {
+        [selection] => push_reached(&mut sql, selection),
+        parts => {
+            sql.push("\nFROM ").nested(|sql| {
+                for (i, selection) in parts.iter().enumerate() {
+                    sql.push(if i == 0 { "" } else { "\nUNION ALL\n" });
+                    sql.push("SELECT o.effective_state");
+                    push_reached(sql, selection);
+                }
+            });
+            sql.push(" o");
+        }
+    }
     sql.push("\nGROUP BY o.effective_state");
     sql
+}
+
+/// A selection for each of its [`reaches`].
+fn reached(selection: &Selection) -> Vec<Selection> {
+    let reaches = reaches(selection).into_iter();
+    reaches.map(|reach| Selection { reach, ..selection.clone() }).collect()
+}
+
+/// Adds FROM and WHERE: the selected orders.
+fn push_reached<DB: Dialect>(sql: &mut Sql<DB>, selection: &Selection) {
+    sql.push("\nFROM ").orders(selection.now).push("\nWHERE ");
+    push_in_reach(sql, selection);
+    push_selected(sql, selection);
+}
+
+/// Adds a query of parts, each read in the order of an index of its own, up to the limit. The order
+/// is that of a part and that of their columns.
+fn push_parts<DB: Dialect, P>(
+    sql: &mut Sql<DB>,
+    parts: &[P],
+    [order, merged]: [&str; 2],
+    limit: Option<u64>,
+    mut push_part: impl FnMut(&mut Sql<DB>, &P),
+) {
+    let mut push = |sql: &mut Sql<DB>, part: &P| {
+        push_part(sql, part);
+        sql.push("\nORDER BY ").push(order);
+        push_limit(sql, limit);
+    };
+    if let [part] = parts {
+        return push(sql, part);
+    }
+    for (i, part) in parts.iter().enumerate() {
+        sql.push(if i == 0 { "SELECT * FROM " } else { "\nUNION ALL\nSELECT * FROM " });
+        sql.nested(|sql| push(sql, part)).push(" h");
+    }
+    sql.push("\nORDER BY ").push(merged);
+    push_limit(sql, limit);
 }
 
 /// The query of a history, the latest first. `selections`, at least one, differ in the controller
@@ -66,33 +113,23 @@ pub(in crate::store) fn history<DB: Dialect>(
     limit: Option<u64>,
 ) -> Sql<DB> {
     let mut sql = Sql::at(selections[0].now);
-    let parts =
-        || selections.iter().flat_map(|s| Part::of(filter).into_iter().map(move |p| (s, p)));
-    let is_single = parts().count() == 1;
-    for (i, (selection, part)) in parts().enumerate() {
-        let state =
-            if part == Part::Terminal { "o.state AS effective_state" } else { "o.effective_state" };
+    let parts: Vec<(&Selection, Part)> = selections
+        .iter()
+        .flat_map(|selection| Part::of(filter).into_iter().map(move |part| (selection, part)))
+        .collect();
+    let order = format!("{STATE_SINCE} DESC, o.order_id");
+    let merged = "state_since DESC, order_id, controller_id";
+    push_parts(&mut sql, &parts, [&order, merged], limit, |sql, (selection, part)| {
+        let state = match part {
+            Part::Terminal => "o.state AS effective_state",
+            Part::Started | Part::Family => "o.effective_state",
+        };
         let columns = format!(
             "{}, {state}, {STARTED} AS started, {STATE_SINCE} AS state_since",
             shown(Use::Past)
         );
-        let push = |sql: &mut Sql<DB>| {
-            push_past(sql, &columns, part, selection, filter);
-            sql.push(format_args!("\nORDER BY {STATE_SINCE} DESC, o.order_id"));
-            push_limit(sql, limit);
-        };
-        if is_single {
-            push(&mut sql);
-        } else {
-            // Each part is read in the order of an index of its own, up to the limit.
-            sql.push(if i == 0 { "SELECT * FROM " } else { "\nUNION ALL\nSELECT * FROM " });
-            sql.nested(push).push(" h");
-        }
-    }
-    if !is_single {
-        sql.push("\nORDER BY state_since DESC, order_id, controller_id");
-        push_limit(&mut sql, limit);
-    }
+        push_past(sql, &columns, *part, selection, filter);
+    });
     sql
 }
 
@@ -141,7 +178,6 @@ fn push_past<DB: Dialect>(
     selection: &Selection,
     filter: &HistoryFilter,
 ) {
-    const WORKFLOW_NAME: &str = "substr(o.workflow_path, length(rtrim(o.workflow_path, replace(o.workflow_path, '/', ''))) + 1)";
     sql.push(format_args!("SELECT {columns}\nFROM "));
     match part {
         Part::Terminal => sql.push("orders o"),
@@ -150,8 +186,7 @@ fn push_past<DB: Dialect>(
     sql.push("\nWHERE o.controller_id = ").key(&selection.controller_id);
     match part {
         Part::Terminal => {
-            // Must match the condition of the indexes over terminal orders verbatim.
-            sql.push("\n  AND o.state IN ('FINISHED', 'CANCELLED')");
+            sql.push(format_args!("\n  AND {TERMINAL}"));
             for state in [State::Finished, State::Cancelled] {
                 if !filter.states.contains(&state) {
                     sql.push(format_args!("\n  AND o.state <> '{}'", state.as_str()));
@@ -186,52 +221,102 @@ fn push_past<DB: Dialect>(
     push_selected(sql, &others);
     push_within(sql, STARTED, &selection.window);
     push_within(sql, STATE_SINCE, &filter.completed);
+    if let Some(id) = &filter.order_id {
+        push_matches(sql.push("\n  AND "), "o.order_id", id);
+    }
     // No path begins otherwise, but a name may.
-    let is_path = |path: &str| path.starts_with(['/', '*']);
-    let workflow = |path: &String| if is_path(path) { "o.workflow_path" } else { WORKFLOW_NAME };
-    for (column, text) in [
-        ("o.order_id", &filter.order_id),
-        (WORKFLOW_NAME, &filter.workflow_name),
-        (filter.workflow_path.as_ref().map_or("", workflow), &filter.workflow_path),
-    ] {
-        if let Some(text) = text {
-            push_matches(sql.push("\n  AND "), column, text);
-        }
+    let is_path = |path: &&String| path.starts_with(['/', '*']);
+    let (path, also_name) = match &filter.workflow_path {
+        path if path.as_ref().is_none_or(|path| is_path(&path)) => (path.as_ref(), None),
+        name => (None, name.as_ref()),
+    };
+    if let Some(path) = path {
+        push_matches(sql.push("\n  AND "), "o.workflow_path", path);
+    }
+    let controller_id = &selection.controller_id;
+    for name in [&filter.workflow_name, &also_name.cloned()].into_iter().flatten() {
+        sql.push("\n  AND o.workflow_path IN ").nested(|sql| {
+            push_paths(sql, controller_id, |sql| push_matches(sql, "w.name", name));
+        });
     }
     if !filter.exclude_workflows.is_empty() {
-        let texts = || filter.exclude_workflows.iter().map(String::as_str).collect();
-        sql.push("\n  AND NOT o.workflow_path").among(texts());
-        sql.push(format_args!("\n  AND NOT {WORKFLOW_NAME}")).among(texts());
+        let workflows: Vec<&str> = filter.exclude_workflows.iter().map(String::as_str).collect();
+        sql.push("\n  AND NOT ");
+        push_of_workflows(sql, controller_id, &workflows);
     }
-    push_named(sql, &filter.orders, WORKFLOW_NAME);
+    push_named(sql, controller_id, &filter.orders);
+}
+
+/// Adds the query of the paths of the workflows `w` that meet a condition.
+fn push_paths<DB: Dialect>(
+    sql: &mut Sql<DB>,
+    controller_id: &str,
+    push_condition: impl FnOnce(&mut Sql<DB>),
+) {
+    sql.push("SELECT w.path FROM workflows w WHERE ");
+    push_condition(sql);
+    sql.push(" AND w.controller_id = ").key(controller_id);
+}
+
+/// Adds the condition that the order is one of these workflows, by path or name.
+fn push_of_workflows<DB: Dialect>(sql: &mut Sql<DB>, controller_id: &str, workflows: &[&str]) {
+    let (paths, names): (Vec<&str>, Vec<&str>) =
+        workflows.iter().partition(|workflow| workflow.starts_with('/'));
+    sql.push("o.workflow_path IN ").nested(|sql| {
+        for (i, (column, among)) in [("path", paths), ("name", names)]
+            .into_iter()
+            .filter(|(_, a)| !a.is_empty())
+            .enumerate()
+        {
+            sql.push(if i == 0 { "" } else { "\nUNION\n" });
+            push_paths(sql, controller_id, |sql| {
+                sql.push(format_args!("w.{column}")).among(among);
+            });
+        }
+    });
 }
 
 /// Adds the condition that the order matches one of these, if there are any: its workflow, by path
 /// or name, and its id if given.
 fn push_named<DB: Dialect>(
     sql: &mut Sql<DB>,
+    controller_id: &str,
     orders: &[(String, Option<String>)],
-    workflow_name: &str,
 ) {
     if orders.is_empty() {
         return;
     }
-    sql.push("\n  AND (FALSE");
-    for (column, bare) in [("o.workflow_path", false), (workflow_name, true)] {
-        let of_kind = orders.iter().filter(|(workflow, _)| workflow.starts_with('/') != bare);
-        let (single, all): (Vec<_>, Vec<_>) = of_kind.partition(|(_, id)| id.is_some());
-        if !all.is_empty() {
-            sql.push(format_args!("\n    OR {column}"));
-            sql.among(all.iter().map(|(workflow, _)| &**workflow).collect());
-        }
-        if !single.is_empty() {
-            sql.push(format_args!("\n    OR ({column}, o.order_id) IN "));
-            let rows = single.iter().map(|(workflow, id)| [Some(&**workflow), id.as_deref()]);
-            sql.push("(SELECT r.workflow, r.order_id FROM ");
-            sql.rows(&[("workflow", Text), ("order_id", Text)], rows).push(")");
-        }
+    let (single, all): (Vec<_>, Vec<_>) = orders.iter().partition(|(_, id)| id.is_some());
+    sql.push("\n  AND (");
+    if !all.is_empty() {
+        let workflows: Vec<&str> = all.iter().map(|(workflow, _)| workflow.as_str()).collect();
+        push_of_workflows(sql, controller_id, &workflows);
+    }
+    if !single.is_empty() {
+        sql.push(if all.is_empty() { "" } else { "\n    OR " });
+        let (paths, names): (Vec<_>, Vec<_>) =
+            single.into_iter().partition(|(workflow, _)| workflow.starts_with('/'));
+        let columns = [("workflow", Text), ("order_id", Text)];
+        sql.push("(o.workflow_path, o.order_id) IN ").nested(|sql| {
+            if !paths.is_empty() {
+                sql.push("SELECT r.workflow, r.order_id FROM ").rows(&columns, values(&paths));
+            }
+            if !names.is_empty() {
+                sql.push(if paths.is_empty() { "" } else { "\nUNION ALL\n" });
+                sql.push("SELECT w.path, r.order_id FROM ").rows(&columns, values(&names));
+                sql.push("\nJOIN workflows w ON w.name = r.workflow\nWHERE w.controller_id = ");
+                sql.key(controller_id);
+            }
+        });
     }
     sql.push(")");
+}
+
+/// The rows of a workflow and an order's id.
+fn values<'a>(
+    orders: &'a [&'a (String, Option<String>)],
+) -> impl Iterator<Item = [Option<&'a str>; 2]> {
+    orders.iter().map(|(workflow, id)| [Some(&**workflow), id.as_deref()])
 }
 
 /// Adds the limit, if there is one.

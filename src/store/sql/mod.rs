@@ -103,6 +103,9 @@ pub(super) trait Dialect: sqlx::Database {
 /// Living orders; must match the condition of the partial indexes verbatim.
 const LIVING: &str = "o.state NOT IN ('FINISHED', 'CANCELLED')";
 
+/// Terminal orders; must match the condition of the partial indexes verbatim.
+const TERMINAL: &str = "o.state IN ('FINISHED', 'CANCELLED')";
+
 /// Since when an order has its state; must match the indexes over terminal orders verbatim.
 const STATE_SINCE: &str = "coalesce(o.state_since, o.created)";
 

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 
 use super::folders::push_in_folders;
-use super::{DESCENDS, Dialect, LIVING, STATE_SINCE, Sql, quoted};
+use super::{DESCENDS, Dialect, LIVING, STATE_SINCE, Sql, TERMINAL, quoted};
 use crate::model::audit::Outcome;
 use crate::model::order::{EffectiveState, State};
 use crate::model::permission::Visible;
@@ -139,9 +139,30 @@ pub(super) fn push_in_reach<DB: Dialect>(sql: &mut Sql<DB>, selection: &Selectio
     push_in_sight(sql, &selection.controller_id, &selection.sight);
 }
 
+/// The reaches that together are that of a selection. A partial index serves living orders and
+/// another terminal ones; where neither helps, the orders are better read once.
+pub(super) fn reaches(selection: &Selection) -> Vec<Reach> {
+    if selection.reach != Reach::InSight {
+        return vec![selection.reach];
+    }
+    let states = &selection.states;
+    if !states.is_empty() && states.iter().all(|state| state.is_terminal()) {
+        return vec![Reach::Ended];
+    }
+    let narrows = match &selection.subject {
+        Subject::Workflows(_) => true,
+        Subject::Folders(folders) => !folders.are_all(),
+        Subject::Everything => selection.is_limited(),
+        Subject::Orders(_) | Subject::Nothing => false,
+    };
+    if narrows { vec![Reach::Living, Reach::Ended] } else { vec![Reach::InSight] }
+}
+
+/// Adds the condition that the reach includes the order `o`.
 pub(super) fn push_reach<DB: Dialect>(sql: &mut Sql<DB>, reach: Reach) {
     match reach {
         Reach::Living => sql.push(LIVING),
+        Reach::Ended => sql.push(format_args!("{TERMINAL} AND NOT o.remove_when_terminated")),
         Reach::InSight => sql.push(format_args!("({LIVING} OR NOT o.remove_when_terminated)")),
         Reach::NotRemoved => sql.push("NOT o.remove_when_terminated"),
     };

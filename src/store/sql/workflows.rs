@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 
 use super::folders::push_in_folders;
 use super::selection::{push_horizon, push_reach, push_within};
-use super::{Dialect, LIVING, Sql};
+use super::{Dialect, Sql};
 use crate::model::permission::Visible;
 use crate::model::selection::Reach;
 use crate::model::window::Window;
@@ -46,19 +46,27 @@ pub(in crate::store) fn order_counts<DB: Dialect>(
     sql.push(
         "\nSELECT k.workflow_path AS path, k.workflow_version_id AS version_id, NULL AS state,\n    \
              0 AS orders\n\
-         FROM known k\n\
-         UNION ALL\n\
-         SELECT o.workflow_path, o.workflow_version_id, o.effective_state, count(*)\n\
-         FROM ",
+         FROM known k",
     );
-    sql.orders(now).push("\nWHERE o.controller_id = ").key(&filter.controller_id).push(
-        "\n  AND (o.workflow_path, o.workflow_version_id) IN\n      \
-           (SELECT k.workflow_path, k.workflow_version_id FROM known k)\n  AND ",
-    );
-    push_reach(&mut sql, Reach::InSight);
-    push_within(&mut sql, "o.scheduled_for", window);
-    push_horizon(&mut sql, horizon);
-    sql.push("\nGROUP BY o.workflow_path, o.workflow_version_id, o.effective_state");
+    // A partial index serves living orders and another terminal ones, unless most are counted.
+    let is_narrow = !filter.named.is_empty() || !filter.folders.is_empty();
+    let reaches: &[Reach] =
+        if is_narrow { &[Reach::Living, Reach::Ended] } else { &[Reach::InSight] };
+    for &reach in reaches {
+        sql.push(
+            "\nUNION ALL\n\
+             SELECT o.workflow_path, o.workflow_version_id, o.effective_state, count(*)\n\
+             FROM ",
+        );
+        sql.orders(now).push("\nWHERE o.controller_id = ").key(&filter.controller_id).push(
+            "\n  AND (o.workflow_path, o.workflow_version_id) IN\n      \
+               (SELECT k.workflow_path, k.workflow_version_id FROM known k)\n  AND ",
+        );
+        push_reach(&mut sql, reach);
+        push_within(&mut sql, "o.scheduled_for", window);
+        push_horizon(&mut sql, horizon);
+        sql.push("\nGROUP BY o.workflow_path, o.workflow_version_id, o.effective_state");
+    }
     sql
 }
 
@@ -108,12 +116,14 @@ fn push_known<DB: Dialect>(sql: &mut Sql<DB>, filter: &WorkflowFilter) {
             return push_named(sql, &filter.named);
         }
         sql.push(
-            "(o.is_current OR (o.workflow_path, o.workflow_version_id) IN (\n    \
-                 SELECT o.workflow_path, o.workflow_version_id\n    \
-                 FROM orders o\n    \
-                 WHERE o.controller_id = ",
+            "(o.is_current OR EXISTS (\n    \
+                 SELECT 1 FROM orders l\n    \
+                 WHERE l.workflow_path = o.workflow_path\n      \
+                   AND l.workflow_version_id = o.workflow_version_id\n      \
+                   AND l.state NOT IN ('FINISHED', 'CANCELLED')\n      \
+                   AND l.controller_id = ",
         );
-        sql.key(&filter.controller_id).push(format_args!(" AND {LIVING}\n))"));
+        sql.key(&filter.controller_id).push("\n))");
         if !filter.folders.is_empty() {
             push_in_folders(sql.push("\n  AND "), &filter.controller_id, &filter.folders);
         }

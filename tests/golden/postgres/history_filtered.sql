@@ -9,8 +9,11 @@ WHERE o.controller_id = $1
   AND coalesce(o.started, o.created) >= $2
   AND coalesce(o.started, o.created) < $3
   AND coalesce(o.state_since, o.created) >= $4
-  AND (FALSE
-    OR (o.workflow_path, o.order_id) IN (SELECT r.workflow, r.order_id FROM unnest($5, $6) r (workflow, order_id))
-    OR substr(o.workflow_path, length(rtrim(o.workflow_path, replace(o.workflow_path, '/', ''))) + 1) = ANY ($7))
+  AND (o.workflow_path IN (
+    SELECT w.path FROM workflows w WHERE w.name = ANY ($5) AND w.controller_id = $6
+)
+    OR (o.workflow_path, o.order_id) IN (
+    SELECT r.workflow, r.order_id FROM unnest($7, $8) r (workflow, order_id)
+))
 ORDER BY coalesce(o.state_since, o.created) DESC, o.order_id
-LIMIT $8;
+LIMIT $9;

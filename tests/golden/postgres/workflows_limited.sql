@@ -11,10 +11,12 @@ WITH versions AS MATERIALIZED (
 known AS MATERIALIZED (
     SELECT o.*
     FROM versions o
-    WHERE (o.is_current OR (o.workflow_path, o.workflow_version_id) IN (
-        SELECT o.workflow_path, o.workflow_version_id
-        FROM orders o
-        WHERE o.controller_id = $6 AND o.state NOT IN ('FINISHED', 'CANCELLED')
+    WHERE (o.is_current OR EXISTS (
+        SELECT 1 FROM orders l
+        WHERE l.workflow_path = o.workflow_path
+          AND l.workflow_version_id = o.workflow_version_id
+          AND l.state NOT IN ('FINISHED', 'CANCELLED')
+          AND l.controller_id = $6
     ))
       AND ((o.folder >= $7 AND o.folder < $8 AND (o.folder >= $9 OR o.folder = $10)))
 )
@@ -36,10 +38,12 @@ WITH versions AS MATERIALIZED (
 known AS MATERIALIZED (
     SELECT o.*
     FROM versions o
-    WHERE (o.is_current OR (o.workflow_path, o.workflow_version_id) IN (
-        SELECT o.workflow_path, o.workflow_version_id
-        FROM orders o
-        WHERE o.controller_id = $6 AND o.state NOT IN ('FINISHED', 'CANCELLED')
+    WHERE (o.is_current OR EXISTS (
+        SELECT 1 FROM orders l
+        WHERE l.workflow_path = o.workflow_path
+          AND l.workflow_version_id = o.workflow_version_id
+          AND l.state NOT IN ('FINISHED', 'CANCELLED')
+          AND l.controller_id = $6
     ))
       AND ((o.folder >= $7 AND o.folder < $8 AND (o.folder >= $9 OR o.folder = $10)))
 )
@@ -52,5 +56,13 @@ FROM (SELECT o.*, effective_state(o.state, o.suspended, o.scheduled_for, $11) AS
 WHERE o.controller_id = $12
   AND (o.workflow_path, o.workflow_version_id) IN
       (SELECT k.workflow_path, k.workflow_version_id FROM known k)
-  AND (o.state NOT IN ('FINISHED', 'CANCELLED') OR NOT o.remove_when_terminated)
+  AND o.state NOT IN ('FINISHED', 'CANCELLED')
+GROUP BY o.workflow_path, o.workflow_version_id, o.effective_state
+UNION ALL
+SELECT o.workflow_path, o.workflow_version_id, o.effective_state, count(*)
+FROM (SELECT o.*, effective_state(o.state, o.suspended, o.scheduled_for, $13) AS effective_state FROM orders o) o
+WHERE o.controller_id = $14
+  AND (o.workflow_path, o.workflow_version_id) IN
+      (SELECT k.workflow_path, k.workflow_version_id FROM known k)
+  AND o.state IN ('FINISHED', 'CANCELLED') AND NOT o.remove_when_terminated
 GROUP BY o.workflow_path, o.workflow_version_id, o.effective_state;

@@ -10,8 +10,11 @@ WHERE o.controller_id = (SELECT ?)
   AND coalesce(o.started, o.created) >= ?
   AND coalesce(o.started, o.created) < ?
   AND coalesce(o.state_since, o.created) >= ?
-  AND (FALSE
-    OR (o.workflow_path, o.order_id) IN (SELECT r.workflow, r.order_id FROM (SELECT value ->> 0 AS workflow, value ->> 1 AS order_id FROM json_each(?)) r)
-    OR substr(o.workflow_path, length(rtrim(o.workflow_path, replace(o.workflow_path, '/', ''))) + 1) IN (SELECT value FROM json_each(?)))
+  AND (o.workflow_path IN (
+    SELECT w.path FROM workflows w WHERE w.name IN (SELECT value FROM json_each(?)) AND w.controller_id = (SELECT ?)
+)
+    OR (o.workflow_path, o.order_id) IN (
+    SELECT r.workflow, r.order_id FROM (SELECT value ->> 0 AS workflow, value ->> 1 AS order_id FROM json_each(?)) r
+))
 ORDER BY coalesce(o.state_since, o.created) DESC, o.order_id
 LIMIT ?;

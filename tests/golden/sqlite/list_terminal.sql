@@ -11,7 +11,7 @@ SELECT o.order_id, o.workflow_path, o.workflow_version_id, o.state, o.mark, o.sc
     ) AS has_children
 FROM orders_effective o
 WHERE o.controller_id = (SELECT ?)
-  AND (o.state NOT IN ('FINISHED', 'CANCELLED') OR NOT o.remove_when_terminated)
+  AND o.state IN ('FINISHED', 'CANCELLED') AND NOT o.remove_when_terminated
   AND o.effective_state IN ('FINISHED')
   AND o.state IN ('FINISHED')
   AND coalesce(o.state_since, o.created) >= ?

@@ -1,7 +1,16 @@
 UPDATE temp.clock SET now = ?;
 SELECT o.effective_state, count(*) AS orders
-FROM orders_effective o
-WHERE o.controller_id = (SELECT ?)
-  AND (o.state NOT IN ('FINISHED', 'CANCELLED') OR NOT o.remove_when_terminated)
-  AND ((o.folder >= ? AND o.folder < ? AND (o.folder >= ? OR o.folder = ?)))
+FROM (
+    SELECT o.effective_state
+    FROM orders_effective o
+    WHERE o.controller_id = (SELECT ?)
+      AND o.state NOT IN ('FINISHED', 'CANCELLED')
+      AND ((o.folder >= ? AND o.folder < ? AND (o.folder >= ? OR o.folder = ?)))
+    UNION ALL
+    SELECT o.effective_state
+    FROM orders_effective o
+    WHERE o.controller_id = (SELECT ?)
+      AND o.state IN ('FINISHED', 'CANCELLED') AND NOT o.remove_when_terminated
+      AND ((o.folder >= ? AND o.folder < ? AND (o.folder >= ? OR o.folder = ?)))
+) o
 GROUP BY o.effective_state;

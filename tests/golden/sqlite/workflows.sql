@@ -10,10 +10,12 @@ WITH versions AS MATERIALIZED (
 known AS MATERIALIZED (
     SELECT o.*
     FROM versions o
-    WHERE (o.is_current OR (o.workflow_path, o.workflow_version_id) IN (
-        SELECT o.workflow_path, o.workflow_version_id
-        FROM orders o
-        WHERE o.controller_id = (SELECT ?) AND o.state NOT IN ('FINISHED', 'CANCELLED')
+    WHERE (o.is_current OR EXISTS (
+        SELECT 1 FROM orders l
+        WHERE l.workflow_path = o.workflow_path
+          AND l.workflow_version_id = o.workflow_version_id
+          AND l.state NOT IN ('FINISHED', 'CANCELLED')
+          AND l.controller_id = (SELECT ?)
     ))
       AND ((o.folder >= ? AND o.folder < ? AND (o.folder >= ? OR o.folder = ?)))
 )
@@ -35,10 +37,12 @@ WITH versions AS MATERIALIZED (
 known AS MATERIALIZED (
     SELECT o.*
     FROM versions o
-    WHERE (o.is_current OR (o.workflow_path, o.workflow_version_id) IN (
-        SELECT o.workflow_path, o.workflow_version_id
-        FROM orders o
-        WHERE o.controller_id = (SELECT ?) AND o.state NOT IN ('FINISHED', 'CANCELLED')
+    WHERE (o.is_current OR EXISTS (
+        SELECT 1 FROM orders l
+        WHERE l.workflow_path = o.workflow_path
+          AND l.workflow_version_id = o.workflow_version_id
+          AND l.state NOT IN ('FINISHED', 'CANCELLED')
+          AND l.controller_id = (SELECT ?)
     ))
       AND ((o.folder >= ? AND o.folder < ? AND (o.folder >= ? OR o.folder = ?)))
 )
@@ -51,5 +55,13 @@ FROM orders_effective o
 WHERE o.controller_id = (SELECT ?)
   AND (o.workflow_path, o.workflow_version_id) IN
       (SELECT k.workflow_path, k.workflow_version_id FROM known k)
-  AND (o.state NOT IN ('FINISHED', 'CANCELLED') OR NOT o.remove_when_terminated)
+  AND o.state NOT IN ('FINISHED', 'CANCELLED')
+GROUP BY o.workflow_path, o.workflow_version_id, o.effective_state
+UNION ALL
+SELECT o.workflow_path, o.workflow_version_id, o.effective_state, count(*)
+FROM orders_effective o
+WHERE o.controller_id = (SELECT ?)
+  AND (o.workflow_path, o.workflow_version_id) IN
+      (SELECT k.workflow_path, k.workflow_version_id FROM known k)
+  AND o.state IN ('FINISHED', 'CANCELLED') AND NOT o.remove_when_terminated
 GROUP BY o.workflow_path, o.workflow_version_id, o.effective_state;
