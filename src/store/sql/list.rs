@@ -225,16 +225,13 @@ fn push_past<DB: Dialect>(
         push_matches(sql.push("\n  AND "), "o.order_id", id);
     }
     // No path begins otherwise, but a name may.
-    let is_path = |path: &&String| path.starts_with(['/', '*']);
-    let (path, also_name) = match &filter.workflow_path {
-        path if path.as_ref().is_none_or(|path| is_path(&path)) => (path.as_ref(), None),
-        name => (None, name.as_ref()),
-    };
-    if let Some(path) = path {
+    let is_path = |text: &&String| text.starts_with(['/', '*']);
+    let (path, name) = (filter.workflow_path.as_ref(), filter.workflow_name.as_ref());
+    if let Some(path) = path.filter(is_path) {
         push_matches(sql.push("\n  AND "), "o.workflow_path", path);
     }
     let controller_id = &selection.controller_id;
-    for name in [&filter.workflow_name, &also_name.cloned()].into_iter().flatten() {
+    for name in [name, path.filter(|text| !is_path(text))].into_iter().flatten() {
         sql.push("\n  AND o.workflow_path IN ").nested(|sql| {
             push_paths(sql, controller_id, |sql| push_matches(sql, "w.name", name));
         });
