@@ -42,8 +42,8 @@ enum CaptureCommand {
     /// Delete old recorded changes; needs the owner of the tables
     #[command(after_help = examples("joc-orders capture prune --before 2026-11-01"))]
     Prune {
-        /// Delete what was recorded before this: a day, from which on UTC's midnight counts, or an
-        /// instant such as 2026-11-23T08:00:00Z
+        /// Delete what was recorded before this: a day, which begins at midnight UTC, or an instant
+        /// such as 2026-11-23T08:00:00Z
         #[arg(long, value_name = "DATE", value_parser = instant)]
         before: DateTime<Utc>,
     },

@@ -31,8 +31,8 @@ use crate::store::archive::{Removal, Stretch, total};
   joc-orders audit archive --before 2026-01-01 --to audit-2025.jsonl.gz
   joc-orders audit verify --archive audit-2025.jsonl.gz"))]
 pub(super) struct ArchiveArgs {
-    /// Archive what was written before this: a day, from which on UTC's midnight counts, or an
-    /// instant such as 2026-11-23T08:00:00Z
+    /// Archive what was written before this: a day, which begins at midnight UTC, or an instant
+    /// such as 2026-11-23T08:00:00Z
     #[arg(long, value_name = "DATE", value_parser = instant)]
     before: DateTime<Utc>,
     /// The new file: JSON lines, compressed by gzip

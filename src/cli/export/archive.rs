@@ -34,8 +34,8 @@ use crate::store::{self, Item};
   joc-orders orders archive --before 2026-01-01 --to orders-2025.jsonl
   joc-orders import orders-2025.jsonl"))]
 pub struct ArchiveArgs {
-    /// Archive what ended before this: a day, from which on UTC's midnight counts, or an instant such
-    /// as 2026-11-23T08:00:00Z
+    /// Archive what ended before this: a day, which begins at midnight UTC, or an instant such as
+    /// 2026-11-23T08:00:00Z
     #[arg(long, value_name = "DATE", value_parser = instant)]
     before: DateTime<Utc>,
     /// The new file: JSON lines as `orders export` writes them
