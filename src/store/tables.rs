@@ -31,8 +31,7 @@ pub(super) enum Use {
     Given,
     /// Those that import an order with what it has been through.
     Lived,
-    /// Those that select orders to change. On PostgreSQL they detect whether it changed between the
-    /// snapshot and the lock.
+    /// Those that select orders to change.
     Chosen,
     /// Lists of orders.
     Listed,
@@ -112,6 +111,7 @@ const ORDERS: &[TableColumn] = &[
     value("state_since", Instant, &[Lived]),
     value("remove_when_terminated", Flag, &[Lived, Chosen]),
     value("history_id", Integer, &[Past]),
+    generated("history_at", Instant, &[]),
 ];
 
 /// Every table but that of the sessions, each after those that it refers to.

@@ -49,7 +49,6 @@ fn selectors() -> Selectors {
 /// Every kind of selection, with suitable indexes on SQLite and PostgreSQL.
 fn selections() -> Vec<(&'static str, Selectors, &'static [&'static str])> {
     const KEY: &[&str] = &["orders_pkey", "PRIMARY KEY"];
-    const FOLDER: &[&str] = &["orders_living_folder"];
     const WORKFLOW: &[&str] = &["orders_living_workflow"];
     let folder = |folder: &str, recursive| Folder { folder: folder.into(), recursive };
     let workflow = |path: &str, version: Option<&str>| WorkflowId {
@@ -67,11 +66,11 @@ fn selections() -> Vec<(&'static str, Selectors, &'static [&'static str])> {
             Selectors { order_ids: (1..=100).map(cyclic).collect(), ..selectors() },
             KEY,
         ),
-        ("a folder", Selectors { folders: vec![folder("/f1/g1", false)], ..selectors() }, FOLDER),
+        ("a folder", Selectors { folders: vec![folder("/f1/g1", false)], ..selectors() }, WORKFLOW),
         (
             "folders below",
             Selectors { folders: vec![folder("/f1/g1", true)], ..selectors() },
-            FOLDER,
+            WORKFLOW,
         ),
         (
             "many folders",

@@ -7,7 +7,6 @@ use crate::model::selection::Selection;
 use crate::store::sql::Sql;
 use crate::store::sql::change::push_affected;
 use crate::store::sql::selection::push_chosen;
-use crate::store::tables::{Use, list, of_orders};
 
 /// The highest number of orders that a change may affect.
 pub(super) fn limit(max_orders: Option<u64>) -> i64 {
@@ -30,22 +29,15 @@ pub(super) fn judged(selection: &Selection, action: &Action) -> Sql<Postgres> {
     sql
 }
 
-/// Locks the chosen orders, and says of each whether it is still as the snapshot shows it. Citus
-/// refuses the lock in an expression of WITH, but not below one.
+/// Locks the chosen orders, and says of each whether it is still as the snapshot shows it: a changed
+/// row lies elsewhere. Citus refuses the lock in an expression of WITH, but not below one.
 fn push_locked(sql: &mut Sql<Postgres>, controller_id: &str) {
-    let compared = |table: &str| {
-        let changeable = of_orders(Use::Chosen).filter(|column| column.is_changeable());
-        list(changeable, |column| format!("{table}.{}", column.name))
-    };
     sql.push("SELECT l.same\nFROM ").nested(|sql| {
-        sql.push(format_args!(
-            "SELECT ({})\n    \
-                 IS NOT DISTINCT FROM ({}) AS same\n\
-             FROM chosen c JOIN orders o ON o.order_id = c.order_id\n\
+        sql.push(
+            "SELECT o.ctid = c.place AS same\n\
+             FROM chosen c JOIN orders o ON o.ctid = c.place\n\
              WHERE o.controller_id = ",
-            compared("o"),
-            compared("c"),
-        ));
+        );
         // In the order of the key, so that two requests for the same orders do not deadlock.
         sql.key(controller_id).push("\nORDER BY o.order_id\nFOR NO KEY UPDATE OF o");
     });

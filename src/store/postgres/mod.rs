@@ -211,6 +211,7 @@ pub(super) async fn prune_changes(url: &str, before: DateTime<Utc>) -> Result<u6
 impl Dialect for Postgres {
     // Not reliably: after a few executions it may use one plan for all values.
     const PLANS_ANEW: bool = false;
+    const PLACE: Option<&str> = Some("place");
 
     async fn end_once(_: &mut PgConnection, _: Arc<AtomicBool>) -> sqlx::Result<()> {
         // The server notices that its client is gone.
@@ -222,7 +223,9 @@ impl Dialect for Postgres {
     }
 
     fn push_orders(sql: &mut QueryBuilder<Self>, at: DateTime<Utc>) {
-        sql.push("(SELECT o.*, effective_state(o.state, o.suspended, o.scheduled_for, ");
+        sql.push(
+            "(SELECT o.*, o.ctid AS place, effective_state(o.state, o.suspended, o.scheduled_for, ",
+        );
         Self::push_instant(sql, at);
         sql.push(") AS effective_state FROM orders o) o");
     }

@@ -128,7 +128,7 @@ async fn apply(
     sql.with_change("changed", |sql| {
         sql.push("UPDATE orders AS o\nSET ");
         push_assignments(sql, action, selection.now, selection.now + *sigkill_after);
-        sql.push("\nFROM affected a, audit\nWHERE o.order_id = a.order_id AND o.controller_id = ");
+        sql.push("\nFROM affected a, audit\nWHERE o.ctid = a.place AND o.controller_id = ");
         sql.key(controller_id);
     });
     sql.with_change("details", |sql| {

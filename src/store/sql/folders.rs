@@ -1,7 +1,7 @@
 //! Conditions about folders.
 
 use super::{Dialect, Sql};
-use crate::model::folders::Folders;
+use crate::model::folders::{Folder, Folders};
 use crate::store::tables::ColumnType::Text;
 
 /// From this many folders on, orders are found through their workflows: a long chain of OR is more
@@ -15,7 +15,16 @@ pub(super) fn push_in_folders<DB: Dialect>(
     folders: &Folders,
 ) {
     if folders.len() < MANY_FOLDERS || folders.are_all() {
-        return push_in_few_folders(sql, "o.folder", folders);
+        // What is in a folder and below it is one range of paths.
+        return push_any(sql, folders, |sql, folder| {
+            let [low, high] = below(&folder.folder);
+            sql.push("(o.workflow_path >= ").text(&low);
+            sql.push(" AND o.workflow_path < ").text(&high);
+            if !folder.recursive {
+                sql.push(" AND o.folder = ").text(&folder.folder);
+            }
+            sql.push(")");
+        });
     }
     sql.push("o.workflow_path IN ").nested(|sql| {
         sql.push("SELECT w.path FROM workflows w\nWHERE w.folder");
@@ -29,13 +38,7 @@ pub(super) fn push_in_folders<DB: Dialect>(
 
 /// Adds the condition that a column is one of the folders, by a chain of OR.
 pub(super) fn push_in_few_folders<DB: Dialect>(sql: &mut Sql<DB>, column: &str, folders: &Folders) {
-    if folders.is_empty() || folders.are_all() {
-        sql.push(if folders.is_empty() { "FALSE" } else { "TRUE" });
-        return;
-    }
-    sql.push("(");
-    for (i, folder) in folders.iter().enumerate() {
-        sql.push(if i == 0 { "" } else { "\n    OR " });
+    push_any(sql, folders, |sql, folder| {
         if folder.recursive {
             // A folder and those below it are not one range, since `/sos-x` lies between them, but
             // an index scan reads one range.
@@ -48,6 +51,22 @@ pub(super) fn push_in_few_folders<DB: Dialect>(sql: &mut Sql<DB>, column: &str, 
         } else {
             sql.push(format_args!("{column} = ")).text(&folder.folder);
         }
+    });
+}
+
+/// Adds the condition of one of the folders, by a chain of OR.
+fn push_any<DB: Dialect>(
+    sql: &mut Sql<DB>,
+    folders: &Folders,
+    push_one: impl Fn(&mut Sql<DB>, &Folder),
+) {
+    if folders.is_empty() || folders.are_all() {
+        sql.push(if folders.is_empty() { "FALSE" } else { "TRUE" });
+        return;
+    }
+    sql.push("(");
+    for (i, folder) in folders.iter().enumerate() {
+        push_one(sql.push(if i == 0 { "" } else { "\n    OR " }), folder);
     }
     sql.push(")");
 }

@@ -4,7 +4,7 @@ use strum::VariantArray;
 
 use super::search::push_matches;
 use super::selection::{push_in_reach, push_in_sight, push_selected, push_within, reaches};
-use super::{Dialect, LIVING, STATE_SINCE, Sql, TERMINAL, quoted};
+use super::{Dialect, HISTORY_AT, LIVING, STATE_SINCE, Sql, TERMINAL, quoted};
 use crate::model::order::State;
 use crate::model::selection::Selection;
 use crate::model::window::Window;
@@ -117,7 +117,7 @@ pub(in crate::store) fn history<DB: Dialect>(
         .iter()
         .flat_map(|selection| Part::of(filter).into_iter().map(move |part| (selection, part)))
         .collect();
-    let order = format!("{STATE_SINCE} DESC, o.order_id");
+    let order = format!("{} DESC, o.order_id", parts[0].1.since());
     let merged = "state_since DESC, order_id, controller_id";
     push_parts(&mut sql, &parts, [&order, merged], limit, |sql, (selection, part)| {
         let state = match part {
@@ -125,8 +125,9 @@ pub(in crate::store) fn history<DB: Dialect>(
             Part::Started | Part::Family => "o.effective_state",
         };
         let columns = format!(
-            "{}, {state}, {STARTED} AS started, {STATE_SINCE} AS state_since",
-            shown(Use::Past)
+            "{}, {state}, {STARTED} AS started, {} AS state_since",
+            shown(Use::Past),
+            part.since()
         );
         push_past(sql, &columns, *part, selection, filter);
     });
@@ -156,6 +157,14 @@ impl Part {
         let terminal = !started || filter.states.iter().any(|state| state.is_terminal());
         let parts = [(terminal, Self::Terminal), (started, Self::Started)];
         parts.into_iter().filter(|(is_needed, _)| *is_needed).map(|(_, part)| part).collect()
+    }
+
+    /// Since when an order has its state.
+    fn since(self) -> &'static str {
+        match self {
+            Self::Terminal | Self::Started => HISTORY_AT,
+            Self::Family => STATE_SINCE,
+        }
     }
 }
 
@@ -220,7 +229,7 @@ fn push_past<DB: Dialect>(
     let others = Selection { window: Window::UNBOUNDED, ..selection.clone() };
     push_selected(sql, &others);
     push_within(sql, STARTED, &selection.window);
-    push_within(sql, STATE_SINCE, &filter.completed);
+    push_within(sql, part.since(), &filter.completed);
     if let Some(id) = &filter.order_id {
         push_matches(sql.push("\n  AND "), "o.order_id", id);
     }

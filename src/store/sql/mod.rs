@@ -49,6 +49,9 @@ pub(super) trait Dialect: sqlx::Database {
     fn begin(at: DateTime<Utc>) -> QueryBuilder<Self>;
     /// Adds a table expression `o`: the orders with their effective state at an instant.
     fn push_orders(sql: &mut QueryBuilder<Self>, at: DateTime<Utc>);
+    /// The column of that expression, if there is one, by which a change finds an order's row again
+    /// without an index.
+    const PLACE: Option<&str>;
     /// Adds a bound text.
     fn push_text(sql: &mut QueryBuilder<Self>, text: &str);
     /// Adds a bound text on which the best plan does not depend: a controller's or an order's id.
@@ -106,8 +109,11 @@ const LIVING: &str = "o.state NOT IN ('FINISHED', 'CANCELLED')";
 /// Terminal orders; must match the condition of the partial indexes verbatim.
 const TERMINAL: &str = "o.state IN ('FINISHED', 'CANCELLED')";
 
-/// Since when an order has its state; must match the indexes over terminal orders verbatim.
+/// Since when an order has its state.
 const STATE_SINCE: &str = "coalesce(o.state_since, o.created)";
+
+/// The same for an order that is not fresh, as the indexes have it.
+const HISTORY_AT: &str = "o.history_at";
 
 /// That the order `o` is a descendant of `p`: '}' follows '|', so descendants are one range of ids.
 /// The root narrows the search through an index over living children, which are few.

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 
 use super::folders::push_in_folders;
-use super::{DESCENDS, Dialect, LIVING, STATE_SINCE, Sql, TERMINAL, quoted};
+use super::{DESCENDS, Dialect, HISTORY_AT, LIVING, STATE_SINCE, Sql, TERMINAL, quoted};
 use crate::model::audit::Outcome;
 use crate::model::order::{EffectiveState, State};
 use crate::model::permission::Visible;
@@ -36,8 +36,9 @@ pub(in crate::store) fn push_chosen<DB: Dialect>(sql: &mut Sql<DB>, selection: &
 }
 
 /// The columns of the order `o` that a change needs.
-fn columns() -> String {
-    list(of_orders(Use::Chosen), |column| format!("o.{}", column.name)) + ", o.effective_state"
+fn columns<DB: Dialect>() -> String {
+    let names = of_orders(Use::Chosen).map(|column| column.name).chain(DB::PLACE);
+    list(names, |name| format!("o.{name}")) + ", o.effective_state"
 }
 
 /// Adds the outcome of a request that affects no order, as a value: whether it would have selected
@@ -67,7 +68,7 @@ pub(in crate::store) fn push_without_effect<DB: Dialect>(sql: &mut Sql<DB>, sele
 
 /// The orders that the request's own fields select.
 fn push_base<DB: Dialect>(sql: &mut Sql<DB>, selection: &Selection) {
-    sql.push(format_args!("SELECT {}, NULL AS via_parent\nFROM ", columns()));
+    sql.push(format_args!("SELECT {}, NULL AS via_parent\nFROM ", columns::<DB>()));
     sql.orders(selection.now).push("\nWHERE ");
     push_in_reach(sql, selection);
     push_selected(sql, selection);
@@ -91,7 +92,7 @@ fn push_cycles<DB: Dialect>(sql: &mut Sql<DB>, selection: &Selection) {
 
 /// Their fresh orders. UNION, since the named ones are among them.
 fn push_of_cycles<DB: Dialect>(sql: &mut Sql<DB>, selection: &Selection) {
-    sql.push(format_args!("\nUNION\nSELECT {}, NULL AS via_parent\n", columns()));
+    sql.push(format_args!("\nUNION\nSELECT {}, NULL AS via_parent\n", columns::<DB>()));
     sql.push("FROM cycles y CROSS JOIN ").orders(selection.now);
     sql.push(
         "\nWHERE o.order_id >= y.first_id AND o.order_id < y.past_id\n  \
@@ -122,7 +123,7 @@ fn push_family<DB: Dialect>(sql: &mut Sql<DB>, selection: &Selection) {
          UNION ALL\n\
          SELECT {}, l.via_parent\n\
          FROM below l JOIN ",
-        columns(),
+        columns::<DB>(),
     ));
     sql.orders(selection.now).push(" ON o.order_id = l.order_id\nWHERE o.controller_id = ");
     sql.key(&selection.controller_id);
@@ -235,7 +236,8 @@ fn push_limits<DB: Dialect>(sql: &mut Sql<DB>, selection: &Selection) {
     // A never-scheduled order has NULL, which fails every comparison.
     push_within(sql, "o.scheduled_for", &selection.window);
     push_horizon(sql, selection.horizon);
-    push_within(sql, STATE_SINCE, &selection.state_window);
+    let since = if selection.reach == Reach::Ended { HISTORY_AT } else { STATE_SINCE };
+    push_within(sql, since, &selection.state_window);
 }
 
 /// Adds the condition that an order `o` is not scheduled at the horizon or later, if there is one.

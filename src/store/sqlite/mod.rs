@@ -236,6 +236,7 @@ pub(super) async fn prune_changes(url: &str, before: DateTime<Utc>) -> Result<u6
 
 impl Dialect for Sqlite {
     const PLANS_ANEW: bool = true;
+    const PLACE: Option<&str> = None;
 
     async fn end_once(
         connection: &mut SqliteConnection,

@@ -1,21 +1,18 @@
 WITH chosen AS MATERIALIZED (
     SELECT o.order_id, o.root_id, o.workflow_path, o.workflow_version_id, o.folder, o.state,
         o.suspended, o.mark, o.scheduled_for, o.kill_requested, o.reason,
-        o.remove_when_terminated, o.effective_state, NULL AS via_parent
-    FROM (SELECT o.*, effective_state(o.state, o.suspended, o.scheduled_for, $1) AS effective_state FROM orders o) o
+        o.remove_when_terminated, o.place, o.effective_state, NULL AS via_parent
+    FROM (SELECT o.*, o.ctid AS place, effective_state(o.state, o.suspended, o.scheduled_for, $1) AS effective_state FROM orders o) o
     WHERE o.controller_id = $2
       AND o.state NOT IN ('FINISHED', 'CANCELLED')
-      AND (o.folder = $3)
+      AND ((o.workflow_path >= $3 AND o.workflow_path < $4 AND o.folder = $5))
 ),
 locked AS MATERIALIZED (
     SELECT l.same
     FROM (
-        SELECT (o.workflow_path, o.workflow_version_id, o.state, o.suspended, o.mark, o.scheduled_for,
-            o.kill_requested, o.reason, o.remove_when_terminated)
-            IS NOT DISTINCT FROM (c.workflow_path, c.workflow_version_id, c.state, c.suspended, c.mark, c.scheduled_for,
-            c.kill_requested, c.reason, c.remove_when_terminated) AS same
-        FROM chosen c JOIN orders o ON o.order_id = c.order_id
-        WHERE o.controller_id = $4
+        SELECT o.ctid = c.place AS same
+        FROM chosen c JOIN orders o ON o.ctid = c.place
+        WHERE o.controller_id = $6
         ORDER BY o.order_id
         FOR NO KEY UPDATE OF o
     ) l
@@ -39,7 +36,7 @@ held AS MATERIALIZED (
             THEN 'CANCELLED'
         END IS NOT NULL
     )
-      AND o.controller_id = $5
+      AND o.controller_id = $7
 ),
 affected AS MATERIALIZED (
     SELECT e.*
@@ -65,12 +62,12 @@ gate AS MATERIALIZED (
 audit AS (
     INSERT INTO audit_logs (controller_id, account, request, parameters, category, comment,
         time_spent, ticket_link, request_id, client_address, created, outcome, affected)
-    SELECT $6, $7, $8, CASE g.affected WHEN 0 THEN $9 ELSE $10 END::json,
-        $11, $12, $13, $14, $15, $16, $17,
+    SELECT $8, $9, $10, CASE g.affected WHEN 0 THEN $11 ELSE $12 END::json,
+        $13, $14, $15, $16, $17, $18, $19,
         CASE g.affected WHEN 0 THEN 'NO_ORDERS' ELSE 'DONE' END, g.affected
     FROM gate g
-    WHERE NOT g.stale AND g.affected <= $18
-      AND pg_try_advisory_xact_lock_shared($19)
+    WHERE NOT g.stale AND g.affected <= $20
+      AND pg_try_advisory_xact_lock_shared($21)
     RETURNING id
 ),
 changed AS (
@@ -78,7 +75,7 @@ changed AS (
     SET state_since = CASE
             WHEN o.state <> CASE a.effect WHEN 'CANCELLED' THEN 'CANCELLED' ELSE o.state END
             OR o.suspended <> CASE a.effect WHEN 'CANCELLED' THEN FALSE ELSE o.suspended END
-            THEN CASE WHEN o.created > $20 AND o.created <= '9999-12-31T23:59:59.999Z' THEN o.created ELSE $21 END
+            THEN CASE WHEN o.created > $22 AND o.created <= '9999-12-31T23:59:59.999Z' THEN o.created ELSE $23 END
             ELSE o.state_since END,
         state = CASE a.effect WHEN 'CANCELLED' THEN 'CANCELLED' ELSE o.state END,
         suspended = CASE a.effect WHEN 'CANCELLED' THEN FALSE ELSE o.suspended END,
@@ -86,22 +83,22 @@ changed AS (
         reason = CASE a.effect WHEN 'CANCELLED' THEN NULL ELSE o.reason END,
         kill_requested = CASE WHEN a.effect IN ('CANCELLED') THEN NULL ELSE o.kill_requested END,
         sigkill_at = CASE WHEN a.effect IN ('CANCELLED') THEN NULL ELSE o.sigkill_at END,
-        modified = CASE WHEN o.created > $22 AND o.created <= '9999-12-31T23:59:59.999Z' THEN o.created ELSE $23 END
+        modified = CASE WHEN o.created > $24 AND o.created <= '9999-12-31T23:59:59.999Z' THEN o.created ELSE $25 END
     FROM affected a, audit
-    WHERE o.order_id = a.order_id AND o.controller_id = $24
+    WHERE o.ctid = a.place AND o.controller_id = $26
 ),
 details AS (
     INSERT INTO audit_log_details (controller_id, audit_log_id, order_id, workflow_path,
         workflow_version_id, folder, previous_state, new_state, mark, kill, via_parent, created)
-    SELECT $25, audit.id, a.order_id, a.workflow_path,
+    SELECT $27, audit.id, a.order_id, a.workflow_path,
         a.workflow_version_id, a.folder, a.effective_state,
-        effective_state(CASE a.effect WHEN 'CANCELLED' THEN 'CANCELLED' ELSE a.state END, CASE a.effect WHEN 'CANCELLED' THEN FALSE ELSE a.suspended END, a.scheduled_for, $26),
-        CASE a.effect WHEN 'CANCELLING' THEN 'CANCELLING' ELSE NULL END, FALSE, a.via_parent, $27
+        effective_state(CASE a.effect WHEN 'CANCELLED' THEN 'CANCELLED' ELSE a.state END, CASE a.effect WHEN 'CANCELLED' THEN FALSE ELSE a.suspended END, a.scheduled_for, $28),
+        CASE a.effect WHEN 'CANCELLING' THEN 'CANCELLING' ELSE NULL END, FALSE, a.via_parent, $29
     FROM affected a, audit
 )
 SELECT g.stale, g.affected, (SELECT id FROM audit) AS audit_log_id,
     (SELECT count(*) FROM (
-        SELECT pg_notify('joc_orders_marks', $28)::text FROM audit
+        SELECT pg_notify('joc_orders_marks', $30)::text FROM audit
         WHERE EXISTS (SELECT 1 FROM affected a WHERE a.effect IN ('CANCELLING'))
         OFFSET 0
     ) n) AS notified

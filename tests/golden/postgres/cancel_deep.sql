@@ -1,11 +1,11 @@
 WITH base AS MATERIALIZED (
     SELECT o.order_id, o.root_id, o.workflow_path, o.workflow_version_id, o.folder, o.state,
         o.suspended, o.mark, o.scheduled_for, o.kill_requested, o.reason,
-        o.remove_when_terminated, o.effective_state, NULL AS via_parent
-    FROM (SELECT o.*, effective_state(o.state, o.suspended, o.scheduled_for, $1) AS effective_state FROM orders o) o
+        o.remove_when_terminated, o.place, o.effective_state, NULL AS via_parent
+    FROM (SELECT o.*, o.ctid AS place, effective_state(o.state, o.suspended, o.scheduled_for, $1) AS effective_state FROM orders o) o
     WHERE o.controller_id = $2
       AND o.state NOT IN ('FINISHED', 'CANCELLED')
-      AND ((o.folder >= $3 AND o.folder < $4 AND (o.folder >= $5 OR o.folder = $6)))
+      AND ((o.workflow_path >= $3 AND o.workflow_path < $4))
 ),
 below AS MATERIALIZED (
     SELECT o.order_id, max(p.order_id) AS via_parent
@@ -13,7 +13,7 @@ below AS MATERIALIZED (
     WHERE o.root_id = p.root_id AND o.parent_id IS NOT NULL
       AND o.order_id > p.order_id || '|' AND o.order_id < p.order_id || '}'
       AND o.order_id NOT IN (SELECT b.order_id FROM base b)
-      AND o.controller_id = $7
+      AND o.controller_id = $5
       AND o.state NOT IN ('FINISHED', 'CANCELLED')
     GROUP BY o.order_id
 ),
@@ -22,19 +22,16 @@ chosen AS MATERIALIZED (
     UNION ALL
     SELECT o.order_id, o.root_id, o.workflow_path, o.workflow_version_id, o.folder, o.state,
         o.suspended, o.mark, o.scheduled_for, o.kill_requested, o.reason,
-        o.remove_when_terminated, o.effective_state, l.via_parent
-    FROM below l JOIN (SELECT o.*, effective_state(o.state, o.suspended, o.scheduled_for, $8) AS effective_state FROM orders o) o ON o.order_id = l.order_id
-    WHERE o.controller_id = $9
+        o.remove_when_terminated, o.place, o.effective_state, l.via_parent
+    FROM below l JOIN (SELECT o.*, o.ctid AS place, effective_state(o.state, o.suspended, o.scheduled_for, $6) AS effective_state FROM orders o) o ON o.order_id = l.order_id
+    WHERE o.controller_id = $7
 ),
 locked AS MATERIALIZED (
     SELECT l.same
     FROM (
-        SELECT (o.workflow_path, o.workflow_version_id, o.state, o.suspended, o.mark, o.scheduled_for,
-            o.kill_requested, o.reason, o.remove_when_terminated)
-            IS NOT DISTINCT FROM (c.workflow_path, c.workflow_version_id, c.state, c.suspended, c.mark, c.scheduled_for,
-            c.kill_requested, c.reason, c.remove_when_terminated) AS same
-        FROM chosen c JOIN orders o ON o.order_id = c.order_id
-        WHERE o.controller_id = $10
+        SELECT o.ctid = c.place AS same
+        FROM chosen c JOIN orders o ON o.ctid = c.place
+        WHERE o.controller_id = $8
         ORDER BY o.order_id
         FOR NO KEY UPDATE OF o
     ) l
@@ -58,7 +55,7 @@ held AS MATERIALIZED (
             THEN 'CANCELLED'
         END IS NOT NULL
     )
-      AND o.controller_id = $11
+      AND o.controller_id = $9
 ),
 affected AS MATERIALIZED (
     SELECT e.*
@@ -84,12 +81,12 @@ gate AS MATERIALIZED (
 audit AS (
     INSERT INTO audit_logs (controller_id, account, request, parameters, category, comment,
         time_spent, ticket_link, request_id, client_address, created, outcome, affected)
-    SELECT $12, $13, $14, CASE g.affected WHEN 0 THEN $15 ELSE $16 END::json,
-        $17, $18, $19, $20, $21, $22, $23,
+    SELECT $10, $11, $12, CASE g.affected WHEN 0 THEN $13 ELSE $14 END::json,
+        $15, $16, $17, $18, $19, $20, $21,
         CASE g.affected WHEN 0 THEN 'NO_ORDERS' ELSE 'DONE' END, g.affected
     FROM gate g
-    WHERE NOT g.stale AND g.affected <= $24
-      AND pg_try_advisory_xact_lock_shared($25)
+    WHERE NOT g.stale AND g.affected <= $22
+      AND pg_try_advisory_xact_lock_shared($23)
     RETURNING id
 ),
 changed AS (
@@ -97,7 +94,7 @@ changed AS (
     SET state_since = CASE
             WHEN o.state <> CASE a.effect WHEN 'CANCELLED' THEN 'CANCELLED' ELSE o.state END
             OR o.suspended <> CASE a.effect WHEN 'CANCELLED' THEN FALSE ELSE o.suspended END
-            THEN CASE WHEN o.created > $26 AND o.created <= '9999-12-31T23:59:59.999Z' THEN o.created ELSE $27 END
+            THEN CASE WHEN o.created > $24 AND o.created <= '9999-12-31T23:59:59.999Z' THEN o.created ELSE $25 END
             ELSE o.state_since END,
         state = CASE a.effect WHEN 'CANCELLED' THEN 'CANCELLED' ELSE o.state END,
         suspended = CASE a.effect WHEN 'CANCELLED' THEN FALSE ELSE o.suspended END,
@@ -105,22 +102,22 @@ changed AS (
         reason = CASE a.effect WHEN 'CANCELLED' THEN NULL ELSE o.reason END,
         kill_requested = CASE WHEN a.effect IN ('CANCELLED') THEN NULL ELSE o.kill_requested END,
         sigkill_at = CASE WHEN a.effect IN ('CANCELLED') THEN NULL ELSE o.sigkill_at END,
-        modified = CASE WHEN o.created > $28 AND o.created <= '9999-12-31T23:59:59.999Z' THEN o.created ELSE $29 END
+        modified = CASE WHEN o.created > $26 AND o.created <= '9999-12-31T23:59:59.999Z' THEN o.created ELSE $27 END
     FROM affected a, audit
-    WHERE o.order_id = a.order_id AND o.controller_id = $30
+    WHERE o.ctid = a.place AND o.controller_id = $28
 ),
 details AS (
     INSERT INTO audit_log_details (controller_id, audit_log_id, order_id, workflow_path,
         workflow_version_id, folder, previous_state, new_state, mark, kill, via_parent, created)
-    SELECT $31, audit.id, a.order_id, a.workflow_path,
+    SELECT $29, audit.id, a.order_id, a.workflow_path,
         a.workflow_version_id, a.folder, a.effective_state,
-        effective_state(CASE a.effect WHEN 'CANCELLED' THEN 'CANCELLED' ELSE a.state END, CASE a.effect WHEN 'CANCELLED' THEN FALSE ELSE a.suspended END, a.scheduled_for, $32),
-        CASE a.effect WHEN 'CANCELLING' THEN 'CANCELLING' ELSE NULL END, FALSE, a.via_parent, $33
+        effective_state(CASE a.effect WHEN 'CANCELLED' THEN 'CANCELLED' ELSE a.state END, CASE a.effect WHEN 'CANCELLED' THEN FALSE ELSE a.suspended END, a.scheduled_for, $30),
+        CASE a.effect WHEN 'CANCELLING' THEN 'CANCELLING' ELSE NULL END, FALSE, a.via_parent, $31
     FROM affected a, audit
 )
 SELECT g.stale, g.affected, (SELECT id FROM audit) AS audit_log_id,
     (SELECT count(*) FROM (
-        SELECT pg_notify('joc_orders_marks', $34)::text FROM audit
+        SELECT pg_notify('joc_orders_marks', $32)::text FROM audit
         WHERE EXISTS (SELECT 1 FROM affected a WHERE a.effect IN ('CANCELLING'))
         OFFSET 0
     ) n) AS notified

@@ -1,22 +1,19 @@
 WITH chosen AS MATERIALIZED (
     SELECT o.order_id, o.root_id, o.workflow_path, o.workflow_version_id, o.folder, o.state,
         o.suspended, o.mark, o.scheduled_for, o.kill_requested, o.reason,
-        o.remove_when_terminated, o.effective_state, NULL AS via_parent
-    FROM (SELECT o.*, effective_state(o.state, o.suspended, o.scheduled_for, $1) AS effective_state FROM orders o) o
+        o.remove_when_terminated, o.place, o.effective_state, NULL AS via_parent
+    FROM (SELECT o.*, o.ctid AS place, effective_state(o.state, o.suspended, o.scheduled_for, $1) AS effective_state FROM orders o) o
     WHERE o.controller_id = $2
       AND o.state NOT IN ('FINISHED', 'CANCELLED')
       AND o.state = 'FRESH'
-      AND ((o.folder >= $3 AND o.folder < $4 AND (o.folder >= $5 OR o.folder = $6)))
+      AND ((o.workflow_path >= $3 AND o.workflow_path < $4))
 ),
 locked AS MATERIALIZED (
     SELECT l.same
     FROM (
-        SELECT (o.workflow_path, o.workflow_version_id, o.state, o.suspended, o.mark, o.scheduled_for,
-            o.kill_requested, o.reason, o.remove_when_terminated)
-            IS NOT DISTINCT FROM (c.workflow_path, c.workflow_version_id, c.state, c.suspended, c.mark, c.scheduled_for,
-            c.kill_requested, c.reason, c.remove_when_terminated) AS same
-        FROM chosen c JOIN orders o ON o.order_id = c.order_id
-        WHERE o.controller_id = $7
+        SELECT o.ctid = c.place AS same
+        FROM chosen c JOIN orders o ON o.ctid = c.place
+        WHERE o.controller_id = $5
         ORDER BY o.order_id
         FOR NO KEY UPDATE OF o
     ) l
@@ -40,7 +37,7 @@ held AS MATERIALIZED (
             THEN 'CANCELLED'
         END IS NOT NULL
     )
-      AND o.controller_id = $8
+      AND o.controller_id = $6
 ),
 affected AS MATERIALIZED (
     SELECT e.*
@@ -66,12 +63,12 @@ gate AS MATERIALIZED (
 audit AS (
     INSERT INTO audit_logs (controller_id, account, request, parameters, category, comment,
         time_spent, ticket_link, request_id, client_address, created, outcome, affected)
-    SELECT $9, $10, $11, CASE g.affected WHEN 0 THEN $12 ELSE $13 END::json,
-        $14, $15, $16, $17, $18, $19, $20,
+    SELECT $7, $8, $9, CASE g.affected WHEN 0 THEN $10 ELSE $11 END::json,
+        $12, $13, $14, $15, $16, $17, $18,
         CASE g.affected WHEN 0 THEN 'NO_ORDERS' ELSE 'DONE' END, g.affected
     FROM gate g
-    WHERE NOT g.stale AND g.affected <= $21
-      AND pg_try_advisory_xact_lock_shared($22)
+    WHERE NOT g.stale AND g.affected <= $19
+      AND pg_try_advisory_xact_lock_shared($20)
     RETURNING id
 ),
 changed AS (
@@ -79,7 +76,7 @@ changed AS (
     SET state_since = CASE
             WHEN o.state <> CASE a.effect WHEN 'CANCELLED' THEN 'CANCELLED' ELSE o.state END
             OR o.suspended <> CASE a.effect WHEN 'CANCELLED' THEN FALSE ELSE o.suspended END
-            THEN CASE WHEN o.created > $23 AND o.created <= '9999-12-31T23:59:59.999Z' THEN o.created ELSE $24 END
+            THEN CASE WHEN o.created > $21 AND o.created <= '9999-12-31T23:59:59.999Z' THEN o.created ELSE $22 END
             ELSE o.state_since END,
         state = CASE a.effect WHEN 'CANCELLED' THEN 'CANCELLED' ELSE o.state END,
         suspended = CASE a.effect WHEN 'CANCELLED' THEN FALSE ELSE o.suspended END,
@@ -87,22 +84,22 @@ changed AS (
         reason = CASE a.effect WHEN 'CANCELLED' THEN NULL ELSE o.reason END,
         kill_requested = CASE WHEN a.effect IN ('CANCELLED') THEN NULL ELSE o.kill_requested END,
         sigkill_at = CASE WHEN a.effect IN ('CANCELLED') THEN NULL ELSE o.sigkill_at END,
-        modified = CASE WHEN o.created > $25 AND o.created <= '9999-12-31T23:59:59.999Z' THEN o.created ELSE $26 END
+        modified = CASE WHEN o.created > $23 AND o.created <= '9999-12-31T23:59:59.999Z' THEN o.created ELSE $24 END
     FROM affected a, audit
-    WHERE o.order_id = a.order_id AND o.controller_id = $27
+    WHERE o.ctid = a.place AND o.controller_id = $25
 ),
 details AS (
     INSERT INTO audit_log_details (controller_id, audit_log_id, order_id, workflow_path,
         workflow_version_id, folder, previous_state, new_state, mark, kill, via_parent, created)
-    SELECT $28, audit.id, a.order_id, a.workflow_path,
+    SELECT $26, audit.id, a.order_id, a.workflow_path,
         a.workflow_version_id, a.folder, a.effective_state,
-        effective_state(CASE a.effect WHEN 'CANCELLED' THEN 'CANCELLED' ELSE a.state END, CASE a.effect WHEN 'CANCELLED' THEN FALSE ELSE a.suspended END, a.scheduled_for, $29),
-        CASE a.effect WHEN 'CANCELLING' THEN 'CANCELLING' ELSE NULL END, FALSE, a.via_parent, $30
+        effective_state(CASE a.effect WHEN 'CANCELLED' THEN 'CANCELLED' ELSE a.state END, CASE a.effect WHEN 'CANCELLED' THEN FALSE ELSE a.suspended END, a.scheduled_for, $27),
+        CASE a.effect WHEN 'CANCELLING' THEN 'CANCELLING' ELSE NULL END, FALSE, a.via_parent, $28
     FROM affected a, audit
 )
 SELECT g.stale, g.affected, (SELECT id FROM audit) AS audit_log_id,
     (SELECT count(*) FROM (
-        SELECT pg_notify('joc_orders_marks', $31)::text FROM audit
+        SELECT pg_notify('joc_orders_marks', $29)::text FROM audit
         WHERE EXISTS (SELECT 1 FROM affected a WHERE a.effect IN ('CANCELLING'))
         OFFSET 0
     ) n) AS notified

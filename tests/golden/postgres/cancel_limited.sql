@@ -1,22 +1,19 @@
 WITH chosen AS MATERIALIZED (
     SELECT o.order_id, o.root_id, o.workflow_path, o.workflow_version_id, o.folder, o.state,
         o.suspended, o.mark, o.scheduled_for, o.kill_requested, o.reason,
-        o.remove_when_terminated, o.effective_state, NULL AS via_parent
-    FROM (SELECT o.*, effective_state(o.state, o.suspended, o.scheduled_for, $1) AS effective_state FROM orders o) o
+        o.remove_when_terminated, o.place, o.effective_state, NULL AS via_parent
+    FROM (SELECT o.*, o.ctid AS place, effective_state(o.state, o.suspended, o.scheduled_for, $1) AS effective_state FROM orders o) o
     WHERE o.controller_id = $2
       AND o.state NOT IN ('FINISHED', 'CANCELLED')
-      AND ((((o.folder >= $3 AND o.folder < $4 AND (o.folder >= $5 OR o.folder = $6)))))
-      AND ((o.folder >= $7 AND o.folder < $8 AND (o.folder >= $9 OR o.folder = $10)))
+      AND ((((o.workflow_path >= $3 AND o.workflow_path < $4))))
+      AND ((o.workflow_path >= $5 AND o.workflow_path < $6))
 ),
 locked AS MATERIALIZED (
     SELECT l.same
     FROM (
-        SELECT (o.workflow_path, o.workflow_version_id, o.state, o.suspended, o.mark, o.scheduled_for,
-            o.kill_requested, o.reason, o.remove_when_terminated)
-            IS NOT DISTINCT FROM (c.workflow_path, c.workflow_version_id, c.state, c.suspended, c.mark, c.scheduled_for,
-            c.kill_requested, c.reason, c.remove_when_terminated) AS same
-        FROM chosen c JOIN orders o ON o.order_id = c.order_id
-        WHERE o.controller_id = $11
+        SELECT o.ctid = c.place AS same
+        FROM chosen c JOIN orders o ON o.ctid = c.place
+        WHERE o.controller_id = $7
         ORDER BY o.order_id
         FOR NO KEY UPDATE OF o
     ) l
@@ -40,7 +37,7 @@ held AS MATERIALIZED (
             THEN 'CANCELLED'
         END IS NOT NULL
     )
-      AND o.controller_id = $12
+      AND o.controller_id = $8
 ),
 affected AS MATERIALIZED (
     SELECT e.*
@@ -66,20 +63,20 @@ gate AS MATERIALIZED (
 audit AS (
     INSERT INTO audit_logs (controller_id, account, request, parameters, category, comment,
         time_spent, ticket_link, request_id, client_address, created, outcome, affected)
-    SELECT $13, $14, $15, CASE g.affected WHEN 0 THEN $16 ELSE $17 END::json,
-        $18, $19, $20, $21, $22, $23, $24,
+    SELECT $9, $10, $11, CASE g.affected WHEN 0 THEN $12 ELSE $13 END::json,
+        $14, $15, $16, $17, $18, $19, $20,
         CASE g.affected WHEN 0 THEN CASE WHEN EXISTS (
         SELECT 1
-        FROM (SELECT o.*, effective_state(o.state, o.suspended, o.scheduled_for, $25) AS effective_state FROM orders o) o
-        WHERE o.controller_id = $26
+        FROM (SELECT o.*, o.ctid AS place, effective_state(o.state, o.suspended, o.scheduled_for, $21) AS effective_state FROM orders o) o
+        WHERE o.controller_id = $22
           AND o.state NOT IN ('FINISHED', 'CANCELLED')
-          AND ((o.folder >= $27 AND o.folder < $28 AND (o.folder >= $29 OR o.folder = $30)))
+          AND ((o.workflow_path >= $23 AND o.workflow_path < $24))
           AND NOT (TRUE
-          AND ((((o.folder >= $31 AND o.folder < $32 AND (o.folder >= $33 OR o.folder = $34))))))
+          AND ((((o.workflow_path >= $25 AND o.workflow_path < $26)))))
     ) THEN 'OUTSIDE' ELSE 'NO_ORDERS' END ELSE 'DONE' END, g.affected
     FROM gate g
-    WHERE NOT g.stale AND g.affected <= $35
-      AND pg_try_advisory_xact_lock_shared($36)
+    WHERE NOT g.stale AND g.affected <= $27
+      AND pg_try_advisory_xact_lock_shared($28)
     RETURNING id
 ),
 changed AS (
@@ -87,7 +84,7 @@ changed AS (
     SET state_since = CASE
             WHEN o.state <> CASE a.effect WHEN 'CANCELLED' THEN 'CANCELLED' ELSE o.state END
             OR o.suspended <> CASE a.effect WHEN 'CANCELLED' THEN FALSE ELSE o.suspended END
-            THEN CASE WHEN o.created > $37 AND o.created <= '9999-12-31T23:59:59.999Z' THEN o.created ELSE $38 END
+            THEN CASE WHEN o.created > $29 AND o.created <= '9999-12-31T23:59:59.999Z' THEN o.created ELSE $30 END
             ELSE o.state_since END,
         state = CASE a.effect WHEN 'CANCELLED' THEN 'CANCELLED' ELSE o.state END,
         suspended = CASE a.effect WHEN 'CANCELLED' THEN FALSE ELSE o.suspended END,
@@ -95,22 +92,22 @@ changed AS (
         reason = CASE a.effect WHEN 'CANCELLED' THEN NULL ELSE o.reason END,
         kill_requested = CASE WHEN a.effect IN ('CANCELLED') THEN NULL ELSE o.kill_requested END,
         sigkill_at = CASE WHEN a.effect IN ('CANCELLED') THEN NULL ELSE o.sigkill_at END,
-        modified = CASE WHEN o.created > $39 AND o.created <= '9999-12-31T23:59:59.999Z' THEN o.created ELSE $40 END
+        modified = CASE WHEN o.created > $31 AND o.created <= '9999-12-31T23:59:59.999Z' THEN o.created ELSE $32 END
     FROM affected a, audit
-    WHERE o.order_id = a.order_id AND o.controller_id = $41
+    WHERE o.ctid = a.place AND o.controller_id = $33
 ),
 details AS (
     INSERT INTO audit_log_details (controller_id, audit_log_id, order_id, workflow_path,
         workflow_version_id, folder, previous_state, new_state, mark, kill, via_parent, created)
-    SELECT $42, audit.id, a.order_id, a.workflow_path,
+    SELECT $34, audit.id, a.order_id, a.workflow_path,
         a.workflow_version_id, a.folder, a.effective_state,
-        effective_state(CASE a.effect WHEN 'CANCELLED' THEN 'CANCELLED' ELSE a.state END, CASE a.effect WHEN 'CANCELLED' THEN FALSE ELSE a.suspended END, a.scheduled_for, $43),
-        CASE a.effect WHEN 'CANCELLING' THEN 'CANCELLING' ELSE NULL END, FALSE, a.via_parent, $44
+        effective_state(CASE a.effect WHEN 'CANCELLED' THEN 'CANCELLED' ELSE a.state END, CASE a.effect WHEN 'CANCELLED' THEN FALSE ELSE a.suspended END, a.scheduled_for, $35),
+        CASE a.effect WHEN 'CANCELLING' THEN 'CANCELLING' ELSE NULL END, FALSE, a.via_parent, $36
     FROM affected a, audit
 )
 SELECT g.stale, g.affected, (SELECT id FROM audit) AS audit_log_id,
     (SELECT count(*) FROM (
-        SELECT pg_notify('joc_orders_marks', $45)::text FROM audit
+        SELECT pg_notify('joc_orders_marks', $37)::text FROM audit
         WHERE EXISTS (SELECT 1 FROM affected a WHERE a.effect IN ('CANCELLING'))
         OFFSET 0
     ) n) AS notified

@@ -2,7 +2,7 @@ SELECT EXISTS (SELECT 1 FROM controllers WHERE controller_id = $1) AS "known!";
 
 WITH cycles AS MATERIALIZED (
     SELECT DISTINCT r.first_id, r.past_id
-    FROM unnest($1, $2, $3) r (order_id, first_id, past_id) CROSS JOIN (SELECT o.*, effective_state(o.state, o.suspended, o.scheduled_for, $4) AS effective_state FROM orders o) o
+    FROM unnest($1, $2, $3) r (order_id, first_id, past_id) CROSS JOIN (SELECT o.*, o.ctid AS place, effective_state(o.state, o.suspended, o.scheduled_for, $4) AS effective_state FROM orders o) o
     WHERE o.order_id = r.order_id AND o.state = 'FRESH'
       AND o.controller_id = $5
       AND o.state NOT IN ('FINISHED', 'CANCELLED')
@@ -10,16 +10,16 @@ WITH cycles AS MATERIALIZED (
 chosen AS MATERIALIZED (
     SELECT o.order_id, o.root_id, o.workflow_path, o.workflow_version_id, o.folder, o.state,
         o.suspended, o.mark, o.scheduled_for, o.kill_requested, o.reason,
-        o.remove_when_terminated, o.effective_state, NULL AS via_parent
-    FROM (SELECT o.*, effective_state(o.state, o.suspended, o.scheduled_for, $6) AS effective_state FROM orders o) o
+        o.remove_when_terminated, o.place, o.effective_state, NULL AS via_parent
+    FROM (SELECT o.*, o.ctid AS place, effective_state(o.state, o.suspended, o.scheduled_for, $6) AS effective_state FROM orders o) o
     WHERE o.controller_id = $7
       AND o.state NOT IN ('FINISHED', 'CANCELLED')
       AND o.order_id = ANY ($8)
     UNION
     SELECT o.order_id, o.root_id, o.workflow_path, o.workflow_version_id, o.folder, o.state,
         o.suspended, o.mark, o.scheduled_for, o.kill_requested, o.reason,
-        o.remove_when_terminated, o.effective_state, NULL AS via_parent
-    FROM cycles y CROSS JOIN (SELECT o.*, effective_state(o.state, o.suspended, o.scheduled_for, $9) AS effective_state FROM orders o) o
+        o.remove_when_terminated, o.place, o.effective_state, NULL AS via_parent
+    FROM cycles y CROSS JOIN (SELECT o.*, o.ctid AS place, effective_state(o.state, o.suspended, o.scheduled_for, $9) AS effective_state FROM orders o) o
     WHERE o.order_id >= y.first_id AND o.order_id < y.past_id
       AND o.parent_id IS NULL AND o.state = 'FRESH'
       AND o.controller_id = $10

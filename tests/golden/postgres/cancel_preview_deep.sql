@@ -1,11 +1,11 @@
 WITH base AS MATERIALIZED (
     SELECT o.order_id, o.root_id, o.workflow_path, o.workflow_version_id, o.folder, o.state,
         o.suspended, o.mark, o.scheduled_for, o.kill_requested, o.reason,
-        o.remove_when_terminated, o.effective_state, NULL AS via_parent
-    FROM (SELECT o.*, effective_state(o.state, o.suspended, o.scheduled_for, $1) AS effective_state FROM orders o) o
+        o.remove_when_terminated, o.place, o.effective_state, NULL AS via_parent
+    FROM (SELECT o.*, o.ctid AS place, effective_state(o.state, o.suspended, o.scheduled_for, $1) AS effective_state FROM orders o) o
     WHERE o.controller_id = $2
       AND o.state NOT IN ('FINISHED', 'CANCELLED')
-      AND ((o.folder >= $3 AND o.folder < $4 AND (o.folder >= $5 OR o.folder = $6)))
+      AND ((o.workflow_path >= $3 AND o.workflow_path < $4))
 ),
 below AS MATERIALIZED (
     SELECT o.order_id, max(p.order_id) AS via_parent
@@ -13,7 +13,7 @@ below AS MATERIALIZED (
     WHERE o.root_id = p.root_id AND o.parent_id IS NOT NULL
       AND o.order_id > p.order_id || '|' AND o.order_id < p.order_id || '}'
       AND o.order_id NOT IN (SELECT b.order_id FROM base b)
-      AND o.controller_id = $7
+      AND o.controller_id = $5
       AND o.state NOT IN ('FINISHED', 'CANCELLED')
     GROUP BY o.order_id
 ),
@@ -22,9 +22,9 @@ chosen AS MATERIALIZED (
     UNION ALL
     SELECT o.order_id, o.root_id, o.workflow_path, o.workflow_version_id, o.folder, o.state,
         o.suspended, o.mark, o.scheduled_for, o.kill_requested, o.reason,
-        o.remove_when_terminated, o.effective_state, l.via_parent
-    FROM below l JOIN (SELECT o.*, effective_state(o.state, o.suspended, o.scheduled_for, $8) AS effective_state FROM orders o) o ON o.order_id = l.order_id
-    WHERE o.controller_id = $9
+        o.remove_when_terminated, o.place, o.effective_state, l.via_parent
+    FROM below l JOIN (SELECT o.*, o.ctid AS place, effective_state(o.state, o.suspended, o.scheduled_for, $6) AS effective_state FROM orders o) o ON o.order_id = l.order_id
+    WHERE o.controller_id = $7
 ),
 held AS MATERIALIZED (
     SELECT DISTINCT p.order_id
@@ -45,7 +45,7 @@ held AS MATERIALIZED (
             THEN 'CANCELLED'
         END IS NOT NULL
     )
-      AND o.controller_id = $10
+      AND o.controller_id = $8
 ),
 affected AS MATERIALIZED (
     SELECT e.*

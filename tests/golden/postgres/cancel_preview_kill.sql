@@ -1,11 +1,11 @@
 WITH chosen AS MATERIALIZED (
     SELECT o.order_id, o.root_id, o.workflow_path, o.workflow_version_id, o.folder, o.state,
         o.suspended, o.mark, o.scheduled_for, o.kill_requested, o.reason,
-        o.remove_when_terminated, o.effective_state, NULL AS via_parent
-    FROM (SELECT o.*, effective_state(o.state, o.suspended, o.scheduled_for, $1) AS effective_state FROM orders o) o
+        o.remove_when_terminated, o.place, o.effective_state, NULL AS via_parent
+    FROM (SELECT o.*, o.ctid AS place, effective_state(o.state, o.suspended, o.scheduled_for, $1) AS effective_state FROM orders o) o
     WHERE o.controller_id = $2
       AND o.state NOT IN ('FINISHED', 'CANCELLED')
-      AND ((o.folder >= $3 AND o.folder < $4 AND (o.folder >= $5 OR o.folder = $6)))
+      AND ((o.workflow_path >= $3 AND o.workflow_path < $4))
 ),
 held AS MATERIALIZED (
     SELECT DISTINCT p.order_id
@@ -28,7 +28,7 @@ held AS MATERIALIZED (
             THEN 'CANCELLED'
         END IS NOT NULL
     )
-      AND o.controller_id = $7
+      AND o.controller_id = $5
 ),
 affected AS MATERIALIZED (
     SELECT e.*

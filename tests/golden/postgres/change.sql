@@ -1,21 +1,18 @@
 WITH chosen AS MATERIALIZED (
     SELECT o.order_id, o.root_id, o.workflow_path, o.workflow_version_id, o.folder, o.state,
         o.suspended, o.mark, o.scheduled_for, o.kill_requested, o.reason,
-        o.remove_when_terminated, o.effective_state, NULL AS via_parent
-    FROM (SELECT o.*, effective_state(o.state, o.suspended, o.scheduled_for, $1) AS effective_state FROM orders o) o
+        o.remove_when_terminated, o.place, o.effective_state, NULL AS via_parent
+    FROM (SELECT o.*, o.ctid AS place, effective_state(o.state, o.suspended, o.scheduled_for, $1) AS effective_state FROM orders o) o
     WHERE o.controller_id = $2
       AND o.state NOT IN ('FINISHED', 'CANCELLED')
-      AND ((o.folder >= $3 AND o.folder < $4 AND (o.folder >= $5 OR o.folder = $6)))
+      AND ((o.workflow_path >= $3 AND o.workflow_path < $4))
 ),
 locked AS MATERIALIZED (
     SELECT l.same
     FROM (
-        SELECT (o.workflow_path, o.workflow_version_id, o.state, o.suspended, o.mark, o.scheduled_for,
-            o.kill_requested, o.reason, o.remove_when_terminated)
-            IS NOT DISTINCT FROM (c.workflow_path, c.workflow_version_id, c.state, c.suspended, c.mark, c.scheduled_for,
-            c.kill_requested, c.reason, c.remove_when_terminated) AS same
-        FROM chosen c JOIN orders o ON o.order_id = c.order_id
-        WHERE o.controller_id = $7
+        SELECT o.ctid = c.place AS same
+        FROM chosen c JOIN orders o ON o.ctid = c.place
+        WHERE o.controller_id = $5
         ORDER BY o.order_id
         FOR NO KEY UPDATE OF o
     ) l
@@ -38,33 +35,33 @@ gate AS MATERIALIZED (
 audit AS (
     INSERT INTO audit_logs (controller_id, account, request, parameters, category, comment,
         time_spent, ticket_link, request_id, client_address, created, outcome, affected)
-    SELECT $8, $9, $10, CASE g.affected WHEN 0 THEN $11 ELSE $12 END::json,
-        $13, $14, $15, $16, $17, $18, $19,
+    SELECT $6, $7, $8, CASE g.affected WHEN 0 THEN $9 ELSE $10 END::json,
+        $11, $12, $13, $14, $15, $16, $17,
         CASE g.affected WHEN 0 THEN 'NO_ORDERS' ELSE 'DONE' END, g.affected
     FROM gate g
-    WHERE NOT g.stale AND g.affected <= $20
-      AND pg_try_advisory_xact_lock_shared($21)
+    WHERE NOT g.stale AND g.affected <= $18
+      AND pg_try_advisory_xact_lock_shared($19)
     RETURNING id
 ),
 changed AS (
     UPDATE orders AS o
-    SET priority = $22,
-        modified = CASE WHEN o.created > $23 AND o.created <= '9999-12-31T23:59:59.999Z' THEN o.created ELSE $24 END
+    SET priority = $20,
+        modified = CASE WHEN o.created > $21 AND o.created <= '9999-12-31T23:59:59.999Z' THEN o.created ELSE $22 END
     FROM affected a, audit
-    WHERE o.order_id = a.order_id AND o.controller_id = $25
+    WHERE o.ctid = a.place AND o.controller_id = $23
 ),
 details AS (
     INSERT INTO audit_log_details (controller_id, audit_log_id, order_id, workflow_path,
         workflow_version_id, folder, previous_state, new_state, mark, kill, via_parent, created)
-    SELECT $26, audit.id, a.order_id, a.workflow_path,
+    SELECT $24, audit.id, a.order_id, a.workflow_path,
         a.workflow_version_id, a.folder, a.effective_state,
-        effective_state(a.state, a.suspended, a.scheduled_for, $27),
-        NULL, FALSE, a.via_parent, $28
+        effective_state(a.state, a.suspended, a.scheduled_for, $25),
+        NULL, FALSE, a.via_parent, $26
     FROM affected a, audit
 )
 SELECT g.stale, g.affected, (SELECT id FROM audit) AS audit_log_id,
     (SELECT count(*) FROM (
-        SELECT pg_notify('joc_orders_marks', $29)::text FROM audit
+        SELECT pg_notify('joc_orders_marks', $27)::text FROM audit
         WHERE EXISTS (SELECT 1 FROM affected a WHERE FALSE)
         OFFSET 0
     ) n) AS notified

@@ -8,9 +8,9 @@ SELECT o.order_id, o.workflow_path, o.workflow_version_id, o.state, o.mark, o.sc
           AND c.state NOT IN ('FINISHED', 'CANCELLED')
           AND c.controller_id = $1
     ) AS has_children
-FROM (SELECT o.*, effective_state(o.state, o.suspended, o.scheduled_for, $2) AS effective_state FROM orders o) o
+FROM (SELECT o.*, o.ctid AS place, effective_state(o.state, o.suspended, o.scheduled_for, $2) AS effective_state FROM orders o) o
 WHERE o.controller_id = $3
   AND o.state NOT IN ('FINISHED', 'CANCELLED')
-  AND ((o.folder >= $4 AND o.folder < $5 AND (o.folder >= $6 OR o.folder = $7)))
+  AND ((o.workflow_path >= $4 AND o.workflow_path < $5))
 ORDER BY o.order_id
-LIMIT $8;
+LIMIT $6;

@@ -1,13 +1,13 @@
 WITH chosen AS MATERIALIZED (
     SELECT o.order_id, o.root_id, o.workflow_path, o.workflow_version_id, o.folder, o.state,
         o.suspended, o.mark, o.scheduled_for, o.kill_requested, o.reason,
-        o.remove_when_terminated, o.effective_state, NULL AS via_parent
-    FROM (SELECT o.*, effective_state(o.state, o.suspended, o.scheduled_for, $1) AS effective_state FROM orders o) o
+        o.remove_when_terminated, o.place, o.effective_state, NULL AS via_parent
+    FROM (SELECT o.*, o.ctid AS place, effective_state(o.state, o.suspended, o.scheduled_for, $1) AS effective_state FROM orders o) o
     WHERE o.controller_id = $2
       AND o.state NOT IN ('FINISHED', 'CANCELLED')
       AND ((TRUE AND o.effective_state IN ('BLOCKED', 'INPROGRESS', 'PENDING', 'PROMPTING', 'RUNNING', 'SCHEDULED', 'SUSPENDED', 'WAITING'))
         OR (TRUE AND o.effective_state IN ('FAILED')))
-      AND ((o.folder >= $3 AND o.folder < $4 AND (o.folder >= $5 OR o.folder = $6)))
+      AND ((o.workflow_path >= $3 AND o.workflow_path < $4))
 ),
 held AS MATERIALIZED (
     SELECT DISTINCT p.order_id
@@ -16,7 +16,7 @@ held AS MATERIALIZED (
       AND o.root_id = p.root_id AND o.parent_id IS NOT NULL
       AND o.order_id > p.order_id || '|' AND o.order_id < p.order_id || '}'
       AND o.state NOT IN ('FINISHED', 'CANCELLED')
-      AND o.controller_id = $7
+      AND o.controller_id = $5
 ),
 affected AS MATERIALIZED (
     SELECT e.*

@@ -3,8 +3,8 @@ SELECT pg_try_advisory_xact_lock_shared($1);
 WITH chosen AS MATERIALIZED (
     SELECT o.order_id, o.root_id, o.workflow_path, o.workflow_version_id, o.folder, o.state,
         o.suspended, o.mark, o.scheduled_for, o.kill_requested, o.reason,
-        o.remove_when_terminated, o.effective_state, NULL AS via_parent
-    FROM (SELECT o.*, effective_state(o.state, o.suspended, o.scheduled_for, $1) AS effective_state FROM orders o) o
+        o.remove_when_terminated, o.place, o.effective_state, NULL AS via_parent
+    FROM (SELECT o.*, o.ctid AS place, effective_state(o.state, o.suspended, o.scheduled_for, $1) AS effective_state FROM orders o) o
     WHERE o.controller_id = $2
       AND o.state NOT IN ('FINISHED', 'CANCELLED')
       AND (o.workflow_path, o.workflow_version_id) IN (
@@ -22,11 +22,8 @@ WITH chosen AS MATERIALIZED (
 locked AS MATERIALIZED (
     SELECT l.same
     FROM (
-        SELECT (o.workflow_path, o.workflow_version_id, o.state, o.suspended, o.mark, o.scheduled_for,
-            o.kill_requested, o.reason, o.remove_when_terminated)
-            IS NOT DISTINCT FROM (c.workflow_path, c.workflow_version_id, c.state, c.suspended, c.mark, c.scheduled_for,
-            c.kill_requested, c.reason, c.remove_when_terminated) AS same
-        FROM chosen c JOIN orders o ON o.order_id = c.order_id
+        SELECT o.ctid = c.place AS same
+        FROM chosen c JOIN orders o ON o.ctid = c.place
         WHERE o.controller_id = $9
         ORDER BY o.order_id
         FOR NO KEY UPDATE OF o
@@ -91,7 +88,7 @@ SELECT a.controller_id, $1::bigint, a.order_id, a.workflow_path,
     CASE a.effect WHEN 'CANCELLING' THEN 'CANCELLING' ELSE NULL END, FALSE, a.via_parent, $3
 FROM (
     SELECT o.*, r.effect, r.via_parent
-    FROM (SELECT o.*, effective_state(o.state, o.suspended, o.scheduled_for, $4) AS effective_state FROM orders o) o JOIN unnest($5, $6, $7) r (order_id, effect, via_parent) ON r.order_id = o.order_id
+    FROM (SELECT o.*, o.ctid AS place, effective_state(o.state, o.suspended, o.scheduled_for, $4) AS effective_state FROM orders o) o JOIN unnest($5, $6, $7) r (order_id, effect, via_parent) ON r.order_id = o.order_id
     WHERE o.controller_id = $8
 ) a;
 

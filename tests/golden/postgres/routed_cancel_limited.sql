@@ -3,22 +3,19 @@ SELECT pg_try_advisory_xact_lock_shared($1);
 WITH chosen AS MATERIALIZED (
     SELECT o.order_id, o.root_id, o.workflow_path, o.workflow_version_id, o.folder, o.state,
         o.suspended, o.mark, o.scheduled_for, o.kill_requested, o.reason,
-        o.remove_when_terminated, o.effective_state, NULL AS via_parent
-    FROM (SELECT o.*, effective_state(o.state, o.suspended, o.scheduled_for, $1) AS effective_state FROM orders o) o
+        o.remove_when_terminated, o.place, o.effective_state, NULL AS via_parent
+    FROM (SELECT o.*, o.ctid AS place, effective_state(o.state, o.suspended, o.scheduled_for, $1) AS effective_state FROM orders o) o
     WHERE o.controller_id = $2
       AND o.state NOT IN ('FINISHED', 'CANCELLED')
-      AND ((((o.folder >= $3 AND o.folder < $4 AND (o.folder >= $5 OR o.folder = $6)))))
-      AND ((o.folder >= $7 AND o.folder < $8 AND (o.folder >= $9 OR o.folder = $10)))
+      AND ((((o.workflow_path >= $3 AND o.workflow_path < $4))))
+      AND ((o.workflow_path >= $5 AND o.workflow_path < $6))
 ),
 locked AS MATERIALIZED (
     SELECT l.same
     FROM (
-        SELECT (o.workflow_path, o.workflow_version_id, o.state, o.suspended, o.mark, o.scheduled_for,
-            o.kill_requested, o.reason, o.remove_when_terminated)
-            IS NOT DISTINCT FROM (c.workflow_path, c.workflow_version_id, c.state, c.suspended, c.mark, c.scheduled_for,
-            c.kill_requested, c.reason, c.remove_when_terminated) AS same
-        FROM chosen c JOIN orders o ON o.order_id = c.order_id
-        WHERE o.controller_id = $11
+        SELECT o.ctid = c.place AS same
+        FROM chosen c JOIN orders o ON o.ctid = c.place
+        WHERE o.controller_id = $7
         ORDER BY o.order_id
         FOR NO KEY UPDATE OF o
     ) l
@@ -42,7 +39,7 @@ held AS MATERIALIZED (
             THEN 'CANCELLED'
         END IS NOT NULL
     )
-      AND o.controller_id = $12
+      AND o.controller_id = $8
 ),
 affected AS MATERIALIZED (
     SELECT e.*
@@ -66,7 +63,7 @@ gate AS MATERIALIZED (
         (SELECT count(*) FROM chosen) <> (SELECT count(*) FROM locked WHERE same) AS stale
 )
 SELECT g.stale, g.affected, a.order_id, a.effect, a.via_parent
-FROM gate g LEFT JOIN affected a ON NOT g.stale AND g.affected <= $13;
+FROM gate g LEFT JOIN affected a ON NOT g.stale AND g.affected <= $9;
 
 INSERT INTO audit_logs (controller_id, account, request, parameters, category,
     comment, time_spent, ticket_link, outcome, affected, request_id, client_address,
@@ -82,7 +79,7 @@ SELECT a.controller_id, $1::bigint, a.order_id, a.workflow_path,
     CASE a.effect WHEN 'CANCELLING' THEN 'CANCELLING' ELSE NULL END, FALSE, a.via_parent, $3
 FROM (
     SELECT o.*, r.effect, r.via_parent
-    FROM (SELECT o.*, effective_state(o.state, o.suspended, o.scheduled_for, $4) AS effective_state FROM orders o) o JOIN unnest($5, $6, $7) r (order_id, effect, via_parent) ON r.order_id = o.order_id
+    FROM (SELECT o.*, o.ctid AS place, effective_state(o.state, o.suspended, o.scheduled_for, $4) AS effective_state FROM orders o) o JOIN unnest($5, $6, $7) r (order_id, effect, via_parent) ON r.order_id = o.order_id
     WHERE o.controller_id = $8
 ) a;
 

@@ -38,7 +38,7 @@ SELECT k.workflow_path AS path, k.workflow_version_id AS version_id, NULL AS sta
 FROM known k
 UNION ALL
 SELECT o.workflow_path, o.workflow_version_id, o.effective_state, count(*)
-FROM (SELECT o.*, effective_state(o.state, o.suspended, o.scheduled_for, $3) AS effective_state FROM orders o) o
+FROM (SELECT o.*, o.ctid AS place, effective_state(o.state, o.suspended, o.scheduled_for, $3) AS effective_state FROM orders o) o
 WHERE o.controller_id = $4
   AND (o.workflow_path, o.workflow_version_id) IN
       (SELECT k.workflow_path, k.workflow_version_id FROM known k)
@@ -46,7 +46,7 @@ WHERE o.controller_id = $4
 GROUP BY o.workflow_path, o.workflow_version_id, o.effective_state
 UNION ALL
 SELECT o.workflow_path, o.workflow_version_id, o.effective_state, count(*)
-FROM (SELECT o.*, effective_state(o.state, o.suspended, o.scheduled_for, $5) AS effective_state FROM orders o) o
+FROM (SELECT o.*, o.ctid AS place, effective_state(o.state, o.suspended, o.scheduled_for, $5) AS effective_state FROM orders o) o
 WHERE o.controller_id = $6
   AND (o.workflow_path, o.workflow_version_id) IN
       (SELECT k.workflow_path, k.workflow_version_id FROM known k)

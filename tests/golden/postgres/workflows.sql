@@ -17,7 +17,7 @@ known AS MATERIALIZED (
           AND l.state NOT IN ('FINISHED', 'CANCELLED')
           AND l.controller_id = $2
     ))
-      AND ((o.folder >= $3 AND o.folder < $4 AND (o.folder >= $5 OR o.folder = $6)))
+      AND ((o.workflow_path >= $3 AND o.workflow_path < $4))
 )
 SELECT k.workflow_path AS path, k.workflow_version_id AS version_id, k.created,
     k.is_current
@@ -43,23 +43,23 @@ known AS MATERIALIZED (
           AND l.state NOT IN ('FINISHED', 'CANCELLED')
           AND l.controller_id = $2
     ))
-      AND ((o.folder >= $3 AND o.folder < $4 AND (o.folder >= $5 OR o.folder = $6)))
+      AND ((o.workflow_path >= $3 AND o.workflow_path < $4))
 )
 SELECT k.workflow_path AS path, k.workflow_version_id AS version_id, NULL AS state,
     0 AS orders
 FROM known k
 UNION ALL
 SELECT o.workflow_path, o.workflow_version_id, o.effective_state, count(*)
-FROM (SELECT o.*, effective_state(o.state, o.suspended, o.scheduled_for, $7) AS effective_state FROM orders o) o
-WHERE o.controller_id = $8
+FROM (SELECT o.*, o.ctid AS place, effective_state(o.state, o.suspended, o.scheduled_for, $5) AS effective_state FROM orders o) o
+WHERE o.controller_id = $6
   AND (o.workflow_path, o.workflow_version_id) IN
       (SELECT k.workflow_path, k.workflow_version_id FROM known k)
   AND o.state NOT IN ('FINISHED', 'CANCELLED')
 GROUP BY o.workflow_path, o.workflow_version_id, o.effective_state
 UNION ALL
 SELECT o.workflow_path, o.workflow_version_id, o.effective_state, count(*)
-FROM (SELECT o.*, effective_state(o.state, o.suspended, o.scheduled_for, $9) AS effective_state FROM orders o) o
-WHERE o.controller_id = $10
+FROM (SELECT o.*, o.ctid AS place, effective_state(o.state, o.suspended, o.scheduled_for, $7) AS effective_state FROM orders o) o
+WHERE o.controller_id = $8
   AND (o.workflow_path, o.workflow_version_id) IN
       (SELECT k.workflow_path, k.workflow_version_id FROM known k)
   AND o.state IN ('FINISHED', 'CANCELLED') AND NOT o.remove_when_terminated

@@ -6,7 +6,7 @@ WITH versions AS MATERIALIZED (
         ) = 1 AS is_current
     FROM (SELECT w.*, w.path AS workflow_path FROM workflows w) o
     WHERE o.controller_id = $1
-      AND ((o.folder >= $2 AND o.folder < $3 AND (o.folder >= $4 OR o.folder = $5)))
+      AND ((o.workflow_path >= $2 AND o.workflow_path < $3))
 ),
 known AS MATERIALIZED (
     SELECT o.*
@@ -16,9 +16,9 @@ known AS MATERIALIZED (
         WHERE l.workflow_path = o.workflow_path
           AND l.workflow_version_id = o.workflow_version_id
           AND l.state NOT IN ('FINISHED', 'CANCELLED')
-          AND l.controller_id = $6
+          AND l.controller_id = $4
     ))
-      AND ((o.folder >= $7 AND o.folder < $8 AND (o.folder >= $9 OR o.folder = $10)))
+      AND ((o.workflow_path >= $5 AND o.workflow_path < $6))
 )
 SELECT k.workflow_path AS path, k.workflow_version_id AS version_id, k.created,
     k.is_current
@@ -33,7 +33,7 @@ WITH versions AS MATERIALIZED (
         ) = 1 AS is_current
     FROM (SELECT w.*, w.path AS workflow_path FROM workflows w) o
     WHERE o.controller_id = $1
-      AND ((o.folder >= $2 AND o.folder < $3 AND (o.folder >= $4 OR o.folder = $5)))
+      AND ((o.workflow_path >= $2 AND o.workflow_path < $3))
 ),
 known AS MATERIALIZED (
     SELECT o.*
@@ -43,25 +43,25 @@ known AS MATERIALIZED (
         WHERE l.workflow_path = o.workflow_path
           AND l.workflow_version_id = o.workflow_version_id
           AND l.state NOT IN ('FINISHED', 'CANCELLED')
-          AND l.controller_id = $6
+          AND l.controller_id = $4
     ))
-      AND ((o.folder >= $7 AND o.folder < $8 AND (o.folder >= $9 OR o.folder = $10)))
+      AND ((o.workflow_path >= $5 AND o.workflow_path < $6))
 )
 SELECT k.workflow_path AS path, k.workflow_version_id AS version_id, NULL AS state,
     0 AS orders
 FROM known k
 UNION ALL
 SELECT o.workflow_path, o.workflow_version_id, o.effective_state, count(*)
-FROM (SELECT o.*, effective_state(o.state, o.suspended, o.scheduled_for, $11) AS effective_state FROM orders o) o
-WHERE o.controller_id = $12
+FROM (SELECT o.*, o.ctid AS place, effective_state(o.state, o.suspended, o.scheduled_for, $7) AS effective_state FROM orders o) o
+WHERE o.controller_id = $8
   AND (o.workflow_path, o.workflow_version_id) IN
       (SELECT k.workflow_path, k.workflow_version_id FROM known k)
   AND o.state NOT IN ('FINISHED', 'CANCELLED')
 GROUP BY o.workflow_path, o.workflow_version_id, o.effective_state
 UNION ALL
 SELECT o.workflow_path, o.workflow_version_id, o.effective_state, count(*)
-FROM (SELECT o.*, effective_state(o.state, o.suspended, o.scheduled_for, $13) AS effective_state FROM orders o) o
-WHERE o.controller_id = $14
+FROM (SELECT o.*, o.ctid AS place, effective_state(o.state, o.suspended, o.scheduled_for, $9) AS effective_state FROM orders o) o
+WHERE o.controller_id = $10
   AND (o.workflow_path, o.workflow_version_id) IN
       (SELECT k.workflow_path, k.workflow_version_id FROM known k)
   AND o.state IN ('FINISHED', 'CANCELLED') AND NOT o.remove_when_terminated

@@ -8,8 +8,8 @@ WITH chosen AS MATERIALIZED (
     FROM orders_effective o
     WHERE o.controller_id = (SELECT ?)
       AND o.state NOT IN ('FINISHED', 'CANCELLED')
-      AND ((((o.folder >= ? AND o.folder < ? AND (o.folder >= ? OR o.folder = ?)))))
-      AND ((o.folder >= ? AND o.folder < ? AND (o.folder >= ? OR o.folder = ?)))
+      AND ((((o.workflow_path >= ? AND o.workflow_path < ?))))
+      AND ((o.workflow_path >= ? AND o.workflow_path < ?))
 ),
 held AS MATERIALIZED (
     SELECT DISTINCT p.order_id
@@ -76,9 +76,9 @@ SELECT ?, ?, ?, CASE g.affected WHEN 0 THEN ? ELSE ? END,
     FROM orders_effective o
     WHERE o.controller_id = (SELECT ?)
       AND o.state NOT IN ('FINISHED', 'CANCELLED')
-      AND ((o.folder >= ? AND o.folder < ? AND (o.folder >= ? OR o.folder = ?)))
+      AND ((o.workflow_path >= ? AND o.workflow_path < ?))
       AND NOT (TRUE
-      AND ((((o.folder >= ? AND o.folder < ? AND (o.folder >= ? OR o.folder = ?))))))
+      AND ((((o.workflow_path >= ? AND o.workflow_path < ?)))))
 ) THEN 'OUTSIDE' ELSE 'NO_ORDERS' END ELSE 'DONE' END, g.affected
 FROM (SELECT count(*) AS affected FROM temp.affected) g
 RETURNING id, affected;

@@ -6,7 +6,7 @@ WITH base AS MATERIALIZED (
     FROM orders_effective o
     WHERE o.controller_id = (SELECT ?)
       AND o.state NOT IN ('FINISHED', 'CANCELLED')
-      AND ((o.folder >= ? AND o.folder < ? AND (o.folder >= ? OR o.folder = ?)))
+      AND ((o.workflow_path >= ? AND o.workflow_path < ?))
 ),
 below AS MATERIALIZED (
     SELECT o.order_id, max(p.order_id) AS via_parent

@@ -12,6 +12,6 @@ SELECT o.order_id, o.workflow_path, o.workflow_version_id, o.state, o.mark, o.sc
 FROM orders_effective o
 WHERE o.controller_id = (SELECT ?)
   AND o.state NOT IN ('FINISHED', 'CANCELLED')
-  AND ((o.folder >= ? AND o.folder < ? AND (o.folder >= ? OR o.folder = ?)))
+  AND ((o.workflow_path >= ? AND o.workflow_path < ?))
 ORDER BY o.order_id
 LIMIT ?;

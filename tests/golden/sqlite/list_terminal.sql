@@ -14,6 +14,6 @@ WHERE o.controller_id = (SELECT ?)
   AND o.state IN ('FINISHED', 'CANCELLED') AND NOT o.remove_when_terminated
   AND o.effective_state IN ('FINISHED')
   AND o.state IN ('FINISHED')
-  AND coalesce(o.state_since, o.created) >= ?
+  AND o.history_at >= ?
 ORDER BY o.order_id
 LIMIT ?;

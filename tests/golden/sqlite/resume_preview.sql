@@ -8,7 +8,7 @@ WITH chosen AS MATERIALIZED (
       AND o.state NOT IN ('FINISHED', 'CANCELLED')
       AND ((TRUE AND o.effective_state IN ('BLOCKED', 'INPROGRESS', 'PENDING', 'PROMPTING', 'RUNNING', 'SCHEDULED', 'SUSPENDED', 'WAITING'))
         OR (TRUE AND o.effective_state IN ('FAILED')))
-      AND ((o.folder >= ? AND o.folder < ? AND (o.folder >= ? OR o.folder = ?)))
+      AND ((o.workflow_path >= ? AND o.workflow_path < ?))
 ),
 affected AS MATERIALIZED (
     SELECT e.*

@@ -5,12 +5,12 @@ FROM (
     FROM orders_effective o
     WHERE o.controller_id = (SELECT ?)
       AND o.state NOT IN ('FINISHED', 'CANCELLED')
-      AND ((o.folder >= ? AND o.folder < ? AND (o.folder >= ? OR o.folder = ?)))
+      AND ((o.workflow_path >= ? AND o.workflow_path < ?))
     UNION ALL
     SELECT o.effective_state
     FROM orders_effective o
     WHERE o.controller_id = (SELECT ?)
       AND o.state IN ('FINISHED', 'CANCELLED') AND NOT o.remove_when_terminated
-      AND ((o.folder >= ? AND o.folder < ? AND (o.folder >= ? OR o.folder = ?)))
+      AND ((o.workflow_path >= ? AND o.workflow_path < ?))
 ) o
 GROUP BY o.effective_state;

@@ -8,7 +8,7 @@ WITH chosen AS MATERIALIZED (
     FROM orders_effective o
     WHERE o.controller_id = (SELECT ?)
       AND o.state NOT IN ('FINISHED', 'CANCELLED')
-      AND ((o.folder >= ? AND o.folder < ? AND (o.folder >= ? OR o.folder = ?)))
+      AND ((o.workflow_path >= ? AND o.workflow_path < ?))
 ),
 affected AS MATERIALIZED (
     SELECT e.*

@@ -17,7 +17,7 @@ known AS MATERIALIZED (
           AND l.state NOT IN ('FINISHED', 'CANCELLED')
           AND l.controller_id = (SELECT ?)
     ))
-      AND ((o.folder >= ? AND o.folder < ? AND (o.folder >= ? OR o.folder = ?)))
+      AND ((o.workflow_path >= ? AND o.workflow_path < ?))
 )
 SELECT k.workflow_path AS path, k.workflow_version_id AS version_id, k.created,
     k.is_current
@@ -44,7 +44,7 @@ known AS MATERIALIZED (
           AND l.state NOT IN ('FINISHED', 'CANCELLED')
           AND l.controller_id = (SELECT ?)
     ))
-      AND ((o.folder >= ? AND o.folder < ? AND (o.folder >= ? OR o.folder = ?)))
+      AND ((o.workflow_path >= ? AND o.workflow_path < ?))
 )
 SELECT k.workflow_path AS path, k.workflow_version_id AS version_id, NULL AS state,
     0 AS orders

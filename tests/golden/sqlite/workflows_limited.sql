@@ -6,7 +6,7 @@ WITH versions AS MATERIALIZED (
         ) = 1 AS is_current
     FROM (SELECT w.*, w.path AS workflow_path FROM workflows w) o
     WHERE o.controller_id = (SELECT ?)
-      AND ((o.folder >= ? AND o.folder < ? AND (o.folder >= ? OR o.folder = ?)))
+      AND ((o.workflow_path >= ? AND o.workflow_path < ?))
 ),
 known AS MATERIALIZED (
     SELECT o.*
@@ -18,7 +18,7 @@ known AS MATERIALIZED (
           AND l.state NOT IN ('FINISHED', 'CANCELLED')
           AND l.controller_id = (SELECT ?)
     ))
-      AND ((o.folder >= ? AND o.folder < ? AND (o.folder >= ? OR o.folder = ?)))
+      AND ((o.workflow_path >= ? AND o.workflow_path < ?))
 )
 SELECT k.workflow_path AS path, k.workflow_version_id AS version_id, k.created,
     k.is_current
@@ -34,7 +34,7 @@ WITH versions AS MATERIALIZED (
         ) = 1 AS is_current
     FROM (SELECT w.*, w.path AS workflow_path FROM workflows w) o
     WHERE o.controller_id = (SELECT ?)
-      AND ((o.folder >= ? AND o.folder < ? AND (o.folder >= ? OR o.folder = ?)))
+      AND ((o.workflow_path >= ? AND o.workflow_path < ?))
 ),
 known AS MATERIALIZED (
     SELECT o.*
@@ -46,7 +46,7 @@ known AS MATERIALIZED (
           AND l.state NOT IN ('FINISHED', 'CANCELLED')
           AND l.controller_id = (SELECT ?)
     ))
-      AND ((o.folder >= ? AND o.folder < ? AND (o.folder >= ? OR o.folder = ?)))
+      AND ((o.workflow_path >= ? AND o.workflow_path < ?))
 )
 SELECT k.workflow_path AS path, k.workflow_version_id AS version_id, NULL AS state,
     0 AS orders

@@ -51,7 +51,7 @@ on_both! {
                   o.parent_id, o.root_id, o.workflow_path, o.workflow_version_id, o.folder, o.state,
                   o.suspended, o.mark, o.scheduled_for, o.kill_requested, o.sigkill_at, o.created,
                   o.modified, o.priority, o.arguments, o.position, o.reason, o.started, o.state_since,
-                  o.remove_when_terminated, o.history_id, (o.state || '')::text AS effective_state FROM orders o",
+                  o.remove_when_terminated, o.history_id, o.history_at, (o.state || '')::text AS effective_state FROM orders o",
                  &["the view orders_effective differs from the migrations"]),
                 ("ALTER TABLE orders DROP CONSTRAINT orders_kill_has_mark;
                   ALTER TABLE orders DROP CONSTRAINT orders_mark_check;

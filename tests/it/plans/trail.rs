@@ -63,7 +63,8 @@ const QUERIES: &[(&str, &[&str])] = &[
     ("Who cancelled this order and why", &["audit_log_details_order"]),
     ("Everything one account did last week", &["audit_logs_account"]),
     ("A ticket's changes", &["audit_logs_ticket"]),
-    ("Per-folder counts per day", &["audit_log_details_created"]),
+    // By controller and time, or by time alone.
+    ("Per-folder counts per day", &["audit_logs_"]),
     ("Denied attempts", &["audit_logs_denied"]),
     ("Orders that are marked but still living", &["orders_marked", "audit_log_details_order"]),
     ("Entries by request id", &["audit_logs_request"]),
@@ -73,7 +74,7 @@ const QUERIES: &[(&str, &[&str])] = &[
     ("A folder's history", &["audit_log_details_folder"]),
     (
         "Orders changed after their last audit entry",
-        &["orders_living_folder", "orders_terminal_folder", "audit_log_details_order"],
+        &["orders_living_workflow", "orders_terminal_workflow", "audit_log_details_order"],
     ),
 ];
 

@@ -1,0 +1,10 @@
+DROP INDEX orders_terminal_since;
+DROP INDEX orders_started_since;
+ALTER TABLE orders DROP COLUMN history_at;
+CREATE INDEX orders_terminal_since ON orders (controller_id, coalesce(state_since, created))
+    WHERE state IN ('FINISHED', 'CANCELLED');
+CREATE INDEX orders_living_folder ON orders (controller_id, folder)
+    WHERE state NOT IN ('FINISHED', 'CANCELLED');
+CREATE INDEX orders_terminal_folder ON orders (controller_id, folder)
+    WHERE state IN ('FINISHED', 'CANCELLED');
+CREATE INDEX audit_log_details_created ON audit_log_details (controller_id, created);
