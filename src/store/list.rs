@@ -3,13 +3,14 @@
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 
+use super::packed::packed;
 use super::{Result, StoredInstant};
 use crate::model::order::{EffectiveState, Mark, State};
 use crate::model::selection::Selection;
 use crate::model::window::Window;
 
 /// One order of a list.
-#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListedOrder {
     /// The order's id.
     pub order_id: String,
@@ -39,8 +40,25 @@ pub struct ListedOrder {
     pub has_children: bool,
 }
 
+// In the order of the columns in `tables.rs`, then what the statement computes.
+packed!(ListedOrder {
+    order_id,
+    workflow_path,
+    workflow_version_id,
+    state,
+    mark,
+    scheduled_for,
+    kill_requested,
+    priority,
+    arguments,
+    position,
+    reason,
+    effective_state,
+    has_children,
+});
+
 /// One order of a history.
-#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PastOrder {
     /// The controller.
     pub controller_id: String,
@@ -67,6 +85,21 @@ pub struct PastOrder {
     /// Where in its workflow it is or ended, a JSON array.
     pub position: Option<String>,
 }
+
+packed!(PastOrder {
+    controller_id,
+    order_id,
+    workflow_path,
+    workflow_version_id,
+    scheduled_for,
+    modified,
+    arguments,
+    position,
+    history_id,
+    effective_state,
+    started,
+    state_since,
+});
 
 /// Which orders a history includes, besides the selection, whose window limits when they started.
 #[derive(Debug, Clone, PartialEq, Eq)]

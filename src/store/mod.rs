@@ -24,6 +24,7 @@ mod migrating;
 mod migrations;
 mod open;
 mod orders;
+mod packed;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod recorded;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::packed::{Packed, ROW, packed};
 use super::{Error, Result};
 use crate::model::action::{Action, Effect};
 use crate::model::audit::AuditEntry;
@@ -83,40 +84,46 @@ pub trait Orders {
     async fn plan(&self, selection: &Selection, action: &Action) -> Result<Vec<String>>;
 }
 
-#[derive(sqlx::FromRow)]
-pub(super) struct PreviewRow {
+struct PreviewRow {
     order_id: Option<String>,
-    workflow_path: Option<String>,
-    workflow_version_id: Option<String>,
+    workflow_path: String,
+    workflow_version_id: String,
     effective_state: EffectiveState,
     effect: String,
     orders: i64,
-    #[sqlx(default)]
     by_cycle: i64,
 }
 
-/// Builds a preview from rows of counts, which have no order id, and rows of orders.
-pub(super) fn preview(action: &Action, rows: Vec<PreviewRow>) -> Result<Preview> {
+packed!(PreviewRow {
+    order_id,
+    workflow_path,
+    workflow_version_id,
+    effective_state,
+    effect,
+    orders,
+    by_cycle,
+});
+
+/// Builds a preview from packed rows of counts, which have no order id, and of orders.
+pub(super) fn preview(action: &Action, texts: &[(String,)]) -> Result<Preview> {
     let effects = action.effects();
     let mut preview = Preview::default();
-    for row in rows {
+    for row in texts.iter().flat_map(|(text,)| text.split(ROW)) {
+        let row = PreviewRow::unpack(row).map_err(sqlx::Error::Decode)?;
         let effect = effects.iter().find(|effect| effect.name == row.effect).copied();
         let effect = effect.ok_or_else(|| Error::Data(format!("effect {}", row.effect)))?;
-        match (row.order_id, row.workflow_path, row.workflow_version_id) {
-            (Some(order_id), Some(workflow_path), Some(workflow_version_id)) => {
-                let state = row.effective_state;
-                preview.orders.push(PreviewedOrder {
-                    order_id,
-                    workflow_path,
-                    workflow_version_id,
-                    state,
-                    effect,
-                });
-            }
-            _ => {
-                preview.by_cycle += row.by_cycle.unsigned_abs();
-                preview.counts.push((row.effective_state, effect, row.orders.unsigned_abs()));
-            }
+        let PreviewRow { workflow_path, workflow_version_id, effective_state: state, .. } = row;
+        if let Some(order_id) = row.order_id {
+            preview.orders.push(PreviewedOrder {
+                order_id,
+                workflow_path,
+                workflow_version_id,
+                state,
+                effect,
+            });
+        } else {
+            preview.by_cycle += row.by_cycle.unsigned_abs();
+            preview.counts.push((state, effect, row.orders.unsigned_abs()));
         }
     }
     Ok(preview)

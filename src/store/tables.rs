@@ -3,7 +3,7 @@
 //! migrations.
 
 use ColumnType::{Bytes, Flag, Instant, Integer, Json, JsonText, Text};
-use Use::{Chosen, Given, Listed, Lived, Past};
+use Use::{Chosen, Given, Judged, Listed, Lived, Past};
 
 /// What a column holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +33,8 @@ pub(super) enum Use {
     Lived,
     /// Those that select orders to change.
     Chosen,
+    /// Those that preview a change.
+    Judged,
     /// Lists of orders.
     Listed,
     /// Histories.
@@ -89,24 +91,24 @@ const fn plain(name: &'static str, holds: ColumnType) -> TableColumn {
 
 const ORDERS: &[TableColumn] = &[
     key("controller_id", Text, &[Given, Past]),
-    key("order_id", Text, &[Given, Chosen, Listed, Past]),
+    key("order_id", Text, &[Given, Chosen, Judged, Listed, Past]),
     generated("parent_id", Text, &[]),
-    generated("root_id", Text, &[Chosen]),
-    value("workflow_path", Text, &[Given, Chosen, Listed, Past]),
-    value("workflow_version_id", Text, &[Given, Chosen, Listed, Past]),
+    generated("root_id", Text, &[Chosen, Judged]),
+    value("workflow_path", Text, &[Given, Chosen, Judged, Listed, Past]),
+    value("workflow_version_id", Text, &[Given, Chosen, Judged, Listed, Past]),
     generated("folder", Text, &[Chosen]),
     value("state", Text, &[Given, Chosen, Listed]),
     value("suspended", Flag, &[Given, Chosen]),
-    value("mark", Text, &[Given, Chosen, Listed]),
+    value("mark", Text, &[Given, Chosen, Judged, Listed]),
     value("scheduled_for", Instant, &[Given, Chosen, Listed, Past]),
-    value("kill_requested", Instant, &[Lived, Chosen, Listed]),
+    value("kill_requested", Instant, &[Lived, Chosen, Judged, Listed]),
     value("sigkill_at", Instant, &[Lived]),
     value("created", Instant, &[Lived]),
     value("modified", Instant, &[Past]),
     value("priority", Integer, &[Given, Listed]),
     value("arguments", Json, &[Given, Listed, Past]),
     value("position", Json, &[Given, Listed, Past]),
-    value("reason", Text, &[Given, Chosen, Listed]),
+    value("reason", Text, &[Given, Chosen, Judged, Listed]),
     value("started", Instant, &[Lived]),
     value("state_since", Instant, &[Lived]),
     value("remove_when_terminated", Flag, &[Lived, Chosen]),

@@ -5,8 +5,9 @@ use super::built::Db;
 use crate::model::action::Action;
 use crate::model::selection::Selection;
 use crate::store::sql::Sql;
-use crate::store::sql::change::{push_affected, push_preview};
-use crate::store::sql::selection::{plans_alike, push_chosen};
+use crate::store::sql::change::push_preview;
+use crate::store::sql::selection::{plans_alike, push_chosen_for};
+use crate::store::tables::Use;
 use crate::store::{Preview, Result, preview};
 
 impl Backend {
@@ -18,7 +19,8 @@ impl Backend {
         limit: u32,
     ) -> Result<Preview> {
         let sql = push_query(Sql::at(selection.now), selection, action, limit);
-        preview(action, self.all(sql, plans_alike(selection)).await?)
+        let texts: Vec<(String,)> = self.all(sql, plans_alike(selection)).await?;
+        preview(action, &texts)
     }
 }
 
@@ -29,8 +31,7 @@ pub(in super::super) fn push_query(
     action: &Action,
     limit: u32,
 ) -> Sql<Db> {
-    push_chosen(&mut sql, selection);
-    push_affected(&mut sql, selection, action);
-    push_preview(&mut sql, selection, limit);
+    push_chosen_for(&mut sql, selection, Use::Judged);
+    push_preview(&mut sql, selection, action, limit);
     sql
 }

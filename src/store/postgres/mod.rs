@@ -298,6 +298,10 @@ impl Dialect for Postgres {
 
     const NOW: &str = "now()";
 
+    const FIELD: &str = "chr(31)";
+
+    const ROW: &str = "chr(30)";
+
     fn push_created(sql: &mut QueryBuilder<Self>, at: DateTime<Utc>) {
         // Executors use the database's clock: for it, no order may be created in the future.
         sql.push("least(").push_bind(at).push(", now())");

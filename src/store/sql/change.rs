@@ -18,13 +18,7 @@ pub(in crate::store) fn push_affected<DB: Dialect>(
     action: &Action,
 ) {
     let rules = action.rules();
-    let (holding, others): (Vec<Rule>, Vec<Rule>) =
-        rules.iter().partition(|rule| rule.condition == Condition::HeldByChildren);
-    let holding: Vec<EffectiveState> =
-        holding.iter().flat_map(|rule| rule.states).copied().collect();
-    if !holding.is_empty() {
-        sql.with("held", |sql| push_held(sql, selection, &holding, others));
-    }
+    push_holding(sql, selection, &rules);
     sql.with("affected", |sql| {
         let effect = effect_of(&rules);
         sql.push("SELECT e.*\nFROM ");
@@ -33,6 +27,17 @@ pub(in crate::store) fn push_affected<DB: Dialect>(
         });
         sql.push(" e\nWHERE e.effect IS NOT NULL");
     });
+}
+
+/// Adds the expression `held`, if a rule asks for it.
+fn push_holding<DB: Dialect>(sql: &mut Sql<DB>, selection: &Selection, rules: &[Rule]) {
+    let (holding, others): (Vec<Rule>, Vec<Rule>) =
+        rules.iter().partition(|rule| rule.condition == Condition::HeldByChildren);
+    let holding: Vec<EffectiveState> =
+        holding.iter().flat_map(|rule| rule.states).copied().collect();
+    if !holding.is_empty() {
+        sql.with("held", |sql| push_held(sql, selection, &holding, others));
+    }
 }
 
 fn push_held<DB: Dialect>(
@@ -236,38 +241,51 @@ pub(in crate::store) fn push_entry<DB: Dialect>(
     sql.push(" ELSE 'DONE' END, g.affected");
 }
 
-/// Adds the query of a preview, which follows `affected`: rows of counts, without an order
-/// id, and rows of the first orders.
+/// Adds the query of a preview, which follows `chosen`: packed rows of counts, without an order id,
+/// and one text of the rows of the first orders.
 pub(in crate::store) fn push_preview<DB: Dialect>(
     sql: &mut Sql<DB>,
     selection: &Selection,
+    action: &Action,
     limit: u32,
 ) {
-    sql.push(
-        "\nSELECT NULL AS order_id, NULL AS workflow_path, NULL AS workflow_version_id,\n    \
-             effective_state, effect, count(*) AS orders",
-    );
-    let by_cycle = match &selection.subject {
-        Subject::Orders(ids) if selection.has_cycles() => {
-            // Neither a descendant nor named.
-            sql.push(",\n    count(*) - count(via_parent) - count(CASE WHEN order_id");
-            sql.among(ids.iter().map(String::as_str).collect());
-            sql.push(" THEN 1 END) AS by_cycle");
-            ", 0"
+    let rules = action.rules();
+    push_holding(sql, selection, &rules);
+    // Also the orders without an effect: to leave them out here, SQLite would compute the effect
+    // twice.
+    sql.with("judged", |sql| {
+        sql.push(format_args!(
+            "SELECT c.order_id, c.workflow_path, c.workflow_version_id, c.effective_state,\n    \
+                 c.via_parent, {} AS effect\n\
+             FROM chosen c",
+            effect_of(&rules)
+        ));
+    });
+    sql.push("\nSELECT ").packed(|sql| {
+        sql.push("'', '', '', effective_state, effect, count(*), ");
+        match &selection.subject {
+            Subject::Orders(ids) if selection.has_cycles() => {
+                // Neither a descendant nor named.
+                sql.push("count(*) - count(via_parent)\n    - count(CASE WHEN order_id");
+                sql.among(ids.iter().map(String::as_str).collect());
+                sql.push(" THEN 1 END)");
+            }
+            _ => {
+                sql.push("0");
+            }
         }
-        _ => "",
-    };
-    sql.push(format_args!(
-        "\nFROM affected\n\
-         GROUP BY effective_state, effect\n\
-         UNION ALL\n\
-         SELECT * FROM (\n    \
-             SELECT order_id, workflow_path, workflow_version_id, effective_state, effect, 1{by_cycle}\n    \
-             FROM affected\n    \
-             ORDER BY order_id\n    \
-             LIMIT {limit}\n\
-         ) f"
-    ));
+    });
+    sql.push("\nFROM judged\nWHERE effect IS NOT NULL\nGROUP BY effective_state, effect\n");
+    sql.push(format_args!("UNION ALL\nSELECT string_agg(f.packed, {})\nFROM ", DB::ROW));
+    sql.nested(|sql| {
+        sql.push("SELECT ").packed(|sql| {
+            sql.push("order_id, workflow_path, workflow_version_id, effective_state, effect, 1, 0");
+        });
+        sql.push(format_args!(
+            "\nFROM judged\nWHERE effect IS NOT NULL\nORDER BY order_id\nLIMIT {limit}"
+        ));
+    });
+    sql.push(" f\nHAVING count(*) > 0");
 }
 
 /// Whether the executor has something to do for an order with this effect.

@@ -15,11 +15,11 @@ use crate::store::tables::{ColumnType, Use, list, of_orders};
 /// When the order `o` started; when it was created, if it never did.
 const STARTED: &str = "coalesce(o.started, o.created)";
 
-/// The columns of the order `o` that are shown, JSON as the text that it is.
+/// The fields of the order `o` that are shown, as [`packed`](crate::store::packed) has them.
 fn shown(of: Use) -> String {
     list(of_orders(of), |column| match (column.name, column.holds) {
-        (name, ColumnType::Json) => format!("CAST(o.{name} AS text) AS {name}"),
-        (name, _) => format!("o.{name}"),
+        (name, ColumnType::Text) => format!("coalesce(o.{name}, '')"),
+        (name, _) => format!("coalesce(CAST(o.{name} AS text), '')"),
     })
 }
 
@@ -27,20 +27,23 @@ fn shown(of: Use) -> String {
 pub(in crate::store) fn orders<DB: Dialect>(selection: &Selection, limit: Option<u64>) -> Sql<DB> {
     let mut sql = Sql::at(selection.now);
     let order = ["o.order_id", "order_id"];
-    push_parts(&mut sql, &reached(selection), order, limit, |sql, selection| {
+    push_parts(&mut sql, &reached(selection), order, limit, |sql, selection, merged| {
         // A living descendant, as DESCENDS has it. Each table's controller is a value, by which
         // Citus finds its node.
-        sql.push(format_args!(
-            "SELECT {}, o.effective_state,\n    \
-                 EXISTS (\n        \
-                     SELECT 1 FROM orders c\n        \
-                     WHERE c.root_id = o.root_id AND c.parent_id IS NOT NULL\n          \
-                       AND c.order_id > o.order_id || '|' AND c.order_id < o.order_id || '}}'\n          \
-                       AND c.state NOT IN ('FINISHED', 'CANCELLED')\n          \
-                       AND c.controller_id = ",
-            shown(Use::Listed),
-        ));
-        sql.key(&selection.controller_id).push("\n    ) AS has_children");
+        sql.push("SELECT ").packed(|sql| {
+            sql.push(format_args!(
+                "{}, o.effective_state,\n    \
+                     EXISTS (\n        \
+                         SELECT 1 FROM orders c\n        \
+                         WHERE c.root_id = o.root_id AND c.parent_id IS NOT NULL\n          \
+                           AND c.order_id > o.order_id || '|' AND c.order_id < o.order_id || '}}'\n          \
+                           AND c.state NOT IN ('FINISHED', 'CANCELLED')\n          \
+                           AND c.controller_id = ",
+                shown(Use::Listed),
+            ));
+            sql.key(&selection.controller_id).push("\n    )");
+        });
+        sql.push(if merged { ", o.order_id" } else { "" });
         push_reached(sql, selection);
     });
     sql
@@ -81,16 +84,16 @@ fn push_reached<DB: Dialect>(sql: &mut Sql<DB>, selection: &Selection) {
 }
 
 /// Adds a query of parts, each read in the order of an index of its own, up to the limit. The order
-/// is that of a part and that of their columns.
+/// is that of a part and that of their columns, which a part has only if there are others.
 fn push_parts<DB: Dialect, P>(
     sql: &mut Sql<DB>,
     parts: &[P],
     [order, merged]: [&str; 2],
     limit: Option<u64>,
-    mut push_part: impl FnMut(&mut Sql<DB>, &P),
+    mut push_part: impl FnMut(&mut Sql<DB>, &P, bool),
 ) {
     let mut push = |sql: &mut Sql<DB>, part: &P| {
-        push_part(sql, part);
+        push_part(sql, part, parts.len() > 1);
         sql.push("\nORDER BY ").push(order);
         push_limit(sql, limit);
     };
@@ -117,19 +120,21 @@ pub(in crate::store) fn history<DB: Dialect>(
         .iter()
         .flat_map(|selection| Part::of(filter).into_iter().map(move |part| (selection, part)))
         .collect();
-    let order = format!("{} DESC, o.order_id", parts[0].1.since());
+    let since = parts[0].1.since();
+    let order = format!("{since} DESC, o.order_id");
     let merged = "state_since DESC, order_id, controller_id";
-    push_parts(&mut sql, &parts, [&order, merged], limit, |sql, (selection, part)| {
+    push_parts(&mut sql, &parts, [&order, merged], limit, |sql, (selection, part), merged| {
         let state = match part {
-            Part::Terminal => "o.state AS effective_state",
+            Part::Terminal => "o.state",
             Part::Started | Part::Family => "o.effective_state",
         };
-        let columns = format!(
-            "{}, {state}, {STARTED} AS started, {} AS state_since",
-            shown(Use::Past),
-            part.since()
-        );
-        push_past(sql, &columns, *part, selection, filter);
+        sql.push("SELECT ").packed(|sql| {
+            sql.push(format_args!("{}, {state}, {STARTED}, {since}", shown(Use::Past)));
+        });
+        if merged {
+            sql.push(format_args!(", {since} AS state_since, o.order_id, o.controller_id"));
+        }
+        push_past(sql, *part, selection, filter);
     });
     sql
 }
@@ -174,20 +179,20 @@ pub(in crate::store) fn past_counts<DB: Dialect>(
     filter: &HistoryFilter,
 ) -> Sql<DB> {
     let mut sql = Sql::at(selection.now);
-    push_past(&mut sql, "o.state, count(*) AS orders", Part::Terminal, selection, filter);
+    sql.push("SELECT o.state, count(*) AS orders");
+    push_past(&mut sql, Part::Terminal, selection, filter);
     sql.push("\nGROUP BY o.state");
     sql
 }
 
-/// Adds the query of these columns of a part of the history.
+/// Adds FROM and WHERE: a part of the history.
 fn push_past<DB: Dialect>(
     sql: &mut Sql<DB>,
-    columns: &str,
     part: Part,
     selection: &Selection,
     filter: &HistoryFilter,
 ) {
-    sql.push(format_args!("SELECT {columns}\nFROM "));
+    sql.push("\nFROM ");
     match part {
         Part::Terminal => sql.push("orders o"),
         Part::Started | Part::Family => sql.orders(selection.now),

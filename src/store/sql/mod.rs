@@ -90,6 +90,9 @@ pub(super) trait Dialect: sqlx::Database {
     const HISTORY_ID: Option<&str>;
     /// The present.
     const NOW: &str;
+    /// The characters between the fields of a packed row, and between packed rows.
+    const FIELD: &str;
+    const ROW: &str;
     /// Adds the bound instant at which an order is created.
     fn push_created(sql: &mut QueryBuilder<Self>, at: DateTime<Utc>);
     /// Adds the effective state that the order of `affected a` has after a change, given

@@ -21,23 +21,33 @@ pub(in crate::store) fn plans_alike(selection: &Selection) -> bool {
     matches!(&selection.subject, Subject::Orders(ids) if ids.len() == 1) && !selection.has_cycles()
 }
 
-/// Adds the expressions up to `chosen`.
+/// Adds the expressions up to `chosen`, for a change.
 pub(in crate::store) fn push_chosen<DB: Dialect>(sql: &mut Sql<DB>, selection: &Selection) {
+    push_chosen_for(sql, selection, Use::Chosen);
+}
+
+/// Adds the expressions up to `chosen`, which has the columns of this use.
+pub(in crate::store) fn push_chosen_for<DB: Dialect>(
+    sql: &mut Sql<DB>,
+    selection: &Selection,
+    of: Use,
+) {
     if selection.has_cycles() {
         sql.with("cycles", |sql| push_cycles(sql, selection));
     }
     if selection.deep {
-        sql.with("base", |sql| push_base(sql, selection));
+        sql.with("base", |sql| push_base(sql, selection, of));
         sql.with("below", |sql| push_below(sql, selection));
-        sql.with("chosen", |sql| push_family(sql, selection));
+        sql.with("chosen", |sql| push_family(sql, selection, of));
     } else {
-        sql.with("chosen", |sql| push_base(sql, selection));
+        sql.with("chosen", |sql| push_base(sql, selection, of));
     }
 }
 
-/// The columns of the order `o` that a change needs.
-fn columns<DB: Dialect>() -> String {
-    let names = of_orders(Use::Chosen).map(|column| column.name).chain(DB::PLACE);
+/// The columns of the order `o` in `chosen`. A change finds its row again.
+fn columns<DB: Dialect>(of: Use) -> String {
+    let place = DB::PLACE.filter(|_| of == Use::Chosen);
+    let names = of_orders(of).map(|column| column.name).chain(place);
     list(names, |name| format!("o.{name}")) + ", o.effective_state"
 }
 
@@ -67,13 +77,13 @@ pub(in crate::store) fn push_without_effect<DB: Dialect>(sql: &mut Sql<DB>, sele
 }
 
 /// The orders that the request's own fields select.
-fn push_base<DB: Dialect>(sql: &mut Sql<DB>, selection: &Selection) {
-    sql.push(format_args!("SELECT {}, NULL AS via_parent\nFROM ", columns::<DB>()));
+fn push_base<DB: Dialect>(sql: &mut Sql<DB>, selection: &Selection, of: Use) {
+    sql.push(format_args!("SELECT {}, NULL AS via_parent\nFROM ", columns::<DB>(of)));
     sql.orders(selection.now).push("\nWHERE ");
     push_in_reach(sql, selection);
     push_selected(sql, selection);
     if selection.has_cycles() {
-        push_of_cycles(sql, selection);
+        push_of_cycles(sql, selection, of);
     }
 }
 
@@ -91,8 +101,8 @@ fn push_cycles<DB: Dialect>(sql: &mut Sql<DB>, selection: &Selection) {
 }
 
 /// Their fresh orders. UNION, since the named ones are among them.
-fn push_of_cycles<DB: Dialect>(sql: &mut Sql<DB>, selection: &Selection) {
-    sql.push(format_args!("\nUNION\nSELECT {}, NULL AS via_parent\n", columns::<DB>()));
+fn push_of_cycles<DB: Dialect>(sql: &mut Sql<DB>, selection: &Selection, of: Use) {
+    sql.push(format_args!("\nUNION\nSELECT {}, NULL AS via_parent\n", columns::<DB>(of)));
     sql.push("FROM cycles y CROSS JOIN ").orders(selection.now);
     sql.push(
         "\nWHERE o.order_id >= y.first_id AND o.order_id < y.past_id\n  \
@@ -117,13 +127,13 @@ fn push_below<DB: Dialect>(sql: &mut Sql<DB>, selection: &Selection) {
 }
 
 /// The selected orders and their living descendants.
-fn push_family<DB: Dialect>(sql: &mut Sql<DB>, selection: &Selection) {
+fn push_family<DB: Dialect>(sql: &mut Sql<DB>, selection: &Selection, of: Use) {
     sql.push(format_args!(
         "SELECT * FROM base\n\
          UNION ALL\n\
          SELECT {}, l.via_parent\n\
          FROM below l JOIN ",
-        columns::<DB>(),
+        columns::<DB>(of),
     ));
     sql.orders(selection.now).push(" ON o.order_id = l.order_id\nWHERE o.controller_id = ");
     sql.key(&selection.controller_id);

@@ -83,6 +83,14 @@ impl<DB: Dialect> Sql<DB> {
         self.push("\n)")
     }
 
+    /// Adds a row as one text, the column `packed`; `push_fields` adds its fields, none of which may
+    /// be null.
+    pub(in crate::store) fn packed(&mut self, push_fields: impl FnOnce(&mut Self)) -> &mut Self {
+        self.push(format_args!("concat_ws({}, ", DB::FIELD));
+        push_fields(self);
+        self.push(") AS packed")
+    }
+
     /// Begins another statement of the same text.
     #[cfg(feature = "sqlite")]
     pub(in crate::store) fn end(&mut self) -> &mut Self {

@@ -328,6 +328,10 @@ impl Dialect for Sqlite {
 
     const NOW: &str = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')";
 
+    const FIELD: &str = "char(31)";
+
+    const ROW: &str = "char(30)";
+
     fn push_created(sql: &mut QueryBuilder<Self>, at: DateTime<Utc>) {
         Self::push_instant(sql, at);
     }

@@ -1,6 +1,8 @@
-SELECT o.controller_id, o.order_id, o.workflow_path, o.workflow_version_id, o.scheduled_for,
-    o.modified, CAST(o.arguments AS text) AS arguments,
-    CAST(o.position AS text) AS position, o.history_id, o.state AS effective_state, coalesce(o.started, o.created) AS started, o.history_at AS state_since
+SELECT concat_ws(chr(31), coalesce(o.controller_id, ''), coalesce(o.order_id, ''),
+    coalesce(o.workflow_path, ''), coalesce(o.workflow_version_id, ''),
+    coalesce(CAST(o.scheduled_for AS text), ''), coalesce(CAST(o.modified AS text), ''),
+    coalesce(CAST(o.arguments AS text), ''), coalesce(CAST(o.position AS text), ''),
+    coalesce(CAST(o.history_id AS text), ''), o.state, coalesce(o.started, o.created), coalesce(o.state_since, o.created)) AS packed
 FROM orders o
 WHERE o.controller_id = $1
   AND o.state IN ('FINISHED', 'CANCELLED')

@@ -1,14 +1,17 @@
-SELECT o.order_id, o.workflow_path, o.workflow_version_id, o.state, o.mark, o.scheduled_for,
-    o.kill_requested, o.priority, CAST(o.arguments AS text) AS arguments,
-    CAST(o.position AS text) AS position, o.reason, o.effective_state,
+SELECT concat_ws(chr(31), coalesce(o.order_id, ''), coalesce(o.workflow_path, ''),
+    coalesce(o.workflow_version_id, ''), coalesce(o.state, ''), coalesce(o.mark, ''),
+    coalesce(CAST(o.scheduled_for AS text), ''),
+    coalesce(CAST(o.kill_requested AS text), ''), coalesce(CAST(o.priority AS text), ''),
+    coalesce(CAST(o.arguments AS text), ''), coalesce(CAST(o.position AS text), ''),
+    coalesce(o.reason, ''), o.effective_state,
     EXISTS (
         SELECT 1 FROM orders c
         WHERE c.root_id = o.root_id AND c.parent_id IS NOT NULL
           AND c.order_id > o.order_id || '|' AND c.order_id < o.order_id || '}'
           AND c.state NOT IN ('FINISHED', 'CANCELLED')
           AND c.controller_id = $1
-    ) AS has_children
-FROM (SELECT o.*, o.ctid AS place, effective_state(o.state, o.suspended, o.scheduled_for, $2) AS effective_state FROM orders o) o
+    )) AS packed
+FROM (SELECT o.*, effective_state(o.state, o.suspended, o.scheduled_for, $2) AS effective_state FROM orders o) o
 WHERE o.controller_id = $3
   AND o.state IN ('FINISHED', 'CANCELLED') AND NOT o.remove_when_terminated
   AND o.effective_state IN ('FINISHED')

@@ -1,7 +1,9 @@
 UPDATE temp.clock SET now = ?;
-SELECT o.controller_id, o.order_id, o.workflow_path, o.workflow_version_id, o.scheduled_for,
-    o.modified, CAST(o.arguments AS text) AS arguments,
-    CAST(o.position AS text) AS position, o.history_id, o.effective_state, coalesce(o.started, o.created) AS started, coalesce(o.state_since, o.created) AS state_since
+SELECT concat_ws(char(31), coalesce(o.controller_id, ''), coalesce(o.order_id, ''),
+    coalesce(o.workflow_path, ''), coalesce(o.workflow_version_id, ''),
+    coalesce(CAST(o.scheduled_for AS text), ''), coalesce(CAST(o.modified AS text), ''),
+    coalesce(CAST(o.arguments AS text), ''), coalesce(CAST(o.position AS text), ''),
+    coalesce(CAST(o.history_id AS text), ''), o.effective_state, coalesce(o.started, o.created), coalesce(o.state_since, o.created)) AS packed
 FROM orders_effective o
 WHERE o.controller_id = (SELECT ?)
   AND o.history_id = ?
@@ -9,9 +11,11 @@ ORDER BY coalesce(o.state_since, o.created) DESC, o.order_id
 LIMIT ?;
 
 UPDATE temp.clock SET now = ?;
-SELECT o.controller_id, o.order_id, o.workflow_path, o.workflow_version_id, o.scheduled_for,
-    o.modified, CAST(o.arguments AS text) AS arguments,
-    CAST(o.position AS text) AS position, o.history_id, o.effective_state, coalesce(o.started, o.created) AS started, coalesce(o.state_since, o.created) AS state_since
+SELECT concat_ws(char(31), coalesce(o.controller_id, ''), coalesce(o.order_id, ''),
+    coalesce(o.workflow_path, ''), coalesce(o.workflow_version_id, ''),
+    coalesce(CAST(o.scheduled_for AS text), ''), coalesce(CAST(o.modified AS text), ''),
+    coalesce(CAST(o.arguments AS text), ''), coalesce(CAST(o.position AS text), ''),
+    coalesce(CAST(o.history_id AS text), ''), o.effective_state, coalesce(o.started, o.created), coalesce(o.state_since, o.created)) AS packed
 FROM orders_effective o
 WHERE o.controller_id = (SELECT ?)
   AND o.order_id > ? AND o.order_id < ?

@@ -1,8 +1,7 @@
 UPDATE temp.clock SET now = ?;
 WITH chosen AS MATERIALIZED (
-    SELECT o.order_id, o.root_id, o.workflow_path, o.workflow_version_id, o.folder, o.state,
-        o.suspended, o.mark, o.scheduled_for, o.kill_requested, o.reason,
-        o.remove_when_terminated, o.effective_state, NULL AS via_parent
+    SELECT o.order_id, o.root_id, o.workflow_path, o.workflow_version_id, o.mark,
+        o.kill_requested, o.reason, o.effective_state, NULL AS via_parent
     FROM orders_effective o
     WHERE o.controller_id = (SELECT ?)
       AND o.state NOT IN ('FINISHED', 'CANCELLED')
@@ -17,37 +16,37 @@ held AS MATERIALIZED (
       AND o.state NOT IN ('FINISHED', 'CANCELLED')
       AND o.controller_id = (SELECT ?)
 ),
-affected AS MATERIALIZED (
-    SELECT e.*
-    FROM (
-        SELECT c.*, CASE
-            WHEN c.effective_state IN ('BLOCKED', 'FAILED', 'INPROGRESS', 'PENDING', 'PROMPTING', 'RUNNING', 'SCHEDULED', 'SUSPENDED', 'WAITING') AND c.mark = 'CANCELLING'
-            THEN NULL
-            WHEN c.effective_state IN ('BLOCKED', 'FAILED', 'INPROGRESS', 'PENDING', 'PROMPTING', 'RUNNING', 'SCHEDULED', 'SUSPENDED', 'WAITING') AND c.mark = 'SUSPENDING'
-            THEN NULL
-            WHEN c.effective_state IN ('INPROGRESS', 'RUNNING')
-            THEN 'SUSPENDING'
-            WHEN c.effective_state IN ('SUSPENDED') AND c.mark = 'RESUMING'
-            THEN 'SUSPENDED'
-            WHEN c.effective_state IN ('PROMPTING', 'WAITING') AND c.order_id IN (SELECT h.order_id FROM held h)
-            THEN 'SUSPENDED'
-            WHEN c.effective_state IN ('PROMPTING', 'WAITING')
-            THEN 'RESET'
-            WHEN c.effective_state IN ('BLOCKED', 'PENDING', 'PROMPTING', 'SCHEDULED', 'WAITING')
-            THEN 'SUSPENDED'
-        END AS effect
-        FROM chosen c
-    ) e
-    WHERE e.effect IS NOT NULL
+judged AS MATERIALIZED (
+    SELECT c.order_id, c.workflow_path, c.workflow_version_id, c.effective_state,
+        c.via_parent, CASE
+        WHEN c.effective_state IN ('BLOCKED', 'FAILED', 'INPROGRESS', 'PENDING', 'PROMPTING', 'RUNNING', 'SCHEDULED', 'SUSPENDED', 'WAITING') AND c.mark = 'CANCELLING'
+        THEN NULL
+        WHEN c.effective_state IN ('BLOCKED', 'FAILED', 'INPROGRESS', 'PENDING', 'PROMPTING', 'RUNNING', 'SCHEDULED', 'SUSPENDED', 'WAITING') AND c.mark = 'SUSPENDING'
+        THEN NULL
+        WHEN c.effective_state IN ('INPROGRESS', 'RUNNING')
+        THEN 'SUSPENDING'
+        WHEN c.effective_state IN ('SUSPENDED') AND c.mark = 'RESUMING'
+        THEN 'SUSPENDED'
+        WHEN c.effective_state IN ('PROMPTING', 'WAITING') AND c.order_id IN (SELECT h.order_id FROM held h)
+        THEN 'SUSPENDED'
+        WHEN c.effective_state IN ('PROMPTING', 'WAITING')
+        THEN 'RESET'
+        WHEN c.effective_state IN ('BLOCKED', 'PENDING', 'PROMPTING', 'SCHEDULED', 'WAITING')
+        THEN 'SUSPENDED'
+    END AS effect
+    FROM chosen c
 )
-SELECT NULL AS order_id, NULL AS workflow_path, NULL AS workflow_version_id,
-    effective_state, effect, count(*) AS orders
-FROM affected
+SELECT concat_ws(char(31), '', '', '', effective_state, effect, count(*), 0) AS packed
+FROM judged
+WHERE effect IS NOT NULL
 GROUP BY effective_state, effect
 UNION ALL
-SELECT * FROM (
-    SELECT order_id, workflow_path, workflow_version_id, effective_state, effect, 1
-    FROM affected
+SELECT string_agg(f.packed, char(30))
+FROM (
+    SELECT concat_ws(char(31), order_id, workflow_path, workflow_version_id, effective_state, effect, 1, 0) AS packed
+    FROM judged
+    WHERE effect IS NOT NULL
     ORDER BY order_id
     LIMIT 1000
-) f;
+) f
+HAVING count(*) > 0;
