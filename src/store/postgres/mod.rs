@@ -298,6 +298,8 @@ impl Dialect for Postgres {
 
     const NOW: &str = "now()";
 
+    const NO_LIMIT: &str = "\nLIMIT ALL";
+
     const FIELD: &str = "chr(31)";
 
     const ROW: &str = "chr(30)";

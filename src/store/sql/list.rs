@@ -332,7 +332,8 @@ fn values<'a>(
 
 /// Adds the limit, if there is one.
 pub(super) fn push_limit<DB: Dialect>(sql: &mut Sql<DB>, limit: Option<u64>) {
-    if let Some(limit) = limit {
-        sql.push("\nLIMIT ").integer(limit.try_into().unwrap_or(i64::MAX));
-    }
+    match limit {
+        Some(limit) => sql.push("\nLIMIT ").integer(limit.try_into().unwrap_or(i64::MAX)),
+        None => sql.push(DB::NO_LIMIT),
+    };
 }

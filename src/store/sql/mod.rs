@@ -90,6 +90,9 @@ pub(super) trait Dialect: sqlx::Database {
     const HISTORY_ID: Option<&str>;
     /// The present.
     const NOW: &str;
+    /// What a list without a limit ends with. Without LIMIT, PostgreSQL packs rows before it sorts
+    /// them; since they are then short, it sorts instead of reading an index, and the first comes late.
+    const NO_LIMIT: &str;
     /// The characters between the fields of a packed row, and between packed rows.
     const FIELD: &str;
     const ROW: &str;

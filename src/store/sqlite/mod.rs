@@ -328,6 +328,8 @@ impl Dialect for Sqlite {
 
     const NOW: &str = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')";
 
+    const NO_LIMIT: &str = "";
+
     const FIELD: &str = "char(31)";
 
     const ROW: &str = "char(30)";
