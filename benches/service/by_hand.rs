@@ -1,8 +1,9 @@
-//! The baseline on SQLite: statements that a person would type into sqlite3 for the same work.
+//! The baseline: statements that a person would type into sqlite3 or psql for the same work.
 
-use crate::data::{CONTROLLER, LIVING, Set};
+use crate::data::{CONTROLLER, LIVING};
+use crate::set::Set;
 
-/// Runs before the statements.
+/// Runs before the statements in sqlite3.
 pub const PREPARED: &str = "CREATE TEMP TABLE chosen (order_id TEXT PRIMARY KEY, workflow_path, workflow_version_id, \
      folder, effective_state) WITHOUT ROWID;\nPRAGMA foreign_keys = on;\n\
      PRAGMA synchronous = full;\nSELECT count(*) FROM controllers;\n";

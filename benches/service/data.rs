@@ -1,7 +1,6 @@
 //! The orders of the benchmark: a main controller of the chosen size, three in ten of its orders
 //! living, with 2,000 workflows in folders five levels deep, and two other controllers.
 
-use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
@@ -16,9 +15,11 @@ pub const CONTROLLER: &str = "main";
 pub const LIVING: &str = "state NOT IN ('FINISHED', 'CANCELLED')";
 /// How many orders each selection in [`Set::THOUSANDS`] finds.
 pub const SELECTED: usize = 1000;
-const WORKFLOWS: usize = 2000;
+pub const WORKFLOWS: usize = 2000;
+/// Orders of each state that one request confirms or continues.
+pub const STARTED: usize = 50;
 /// Trees of three levels: a root, nine children, ten grandchildren each.
-const TREES: usize = 10;
+pub const TREES: usize = 10;
 const TREE: usize = 1 + 9 + 9 * 10;
 
 /// How many orders of each kind a controller has.
@@ -34,13 +35,19 @@ pub struct Shape {
 
 impl Shape {
     pub fn of(orders: usize) -> Self {
-        // A small controller has room only for the selections of a thousand.
-        let some = if orders < 100_000 { 0 } else { orders / 10 };
+        let living = orders * 3 / 10;
+        let free = living.saturating_sub(2 * SELECTED + TREES * TREE);
+        let some = (free / 3).min(orders / 10);
         Self { orders, singles: some, bulk: some }
     }
 
     fn living(&self) -> usize {
         self.orders * 3 / 10
+    }
+
+    /// The milliseconds between two orders of the bulk, which a day holds.
+    pub fn step(&self) -> usize {
+        86_400_000 / self.bulk.max(1)
     }
 }
 
@@ -51,10 +58,15 @@ pub struct BenchOrder {
     pub workflow_path: String,
     pub state: &'static str,
     pub suspended: bool,
+    pub reason: Option<&'static str>,
     pub scheduled_for: Option<DateTime<Utc>>,
+    pub created: DateTime<Utc>,
+    pub started: Option<DateTime<Utc>>,
+    pub state_since: Option<DateTime<Utc>>,
 }
 
-fn workflow(number: usize) -> String {
+/// The path of the workflow with this number, which has a folder of its own.
+pub fn workflow(number: usize) -> String {
     let w = number % WORKFLOWS;
     let (f, g, h, i, j) = (w % 4, w / 4 % 5, w / 20 % 5, w / 100 % 5, w / 500);
     format!("/f{f}/g{g}/h{h}/i{i}/j{j}/w{w}")
@@ -75,13 +87,18 @@ pub fn rows(shape: Shape) -> impl Iterator<Item = BenchOrder> {
 fn row(controller_id: &'static str, n: usize, shape: Shape, now: DateTime<Utc>) -> BenchOrder {
     let hot = DateTime::from_timestamp(1_577_836_800, 0).unwrap_or_default(); // 2020
     let spread = now + TimeDelta::minutes((n as i64 * 7919) % 86_400 - 43_200);
+    let created = now - TimeDelta::days(400);
     let fresh = |order_id, workflow_path, at| BenchOrder {
         controller_id,
         order_id,
         workflow_path,
         state: "FRESH",
         suspended: false,
+        reason: None,
         scheduled_for: Some(at),
+        created,
+        started: None,
+        state_since: None,
     };
     let mut rest = n;
     let mut is_of = |size: usize| {
@@ -111,41 +128,48 @@ fn row(controller_id: &'static str, n: usize, shape: Shape, now: DateTime<Utc>) 
         return fresh(format!("#single-{n}"), workflow(n * 4 + 1), spread);
     }
     if let Some(n) = is_of(shape.bulk) {
-        let at = hot + TimeDelta::days(366) + TimeDelta::seconds(n as i64 % 86_400);
+        let at = hot + TimeDelta::days(366) + TimeDelta::milliseconds((n * shape.step()) as i64);
         return fresh(format!("#bulk-{n}"), workflow(n * 4), at);
     }
-    let living = shape.living() > n;
-    let id = format!("#2026-11-23#T{n:011}-order");
-    let mut row = fresh(id, workflow(n), spread);
-    if !living {
-        row.state = "FINISHED";
-    } else {
-        match n % 20 {
-            0 => row.state = "FAILED",
-            1 => row.state = "WAITING",
-            2 => row.suspended = true,
-            3 => row.scheduled_for = None,
-            _ => {}
+    for (name, state, reason) in
+        [("asks", "PROMPTING", None), ("sleeps", "WAITING", Some("SLEEPING"))]
+    {
+        if let Some(n) = is_of(STARTED) {
+            let order = fresh(format!("#{name}-{n}"), workflow(n), spread);
+            return BenchOrder { state, reason, started: Some(now), ..order };
         }
     }
-    row
+    let row = fresh(format!("#2026-11-23#T{n:011}-order"), workflow(n), spread);
+    if n >= shape.living() {
+        // Spread over a year.
+        let ended = now - TimeDelta::minutes((n as i64 * 7919) % 525_600);
+        let started = Some(ended - TimeDelta::minutes(5));
+        let (scheduled_for, state_since) = (started, Some(ended));
+        return BenchOrder { state: "FINISHED", scheduled_for, started, state_since, ..row };
+    }
+    match n % 20 {
+        0 => BenchOrder { state: "FAILED", started: Some(now), ..row },
+        1 => BenchOrder { state: "WAITING", started: Some(now), ..row },
+        2 => BenchOrder { suspended: true, ..row },
+        3 => BenchOrder { scheduled_for: None, ..row },
+        _ => row,
+    }
 }
 
 /// Writes the orders as lines for `joc-orders import`.
 pub fn write_json_lines(shape: Shape, path: &Path) -> anyhow::Result<()> {
     let mut file = BufWriter::new(File::create(path)?);
     for row in rows(shape) {
-        let state = match (row.state, row.scheduled_for) {
-            _ if row.suspended => "SUSPENDED",
-            ("FRESH", None) => "PENDING",
-            ("FRESH", Some(_)) => "SCHEDULED",
-            (state, _) => state,
-        };
+        let millis = |at: Option<DateTime<Utc>>| at.map(|at| at.timestamp_millis());
         let line = json!({"controllerId": row.controller_id, "order": {
             "orderId": row.order_id,
             "workflowId": {"path": row.workflow_path, "versionId": "1"},
-            "state": {"_text": state},
-            "scheduledFor": row.scheduled_for.map(|at| at.timestamp_millis()),
+            "state": {"_text": row.state, "_reason": row.reason},
+            "suspended": row.suspended,
+            "scheduledFor": millis(row.scheduled_for),
+            "created": row.created.timestamp_millis(),
+            "startTime": millis(row.started),
+            "stateSince": millis(row.state_since),
         }});
         writeln!(file, "{line}")?;
     }
@@ -155,111 +179,15 @@ pub fn write_json_lines(shape: Shape, path: &Path) -> anyhow::Result<()> {
 /// Writes the orders as CSV, with an empty field for NULL.
 pub fn write_csv(shape: Shape, path: &Path) -> anyhow::Result<()> {
     let mut file = BufWriter::new(File::create(path)?);
-    let mut line = String::new();
     for row in rows(shape) {
-        line.clear();
-        let BenchOrder { controller_id, order_id, workflow_path, state, .. } = row;
-        write!(line, "{controller_id},{order_id},{workflow_path},1,{state},")?;
-        write!(line, "{},", i32::from(row.suspended))?;
-        if let Some(at) = row.scheduled_for {
-            write!(line, "{}", at.format("%Y-%m-%dT%H:%M:%S%.3fZ"))?;
+        let BenchOrder { controller_id, order_id, workflow_path, state, .. } = &row;
+        write!(file, "{controller_id},{order_id},{workflow_path},1,{state},")?;
+        write!(file, "{},{}", i32::from(row.suspended), row.reason.unwrap_or_default())?;
+        for at in [row.scheduled_for, Some(row.created), row.started, row.state_since] {
+            let at = at.map(|at| at.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string());
+            write!(file, ",{}", at.unwrap_or_default())?;
         }
-        writeln!(file, "{line}")?;
+        writeln!(file)?;
     }
     file.flush().context("the CSV to copy")
-}
-
-/// What a request selects.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Set {
-    Folder,
-    Workflow,
-    BareName,
-    Window,
-    Ids,
-    Deep,
-    Bulk,
-}
-
-impl Set {
-    pub const THOUSANDS: [Self; 6] =
-        [Self::Folder, Self::Workflow, Self::BareName, Self::Window, Self::Ids, Self::Deep];
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Folder => "by folder",
-            Self::Workflow => "by workflow",
-            Self::BareName => "by bare name",
-            Self::Window => "by window",
-            Self::Ids => "by 1,000 ids",
-            Self::Deep => "deep over 3 levels",
-            Self::Bulk => "by folder, state and window",
-        }
-    }
-
-    /// The fields of a request.
-    pub fn request(self) -> serde_json::Value {
-        let mut body = match self {
-            Self::Folder => json!({"folders": [{"folder": "/hot/a/b/c"}]}),
-            Self::Workflow => json!({"workflowIds": [{"path": "/one/a/b/c/d/single"}]}),
-            Self::BareName => json!({"workflowIds": [{"path": "single"}]}),
-            Self::Window => {
-                json!({"dateFrom": "2020-01-01T00:00:00", "dateTo": "2020-01-01T00:01:00"})
-            }
-            Self::Ids => json!({"orderIds": ids("#hot-", SELECTED)}),
-            Self::Deep => json!({"orderIds": ids("#tree-", TREES), "deep": true}),
-            Self::Bulk => json!({
-                "folders": [{"folder": "/f0"}],
-                "states": ["BLOCKED"],
-                "dateFrom": "2021-01-01T00:00:00",
-                "dateTo": "2021-01-02T00:00:00",
-            }),
-        };
-        body["controllerId"] = json!(CONTROLLER);
-        body
-    }
-
-    /// The condition that a person would type.
-    pub fn condition(self) -> String {
-        // One range, minus what sorts between the folder and those below it.
-        let folder = |folder: &str| {
-            format!(
-                "folder >= '{folder}' AND folder < '{folder}0' \
-                 AND (folder = '{folder}' OR folder >= '{folder}/')"
-            )
-        };
-        let list = |ids: Vec<String>| {
-            ids.iter().map(|id| format!("'{id}'")).collect::<Vec<_>>().join(", ")
-        };
-        match self {
-            Self::Folder => folder("/hot/a/b/c"),
-            Self::Workflow => "workflow_path = '/one/a/b/c/d/single'".into(),
-            Self::BareName => format!(
-                "workflow_path IN (SELECT path FROM workflows WHERE controller_id = '{CONTROLLER}' \
-                 AND name = 'single')"
-            ),
-            Self::Window => "scheduled_for >= '2020-01-01T00:00:00.000Z' \
-                             AND scheduled_for < '2020-01-01T00:01:00.000Z'"
-                .into(),
-            Self::Ids => format!("order_id IN ({})", list(ids("#hot-", SELECTED))),
-            Self::Deep => {
-                let roots = list(ids("#tree-", TREES));
-                format!(
-                    "order_id IN (SELECT order_id FROM orders WHERE controller_id = \
-                     '{CONTROLLER}' AND order_id IN ({roots}) UNION ALL SELECT order_id \
-                     FROM orders WHERE controller_id = '{CONTROLLER}' AND {LIVING} \
-                     AND parent_id IS NOT NULL AND root_id IN ({roots}))"
-                )
-            }
-            Self::Bulk => format!(
-                "{} AND effective_state = 'BLOCKED' AND scheduled_for >= \
-                 '2021-01-01T00:00:00.000Z' AND scheduled_for < '2021-01-02T00:00:00.000Z'",
-                folder("/f0")
-            ),
-        }
-    }
-}
-
-fn ids(prefix: &str, number: usize) -> Vec<String> {
-    (0..number).map(|n| format!("{prefix}{n}")).collect()
 }

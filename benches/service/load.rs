@@ -9,17 +9,19 @@ use anyhow::ensure;
 use serde_json::{Value, json};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection};
+use tokio::task::JoinHandle;
 
 use crate::client::Client;
-use crate::data::{CONTROLLER, Set, Shape};
-use crate::raw::Rate;
+use crate::data::{CONTROLLER, Shape};
+use crate::rate::Rate;
 use crate::service::Service;
+use crate::set::Set;
 
 fn one(number: usize) -> String {
     format!(r##"{{"controllerId": "{CONTROLLER}", "orderIds": ["#single-{number}"]}}"##)
 }
 
-/// Cancels single orders, with one connection per client.
+/// Cancels single orders, with one connection per client, until the time is over or the orders are.
 pub async fn single(
     service: &Service,
     token: &str,
@@ -37,15 +39,27 @@ pub async fn single(
         tasks.push(tokio::spawn(async move {
             let mut latencies = Vec::new();
             while Instant::now() < until {
-                let number = next.fetch_add(1, Ordering::Relaxed);
-                ensure!(number < singles, "the orders do not last");
+                let Some(number) = take(&next, singles) else { break };
                 let response = client.call("/orders/cancel", one(number)).await?;
                 ensure!(response.affected == 1, "{}: {}", number, response.status);
                 latencies.push(response.took);
             }
-            Ok(latencies)
+            anyhow::Ok(latencies)
         }));
     }
+    gather(tasks, started).await
+}
+
+/// The number of the next order, if there is one.
+fn take(next: &AtomicUsize, orders: usize) -> Option<usize> {
+    Some(next.fetch_add(1, Ordering::Relaxed)).filter(|number| *number < orders)
+}
+
+/// The rate of all tasks together, until the last one ended.
+async fn gather(
+    tasks: Vec<JoinHandle<anyhow::Result<Vec<Duration>>>>,
+    started: Instant,
+) -> anyhow::Result<Rate> {
     let mut latencies = Vec::new();
     for task in tasks {
         latencies.extend(task.await??);
@@ -154,8 +168,7 @@ pub async fn mixed(
         cancels.push(tokio::spawn(async move {
             let mut latencies = Vec::new();
             while !until.load(Ordering::Relaxed) {
-                let number = next.fetch_add(1, Ordering::Relaxed);
-                ensure!(number < shape.singles, "the orders do not last");
+                let Some(number) = take(&next, shape.singles) else { break };
                 let response = client.call("/orders/cancel", one(number)).await?;
                 ensure!(response.affected == 1, "{}: {}", number, response.status);
                 latencies.push(response.took);
@@ -172,6 +185,7 @@ pub async fn mixed(
             anyhow::Ok(latencies)
         }));
     }
+    let cancels = tokio::spawn(gather(cancels, started));
     let mut took = None;
     match long {
         Some(body) => {
@@ -181,14 +195,6 @@ pub async fn mixed(
         None => tokio::time::sleep(Duration::from_secs(2)).await,
     }
     stop.store(true, Ordering::Relaxed);
-    let mut rates = Vec::new();
-    for tasks in [cancels, lists] {
-        let mut latencies = Vec::new();
-        for task in tasks {
-            latencies.extend(task.await??);
-        }
-        rates.push(Rate::of(latencies, started.elapsed()));
-    }
-    let [cancels, lists] = <[Rate; 2]>::try_from(rates).map_err(|_| anyhow::anyhow!("two"))?;
-    Ok(Mixed { cancels, lists, long: took })
+    let cancels = cancels.await??;
+    Ok(Mixed { cancels, lists: gather(lists, started).await?, long: took })
 }

@@ -3,16 +3,17 @@
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
+use chrono::{DateTime, Utc};
 
 use crate::by_hand::PREPARED;
 
 /// The columns of an order in a CSV.
 const COLUMNS: &str = "controller_id, order_id, workflow_path, workflow_version_id, state, \
-                       suspended, scheduled_for";
+                       suspended, reason, scheduled_for, created, started, state_since";
 
 /// A database of the benchmark.
 pub enum Raw {
@@ -88,47 +89,93 @@ impl Raw {
         })
     }
 
-    /// Makes the cancelled orders fresh again.
-    pub fn restore(&self) -> anyhow::Result<()> {
-        self.without_finality(
-            "UPDATE orders SET state = 'FRESH', state_since = NULL \
-             WHERE controller_id = 'main' AND state = 'CANCELLED';",
+    /// The one value that a statement returns.
+    pub fn value(&self, statement: &str) -> anyhow::Result<String> {
+        let mut shell = self.shell();
+        match self {
+            Self::Postgres { .. } => shell.args(["-A", "-t", "-c", statement]),
+            Self::Sqlite { .. } => shell.arg(statement),
+        };
+        let output = shell.output().context("psql or sqlite3")?;
+        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        Ok(String::from_utf8(output.stdout)?.trim().into())
+    }
+
+    /// Writes the rows of a statement as text or JSON, and returns how many bytes and how long.
+    pub fn dump(&self, statement: &str) -> anyhow::Result<(u64, Duration)> {
+        let mut shell = self.shell();
+        match self {
+            Self::Postgres { .. } => shell.args(["-A", "-t", "-c", statement]),
+            Self::Sqlite { .. } => shell.args(["-json", statement]),
+        };
+        let started = Instant::now();
+        let mut child = shell.stdout(Stdio::piped()).spawn().context("psql or sqlite3")?;
+        let mut rows = child.stdout.take().context("piped")?;
+        let bytes = std::io::copy(&mut rows, &mut std::io::sink())?;
+        ensure!(child.wait()?.success(), "{statement:.500}");
+        Ok((bytes, started.elapsed()))
+    }
+
+    /// Gathers statistics after a load.
+    pub fn settle(&self) -> anyhow::Result<()> {
+        match self {
+            Self::Postgres { .. } => self.run("VACUUM ANALYZE;\nCHECKPOINT;"),
+            Self::Sqlite { .. } => {
+                self.run("PRAGMA optimize = 0x10002;\nPRAGMA wal_checkpoint(TRUNCATE);")
+            }
+        }
+    }
+
+    /// Makes the orders fresh again that were cancelled since the instant.
+    pub fn restore(&self, since: DateTime<Utc>) -> anyhow::Result<()> {
+        let since = since.format("%Y-%m-%dT%H:%M:%S%.3fZ");
+        self.without_triggers(
+            &["orders"],
+            &format!(
+                "UPDATE orders SET state = 'FRESH', state_since = NULL \
+                 WHERE controller_id = 'main' AND state = 'CANCELLED' \
+                 AND state IN ('FINISHED', 'CANCELLED') \
+                 AND coalesce(state_since, created) >= '{since}';"
+            ),
         )?;
         self.tidy()
     }
 
     /// Makes every order of the controller fresh.
     pub fn revive(&self) -> anyhow::Result<()> {
-        self.without_finality(
-            "UPDATE orders SET state = 'FRESH', suspended = false, mark = NULL, \
-             state_since = NULL WHERE controller_id = 'main' AND (state <> 'FRESH' OR suspended);",
+        self.without_triggers(
+            &["orders"],
+            "UPDATE orders SET state = 'FRESH', suspended = false, mark = NULL, reason = NULL, \
+             started = NULL, state_since = NULL, remove_when_terminated = false \
+             WHERE controller_id = 'main' AND (state <> 'FRESH' OR suspended);",
         )?;
         self.tidy()
     }
 
-    fn without_finality(&self, update: &str) -> anyhow::Result<()> {
+    /// Runs statements without the triggers of these tables.
+    pub fn without_triggers(&self, tables: &[&str], script: &str) -> anyhow::Result<()> {
         match self {
             Self::Postgres { .. } => {
-                self.run(&format!("SET session_replication_role = replica;\n{update}"))
+                self.run(&format!("SET session_replication_role = replica;\n{script}"))
             }
-            Self::Sqlite { file } => {
-                let trigger = Command::new("sqlite3")
-                    .arg(file)
-                    .arg("SELECT group_concat(sql, ';' || char(10)) FROM sqlite_schema WHERE name IN ('orders_terminal_is_final', 'orders_refuse_update')")
-                    .output()?;
-                let trigger = String::from_utf8(trigger.stdout)?;
-                self.run(&format!(
-                    "BEGIN IMMEDIATE;\nDROP TRIGGER orders_terminal_is_final;\n\
-                     DROP TRIGGER orders_refuse_update;\n\
-                     {update}\n{trigger};\nCOMMIT;"
-                ))
+            Self::Sqlite { .. } => {
+                let tables = tables.join("', '");
+                let of = format!(
+                    "FROM sqlite_schema WHERE type = 'trigger' AND tbl_name IN ('{tables}')"
+                );
+                let drop = self.value(&format!(
+                    "SELECT group_concat('DROP TRIGGER ' || name || ';', char(10)) {of}"
+                ))?;
+                let create =
+                    self.value(&format!("SELECT group_concat(sql || ';', char(10)) {of}"))?;
+                self.run(&format!("BEGIN IMMEDIATE;\n{drop}\n{script}\n{create}\nCOMMIT;"))
             }
         }
     }
 
     fn tidy(&self) -> anyhow::Result<()> {
         match self {
-            Self::Postgres { .. } => self.run("VACUUM ANALYZE orders;\nCHECKPOINT;"),
+            Self::Postgres { .. } => self.run("VACUUM orders;\nCHECKPOINT;"),
             Self::Sqlite { .. } => self.run("PRAGMA wal_checkpoint(TRUNCATE);"),
         }
     }
@@ -169,7 +216,7 @@ impl Raw {
                 )?;
                 writeln!(
                     script,
-                    "INSERT INTO orders ({COLUMNS}) SELECT controller_id, order_id, workflow_path, workflow_version_id, state, suspended, nullif(scheduled_for, '') FROM staged;"
+                    "INSERT INTO orders ({COLUMNS}) SELECT controller_id, order_id, workflow_path, workflow_version_id, state, suspended, nullif(reason, ''), nullif(scheduled_for, ''), created, nullif(started, ''), nullif(state_since, '') FROM staged;"
                 )?;
                 writeln!(script, "COMMIT;\nPRAGMA optimize = 0x10002;")?;
             }
@@ -177,101 +224,5 @@ impl Raw {
         let started = Instant::now();
         self.run(&script)?;
         Ok(started.elapsed())
-    }
-}
-
-/// Throughput and latencies of single cancels.
-pub struct Rate {
-    pub per_second: f64,
-    pub p50: Duration,
-    pub p99: Duration,
-}
-
-impl Rate {
-    pub fn of(mut latencies: Vec<Duration>, elapsed: Duration) -> Self {
-        latencies.sort_unstable();
-        let at = |share: f64| {
-            let place = (latencies.len() as f64 * share) as usize;
-            latencies.get(place.min(latencies.len().saturating_sub(1))).copied().unwrap_or_default()
-        };
-        let per_second = latencies.len() as f64 / elapsed.as_secs_f64();
-        Self { per_second, p50: at(0.5), p99: at(0.99) }
-    }
-}
-
-/// Cancels single orders with pgbench, using the statement for the first of them.
-pub fn pgbench(
-    url: &str,
-    statement: &str,
-    clients: usize,
-    seconds: u64,
-    singles: usize,
-) -> anyhow::Result<Rate> {
-    let folder = tempfile::tempdir()?;
-    let share = singles / clients;
-    let statement = statement.replace("'#single-0'::text", "('#single-' || :i)");
-    let script = format!("\\set n :n + 1\n\\set i :client_id * {share} + :n\n{statement};\n");
-    let file = folder.path().join("cancel.sql");
-    std::fs::write(&file, script)?;
-    let output = Command::new("pgbench")
-        .args(["-n", "-M", "prepared", "-j", "2", "-D", "n=-1", "-l"])
-        .args(["-c", &clients.to_string(), "-T", &seconds.to_string(), "-f"])
-        .arg(&file)
-        .arg(url)
-        .current_dir(folder.path())
-        .output()
-        .context("pgbench")?;
-    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let mut latencies = Vec::new();
-    for entry in std::fs::read_dir(folder.path())? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|e| e == "sql") {
-            continue;
-        }
-        for line in std::fs::read_to_string(path)?.lines() {
-            let micros = line.split(' ').nth(2).and_then(|word| word.parse().ok());
-            latencies.push(Duration::from_micros(micros.context("pgbench's log")?));
-        }
-    }
-    ensure!(latencies.len() <= singles, "pgbench ran out of orders");
-    Ok(Rate::of(latencies, Duration::from_secs(seconds)))
-}
-
-/// A PostgreSQL cluster; stops when dropped.
-pub struct Cluster {
-    pub url: String,
-    process: Child,
-}
-
-impl Cluster {
-    pub fn start() -> anyhow::Result<Self> {
-        let mut process = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/postgres"))
-            .env(
-                "PG_OPTIONS",
-                "-c shared_buffers=2GB -c max_wal_size=8GB -c logging_collector=on \
-                 -c log_destination=jsonlog -c log_filename=log -c log_rotation_size=0",
-            )
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let mut url = String::new();
-        let stdout = process.stdout.as_mut().context("piped")?;
-        std::io::BufRead::read_line(&mut std::io::BufReader::new(stdout), &mut url)?;
-        Ok(Self { url: url.trim().into(), process })
-    }
-
-    /// The server's log.
-    pub fn log(&self) -> anyhow::Result<PathBuf> {
-        let shown = Command::new("psql")
-            .args(["-X", "-A", "-t", "-c", "SHOW data_directory", &self.url])
-            .output()?;
-        Ok(Path::new(String::from_utf8(shown.stdout)?.trim()).join("log/log.json"))
-    }
-}
-
-impl Drop for Cluster {
-    fn drop(&mut self) {
-        drop(self.process.stdin.take());
-        let _ = self.process.wait();
     }
 }
