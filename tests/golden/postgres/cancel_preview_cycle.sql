@@ -10,14 +10,14 @@ WITH cycles AS MATERIALIZED (
 chosen AS MATERIALIZED (
     SELECT o.order_id, o.root_id, o.workflow_path, o.workflow_version_id, o.mark,
         o.kill_requested, o.reason, o.effective_state, NULL AS via_parent
-    FROM (SELECT o.*, effective_state(o.state, o.suspended, o.scheduled_for, $6) AS effective_state FROM orders o) o
+    FROM (SELECT o.*, o.ctid AS place, effective_state(o.state, o.suspended, o.scheduled_for, $6) AS effective_state FROM orders o) o
     WHERE o.controller_id = $7
       AND o.state NOT IN ('FINISHED', 'CANCELLED')
       AND o.order_id = ANY ($8)
     UNION
     SELECT o.order_id, o.root_id, o.workflow_path, o.workflow_version_id, o.mark,
         o.kill_requested, o.reason, o.effective_state, NULL AS via_parent
-    FROM cycles y CROSS JOIN (SELECT o.*, effective_state(o.state, o.suspended, o.scheduled_for, $9) AS effective_state FROM orders o) o
+    FROM cycles y CROSS JOIN (SELECT o.*, o.ctid AS place, effective_state(o.state, o.suspended, o.scheduled_for, $9) AS effective_state FROM orders o) o
     WHERE o.order_id >= y.first_id AND o.order_id < y.past_id
       AND o.parent_id IS NULL AND o.state = 'FRESH'
       AND o.controller_id = $10

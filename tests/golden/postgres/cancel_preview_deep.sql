@@ -1,7 +1,7 @@
 WITH base AS MATERIALIZED (
     SELECT o.order_id, o.root_id, o.workflow_path, o.workflow_version_id, o.mark,
         o.kill_requested, o.reason, o.effective_state, NULL AS via_parent
-    FROM (SELECT o.*, effective_state(o.state, o.suspended, o.scheduled_for, $1) AS effective_state FROM orders o) o
+    FROM (SELECT o.*, o.ctid AS place, effective_state(o.state, o.suspended, o.scheduled_for, $1) AS effective_state FROM orders o) o
     WHERE o.controller_id = $2
       AND o.state NOT IN ('FINISHED', 'CANCELLED')
       AND ((o.workflow_path >= $3 AND o.workflow_path < $4))
@@ -21,8 +21,8 @@ chosen AS MATERIALIZED (
     UNION ALL
     SELECT o.order_id, o.root_id, o.workflow_path, o.workflow_version_id, o.mark,
         o.kill_requested, o.reason, o.effective_state, l.via_parent
-    FROM below l JOIN (SELECT o.*, effective_state(o.state, o.suspended, o.scheduled_for, $8) AS effective_state FROM orders o) o ON o.order_id = l.order_id
-    WHERE o.controller_id = $9
+    FROM below l JOIN (SELECT o.*, o.ctid AS place, effective_state(o.state, o.suspended, o.scheduled_for, $6) AS effective_state FROM orders o) o ON o.order_id = l.order_id
+    WHERE o.controller_id = $7
 ),
 held AS MATERIALIZED (
     SELECT DISTINCT p.order_id

@@ -3,7 +3,7 @@ SELECT * FROM (
         coalesce(o.workflow_path, ''), coalesce(o.workflow_version_id, ''),
         coalesce(CAST(o.scheduled_for AS text), ''), coalesce(CAST(o.modified AS text), ''),
         coalesce(CAST(o.arguments AS text), ''), coalesce(CAST(o.position AS text), ''),
-        coalesce(CAST(o.history_id AS text), ''), o.state, coalesce(o.started, o.created), coalesce(o.state_since, o.created)) AS packed, coalesce(o.state_since, o.created) AS state_since, o.order_id, o.controller_id
+        coalesce(CAST(o.history_id AS text), ''), o.state, coalesce(o.started, o.created), o.history_at) AS packed, o.history_at AS state_since, o.order_id, o.controller_id
     FROM orders o
     WHERE o.controller_id = $1
       AND o.state IN ('FINISHED', 'CANCELLED')
@@ -17,8 +17,8 @@ SELECT * FROM (
         coalesce(o.workflow_path, ''), coalesce(o.workflow_version_id, ''),
         coalesce(CAST(o.scheduled_for AS text), ''), coalesce(CAST(o.modified AS text), ''),
         coalesce(CAST(o.arguments AS text), ''), coalesce(CAST(o.position AS text), ''),
-        coalesce(CAST(o.history_id AS text), ''), o.effective_state, coalesce(o.started, o.created), coalesce(o.state_since, o.created)) AS packed, coalesce(o.state_since, o.created) AS state_since, o.order_id, o.controller_id
-    FROM (SELECT o.*, effective_state(o.state, o.suspended, o.scheduled_for, $3) AS effective_state FROM orders o) o
+        coalesce(CAST(o.history_id AS text), ''), o.effective_state, coalesce(o.started, o.created), o.history_at) AS packed, o.history_at AS state_since, o.order_id, o.controller_id
+    FROM (SELECT o.*, o.ctid AS place, effective_state(o.state, o.suspended, o.scheduled_for, $3) AS effective_state FROM orders o) o
     WHERE o.controller_id = $4
       AND o.state NOT IN ('FINISHED', 'CANCELLED')
       AND o.state IN ('RUNNING', 'INPROGRESS', 'WAITING', 'PROMPTING', 'FAILED')

@@ -3,7 +3,7 @@ SELECT concat_ws(chr(31), coalesce(o.controller_id, ''), coalesce(o.order_id, ''
     coalesce(CAST(o.scheduled_for AS text), ''), coalesce(CAST(o.modified AS text), ''),
     coalesce(CAST(o.arguments AS text), ''), coalesce(CAST(o.position AS text), ''),
     coalesce(CAST(o.history_id AS text), ''), o.effective_state, coalesce(o.started, o.created), coalesce(o.state_since, o.created)) AS packed
-FROM (SELECT o.*, effective_state(o.state, o.suspended, o.scheduled_for, $1) AS effective_state FROM orders o) o
+FROM (SELECT o.*, o.ctid AS place, effective_state(o.state, o.suspended, o.scheduled_for, $1) AS effective_state FROM orders o) o
 WHERE o.controller_id = $2
   AND o.history_id = $3
 ORDER BY coalesce(o.state_since, o.created) DESC, o.order_id
@@ -14,7 +14,7 @@ SELECT concat_ws(chr(31), coalesce(o.controller_id, ''), coalesce(o.order_id, ''
     coalesce(CAST(o.scheduled_for AS text), ''), coalesce(CAST(o.modified AS text), ''),
     coalesce(CAST(o.arguments AS text), ''), coalesce(CAST(o.position AS text), ''),
     coalesce(CAST(o.history_id AS text), ''), o.effective_state, coalesce(o.started, o.created), coalesce(o.state_since, o.created)) AS packed
-FROM (SELECT o.*, effective_state(o.state, o.suspended, o.scheduled_for, $1) AS effective_state FROM orders o) o
+FROM (SELECT o.*, o.ctid AS place, effective_state(o.state, o.suspended, o.scheduled_for, $1) AS effective_state FROM orders o) o
 WHERE o.controller_id = $2
   AND o.order_id > $3 AND o.order_id < $4
   AND o.state <> 'FRESH'

@@ -11,7 +11,7 @@ SELECT concat_ws(chr(31), coalesce(o.order_id, ''), coalesce(o.workflow_path, ''
           AND c.state NOT IN ('FINISHED', 'CANCELLED')
           AND c.controller_id = $1
     )) AS packed
-FROM (SELECT o.*, effective_state(o.state, o.suspended, o.scheduled_for, $2) AS effective_state FROM orders o) o
+FROM (SELECT o.*, o.ctid AS place, effective_state(o.state, o.suspended, o.scheduled_for, $2) AS effective_state FROM orders o) o
 WHERE o.controller_id = $3
   AND (o.state NOT IN ('FINISHED', 'CANCELLED') OR NOT o.remove_when_terminated)
   AND o.order_id = $4

@@ -4,7 +4,7 @@ SELECT * FROM (
         coalesce(o.workflow_path, ''), coalesce(o.workflow_version_id, ''),
         coalesce(CAST(o.scheduled_for AS text), ''), coalesce(CAST(o.modified AS text), ''),
         coalesce(CAST(o.arguments AS text), ''), coalesce(CAST(o.position AS text), ''),
-        coalesce(CAST(o.history_id AS text), ''), o.state, coalesce(o.started, o.created), coalesce(o.state_since, o.created)) AS packed, coalesce(o.state_since, o.created) AS state_since, o.order_id, o.controller_id
+        coalesce(CAST(o.history_id AS text), ''), o.state, coalesce(o.started, o.created), o.history_at) AS packed, o.history_at AS state_since, o.order_id, o.controller_id
     FROM orders o
     WHERE o.controller_id = (SELECT ?)
       AND o.state IN ('FINISHED', 'CANCELLED')
@@ -18,7 +18,7 @@ SELECT * FROM (
         coalesce(o.workflow_path, ''), coalesce(o.workflow_version_id, ''),
         coalesce(CAST(o.scheduled_for AS text), ''), coalesce(CAST(o.modified AS text), ''),
         coalesce(CAST(o.arguments AS text), ''), coalesce(CAST(o.position AS text), ''),
-        coalesce(CAST(o.history_id AS text), ''), o.effective_state, coalesce(o.started, o.created), coalesce(o.state_since, o.created)) AS packed, coalesce(o.state_since, o.created) AS state_since, o.order_id, o.controller_id
+        coalesce(CAST(o.history_id AS text), ''), o.effective_state, coalesce(o.started, o.created), o.history_at) AS packed, o.history_at AS state_since, o.order_id, o.controller_id
     FROM orders_effective o
     WHERE o.controller_id = (SELECT ?)
       AND o.state NOT IN ('FINISHED', 'CANCELLED')

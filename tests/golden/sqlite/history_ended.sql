@@ -3,7 +3,7 @@ SELECT concat_ws(char(31), coalesce(o.controller_id, ''), coalesce(o.order_id, '
     coalesce(o.workflow_path, ''), coalesce(o.workflow_version_id, ''),
     coalesce(CAST(o.scheduled_for AS text), ''), coalesce(CAST(o.modified AS text), ''),
     coalesce(CAST(o.arguments AS text), ''), coalesce(CAST(o.position AS text), ''),
-    coalesce(CAST(o.history_id AS text), ''), o.state, coalesce(o.started, o.created), coalesce(o.state_since, o.created)) AS packed
+    coalesce(CAST(o.history_id AS text), ''), o.state, coalesce(o.started, o.created), o.history_at) AS packed
 FROM orders o
 WHERE o.controller_id = (SELECT ?)
   AND o.state IN ('FINISHED', 'CANCELLED')
