@@ -105,7 +105,7 @@ async fn contents(db: &Database) -> Vec<String> {
                     (
                         Kind::Postgres,
                         "scheduled_for" | "kill_requested" | "sigkill_at" | "created" | "modified"
-                        | "started" | "state_since",
+                        | "started" | "state_since" | "history_at",
                     ) => format!(
                         "to_char({c} AT TIME ZONE 'UTC', {})",
                         quote("YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"")
