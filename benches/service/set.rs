@@ -63,13 +63,8 @@ impl Set {
 
     /// The condition that a person would type.
     pub fn condition(self) -> String {
-        // One range, minus what sorts between the folder and those below it.
-        let folder = |folder: &str| {
-            format!(
-                "folder >= '{folder}' AND folder < '{folder}0' \
-                 AND (folder = '{folder}' OR folder >= '{folder}/')"
-            )
-        };
+        let folder =
+            |folder: &str| format!("workflow_path >= '{folder}/' AND workflow_path < '{folder}0'");
         let list = |ids: Vec<String>| {
             ids.iter().map(|id| format!("'{id}'")).collect::<Vec<_>>().join(", ")
         };

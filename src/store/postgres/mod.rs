@@ -300,9 +300,7 @@ impl Dialect for Postgres {
 
     const NO_LIMIT: &str = "\nLIMIT ALL";
 
-    const FIELD: &str = "chr(31)";
-
-    const ROW: &str = "chr(30)";
+    const CHARACTER: &str = "chr";
 
     fn push_created(sql: &mut QueryBuilder<Self>, at: DateTime<Utc>) {
         // Executors use the database's clock: for it, no order may be created in the future.

@@ -10,6 +10,7 @@ use crate::model::action::{Action, Assign, Condition, Effect, Rule};
 use crate::model::audit::{AuditEntry, Outcome};
 use crate::model::order::{EffectiveState, Mark, State};
 use crate::model::selection::{Selection, Subject};
+use crate::store::packed::ROW;
 
 /// Adds the expressions `held`, if a rule asks for it, and `affected`, which follow `chosen`.
 pub(in crate::store) fn push_affected<DB: Dialect>(
@@ -276,7 +277,7 @@ pub(in crate::store) fn push_preview<DB: Dialect>(
         }
     });
     sql.push("\nFROM judged\nWHERE effect IS NOT NULL\nGROUP BY effective_state, effect\n");
-    sql.push(format_args!("UNION ALL\nSELECT string_agg(f.packed, {})\nFROM ", DB::ROW));
+    sql.push("UNION ALL\nSELECT string_agg(f.packed, ").character(ROW).push(")\nFROM ");
     sql.nested(|sql| {
         sql.push("SELECT ").packed(|sql| {
             sql.push("order_id, workflow_path, workflow_version_id, effective_state, effect, 1, 0");

@@ -93,9 +93,8 @@ pub(super) trait Dialect: sqlx::Database {
     /// What a list without a limit ends with. Without LIMIT, PostgreSQL packs rows before it sorts
     /// them; since they are then short, it sorts instead of reading an index, and the first comes late.
     const NO_LIMIT: &str;
-    /// The characters between the fields of a packed row, and between packed rows.
-    const FIELD: &str;
-    const ROW: &str;
+    /// The function that makes a character from its number.
+    const CHARACTER: &str;
     /// Adds the bound instant at which an order is created.
     fn push_created(sql: &mut QueryBuilder<Self>, at: DateTime<Utc>);
     /// Adds the effective state that the order of `affected a` has after a change, given

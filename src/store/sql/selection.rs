@@ -44,7 +44,7 @@ pub(in crate::store) fn push_chosen_for<DB: Dialect>(
     }
 }
 
-/// The columns of the order `o` in `chosen`. A change finds its row again.
+/// The columns of the order `o` in `chosen`, for a change with the place of its row.
 fn columns<DB: Dialect>(of: Use) -> String {
     let place = DB::PLACE.filter(|_| of == Use::Chosen);
     let names = of_orders(of).map(|column| column.name).chain(place);

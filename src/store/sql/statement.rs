@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use sqlx::QueryBuilder;
 
 use super::Dialect;
+use crate::store::packed;
 use crate::store::tables::ColumnType;
 
 /// The text of one or more statements and its bound values. It is broken into lines, so that it is
@@ -86,9 +87,14 @@ impl<DB: Dialect> Sql<DB> {
     /// Adds a row as one text, the column `packed`; `push_fields` adds its fields, none of which may
     /// be null.
     pub(in crate::store) fn packed(&mut self, push_fields: impl FnOnce(&mut Self)) -> &mut Self {
-        self.push(format_args!("concat_ws({}, ", DB::FIELD));
+        self.push("concat_ws(").character(packed::FIELD).push(", ");
         push_fields(self);
         self.push(") AS packed")
+    }
+
+    /// Adds a character as an expression.
+    pub(in crate::store) fn character(&mut self, character: char) -> &mut Self {
+        self.push(format_args!("{}({})", DB::CHARACTER, u32::from(character)))
     }
 
     /// Begins another statement of the same text.

@@ -330,9 +330,7 @@ impl Dialect for Sqlite {
 
     const NO_LIMIT: &str = "";
 
-    const FIELD: &str = "char(31)";
-
-    const ROW: &str = "char(30)";
+    const CHARACTER: &str = "char";
 
     fn push_created(sql: &mut QueryBuilder<Self>, at: DateTime<Utc>) {
         Self::push_instant(sql, at);

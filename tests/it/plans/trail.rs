@@ -63,8 +63,7 @@ const QUERIES: &[(&str, &[&str])] = &[
     ("Who cancelled this order and why", &["audit_log_details_order"]),
     ("Everything one account did last week", &["audit_logs_account"]),
     ("A ticket's changes", &["audit_logs_ticket"]),
-    // By controller and time, or by time alone.
-    ("Per-folder counts per day", &["audit_logs_"]),
+    ("Per-folder counts per day", &["audit_log_details_pkey"]),
     ("Denied attempts", &["audit_logs_denied"]),
     ("Orders that are marked but still living", &["orders_marked", "audit_log_details_order"]),
     ("Entries by request id", &["audit_logs_request"]),
@@ -99,6 +98,8 @@ on_both! {
             let steps = rows.into_iter().map(|row| row.last().unwrap().clone().unwrap());
             // Every row is in the first partition; the others are empty.
             let steps = steps.filter(|step| !is_of_empty(step)).map(|step| step.replace("_p0", ""));
+            // SQLite's key has no name; the one that it reads here is that of the details.
+            let steps = steps.map(|step| step.replace("audit_log_details USING PRIMARY KEY", "audit_log_details_pkey"));
             let plan = steps.collect::<Vec<_>>().join("\n");
             for index in *indexes {
                 assert!(plan.contains(index), "{section}: expected {index} in\n{plan}");
@@ -107,8 +108,6 @@ on_both! {
                 step.starts_with("Seq Scan on") || step.starts_with("SCAN ") && !step.contains("USING")
                     && !step.contains("clock") && !step.contains("CONSTANT ROW") && step != "SCAN m"
             });
-            // A month is so much of a year that PostgreSQL may read all details.
-            let whole = whole && *section != "Per-folder counts per day";
             assert!(!whole, "{section}: reads a whole table:\n{plan}");
         }
     }
