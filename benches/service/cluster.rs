@@ -32,9 +32,7 @@ impl Cluster {
 
     /// Creates a database and returns its URL.
     pub fn create(&self, name: &str) -> anyhow::Result<String> {
-        Raw::Postgres { url: self.url.clone() }.run(&format!("CREATE DATABASE {name};"))?;
-        let (server, _) = self.url.rsplit_once('/').context("a URL")?;
-        Ok(format!("{server}/{name}"))
+        create_beside(&self.url, name)
     }
 
     /// The server's log.
@@ -49,4 +47,11 @@ impl Drop for Cluster {
         drop(self.process.stdin.take());
         let _ = self.process.wait();
     }
+}
+
+/// Creates a database on the server of another one and returns its URL.
+pub fn create_beside(url: &str, name: &str) -> anyhow::Result<String> {
+    Raw::Postgres { url: url.into() }.run(&format!("CREATE DATABASE \"{name}\";"))?;
+    let (server, _) = url.rsplit_once('/').context("a URL")?;
+    Ok(format!("{server}/{name}"))
 }

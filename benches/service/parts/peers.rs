@@ -11,6 +11,7 @@ use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 
 use crate::bench::{Bench, Session, median};
+use crate::cluster::create_beside;
 use crate::data::CONTROLLER;
 use crate::load;
 use crate::rate::Rate;
@@ -34,6 +35,11 @@ struct Peer {
 }
 
 impl Peer {
+    /// The name without the version.
+    fn id(&self) -> &'static str {
+        self.name.split(' ').next().unwrap_or_default()
+    }
+
     /// Those that work on a database.
     fn on(raw: &Raw) -> Vec<Self> {
         let (node, python) = (folder().join("node"), folder().join("python"));
@@ -118,10 +124,9 @@ struct Running {
 
 impl Running {
     fn start(peer: &Peer, url: &str) -> anyhow::Result<Self> {
-        let name = peer.name.split(' ').next().unwrap_or_default();
         let mut process = Command::new(&peer.program)
             .arg(&peer.script)
-            .args([name, url])
+            .args([peer.id(), url])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -171,12 +176,7 @@ impl Drop for Running {
 pub async fn compare(bench: &mut Bench<'_>) -> anyhow::Result<()> {
     for peer in Peer::on(bench.raw) {
         let url = match bench.raw {
-            Raw::Postgres { url } => {
-                let name = peer.name.split(' ').next().unwrap_or_default();
-                bench.raw.run(&format!("CREATE DATABASE \"{name}\";"))?;
-                let (server, _) = url.rsplit_once('/').context("a URL")?;
-                format!("{server}/{name}")
-            }
+            Raw::Postgres { url } => create_beside(url, peer.id())?,
             // It makes its own file.
             Raw::Sqlite { .. } => String::new(),
         };
