@@ -44,6 +44,30 @@ pub(in crate::store) fn push_chosen_for<DB: Dialect>(
     }
 }
 
+/// Adds a query that counts the orders that may be chosen, up to a limit. It reads an index and no
+/// orders: what narrows the selection further, except a deep one, is left out.
+#[cfg(feature = "sqlite")]
+pub(in crate::store) fn push_rough_count<DB: Dialect>(
+    sql: &mut Sql<DB>,
+    selection: &Selection,
+    limit: u32,
+) {
+    let mut rough = selection.clone();
+    rough.states.clear();
+    rough.sight = vec![Sight { states: &[], visible: Visible::Everything }];
+    rough.state_window = Window::UNBOUNDED;
+    rough.horizon = None;
+    if rough.subject != Subject::Everything {
+        rough.window = Window::UNBOUNDED;
+    }
+    sql.push("SELECT count(*) FROM ").nested(|sql| {
+        sql.push("SELECT 1\nFROM orders o\nWHERE ");
+        push_in_reach(sql, &rough);
+        push_selected(sql, &rough);
+        sql.push(format_args!("\nLIMIT {limit}"));
+    });
+}
+
 /// The columns of the order `o` in `chosen`, for a change with the place of its row.
 fn columns<DB: Dialect>(of: Use) -> String {
     let place = DB::PLACE.filter(|_| of == Use::Chosen);

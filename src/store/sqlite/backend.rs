@@ -21,7 +21,12 @@ use crate::model::audit::{AuditEntry, Outcome};
 use crate::model::window::iso;
 use crate::store::migrating::{self, Goal, LockPatience};
 use crate::store::rows::Gate;
+use crate::store::tables::{Use, list, of_orders};
 use crate::store::{Access, Result, migrations};
+
+/// How many pages a writing connection keeps, in KiB. When there is no room left, a transaction writes
+/// changed pages to the log, some of them many times.
+const CACHE: &str = "-16384";
 
 /// A store over an SQLite file.
 #[derive(Debug)]
@@ -110,15 +115,16 @@ impl SqliteStore {
                 })
         };
         let readers = pool(connections).connect_with(options.clone()).await?;
+        let writing = options.clone().pragma("cache_size", CACHE);
         let writer = match access {
-            Access::Read => pool(1).connect_lazy_with(options.clone()),
+            Access::Read => pool(1).connect_lazy_with(writing.clone()),
             Access::Write | Access::Create => {
                 let writer = pool(1).after_release(|connection, _| {
                     let asking = async move { Ok(!reads_only(connection).await) };
                     // Outside of the request's span.
                     Box::pin(asking.instrument(tracing::info_span!("released")))
                 });
-                writer.connect_with(options.clone()).await?
+                writer.connect_with(writing.clone()).await?
             }
         };
         let writer = Writer::over(writer, watch.clone());
@@ -126,6 +132,7 @@ impl SqliteStore {
             readers,
             sealer: SqlitePoolOptions::new().max_connections(1).connect_lazy_with(options),
             writer: writer.clone(),
+            long: pool(1).connect_lazy_with(writing.pragma("wal_autocheckpoint", "0")),
             gate: Gate::new(connections, TIMEOUT, None),
             watch: watch.clone(),
             anchor: Mutex::new(anchor),
@@ -185,23 +192,31 @@ async fn prepare(connection: &mut SqliteConnection, access: Access) -> Result<()
 }
 
 /// Shadows the schema's `clock` with a temporary one, and `orders_effective` with a copy that uses
-/// it, so that the view's rule applies to the instant of a request. Also creates a table for the
-/// orders that a change affects, with statistics that say it is small: otherwise a change would
-/// look up every order of the controller in it.
+/// it, so that the view's rule applies to the instant of a request. Also creates tables for the
+/// orders that a change affects, and that a long one chooses, with statistics that say they are
+/// small: otherwise a change would look up every order of the controller in them.
 async fn shadow_clock(connection: &mut SqliteConnection) -> sqlx::Result<()> {
     let view: String =
         sqlx::query_scalar("SELECT sql FROM main.sqlite_schema WHERE name = 'orders_effective'")
             .fetch_one(&mut *connection)
             .await?;
     let view = view.replacen("CREATE VIEW", "CREATE TEMP VIEW", 1);
+    let chosen = list(of_orders(Use::Chosen), |column| match column.name {
+        "order_id" => "order_id PRIMARY KEY".into(),
+        name => name.into(),
+    });
     sqlx::raw_sql(AssertSqlSafe(format!(
         "CREATE TEMP TABLE clock (now TEXT); INSERT INTO temp.clock (rowid) VALUES ({MARK}); {view};
          CREATE TEMP TABLE affected (order_id TEXT PRIMARY KEY, workflow_path TEXT,
              workflow_version_id TEXT, folder TEXT, effective_state TEXT, via_parent TEXT,
              effect TEXT) WITHOUT ROWID;
+         CREATE TEMP TABLE chosen ({chosen}, effective_state, via_parent) WITHOUT ROWID;
          INSERT INTO temp.affected (order_id) VALUES ('');
+         INSERT INTO temp.chosen (order_id) VALUES ('');
          ANALYZE temp.affected;
-         DELETE FROM temp.affected;"
+         ANALYZE temp.chosen;
+         DELETE FROM temp.affected;
+         DELETE FROM temp.chosen;"
     )))
     .execute(connection)
     .await?;

@@ -31,6 +31,8 @@ pub(super) struct Connections {
     /// The sealer's own connection for reading.
     pub sealer: SqlitePool,
     pub writer: Writer,
+    /// The connection of a change of many orders, which is closed afterwards.
+    pub long: SqlitePool,
     /// Limits how many readers read long results.
     pub gate: Gate,
     /// `None` for a file that is only read.
@@ -88,7 +90,8 @@ impl Connections {
     /// would remove that log.
     async fn let_go(&self, watch: &Watch) {
         if watch.is_off_limits() {
-            mem::forget((self.readers.clone(), self.sealer.clone(), self.writer.clone()));
+            mem::forget((self.readers.clone(), self.sealer.clone()));
+            mem::forget((self.writer.clone(), self.long.clone()));
             mem::forget(self.take_anchor());
             return;
         }
@@ -125,6 +128,7 @@ impl Connections {
     async fn end_pools(&self) {
         self.sealer.close().await;
         self.readers.close().await;
+        self.long.close().await;
         self.writer.close().await;
     }
 

@@ -43,6 +43,7 @@ mod copy;
 mod file;
 mod import;
 mod keeper;
+mod long;
 mod orders;
 mod partitions;
 mod schema;
@@ -127,8 +128,13 @@ fn text_at(at: DateTime<Utc>) -> QueryBuilder<Sqlite> {
 
 /// As [`text_at`], for statements that change orders: their capture takes them for the service's.
 fn change_at(at: DateTime<Utc>) -> QueryBuilder<Sqlite> {
+    change_after("", at)
+}
+
+/// As [`change_at`], after other text.
+fn change_after(text: &str, at: DateTime<Utc>) -> QueryBuilder<Sqlite> {
     let mut sql =
-        QueryBuilder::new(format!("REPLACE INTO temp.clock (rowid, now) VALUES ({MARK}, "));
+        QueryBuilder::new(format!("{text}REPLACE INTO temp.clock (rowid, now) VALUES ({MARK}, "));
     sql.push_bind(iso(&at)).push(");\n");
     sql
 }

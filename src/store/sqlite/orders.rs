@@ -6,7 +6,8 @@ use sqlx::{Sqlite, SqliteConnection};
 
 use super::backend::SqliteStore;
 use super::both::preview::push_query;
-use super::change_at;
+use super::change_after;
+use super::writer::Around;
 use crate::model::action::Action;
 use crate::model::selection::Selection;
 use crate::store::sql::Sql;
@@ -26,7 +27,20 @@ impl Orders for SqliteStore {
 
     async fn change_orders(&self, change: &Change) -> Result<Changed> {
         let change = change.clone();
-        self.writer.run(move |connection| Box::pin(apply(connection, change))).await
+        if self.may_be_long(&change).await? {
+            return self.change_long(change).await;
+        }
+        // Whether there are too many is known only before the second of two texts.
+        if change.max_orders.is_some() {
+            let alone = Around::NOTHING;
+            return self
+                .writer
+                .run(move |connection| Box::pin(apply(connection, change, alone)))
+                .await;
+        }
+        self.writer
+            .run_text(move |connection, around| Box::pin(apply(connection, change, around)))
+            .await
     }
 
     async fn preview(&self, selection: &Selection, action: &Action, limit: u32) -> Result<Preview> {
@@ -42,44 +56,72 @@ impl Orders for SqliteStore {
 }
 
 /// Changes and audits what is selected.
-async fn apply(connection: &mut SqliteConnection, change: Change) -> Result<Changed> {
-    let Change { selection, action, max_orders, sigkill_after, audit } = &change;
-    let controller_id = selection.controller_id.as_str();
-
-    let mut sql = Sql::<Sqlite>::over(change_at(selection.now));
+async fn apply(
+    connection: &mut SqliteConnection,
+    change: Change,
+    around: Around,
+) -> Result<Changed> {
+    let Change { selection, action, max_orders, .. } = &change;
+    let mut sql = Sql::<Sqlite>::over(change_after(around.begin, selection.now));
     sql.push("DELETE FROM temp.affected").end().push("INSERT INTO temp.affected\n");
     push_chosen(&mut sql, selection);
-    push_affected(&mut sql, selection, action);
+    push_judged(&mut sql, selection, action);
+    if let Some(max) = max_orders {
+        let affected = count(&mut *connection, sql).await?;
+        if affected > *max {
+            return Ok(Changed::TooMany { affected });
+        }
+        sql = Sql::new();
+    }
+    push_changes(&mut sql, &change);
+    sql.push(around.end);
+    changed(connection, sql).await
+}
+
+/// Adds the end of an insert into the table of the affected orders.
+pub(super) fn push_judged(sql: &mut Sql<Sqlite>, selection: &Selection, action: &Action) {
+    push_affected(sql, selection, action);
     sql.push(
         "\nSELECT order_id, workflow_path, workflow_version_id, folder, effective_state,\n    \
              via_parent, effect\n\
          FROM affected",
     );
     sql.end();
-    if let Some(max) = max_orders {
-        sql.push("SELECT count(*) FROM temp.affected");
-        let affected: i64 = sql.builder().build_query_scalar().fetch_one(&mut *connection).await?;
-        let affected = affected.unsigned_abs();
-        if affected > *max {
-            return Ok(Changed::TooMany { affected });
-        }
-        sql = Sql::new();
-    }
+}
 
+/// Runs a text that collects the affected orders, and counts them.
+pub(super) async fn count(connection: &mut SqliteConnection, mut sql: Sql<Sqlite>) -> Result<u64> {
+    sql.push("SELECT count(*) FROM temp.affected");
+    let affected: i64 = sql.builder().build_query_scalar().fetch_one(connection).await?;
+    Ok(affected.unsigned_abs())
+}
+
+/// Adds the statements that change and audit the affected orders.
+pub(super) fn push_changes(sql: &mut Sql<Sqlite>, change: &Change) {
+    let Change { selection, action, sigkill_after, audit, .. } = change;
+    let controller_id = selection.controller_id.as_str();
     sql.push("UPDATE orders AS o\nSET ");
-    push_assignments(&mut sql, action, selection.now, selection.now + *sigkill_after);
+    push_assignments(sql, action, selection.now, selection.now + *sigkill_after);
     sql.push("\nFROM temp.affected a\nWHERE o.order_id = a.order_id AND o.controller_id = ");
     sql.key(controller_id).end();
-    push_entry(&mut sql, audit, selection);
+    push_entry(sql, audit, selection);
     sql.push("\nFROM (SELECT count(*) AS affected FROM temp.affected) g\nRETURNING id, affected");
     sql.end();
     // An entry's id is the table's rowid, and the last one is the greatest.
     let push_key = |sql: &mut Sql<Sqlite>| {
         sql.key(controller_id).push(", (SELECT max(id) FROM audit_logs)");
     };
-    push_details(&mut sql, action, controller_id, selection.now, push_key, |sql| {
+    push_details(sql, action, controller_id, selection.now, push_key, |sql| {
         sql.push("affected a");
     });
+    sql.end();
+}
+
+/// Runs a text with these statements.
+pub(super) async fn changed(
+    connection: &mut SqliteConnection,
+    mut sql: Sql<Sqlite>,
+) -> Result<Changed> {
     // Fetch all rows: the statements after the one that returns the entry must run, too.
     let entries: Vec<(i64, i64)> = sql.builder().build_query_as().fetch_all(connection).await?;
     Ok(match entries.first() {

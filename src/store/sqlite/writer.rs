@@ -1,6 +1,6 @@
 //! The one writer of a file. SQLite runs one write transaction at a time, and each commit waits for
 //! the disk. So jobs that wait together share a transaction, each in a savepoint of its own, and
-//! report success only after the commit.
+//! report success only after the commit. A job that waits alone can be one text with its transaction.
 
 use std::collections::VecDeque;
 use std::fmt::{self, Debug, Formatter};
@@ -20,7 +20,7 @@ use tracing::{Instrument, Span};
 
 use super::file::TIMEOUT;
 use super::watch::Watch;
-use crate::store::shares::{self, Shares};
+use crate::store::shares::{self, Share, Shares};
 use crate::store::{Error, PoolUse, Result, health};
 
 /// The maximum number of jobs in a transaction, which limits how long the first waits for the others.
@@ -51,13 +51,34 @@ struct Queue {
 }
 
 /// A unit of work that reports its result once the outcome of the transaction is known.
-struct Job(Box<Work>);
+struct Job {
+    /// Whether it is one text, which can hold the beginning and the end of what it runs in.
+    is_text: bool,
+    work: Box<Work>,
+}
 
 /// Gets an error instead of a connection if no transaction could begin.
 type Work = dyn for<'c> FnOnce(
-        Result<&'c mut SqliteConnection, CommitFailure>,
+        Result<(&'c mut SqliteConnection, Around), CommitFailure>,
     ) -> BoxFuture<'c, Option<FinishedJob>>
     + Send;
+
+/// What the text of a job begins and ends with. Handing a text to SQLite's thread and waiting for it
+/// takes about as long as a statement.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Around {
+    pub begin: &'static str,
+    pub end: &'static str,
+}
+
+impl Around {
+    /// For a job that waits alone.
+    const TRANSACTION: Self = Self { begin: "BEGIN IMMEDIATE;\n", end: "COMMIT" };
+    /// For one of several.
+    const SAVEPOINT: Self = Self { begin: "SAVEPOINT job;\n", end: "RELEASE job" };
+    /// Where these have texts of their own.
+    pub(super) const NOTHING: Self = Self { begin: "", end: "" };
+}
 
 /// Why a transaction was not committed.
 type CommitFailure = (ErrorKind, String);
@@ -154,17 +175,43 @@ impl Writer {
         T: Send + 'static,
         F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T>> + Send + 'static,
     {
+        self.enqueue(false, move |connection, _| work(connection)).await
+    }
+
+    /// As [`Writer::run`], for work that runs a single text, and puts what is [`Around`] it into it.
+    pub(super) async fn run_text<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'c> FnOnce(&'c mut SqliteConnection, Around) -> BoxFuture<'c, Result<T>>
+            + Send
+            + 'static,
+    {
+        self.enqueue(true, work).await
+    }
+
+    /// A part of what the current account may use of the writer at a time.
+    pub(super) async fn share(&self) -> Result<Share> {
+        self.shares.take(shares::account()).await
+    }
+
+    async fn enqueue<T, F>(&self, is_text: bool, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'c> FnOnce(&'c mut SqliteConnection, Around) -> BoxFuture<'c, Result<T>>
+            + Send
+            + 'static,
+    {
         self.check()?;
-        let _share = self.shares.take(shares::account()).await?;
+        let _share = self.share().await?;
         let (begins, mut begun) = oneshot::channel();
         let (sender, result) = oneshot::channel();
         let span = Span::current();
-        let job = Job(Box::new(move |connection| {
+        let work: Box<Work> = Box::new(move |connection| {
             let work = async move {
                 // The caller no longer waits.
                 begins.send(()).ok()?;
                 let result = match connection {
-                    Ok(connection) => work(connection).await,
+                    Ok((connection, around)) => work(connection, around).await,
                     Err(refused) => Err(refusal(refused)),
                 };
                 Some(FinishedJob {
@@ -177,11 +224,11 @@ impl Writer {
                 })
             };
             Box::pin(work.instrument(span))
-        }));
+        });
         let crashed = |_| Error::from(sqlx::Error::WorkerCrashed);
         let is_writing = {
             let mut queue = self.queue();
-            queue.jobs.push_back(job);
+            queue.jobs.push_back(Job { is_text, work });
             mem::replace(&mut queue.is_writing, true)
         };
         if !is_writing {
@@ -242,7 +289,7 @@ async fn write(
     let mut done = Vec::with_capacity(batch.len());
     let mut batch = batch.into_iter();
     let (committed, connection) = match transact(pool, kept, &mut batch, &mut done).await {
-        Ok(connection) => (Ok(()), Some(connection)),
+        Ok(connection) => (Ok(()), connection),
         Err(error) => {
             let error = Error::from(error);
             tracing::warn!(%error, "cannot commit a transaction");
@@ -252,7 +299,7 @@ async fn write(
                 _ => ErrorKind::Other,
             };
             let refused = (kind, error.to_string());
-            for Job(work) in batch {
+            for Job { work, .. } in batch {
                 done.extend(work(Err(refused.clone())).await);
             }
             (Err(refused), None)
@@ -270,38 +317,78 @@ fn refusal((kind, text): CommitFailure) -> Error {
     sqlx::Error::Io(io::Error::new(kind, text)).into()
 }
 
+/// A connection whose transactions sqlx does not know. It is closed if it is dropped, which rolls back.
+pub(super) struct Unmanaged(Option<PoolConnection<Sqlite>>);
+
+impl Unmanaged {
+    pub(super) fn on(connection: PoolConnection<Sqlite>) -> Self {
+        Self(Some(connection))
+    }
+
+    pub(super) fn connection(&mut self) -> sqlx::Result<&mut SqliteConnection> {
+        self.0.as_deref_mut().ok_or(sqlx::Error::PoolClosed)
+    }
+
+    /// Ends the use of the connection. Rolls back if the transaction has failed.
+    pub(super) async fn end(mut self, succeeded: bool) -> Option<PoolConnection<Sqlite>> {
+        if !succeeded && let Ok(connection) = self.connection() {
+            // SQLite may have rolled back by itself.
+            let _ended = connection.execute("ROLLBACK").await;
+        }
+        self.0.take()
+    }
+}
+
+impl Drop for Unmanaged {
+    fn drop(&mut self) {
+        if let Some(mut connection) = self.0.take() {
+            connection.close_on_drop();
+        }
+    }
+}
+
 async fn transact(
     pool: &SqlitePool,
     kept: Option<PoolConnection<Sqlite>>,
     batch: &mut std::vec::IntoIter<Job>,
     done: &mut Vec<FinishedJob>,
-) -> sqlx::Result<PoolConnection<Sqlite>> {
+) -> sqlx::Result<Option<PoolConnection<Sqlite>>> {
     let mut connection = match kept {
         Some(connection) => connection,
         None => pool.acquire().await?,
     };
+    let alone = batch.len() == 1;
+    if alone && batch.as_slice().iter().all(|job| job.is_text) {
+        let mut unmanaged = Unmanaged::on(connection);
+        for Job { work, .. } in batch {
+            done.extend(work(Ok((unmanaged.connection()?, Around::TRANSACTION))).await);
+        }
+        let succeeded = done.iter().all(|done| done.succeeded);
+        return Ok(unmanaged.end(succeeded).await);
+    }
     // Take the file's write lock at once.
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    let alone = batch.len() == 1;
-    let mut savepoint = "SAVEPOINT job";
-    for Job(work) in batch {
-        if !alone {
-            transaction.execute(savepoint).await?;
-            savepoint = "RELEASE job; SAVEPOINT job";
+    for Job { work, is_text } in batch {
+        let around = if is_text { Around::SAVEPOINT } else { Around::NOTHING };
+        let in_savepoint = !alone && !is_text;
+        if in_savepoint {
+            transaction.execute(Around::SAVEPOINT.begin).await?;
         }
-        let Some(job) = work(Ok(&mut transaction)).await else {
+        let Some(job) = work(Ok((&mut transaction, around))).await else {
             continue;
         };
         let succeeded = job.succeeded;
         done.push(job);
         if !succeeded && alone {
             transaction.rollback().await?;
-            return Ok(connection);
+            return Ok(Some(connection));
         }
         if !succeeded {
-            transaction.execute("ROLLBACK TO job").await?;
+            transaction.execute("ROLLBACK TO job; RELEASE job").await?;
+        } else if in_savepoint {
+            transaction.execute(Around::SAVEPOINT.end).await?;
         }
     }
     transaction.commit().await?;
-    Ok(connection)
+    Ok(Some(connection))
 }
