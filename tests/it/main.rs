@@ -64,6 +64,7 @@ mod sqlite_file;
 mod stop;
 mod stream;
 mod tables;
+mod together;
 mod transaction;
 mod upgrade;
 mod workflows;

@@ -12,6 +12,7 @@ use sqlx::{Connection, PgConnection, Transaction};
 use super::audit;
 use super::citus::Citus;
 use super::connection::{ACQUIRE_TIMEOUT, Doubt, Purpose};
+use super::gather::Gatherer;
 use super::lease::Leases;
 use super::steps::MIGRATOR;
 use super::usable;
@@ -30,6 +31,8 @@ pub(super) struct PgStore {
     pub(super) pool: PgPool,
     /// The connections for changes of orders.
     pub(super) changes: Leases,
+    /// Changes of single orders that are written together.
+    pub(super) gatherer: Gatherer,
     /// The sealer's own connection.
     pub(super) sealer: PgPool,
     /// A connection to compare a replica with its primary, opened if there is a replica.
@@ -85,7 +88,8 @@ impl PgStore {
         let positions = purpose.pool(1, &doubt).connect_lazy_with(options);
         let silence = deadlines.map(|deadlines| deadlines.silence);
         let gate = Gate::new(others, ACQUIRE_TIMEOUT, silence);
-        Ok(Self { pool, changes, sealer, positions, gate, citus })
+        let gatherer = Gatherer::default();
+        Ok(Self { pool, changes, gatherer, sealer, positions, gate, citus })
     }
 
     /// The connections for reading.

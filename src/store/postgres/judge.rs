@@ -18,7 +18,7 @@ pub(super) fn limit(max_orders: Option<u64>) -> i64 {
 pub(super) fn judged(selection: &Selection, action: &Action) -> Sql<Postgres> {
     let mut sql = Sql::new();
     push_chosen(&mut sql, selection);
-    sql.with("locked", |sql| push_locked(sql, &selection.controller_id));
+    sql.with("locked", |sql| push_locked(sql, &selection.controller_id, ""));
     push_affected(&mut sql, selection, action);
     sql.with("gate", |sql| {
         sql.push(
@@ -30,16 +30,17 @@ pub(super) fn judged(selection: &Selection, action: &Action) -> Sql<Postgres> {
 }
 
 /// Locks the chosen orders, and says of each whether it is still as the snapshot shows it: a changed
-/// row lies elsewhere. Citus refuses the lock in an expression of WITH, but not below one.
-fn push_locked(sql: &mut Sql<Postgres>, controller_id: &str) {
-    sql.push("SELECT l.same\nFROM ").nested(|sql| {
+/// row lies elsewhere. Citus refuses the lock in an expression of WITH, but not below one. `option`
+/// belongs to FOR UPDATE.
+pub(super) fn push_locked(sql: &mut Sql<Postgres>, controller_id: &str, option: &str) {
+    sql.push("SELECT l.order_id, l.same\nFROM ").nested(|sql| {
         sql.push(
-            "SELECT o.ctid = c.place AS same\n\
+            "SELECT o.order_id, o.ctid = c.place AS same\n\
              FROM chosen c JOIN orders o ON o.ctid = c.place\n\
              WHERE o.controller_id = ",
         );
         // In the order of the key, so that two requests for the same orders do not deadlock.
-        sql.key(controller_id).push("\nORDER BY o.order_id\nFOR NO KEY UPDATE OF o");
+        sql.key(controller_id).push("\nORDER BY o.order_id\nFOR NO KEY UPDATE OF o").push(option);
     });
     sql.push(" l");
 }

@@ -40,6 +40,7 @@ mod citus;
 mod connection;
 mod copy;
 mod distribute;
+mod gather;
 mod import;
 mod judge;
 mod lease;
@@ -52,6 +53,7 @@ mod sealing;
 mod sessions;
 mod settle;
 mod steps;
+mod together;
 mod usable;
 
 #[async_trait]

@@ -8,9 +8,10 @@ use sqlx::{Connection, PgConnection, Postgres};
 
 use super::backend::{PgStore, retrying};
 use super::both::preview::push_query;
+use super::gather::can_be_gathered;
 use super::judge::{judged, limit};
 use super::routed;
-use super::settle::{Lock, Settled};
+use super::settle::Lock;
 use crate::model::action::Action;
 use crate::model::selection::Selection;
 use crate::store::sql::Sql;
@@ -33,6 +34,25 @@ impl Orders for PgStore {
     }
 
     async fn change_orders(&self, change: &Change) -> Result<Changed> {
+        if !self.citus.is_routed && can_be_gathered(change) {
+            return self.change_gathered(change).await;
+        }
+        self.change_alone(change).await
+    }
+
+    async fn preview(&self, selection: &Selection, action: &Action, limit: u32) -> Result<Preview> {
+        self.show_preview(selection, action, limit).await
+    }
+
+    async fn plan(&self, selection: &Selection, action: &Action) -> Result<Vec<String>> {
+        let mut sql = push_query(Sql::of("EXPLAIN "), selection, action, 0);
+        Ok(sql.builder().build_query_scalar().fetch_all(&self.pool).await?)
+    }
+}
+
+impl PgStore {
+    /// Changes the orders by statements of their own.
+    pub(super) async fn change_alone(&self, change: &Change) -> Result<Changed> {
         let lock = Lock::of_a_call();
         retrying(|| async {
             let mut lease = self.changes.get().await?;
@@ -45,24 +65,10 @@ impl Orders for PgStore {
             match applied {
                 Ok(changed) => Ok(changed),
                 Err(error) if !may_commit.load(Ordering::Relaxed) => Err(error),
-                Err(error) => Ok(match self.settle(lock, &change.audit, error).await? {
-                    Settled { affected: 0, .. } => Changed::NoOrders,
-                    Settled { audit_log_id, affected } => {
-                        Changed::Done { audit_log_id, affected: affected.unsigned_abs() }
-                    }
-                }),
+                Err(error) => Ok(self.settle(lock, &change.audit, error).await?.into()),
             }
         })
         .await
-    }
-
-    async fn preview(&self, selection: &Selection, action: &Action, limit: u32) -> Result<Preview> {
-        self.show_preview(selection, action, limit).await
-    }
-
-    async fn plan(&self, selection: &Selection, action: &Action) -> Result<Vec<String>> {
-        let mut sql = push_query(Sql::of("EXPLAIN "), selection, action, 0);
-        Ok(sql.builder().build_query_scalar().fetch_all(&self.pool).await?)
     }
 }
 

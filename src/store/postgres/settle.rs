@@ -9,7 +9,7 @@ use super::backend::PgStore;
 use super::citus::Citus;
 use super::connection::{self, ACQUIRE_TIMEOUT};
 use crate::model::audit::AuditEntry;
-use crate::store::{Error, Result};
+use crate::store::{Changed, Error, Result};
 
 /// Pause between attempts to find out.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -18,6 +18,17 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub(super) struct Settled {
     pub audit_log_id: i64,
     pub affected: i64,
+}
+
+impl From<Settled> for Changed {
+    fn from(settled: Settled) -> Self {
+        match settled {
+            Settled { affected: 0, .. } => Self::NoOrders,
+            Settled { audit_log_id, affected } => {
+                Self::Done { audit_log_id, affected: affected.unsigned_abs() }
+            }
+        }
+    }
 }
 
 /// The key of a request's own advisory lock. Its transaction holds the lock in shared mode from
@@ -67,6 +78,11 @@ impl PgStore {
         }
         Err(Error::Unsettled)
     }
+}
+
+/// Whether nothing has changed after this error.
+pub(super) fn tells_outcome(error: Error) -> bool {
+    Open::of(error).is_err()
 }
 
 /// An error that does not tell whether the change happened.
