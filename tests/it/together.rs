@@ -60,7 +60,7 @@ on_both! {
         for i in 0..SINGLES {
             let id = format!("o{i}");
             assert_eq!(times.remove(id.as_str()), (i % 5 != 1).then_some(1), "{id}");
-            let state = if i % 5 == 0 { "RUNNING" } else { "CANCELLED" };
+            let state = if i % 5 == 0 { "RUNNING+CANCELLING" } else { "CANCELLED" };
             assert_eq!(app.db.state(&id).await, if i % 5 == 1 { "FINISHED" } else { state });
         }
         for i in 0..5 {
@@ -75,20 +75,19 @@ on_both! {
         }
         let orders: Vec<Order> = (0..SINGLES).map(|i| Order::new(&format!("o{i}"))).collect();
         let app = App::with(kind, &orders).await;
-        let lock = "BEGIN; SELECT 1 FROM orders WHERE order_id IN ('o0', 'o1', 'o2') FOR UPDATE";
+        let lock = "BEGIN; SELECT 1 FROM orders WHERE order_id = 'o0' FOR UPDATE";
         let mut locked = app.db.lock(lock).await;
         let cancel = async |i: usize| app.cancel(json!({"orderIds": [format!("o{i}")]})).await;
         let others = async {
-            for answer in join_all((3..SINGLES).map(cancel)).await {
+            for answer in join_all((1..SINGLES).map(cancel)).await {
                 assert_eq!(answer.affected(), 1);
             }
-            locked.execute("UPDATE orders SET state = 'RUNNING' WHERE order_id = 'o1'").await;
+            locked.execute("UPDATE orders SET state = 'RUNNING' WHERE order_id = 'o0'").await;
             locked.execute("COMMIT").await;
         };
-        let (answers, ()) = tokio::join!(join_all((0..3).map(cancel)), others);
-        assert!(answers.iter().all(|answer| answer.affected() == 1));
-        assert_eq!(app.db.state("o1").await, "RUNNING");
-        assert_eq!(app.db.state("o2").await, "CANCELLED");
+        let (answer, ()) = tokio::join!(cancel(0), others);
+        assert_eq!(answer.affected(), 1);
+        assert_eq!(app.db.state("o0").await, "RUNNING+CANCELLING");
     }
 
     async fn a_long_cancel_judges_orders_as_they_are_when_it_writes(kind: Kind) {

@@ -1,3 +1,14 @@
+SELECT count(*) FROM (
+    SELECT 1
+    FROM orders o
+    WHERE o.controller_id = (SELECT ?)
+      AND o.state NOT IN ('FINISHED', 'CANCELLED')
+      AND o.scheduled_for >= ?
+      AND o.scheduled_for < ?
+    LIMIT 5000
+);
+
+BEGIN IMMEDIATE;
 REPLACE INTO temp.clock (rowid, now) VALUES (5354829106217364581, ?);
 DELETE FROM temp.affected;
 INSERT INTO temp.affected
@@ -81,3 +92,4 @@ SELECT (SELECT ?), (SELECT max(id) FROM audit_logs), a.order_id, a.workflow_path
     (SELECT o.effective_state FROM orders_effective o WHERE o.controller_id = (SELECT ?) AND o.order_id = a.order_id),
     CASE a.effect WHEN 'CANCELLING' THEN 'CANCELLING' ELSE NULL END, FALSE, a.via_parent, ?
 FROM affected a;
+COMMIT;

@@ -1,3 +1,32 @@
+SELECT count(*) FROM (
+    SELECT 1
+    FROM orders o
+    WHERE o.controller_id = (SELECT ?)
+      AND o.state NOT IN ('FINISHED', 'CANCELLED')
+      AND o.workflow_path IN (
+        SELECT w.path FROM workflows w
+        WHERE w.folder IN (
+            WITH r AS MATERIALIZED (SELECT r.folder, r.low, r.high FROM (SELECT value ->> 0 AS folder, value ->> 1 AS low, value ->> 2 AS high FROM json_each(?)) r),
+            f AS MATERIALIZED (SELECT DISTINCT w.folder FROM workflows w WHERE w.controller_id = (SELECT ?))
+            SELECT r.folder FROM r
+            UNION ALL
+            SELECT m.folder
+            FROM (
+                SELECT s.folder, s.is_folder, max(s.high) OVER (ORDER BY s.folder) AS high
+                FROM (
+                    SELECT f.folder, f.folder AS high, TRUE AS is_folder FROM f
+                    UNION ALL
+                    SELECT r.low, r.high, FALSE FROM r WHERE r.low IS NOT NULL
+                ) s
+            ) m
+            WHERE m.is_folder AND m.folder < m.high
+        )
+          AND w.controller_id = (SELECT ?)
+    )
+    LIMIT 5000
+);
+
+BEGIN IMMEDIATE;
 REPLACE INTO temp.clock (rowid, now) VALUES (5354829106217364581, ?);
 DELETE FROM temp.affected;
 INSERT INTO temp.affected
@@ -99,3 +128,4 @@ SELECT (SELECT ?), (SELECT max(id) FROM audit_logs), a.order_id, a.workflow_path
     (SELECT o.effective_state FROM orders_effective o WHERE o.controller_id = (SELECT ?) AND o.order_id = a.order_id),
     CASE a.effect WHEN 'CANCELLING' THEN 'CANCELLING' ELSE NULL END, FALSE, a.via_parent, ?
 FROM affected a;
+COMMIT;

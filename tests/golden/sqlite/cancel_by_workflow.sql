@@ -1,3 +1,23 @@
+SELECT count(*) FROM (
+    SELECT 1
+    FROM orders o
+    WHERE o.controller_id = (SELECT ?)
+      AND o.state NOT IN ('FINISHED', 'CANCELLED')
+      AND (o.workflow_path, o.workflow_version_id) IN (
+        SELECT w.path, w.version_id FROM (SELECT value ->> 0 AS path, value ->> 1 AS version_id FROM json_each(?)) r
+        JOIN workflows w
+            ON w.path = r.path AND (r.version_id IS NULL OR w.version_id = r.version_id)
+        WHERE w.controller_id = (SELECT ?)
+        UNION
+        SELECT w.path, w.version_id FROM (SELECT value ->> 0 AS path, value ->> 1 AS version_id FROM json_each(?)) r
+        JOIN workflows w
+            ON w.name = r.path AND (r.version_id IS NULL OR w.version_id = r.version_id)
+        WHERE w.controller_id = (SELECT ?)
+    )
+    LIMIT 5000
+);
+
+BEGIN IMMEDIATE;
 REPLACE INTO temp.clock (rowid, now) VALUES (5354829106217364581, ?);
 DELETE FROM temp.affected;
 INSERT INTO temp.affected
@@ -90,3 +110,4 @@ SELECT (SELECT ?), (SELECT max(id) FROM audit_logs), a.order_id, a.workflow_path
     (SELECT o.effective_state FROM orders_effective o WHERE o.controller_id = (SELECT ?) AND o.order_id = a.order_id),
     CASE a.effect WHEN 'CANCELLING' THEN 'CANCELLING' ELSE NULL END, FALSE, a.via_parent, ?
 FROM affected a;
+COMMIT;

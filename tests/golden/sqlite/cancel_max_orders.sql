@@ -1,3 +1,12 @@
+SELECT count(*) FROM (
+    SELECT 1
+    FROM orders o
+    WHERE o.controller_id = (SELECT ?)
+      AND o.state NOT IN ('FINISHED', 'CANCELLED')
+      AND ((o.folder >= ? AND o.folder < ? AND (o.folder >= ? OR o.folder = ?)))
+    LIMIT 5000
+);
+
 REPLACE INTO temp.clock (rowid, now) VALUES (5354829106217364581, ?);
 DELETE FROM temp.affected;
 INSERT INTO temp.affected

@@ -1,3 +1,13 @@
+SELECT count(*) FROM (
+    SELECT 1
+    FROM orders o
+    WHERE o.controller_id = (SELECT ?)
+      AND o.state NOT IN ('FINISHED', 'CANCELLED')
+      AND ((o.folder >= ? AND o.folder < ? AND (o.folder >= ? OR o.folder = ?)))
+    LIMIT 5000
+);
+
+BEGIN IMMEDIATE;
 REPLACE INTO temp.clock (rowid, now) VALUES (5354829106217364581, ?);
 DELETE FROM temp.affected;
 INSERT INTO temp.affected
@@ -72,3 +82,4 @@ SELECT (SELECT ?), (SELECT max(id) FROM audit_logs), a.order_id, a.workflow_path
     (SELECT o.effective_state FROM orders_effective o WHERE o.controller_id = (SELECT ?) AND o.order_id = a.order_id),
     NULL, FALSE, a.via_parent, ?
 FROM affected a;
+COMMIT;
