@@ -10,9 +10,9 @@ WITH chosen AS MATERIALIZED (
       AND o.state IN ('FAILED', 'FRESH')
 ),
 locked AS MATERIALIZED (
-    SELECT l.same
+    SELECT l.order_id, l.same
     FROM (
-        SELECT o.ctid = c.place AS same
+        SELECT o.order_id, o.ctid = c.place AS same
         FROM chosen c JOIN orders o ON o.ctid = c.place
         WHERE o.controller_id = $3
         ORDER BY o.order_id

@@ -20,9 +20,9 @@ WITH chosen AS MATERIALIZED (
     )
 ),
 locked AS MATERIALIZED (
-    SELECT l.same
+    SELECT l.order_id, l.same
     FROM (
-        SELECT o.ctid = c.place AS same
+        SELECT o.order_id, o.ctid = c.place AS same
         FROM chosen c JOIN orders o ON o.ctid = c.place
         WHERE o.controller_id = $9
         ORDER BY o.order_id

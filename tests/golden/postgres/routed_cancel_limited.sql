@@ -11,9 +11,9 @@ WITH chosen AS MATERIALIZED (
       AND ((o.workflow_path >= $5 AND o.workflow_path < $6))
 ),
 locked AS MATERIALIZED (
-    SELECT l.same
+    SELECT l.order_id, l.same
     FROM (
-        SELECT o.ctid = c.place AS same
+        SELECT o.order_id, o.ctid = c.place AS same
         FROM chosen c JOIN orders o ON o.ctid = c.place
         WHERE o.controller_id = $7
         ORDER BY o.order_id

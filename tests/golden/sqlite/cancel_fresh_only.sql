@@ -4,7 +4,7 @@ SELECT count(*) FROM (
     WHERE o.controller_id = (SELECT ?)
       AND o.state NOT IN ('FINISHED', 'CANCELLED')
       AND o.state = 'FRESH'
-      AND ((o.folder >= ? AND o.folder < ? AND (o.folder >= ? OR o.folder = ?)))
+      AND ((o.workflow_path >= ? AND o.workflow_path < ?))
     LIMIT 5000
 );
 

@@ -3,7 +3,7 @@ SELECT count(*) FROM (
     FROM orders o
     WHERE o.controller_id = (SELECT ?)
       AND o.state NOT IN ('FINISHED', 'CANCELLED')
-      AND ((o.folder >= ? AND o.folder < ? AND (o.folder >= ? OR o.folder = ?)))
+      AND ((o.workflow_path >= ? AND o.workflow_path < ?))
     LIMIT 5000
 );
 
