@@ -1,3 +1,7 @@
+DROP INDEX orders_living_id;
+DROP INDEX orders_terminal_workflow;
+CREATE INDEX orders_terminal_workflow ON orders (controller_id, workflow_path, workflow_version_id)
+    WHERE state IN ('FINISHED', 'CANCELLED');
 DROP VIEW orders_effective;
 DROP INDEX orders_terminal_since;
 DROP INDEX orders_started_since;

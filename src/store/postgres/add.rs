@@ -4,7 +4,7 @@ use sqlx::{Connection, PgConnection};
 
 use super::audit;
 use super::backend::{PgStore, retrying};
-use super::settle::Lock;
+use super::lock::Lock;
 use crate::model::audit::Outcome;
 use crate::store::Result;
 use crate::store::add::{Added, Addition, NO_STATE};

@@ -12,7 +12,7 @@ use sqlx::{Connection, PgConnection, Transaction};
 use super::audit;
 use super::citus::Citus;
 use super::connection::{ACQUIRE_TIMEOUT, Doubt, Purpose};
-use super::gather::Gatherer;
+use super::gatherer::Gatherer;
 use super::lease::Leases;
 use super::steps::MIGRATOR;
 use super::usable;

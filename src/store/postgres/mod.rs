@@ -41,9 +41,11 @@ mod connection;
 mod copy;
 mod distribute;
 mod gather;
+mod gatherer;
 mod import;
 mod judge;
 mod lease;
+mod lock;
 mod one_by_one;
 mod orders;
 mod partitions;
@@ -298,6 +300,7 @@ impl Dialect for Postgres {
 
     const HISTORY_ID: Option<&str> = None;
 
+    const IS_HEAD: &str = "o.parent_id IS NULL";
     const NOW: &str = "now()";
 
     const NO_LIMIT: &str = "\nLIMIT ALL";

@@ -8,10 +8,10 @@ use sqlx::{Connection, PgConnection, Postgres};
 
 use super::backend::{PgStore, retrying};
 use super::both::preview::push_query;
-use super::gather::can_be_gathered;
+use super::gatherer::can_be_gathered;
 use super::judge::{judged, limit};
+use super::lock::Lock;
 use super::routed;
-use super::settle::Lock;
 use crate::model::action::Action;
 use crate::model::selection::Selection;
 use crate::store::sql::Sql;

@@ -6,7 +6,7 @@ use sqlx::{PgConnection, Postgres};
 
 use super::audit;
 use super::judge::{judged, limit};
-use super::settle::Lock;
+use super::lock::Lock;
 use crate::model::audit::Outcome;
 use crate::store::sql::Sql;
 use crate::store::sql::change::{concerns, push_assignments, push_details};

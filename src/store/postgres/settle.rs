@@ -8,6 +8,7 @@ use tokio::time::timeout;
 use super::backend::PgStore;
 use super::citus::Citus;
 use super::connection::{self, ACQUIRE_TIMEOUT};
+use super::lock::Lock;
 use crate::model::audit::AuditEntry;
 use crate::store::{Changed, Error, Result};
 
@@ -28,17 +29,6 @@ impl From<Settled> for Changed {
                 Self::Done { audit_log_id, affected: affected.unsigned_abs() }
             }
         }
-    }
-}
-
-/// The key of a request's own advisory lock. Its transaction holds the lock in shared mode from
-/// before its first change until it ends.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Lock(pub i64);
-
-impl Lock {
-    pub(super) fn of_a_call() -> Self {
-        Self(rand::random())
     }
 }
 

@@ -1,12 +1,12 @@
 //! Changes of single orders in one statement, each with an audit entry of its own. What
-//! [`super::gather`] has gathered differs in the orders' ids and the entries only.
+//! [`super::gatherer`] has gathered differs in the orders' ids and the entries only.
 
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, Postgres};
 
-use super::gather::id;
+use super::gatherer::id;
 use super::judge::push_locked;
-use super::settle::Lock;
+use super::lock::Lock;
 use crate::model::action::Action;
 use crate::model::audit::Outcome;
 use crate::model::selection::{Selection, Subject};

@@ -21,7 +21,10 @@ pub(super) fn push_in_folders<DB: Dialect>(
             sql.push("(o.workflow_path >= ").text(&low);
             sql.push(" AND o.workflow_path < ").text(&high);
             if !folder.recursive {
-                sql.push(" AND o.folder = ").text(&folder.folder);
+                // Not the column of the folder, which no index of orders has.
+                let name = i64::try_from(low.chars().count()).unwrap_or(i64::MAX).saturating_add(1);
+                sql.push(" AND substr(o.workflow_path, CAST(").integer(name);
+                sql.push(" AS integer)) NOT LIKE '%/%'");
             }
             sql.push(")");
         });

@@ -88,6 +88,8 @@ pub(super) trait Dialect: sqlx::Database {
     const AS_PARAMETERS: &str;
     /// The history ids of the rows that an insert adds, if the database does not draw them as well.
     const HISTORY_ID: Option<&str>;
+    /// The condition that the order `o` is no child. (SQLite takes no generated column from an index.)
+    const IS_HEAD: &str;
     /// The present.
     const NOW: &str;
     /// What a list without a limit ends with. Without LIMIT, PostgreSQL packs rows before it sorts

@@ -190,7 +190,19 @@ pub(super) fn reaches(selection: &Selection) -> Vec<Reach> {
         Subject::Everything => selection.is_limited(),
         Subject::Orders(_) | Subject::Nothing => false,
     };
-    if narrows { vec![Reach::Living, Reach::Ended] } else { vec![Reach::InSight] }
+    if narrows { HALVES.to_vec() } else { vec![Reach::InSight] }
+}
+
+/// The reaches that together are [`Reach::InSight`], each with indexes of its own.
+pub(super) const HALVES: [Reach; 2] = [Reach::Living, Reach::Ended];
+
+/// Adds a table expression `o`: the orders with their effective state. That of an ended one is its
+/// stored state, which an index has.
+pub(super) fn push_orders<DB: Dialect>(sql: &mut Sql<DB>, reach: Reach, now: DateTime<Utc>) {
+    match reach {
+        Reach::Ended => sql.push("(SELECT o.*, o.state AS effective_state FROM orders o) o"),
+        _ => sql.orders(now),
+    };
 }
 
 /// Adds the condition that the reach includes the order `o`.
@@ -269,15 +281,19 @@ fn push_limits<DB: Dialect>(sql: &mut Sql<DB>, selection: &Selection) {
     }
     // A never-scheduled order has NULL, which fails every comparison.
     push_within(sql, "o.scheduled_for", &selection.window);
-    push_horizon(sql, selection.horizon);
+    push_horizon(sql, selection.reach, selection.horizon);
     let since = if selection.reach == Reach::Ended { HISTORY_AT } else { STATE_SINCE };
     push_within(sql, since, &selection.state_window);
 }
 
 /// Adds the condition that an order `o` is not scheduled at the horizon or later, if there is one.
 /// An order is `SCHEDULED` if it is fresh, not suspended and not yet due.
-pub(super) fn push_horizon<DB: Dialect>(sql: &mut Sql<DB>, horizon: Option<DateTime<Utc>>) {
-    if let Some(horizon) = horizon {
+pub(super) fn push_horizon<DB: Dialect>(
+    sql: &mut Sql<DB>,
+    reach: Reach,
+    horizon: Option<DateTime<Utc>>,
+) {
+    if let Some(horizon) = horizon.filter(|_| reach != Reach::Ended) {
         sql.push("\n  AND (o.effective_state <> 'SCHEDULED' OR o.scheduled_for < ");
         sql.instant(horizon).push(")");
     }

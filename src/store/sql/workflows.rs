@@ -4,7 +4,7 @@
 use chrono::{DateTime, Utc};
 
 use super::folders::push_in_folders;
-use super::selection::{push_horizon, push_reach, push_within};
+use super::selection::{HALVES, push_horizon, push_orders, push_reach, push_within};
 use super::{Dialect, Sql};
 use crate::model::permission::Visible;
 use crate::model::selection::Reach;
@@ -48,23 +48,24 @@ pub(in crate::store) fn order_counts<DB: Dialect>(
              0 AS orders\n\
          FROM known k",
     );
-    // A partial index serves living orders and another terminal ones, unless most are counted.
+    // Each half has an index that counts it, but none has due times of many terminal orders.
     let is_narrow = !filter.named.is_empty() || !filter.folders.is_empty();
     let reaches: &[Reach] =
-        if is_narrow { &[Reach::Living, Reach::Ended] } else { &[Reach::InSight] };
+        if is_narrow || window.is_unbounded() { &HALVES } else { &[Reach::InSight] };
     for &reach in reaches {
         sql.push(
             "\nUNION ALL\n\
              SELECT o.workflow_path, o.workflow_version_id, o.effective_state, count(*)\n\
              FROM ",
         );
-        sql.orders(now).push("\nWHERE o.controller_id = ").key(&filter.controller_id).push(
+        push_orders(&mut sql, reach, now);
+        sql.push("\nWHERE o.controller_id = ").key(&filter.controller_id).push(
             "\n  AND (o.workflow_path, o.workflow_version_id) IN\n      \
                (SELECT k.workflow_path, k.workflow_version_id FROM known k)\n  AND ",
         );
         push_reach(&mut sql, reach);
         push_within(&mut sql, "o.scheduled_for", window);
-        push_horizon(&mut sql, horizon);
+        push_horizon(&mut sql, reach, horizon);
         sql.push("\nGROUP BY o.workflow_path, o.workflow_version_id, o.effective_state");
     }
     sql

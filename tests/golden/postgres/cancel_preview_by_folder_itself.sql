@@ -4,7 +4,7 @@ WITH chosen AS MATERIALIZED (
     FROM (SELECT o.*, o.ctid AS place, effective_state(o.state, o.suspended, o.scheduled_for, $1) AS effective_state FROM orders o) o
     WHERE o.controller_id = $2
       AND o.state NOT IN ('FINISHED', 'CANCELLED')
-      AND ((o.workflow_path >= $3 AND o.workflow_path < $4 AND o.folder = $5))
+      AND ((o.workflow_path >= $3 AND o.workflow_path < $4 AND substr(o.workflow_path, CAST($5 AS integer)) NOT LIKE '%/%'))
 ),
 held AS MATERIALIZED (
     SELECT DISTINCT p.order_id

@@ -11,11 +11,11 @@ SELECT concat_ws(chr(31), coalesce(o.order_id, ''), coalesce(o.workflow_path, ''
           AND c.state NOT IN ('FINISHED', 'CANCELLED')
           AND c.controller_id = $1
     )) AS packed
-FROM (SELECT o.*, o.ctid AS place, effective_state(o.state, o.suspended, o.scheduled_for, $2) AS effective_state FROM orders o) o
-WHERE o.controller_id = $3
+FROM (SELECT o.*, o.state AS effective_state FROM orders o) o
+WHERE o.controller_id = $2
   AND o.state IN ('FINISHED', 'CANCELLED') AND NOT o.remove_when_terminated
   AND o.effective_state IN ('FINISHED')
   AND o.state IN ('FINISHED')
-  AND o.history_at >= $4
+  AND o.history_at >= $3
 ORDER BY o.order_id
-LIMIT $5;
+LIMIT $4;

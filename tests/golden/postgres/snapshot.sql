@@ -7,9 +7,9 @@ FROM (
       AND ((o.workflow_path >= $3 AND o.workflow_path < $4))
     UNION ALL
     SELECT o.effective_state
-    FROM (SELECT o.*, o.ctid AS place, effective_state(o.state, o.suspended, o.scheduled_for, $5) AS effective_state FROM orders o) o
-    WHERE o.controller_id = $6
+    FROM (SELECT o.*, o.state AS effective_state FROM orders o) o
+    WHERE o.controller_id = $5
       AND o.state IN ('FINISHED', 'CANCELLED') AND NOT o.remove_when_terminated
-      AND ((o.workflow_path >= $7 AND o.workflow_path < $8))
+      AND ((o.workflow_path >= $6 AND o.workflow_path < $7))
 ) o
 GROUP BY o.effective_state;

@@ -3,7 +3,7 @@ SELECT count(*) FROM (
     FROM orders o
     WHERE o.controller_id = (SELECT ?)
       AND o.state NOT IN ('FINISHED', 'CANCELLED')
-      AND ((o.workflow_path >= ? AND o.workflow_path < ? AND o.folder = ?))
+      AND ((o.workflow_path >= ? AND o.workflow_path < ? AND substr(o.workflow_path, CAST(? AS integer)) NOT LIKE '%/%'))
     LIMIT 5000
 );
 
@@ -18,7 +18,7 @@ WITH chosen AS MATERIALIZED (
     FROM orders_effective o
     WHERE o.controller_id = (SELECT ?)
       AND o.state NOT IN ('FINISHED', 'CANCELLED')
-      AND ((o.workflow_path >= ? AND o.workflow_path < ? AND o.folder = ?))
+      AND ((o.workflow_path >= ? AND o.workflow_path < ? AND substr(o.workflow_path, CAST(? AS integer)) NOT LIKE '%/%'))
 ),
 held AS MATERIALIZED (
     SELECT DISTINCT p.order_id

@@ -8,7 +8,7 @@ SELECT * FROM (
     FROM orders o
     WHERE o.controller_id = (SELECT ?)
       AND o.state IN ('FINISHED', 'CANCELLED')
-      AND o.parent_id IS NULL
+      AND instr(o.order_id, '|') = 0
     ORDER BY o.history_at DESC, o.order_id
     LIMIT ?
 ) h
@@ -23,7 +23,7 @@ SELECT * FROM (
     WHERE o.controller_id = (SELECT ?)
       AND o.state NOT IN ('FINISHED', 'CANCELLED')
       AND o.state IN ('RUNNING', 'INPROGRESS', 'WAITING', 'PROMPTING', 'FAILED')
-      AND o.parent_id IS NULL
+      AND instr(o.order_id, '|') = 0
     ORDER BY o.history_at DESC, o.order_id
     LIMIT ?
 ) h

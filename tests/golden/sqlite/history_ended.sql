@@ -8,6 +8,6 @@ FROM orders o
 WHERE o.controller_id = (SELECT ?)
   AND o.state IN ('FINISHED', 'CANCELLED')
   AND o.state <> 'FINISHED'
-  AND o.parent_id IS NULL
+  AND instr(o.order_id, '|') = 0
 ORDER BY o.history_at DESC, o.order_id
 LIMIT ?;

@@ -8,7 +8,7 @@ FROM orders o
 WHERE o.controller_id = (SELECT ?)
   AND o.state IN ('FINISHED', 'CANCELLED')
   AND o.state <> 'CANCELLED'
-  AND o.parent_id IS NULL
+  AND instr(o.order_id, '|') = 0
   AND coalesce(o.started, o.created) >= ?
   AND coalesce(o.started, o.created) < ?
   AND o.history_at >= ?

@@ -12,7 +12,7 @@ SELECT concat_ws(char(31), coalesce(o.order_id, ''), coalesce(o.workflow_path, '
           AND c.state NOT IN ('FINISHED', 'CANCELLED')
           AND c.controller_id = (SELECT ?)
     )) AS packed
-FROM orders_effective o
+FROM (SELECT o.*, o.state AS effective_state FROM orders o) o
 WHERE o.controller_id = (SELECT ?)
   AND o.state IN ('FINISHED', 'CANCELLED') AND NOT o.remove_when_terminated
   AND o.effective_state IN ('FINISHED')

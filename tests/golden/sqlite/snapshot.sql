@@ -8,7 +8,7 @@ FROM (
       AND ((o.workflow_path >= ? AND o.workflow_path < ?))
     UNION ALL
     SELECT o.effective_state
-    FROM orders_effective o
+    FROM (SELECT o.*, o.state AS effective_state FROM orders o) o
     WHERE o.controller_id = (SELECT ?)
       AND o.state IN ('FINISHED', 'CANCELLED') AND NOT o.remove_when_terminated
       AND ((o.workflow_path >= ? AND o.workflow_path < ?))

@@ -3,7 +3,7 @@ SELECT o.state, count(*) AS orders
 FROM orders o
 WHERE o.controller_id = (SELECT ?)
   AND o.state IN ('FINISHED', 'CANCELLED')
-  AND o.parent_id IS NULL
+  AND instr(o.order_id, '|') = 0
   AND coalesce(o.started, o.created) >= ?
   AND coalesce(o.started, o.created) < ?
 GROUP BY o.state;

@@ -61,7 +61,7 @@ WHERE o.controller_id = (SELECT ?)
 GROUP BY o.workflow_path, o.workflow_version_id, o.effective_state
 UNION ALL
 SELECT o.workflow_path, o.workflow_version_id, o.effective_state, count(*)
-FROM orders_effective o
+FROM (SELECT o.*, o.state AS effective_state FROM orders o) o
 WHERE o.controller_id = (SELECT ?)
   AND (o.workflow_path, o.workflow_version_id) IN
       (SELECT k.workflow_path, k.workflow_version_id FROM known k)
