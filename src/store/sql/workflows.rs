@@ -13,6 +13,10 @@ use crate::model::workflow_id::WorkflowId;
 use crate::store::tables::ColumnType::Text;
 use crate::store::workflows::WorkflowFilter;
 
+/// That the order `o` is of a known workflow.
+const OF_KNOWN: &str = "(o.workflow_path, o.workflow_version_id) IN\n      \
+                        (SELECT k.workflow_path, k.workflow_version_id FROM known k)";
+
 /// The query of the folders that directly contain workflows.
 pub(in crate::store) fn folders<DB: Dialect>(controller_id: &str, visible: &Visible) -> Sql<DB> {
     let mut sql = Sql::new();
@@ -59,14 +63,18 @@ pub(in crate::store) fn order_counts<DB: Dialect>(
              FROM ",
         );
         push_orders(&mut sql, reach, now);
-        sql.push("\nWHERE o.controller_id = ").key(&filter.controller_id).push(
-            "\n  AND (o.workflow_path, o.workflow_version_id) IN\n      \
-               (SELECT k.workflow_path, k.workflow_version_id FROM known k)\n  AND ",
-        );
+        sql.push("\nWHERE o.controller_id = ").key(&filter.controller_id).push("\n  AND ");
         push_reach(&mut sql, reach);
+        if is_narrow {
+            sql.push("\n  AND ").push(OF_KNOWN);
+        }
         push_within(&mut sql, "o.scheduled_for", window);
         push_horizon(&mut sql, reach, horizon);
         sql.push("\nGROUP BY o.workflow_path, o.workflow_version_id, o.effective_state");
+        // A look-up for each count is cheaper than one for each order.
+        if !is_narrow {
+            sql.push("\nHAVING ").push(OF_KNOWN);
+        }
     }
     sql
 }

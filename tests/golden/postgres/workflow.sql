@@ -40,15 +40,15 @@ UNION ALL
 SELECT o.workflow_path, o.workflow_version_id, o.effective_state, count(*)
 FROM (SELECT o.*, o.ctid AS place, effective_state(o.state, o.suspended, o.scheduled_for, $3) AS effective_state FROM orders o) o
 WHERE o.controller_id = $4
+  AND o.state NOT IN ('FINISHED', 'CANCELLED')
   AND (o.workflow_path, o.workflow_version_id) IN
       (SELECT k.workflow_path, k.workflow_version_id FROM known k)
-  AND o.state NOT IN ('FINISHED', 'CANCELLED')
 GROUP BY o.workflow_path, o.workflow_version_id, o.effective_state
 UNION ALL
 SELECT o.workflow_path, o.workflow_version_id, o.effective_state, count(*)
 FROM (SELECT o.*, o.state AS effective_state FROM orders o) o
 WHERE o.controller_id = $5
+  AND o.state IN ('FINISHED', 'CANCELLED') AND NOT o.remove_when_terminated
   AND (o.workflow_path, o.workflow_version_id) IN
       (SELECT k.workflow_path, k.workflow_version_id FROM known k)
-  AND o.state IN ('FINISHED', 'CANCELLED') AND NOT o.remove_when_terminated
 GROUP BY o.workflow_path, o.workflow_version_id, o.effective_state;
