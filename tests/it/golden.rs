@@ -128,6 +128,12 @@ fn requests() -> Vec<(String, &'static str, bool, Value)> {
     add("tree", "/tree", false, json!({"types": ["WORKFLOW"]}));
     add("audit_log", "/audit_log", false, json!({}));
     add("audit_log_limited", "/audit_log", true, json!({}));
+    add(
+        "audit_log_of_workflow",
+        "/audit_log",
+        false,
+        json!({"objectName": "/sos/eod", "limit": 10}),
+    );
     add("audit_log_of_object", "/audit_log", false, json!({"objectName": "eod", "limit": 10}));
     add("audit_log_of_order", "/audit_log", false, json!({"objectName": "#1", "account": "r*"}));
     add("audit_log_filtered", "/audit_log", false, {

@@ -217,7 +217,7 @@ async fn workflows(
     let regex = body.regex.filter(|regex| !regex.is_empty()).map(|regex| regex::compile(&regex));
     // Named workflows are not filtered further.
     let regex = regex.transpose()?.filter(|_| named.is_empty());
-    let filter = permit(&context, body.controller_id, named, folders).await?;
+    let mut filter = permit(&context, body.controller_id, named, folders).await?;
 
     let states = body.states.unwrap_or_default();
     let mut workflows = if states.is_empty() || states.contains(&SyncState::InSync) {
@@ -225,6 +225,7 @@ async fn workflows(
     } else {
         Vec::new()
     };
+    let found = workflows.len();
     if let Some(regex) = regex {
         let matching = web::block(move || {
             workflows.retain(|workflow| regex.is_match(name(&workflow.path)));
@@ -234,6 +235,10 @@ async fn workflows(
     }
     if let Some(limit) = limit.and_then(|limit| usize::try_from(limit).ok()) {
         workflows.truncate(limit);
+    }
+    // Only what is shown is counted.
+    if (1..found).contains(&workflows.len()) {
+        filter.named = workflows.iter().map(versioned).collect();
     }
     let counts = counts(&context, &filter, body.compact).await?;
     let workflows =
@@ -319,6 +324,10 @@ async fn permit(
 /// What follows the last `/`.
 fn name(path: &str) -> &str {
     path.rsplit_once('/').map_or(path, |(_, name)| name)
+}
+
+fn versioned(workflow: &Workflow) -> WorkflowId {
+    WorkflowId { path: workflow.path.clone(), version_id: Some(workflow.version_id.clone()) }
 }
 
 fn shown(workflow: Workflow, counts: Option<&OrderCounts>) -> WorkflowV {

@@ -62,11 +62,12 @@ impl Purpose {
         let limits: Vec<_> =
             limits.iter().map(|(name, value)| format!("('{name}', {value})")).collect();
         let read_only = if self.access == Access::Read { "on" } else { "DEFAULT" };
-        // Living orders are cached, so random access costs little more than sequential access. A
-        // stricter limit of the role or the server is kept. client_connection_check_interval needs
-        // Linux.
+        // Living orders are cached, so random access costs little more than sequential access. No
+        // statement runs long enough to win back the time for compiling it. A stricter limit of the
+        // role or the server is kept. client_connection_check_interval needs Linux.
         let sql = format!(
             "SET random_page_cost = 1.1;
+             SET jit = off;
              SET default_transaction_read_only = {read_only};
              SELECT set_config(s.name, l.value::text, false)
              FROM (VALUES {}) l (name, value) JOIN pg_settings s USING (name)

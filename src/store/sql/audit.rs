@@ -13,6 +13,7 @@ use super::{Dialect, Sql};
 use crate::model::audit::{AuditFilter, Category};
 use crate::model::folders::Folders;
 use crate::model::permission::{Extent, Visible};
+use crate::model::workflow_id::folder_of;
 
 /// The name of the workflow of `d`: what follows its folder and the `/` after that.
 const NAME: &str = "substr(d.workflow_path, \
@@ -185,8 +186,10 @@ fn push_about<DB: Dialect>(
         sql.push(" AND FALSE");
         return;
     }
-    let order_id = filter.object_name.as_deref().filter(|name| is_order_id(name));
-    if order_id.is_some() {
+    let name = filter.object_name.as_deref().filter(|name| !is_pattern(name));
+    let order_id = name.filter(|name| is_order_id(name));
+    let path = name.and_then(|name| Some((name, folder_of(name)?)));
+    if order_id.is_some() || path.is_some() {
         // Few rows, which an index finds: start from them.
         sql.push(" AND (l.controller_id, l.id) IN ");
     } else {
@@ -194,12 +197,23 @@ fn push_about<DB: Dialect>(
         sql.push(" AND EXISTS ");
     }
     sql.nested(|sql| {
-        if let Some(order_id) = order_id {
-            sql.push("SELECT d.controller_id, d.audit_log_id\nFROM audit_log_details d\n");
-            sql.push("WHERE d.order_id = ").text(order_id);
+        let push_key = |sql: &mut Sql<DB>| {
             if let Some(controller) = controller {
-                sql.push(" AND d.controller_id = ").text(controller);
+                sql.push("d.controller_id = ").text(controller).push(" AND ");
             }
+        };
+        if let Some(order_id) = order_id {
+            sql.push("SELECT d.controller_id, d.audit_log_id\nFROM audit_log_details d\nWHERE ");
+            push_key(sql);
+            sql.push("d.order_id = ").text(order_id);
+        } else if let Some((path, folder)) = path {
+            sql.push("SELECT d.controller_id, d.audit_log_id\nFROM audit_log_details d\nWHERE (");
+            push_key(sql);
+            sql.push("d.order_id = ").text(path).push("\n  OR ");
+            push_key(sql);
+            // The index has the folder.
+            sql.push("d.folder = ").text(folder).push(" AND d.workflow_path = ").text(path);
+            sql.push(")");
         } else {
             sql.push("SELECT 1\nFROM audit_log_details d\n");
             sql.push("WHERE d.controller_id = l.controller_id AND d.audit_log_id = l.id");
@@ -220,7 +234,7 @@ fn push_about<DB: Dialect>(
 /// Whether an object's name can only be an order's id: JOC's order ids begin with `#`, workflow
 /// names do not.
 fn is_order_id(name: &str) -> bool {
-    name.starts_with('#') && !is_pattern(name)
+    name.starts_with('#')
 }
 
 /// What is known about the details to search.

@@ -6,7 +6,7 @@ FROM audit_logs l
 WHERE (l.controller_id = $1 AND (l.controller_id, l.id) IN (
     SELECT d.controller_id, d.audit_log_id
     FROM audit_log_details d
-    WHERE d.order_id = $2 AND d.controller_id = $3
+    WHERE d.controller_id = $2 AND d.order_id = $3
 ))
   AND l.account LIKE $4
 ORDER BY l.created DESC, l.id DESC

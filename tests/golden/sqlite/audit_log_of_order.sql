@@ -6,7 +6,7 @@ FROM audit_logs l
 WHERE (l.controller_id = ? AND (l.controller_id, l.id) IN (
     SELECT d.controller_id, d.audit_log_id
     FROM audit_log_details d
-    WHERE d.order_id = ? AND d.controller_id = ?
+    WHERE d.controller_id = ? AND d.order_id = ?
 ))
   AND l.account GLOB ?
 ORDER BY l.created DESC, l.id DESC

@@ -110,5 +110,9 @@ on_both! {
             });
             assert!(!whole, "{section}: reads a whole table:\n{plan}");
         }
+        let [controller, path, folder] = [CONTROLLER, "/f1/g1/w1", "/f1/g1"].map(|text| format!("'{text}'"));
+        let values = [&controller, &controller, &path, &controller, &folder, &path, "10"];
+        let plan = crate::plans::golden_plan(&app, "audit_log_of_workflow", &values).await;
+        assert!(plan.contains("_folder"), "{plan}");
     }
 }

@@ -1,0 +1,13 @@
+SELECT l.id, l.controller_id, l.account, l.request, l.category, l.comment,
+    l.time_spent, l.ticket_link, l.outcome, l.request_id, l.client_address, l.created,
+    CAST(l.parameters AS text) AS parameters,
+    l.affected AS affected
+FROM audit_logs l
+WHERE (l.controller_id = ? AND (l.controller_id, l.id) IN (
+    SELECT d.controller_id, d.audit_log_id
+    FROM audit_log_details d
+    WHERE (d.controller_id = ? AND d.order_id = ?
+      OR d.controller_id = ? AND d.folder = ? AND d.workflow_path = ?)
+))
+ORDER BY l.created DESC, l.id DESC
+LIMIT ?;
