@@ -72,8 +72,9 @@ async fn lists_come_from_a_replica_that_has_what_the_account_should_see() {
     standby.rows("SELECT pg_wal_replay_pause()::text").await.unwrap();
     // A sample from before the pause may still make it younger.
     tokio::time::sleep(Duration::from_millis(500)).await;
-    let inserted = Utc::now();
     primary.insert(&[Order::new("late")]).await;
+    // Only from now on does every sample of the primary include it.
+    let inserted = Utc::now();
     let (ids, current_to) = listed(&served, &token).await;
     assert_eq!(ids, ["a", "b"]);
     assert!(current_to < inserted, "{current_to} {inserted}");
