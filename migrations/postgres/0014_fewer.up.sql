@@ -12,7 +12,7 @@ DROP INDEX orders_terminal_since;
 ALTER TABLE orders SET (fillfactor = 90);
 ALTER TABLE orders ADD COLUMN history_at timestamptz(3)
     GENERATED ALWAYS AS (CASE WHEN state <> 'FRESH' THEN coalesce(state_since, created) END) STORED;
-CREATE INDEX orders_terminal_since ON orders (controller_id, state, history_at)
+CREATE INDEX orders_terminal_since ON orders (controller_id, history_at)
     WHERE state IN ('FINISHED', 'CANCELLED');
 CREATE INDEX orders_started_since ON orders (controller_id, history_at)
     WHERE state IN ('RUNNING', 'INPROGRESS', 'WAITING', 'PROMPTING', 'FAILED');

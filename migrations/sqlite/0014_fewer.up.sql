@@ -10,7 +10,7 @@ DROP INDEX audit_log_details_created;
 DROP INDEX orders_terminal_since;
 ALTER TABLE orders ADD COLUMN history_at TEXT
     GENERATED ALWAYS AS (CASE WHEN state <> 'FRESH' THEN coalesce(state_since, created) END) VIRTUAL;
-CREATE INDEX orders_terminal_since ON orders (controller_id, state, history_at)
+CREATE INDEX orders_terminal_since ON orders (controller_id, history_at)
     WHERE state IN ('FINISHED', 'CANCELLED');
 CREATE INDEX orders_started_since ON orders (controller_id, history_at)
     WHERE state IN ('RUNNING', 'INPROGRESS', 'WAITING', 'PROMPTING', 'FAILED');

@@ -6,7 +6,7 @@ use super::search::push_matches;
 use super::selection::{
     HALVES, push_in_reach, push_in_sight, push_orders, push_selected, push_within, reaches,
 };
-use super::{Dialect, HISTORY_AT, STATE_SINCE, Sql, TERMINAL, quoted};
+use super::{Dialect, HISTORY_AT, LIVING, STATE_SINCE, Sql, TERMINAL, quoted};
 use crate::model::order::State;
 use crate::model::selection::{Reach, Selection, Subject};
 use crate::model::window::Window;
@@ -137,7 +137,7 @@ pub(in crate::store) fn history<DB: Dialect>(
     let merged = "state_since DESC, order_id, controller_id";
     push_parts(&mut sql, &parts, [&order, merged], limit, |sql, (selection, part), merged| {
         let state = match part {
-            Part::Terminal(_) => "o.state",
+            Part::Terminal => "o.state",
             Part::Started | Part::Family => "o.effective_state",
         };
         sql.push("SELECT ").packed(|sql| {
@@ -154,8 +154,8 @@ pub(in crate::store) fn history<DB: Dialect>(
 /// A part of a history: orders that one index has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Part {
-    /// Terminal orders, in this state if there is one.
-    Terminal(Option<State>),
+    /// Terminal orders.
+    Terminal,
     /// Living orders that have started.
     Started,
     /// One order, or its descendants, in any state.
@@ -171,20 +171,15 @@ impl Part {
         // No living order is completed.
         let started = filter.completed.is_unbounded()
             && filter.states.iter().any(|state| !state.is_terminal());
-        // The index has an order of its own for each terminal state.
-        let terminal = filter.states.iter().filter(|state| state.is_terminal());
-        let mut parts: Vec<Self> = terminal.map(|state| Self::Terminal(Some(*state))).collect();
-        parts.extend(started.then_some(Self::Started));
-        if parts.is_empty() {
-            parts.push(Self::Terminal(None));
-        }
-        parts
+        let terminal = !started || filter.states.iter().any(|state| state.is_terminal());
+        let parts = [(terminal, Self::Terminal), (started, Self::Started)];
+        parts.into_iter().filter(|(is_needed, _)| *is_needed).map(|(_, part)| part).collect()
     }
 
     /// Since when an order has its state.
     fn since(self) -> &'static str {
         match self {
-            Self::Terminal(_) | Self::Started => HISTORY_AT,
+            Self::Terminal | Self::Started => HISTORY_AT,
             Self::Family => STATE_SINCE,
         }
     }
@@ -197,7 +192,7 @@ pub(in crate::store) fn past_counts<DB: Dialect>(
 ) -> Sql<DB> {
     let mut sql = Sql::at(selection.now);
     sql.push("SELECT o.state, count(*) AS orders");
-    push_past(&mut sql, Part::Terminal(None), selection, filter);
+    push_past(&mut sql, Part::Terminal, selection, filter);
     sql.push("\nGROUP BY o.state");
     sql
 }
@@ -211,15 +206,12 @@ fn push_past<DB: Dialect>(
 ) {
     sql.push("\nFROM ");
     match part {
-        Part::Terminal(_) => sql.push("orders o"),
+        Part::Terminal => sql.push("orders o"),
         Part::Started | Part::Family => sql.orders(selection.now),
     };
     sql.push("\nWHERE o.controller_id = ").key(&selection.controller_id);
     match part {
-        Part::Terminal(Some(state)) => {
-            sql.push(format_args!("\n  AND {TERMINAL}\n  AND o.state = '{}'", state.as_str()));
-        }
-        Part::Terminal(None) => {
+        Part::Terminal => {
             sql.push(format_args!("\n  AND {TERMINAL}"));
             for state in [State::Finished, State::Cancelled] {
                 if !filter.states.contains(&state) {
@@ -230,7 +222,7 @@ fn push_past<DB: Dialect>(
         Part::Started => {
             let started = State::VARIANTS.iter().filter(|state| state.may_wait());
             let started = quoted(started.map(|state| state.as_str()));
-            sql.push(format_args!("\n  AND o.state IN ({started})"));
+            sql.push(format_args!("\n  AND {LIVING}\n  AND o.state IN ({started})"));
         }
         Part::Family => {}
     }

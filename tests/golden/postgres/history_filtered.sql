@@ -6,7 +6,7 @@ SELECT concat_ws(chr(31), coalesce(o.controller_id, ''), coalesce(o.order_id, ''
 FROM orders o
 WHERE o.controller_id = $1
   AND o.state IN ('FINISHED', 'CANCELLED')
-  AND o.state = 'FINISHED'
+  AND o.state <> 'CANCELLED'
   AND o.parent_id IS NULL
   AND coalesce(o.started, o.created) >= $2
   AND coalesce(o.started, o.created) < $3

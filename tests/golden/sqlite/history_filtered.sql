@@ -7,7 +7,7 @@ SELECT concat_ws(char(31), coalesce(o.controller_id, ''), coalesce(o.order_id, '
 FROM orders o
 WHERE o.controller_id = (SELECT ?)
   AND o.state IN ('FINISHED', 'CANCELLED')
-  AND o.state = 'FINISHED'
+  AND o.state <> 'CANCELLED'
   AND instr(o.order_id, '|') = 0
   AND coalesce(o.started, o.created) >= ?
   AND coalesce(o.started, o.created) < ?
