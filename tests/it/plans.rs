@@ -197,6 +197,11 @@ async fn check_reads(app: &App) {
             "Index Only Scan using",
         ),
     };
+    if app.db.kind() == Kind::Sqlite {
+        let values = [controller, controller, "'/f1/g1/'", "'/f1/g10'", "100"];
+        let folder = golden_plan(app, "list", &values).await;
+        assert!(folder.contains("orders_living_workflow"), "{folder}");
+    }
     let list = golden_plan(app, "list_all", &list).await;
     assert!(list.contains("orders_living_id"), "{list}");
     let snapshot = golden_plan(app, "snapshot_horizon", &snapshot).await;

@@ -300,6 +300,7 @@ impl Dialect for Postgres {
 
     const HISTORY_ID: Option<&str> = None;
 
+    const SORTED: &str = "";
     const IS_HEAD: &str = "o.parent_id IS NULL";
     const NOW: &str = "now()";
 

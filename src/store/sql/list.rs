@@ -4,7 +4,8 @@ use strum::VariantArray;
 
 use super::search::push_matches;
 use super::selection::{
-    HALVES, push_in_reach, push_in_sight, push_orders, push_selected, push_within, reaches,
+    HALVES, is_of_workflows, push_in_reach, push_in_sight, push_orders, push_selected, push_within,
+    reaches,
 };
 use super::{Dialect, HISTORY_AT, LIVING, STATE_SINCE, Sql, TERMINAL, quoted};
 use crate::model::order::State;
@@ -28,7 +29,8 @@ fn shown(of: Use) -> String {
 /// The query of the orders that a selection means, by id.
 pub(in crate::store) fn orders<DB: Dialect>(selection: &Selection, limit: Option<u64>) -> Sql<DB> {
     let mut sql = Sql::at(selection.now);
-    let order = ["o.order_id", "order_id"];
+    let sorted = if is_of_workflows(selection) { DB::SORTED } else { "" };
+    let order = [&*format!("{sorted}o.order_id"), "order_id"];
     push_parts(&mut sql, &reached(selection), order, limit, |sql, selection, merged| {
         // A living descendant, as DESCENDS has it. Each table's controller is a value, by which
         // Citus finds its node.

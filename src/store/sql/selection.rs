@@ -184,13 +184,17 @@ pub(super) fn reaches(selection: &Selection) -> Vec<Reach> {
     if !states.is_empty() && states.iter().all(|state| state.is_terminal()) {
         return vec![Reach::Ended];
     }
-    let narrows = match &selection.subject {
+    if is_of_workflows(selection) { HALVES.to_vec() } else { vec![Reach::InSight] }
+}
+
+/// Whether an index over workflows narrows a selection.
+pub(super) fn is_of_workflows(selection: &Selection) -> bool {
+    match &selection.subject {
         Subject::Workflows(_) => true,
         Subject::Folders(folders) => !folders.are_all(),
         Subject::Everything => selection.is_limited(),
         Subject::Orders(_) | Subject::Nothing => false,
-    };
-    if narrows { HALVES.to_vec() } else { vec![Reach::InSight] }
+    }
 }
 
 /// The reaches that together are [`Reach::InSight`], each with indexes of its own.

@@ -332,6 +332,7 @@ impl Dialect for Sqlite {
          )) + row_number() OVER ()",
     );
 
+    const SORTED: &str = "+";
     const IS_HEAD: &str = "instr(o.order_id, '|') = 0";
     const NOW: &str = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')";
 

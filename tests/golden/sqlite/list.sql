@@ -16,5 +16,5 @@ FROM orders_effective o
 WHERE o.controller_id = (SELECT ?)
   AND o.state NOT IN ('FINISHED', 'CANCELLED')
   AND ((o.workflow_path >= ? AND o.workflow_path < ?))
-ORDER BY o.order_id
+ORDER BY +o.order_id
 LIMIT ?;

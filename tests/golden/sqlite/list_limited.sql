@@ -17,5 +17,5 @@ WHERE o.controller_id = (SELECT ?)
   AND o.state NOT IN ('FINISHED', 'CANCELLED')
   AND ((((o.workflow_path >= ? AND o.workflow_path < ?))))
   AND ((o.workflow_path >= ? AND o.workflow_path < ?))
-ORDER BY o.order_id
+ORDER BY +o.order_id
 LIMIT ?;
