@@ -3,12 +3,16 @@
 //! them with `UPDATE_GOLDEN=1 cargo test --test it golden` and read the difference.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::citus::{has_citus, route};
 use crate::harness::{App, Kind, Order, Served, until, with_controller};
+
+/// What a golden file has between two statements.
+const SEPARATOR: &str = ";\n\n";
 
 /// Cancels by each kind of selector. The endpoints of all actions select alike.
 fn cancels() -> Vec<(&'static str, Value)> {
@@ -191,31 +195,45 @@ async fn routed(sent: &mut BTreeMap<String, String>) {
         let from = served.log().len();
         let answer = served.post(&tokens[usize::from(limited)], endpoint, &body).await;
         let id = answer.headers["x-request-id"].to_str().unwrap();
-        let text = statements(&served, from, id).await.join(";\n\n");
+        let name_of_file = format!("routed_{name}.sql");
+        let text = statements(&served, from, id, &folder(Kind::Postgres).join(&name_of_file)).await;
         assert!(answer.status == 200 || name == "cancel_by_many_folders", "{name}: {answer:?}");
-        sent.insert(format!("routed_{name}.sql"), text + ";\n");
+        sent.insert(name_of_file, text + ";\n");
     }
 }
 
-/// The statements of a request, by its id, once its line is in the log.
-async fn statements(served: &Served, from: usize, id: &str) -> Vec<String> {
+/// The statements of a request, by its id, once its line and as many statements as before are in the
+/// log: a statement is logged when its rows are dropped, which may be after the response.
+async fn statements(served: &Served, from: usize, id: &str, golden: &Path) -> String {
+    let golden = std::fs::read_to_string(golden).unwrap_or_default();
+    let number = golden.matches(SEPARATOR).count() + 1;
     let lines = || {
         let log = served.log()[from..].to_owned();
         let lines: Vec<Value> =
             log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
         lines.into_iter().filter(|line| line["span"]["request_id"] == *id).collect::<Vec<_>>()
     };
+    let texts = || -> Vec<String> {
+        let sent = lines().into_iter().filter(|line| line["target"] == "sqlx::query");
+        // A short statement is its own summary.
+        let texts = sent.filter_map(|line| {
+            let text = line["fields"]["db.statement"].as_str().filter(|text| !text.is_empty());
+            Some(dedented(text.or(line["fields"]["summary"].as_str())?))
+        });
+        texts.filter(|text| !is_occasional(text)).collect()
+    };
     until("the request's line", async || {
         lines().iter().any(|line| line["fields"]["message"] == "responded")
     })
     .await;
-    let sent = lines().into_iter().filter(|line| line["target"] == "sqlx::query");
-    // A short statement is its own summary.
-    let texts = sent.filter_map(|line| {
-        let text = line["fields"]["db.statement"].as_str().filter(|text| !text.is_empty());
-        Some(dedented(text.or(line["fields"]["summary"].as_str())?))
-    });
-    texts.filter(|text| !is_occasional(text)).collect()
+    let all = async {
+        while texts().len() < number {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    // If there are fewer by now, the comparison tells.
+    let _all = tokio::time::timeout(Duration::from_secs(2), all).await;
+    texts().join(SEPARATOR)
 }
 
 /// Whether a statement is sent only by requests that open or test a connection, or look a session
@@ -276,9 +294,10 @@ on_both! {
             assert!(answer.status < 500, "{name}: {answer:?}");
             let refused = ["cancel_max_orders"].contains(&&*name) || answer.status < 400;
             assert!(refused || answer.text.contains(" orders found."), "{name}: {answer:?}");
-            let text = statements(served, from, id).await.join(";\n\n");
+            let name_of_file = format!("{name}.sql");
+            let text = statements(served, from, id, &folder(kind).join(&name_of_file)).await;
             assert!(!text.is_empty(), "{name}: no statement was sent");
-            sent.insert(format!("{name}.sql"), text + ";\n");
+            sent.insert(name_of_file, text + ";\n");
         }
 
         if kind == Kind::Postgres {
