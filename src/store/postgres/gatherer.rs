@@ -92,7 +92,8 @@ impl Drop for Running {
         let mut batch = vec![first];
         for waiting in std::mem::take(&mut queue.waiting) {
             let fits = batch.len() < BATCH
-                && batch.iter().all(|other| go_together(&other.change, &waiting.change));
+                && are_alike(&batch[0].change, &waiting.change)
+                && batch.iter().all(|other| are_apart(&other.change, &waiting.change));
             if fits { batch.push(waiting) } else { queue.waiting.push_back(waiting) }
         }
         drop(queue);
@@ -112,9 +113,8 @@ pub(super) fn can_be_gathered(change: &Change) -> bool {
         && change.max_orders.is_none()
 }
 
-/// Whether one statement can write both: they differ in what is bound for each, and neither order
-/// belongs to the family of the other, whose effect may depend on it.
-fn go_together(one: &Change, other: &Change) -> bool {
+/// Whether one statement fits both: they differ in what is bound for each.
+fn are_alike(one: &Change, other: &Change) -> bool {
     let form = |change: &Change| Selection {
         subject: Subject::Nothing,
         now: DateTime::UNIX_EPOCH,
@@ -122,9 +122,13 @@ fn go_together(one: &Change, other: &Change) -> bool {
     };
     one.action == other.action
         && one.sigkill_after == other.sigkill_after
-        && one.audit.request_id != other.audit.request_id
-        && root(one) != root(other)
         && form(one) == form(other)
+}
+
+/// Whether one statement can tell both apart, and neither order belongs to the family of the other,
+/// whose effect may depend on it.
+fn are_apart(one: &Change, other: &Change) -> bool {
+    one.audit.request_id != other.audit.request_id && root(one) != root(other)
 }
 
 /// The id of the order that is changed.
