@@ -7,7 +7,6 @@ use joc_orders::model::order::{EffectiveState, StateWord};
 use joc_orders::model::permission::Visible;
 use joc_orders::model::selection::{Reach, Selection, Selectors, Sight, Unfiltered};
 use joc_orders::model::workflow_id::WorkflowId;
-
 use serde_json::json;
 
 use crate::harness::{App, CONTROLLER, Kind, Order, start_time, until, with_controller};

@@ -68,28 +68,6 @@ on_both! {
         }
     }
 
-    async fn a_locked_order_does_not_hold_up_cancels_of_others(kind: Kind) {
-        if kind == Kind::Sqlite {
-            // Another program locks the whole file.
-            return;
-        }
-        let orders: Vec<Order> = (0..SINGLES).map(|i| Order::new(&format!("o{i}"))).collect();
-        let app = App::with(kind, &orders).await;
-        let lock = "BEGIN; SELECT 1 FROM orders WHERE order_id = 'o0' FOR UPDATE";
-        let mut locked = app.db.lock(lock).await;
-        let cancel = async |i: usize| app.cancel(json!({"orderIds": [format!("o{i}")]})).await;
-        let others = async {
-            for answer in join_all((1..SINGLES).map(cancel)).await {
-                assert_eq!(answer.affected(), 1);
-            }
-            locked.execute("UPDATE orders SET state = 'RUNNING' WHERE order_id = 'o0'").await;
-            locked.execute("COMMIT").await;
-        };
-        let (answer, ()) = tokio::join!(cancel(0), others);
-        assert_eq!(answer.affected(), 1);
-        assert_eq!(app.db.state("o0").await, "RUNNING+CANCELLING");
-    }
-
     async fn a_long_cancel_judges_orders_as_they_are_when_it_writes(kind: Kind) {
         const MANY: usize = 6_000;
         let orders: Vec<Order> = (0..MANY).map(|i| Order::new(&format!("o{i}"))).collect();
@@ -113,4 +91,24 @@ on_both! {
         let sql = "SELECT count(*) FROM orders WHERE order_id = 'o7' AND mark = 'CANCELLING'";
         assert_eq!(app.db.count(sql).await, 1);
     }
+}
+
+/// On SQLite another program locks the whole file.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_locked_order_does_not_hold_up_cancels_of_others() {
+    let orders: Vec<Order> = (0..SINGLES).map(|i| Order::new(&format!("o{i}"))).collect();
+    let app = App::with(Kind::Postgres, &orders).await;
+    let lock = "BEGIN; SELECT 1 FROM orders WHERE order_id = 'o0' FOR UPDATE";
+    let mut locked = app.db.lock(lock).await;
+    let cancel = async |i: usize| app.cancel(json!({"orderIds": [format!("o{i}")]})).await;
+    let others = async {
+        for answer in join_all((1..SINGLES).map(cancel)).await {
+            assert_eq!(answer.affected(), 1);
+        }
+        locked.execute("UPDATE orders SET state = 'RUNNING' WHERE order_id = 'o0'").await;
+        locked.execute("COMMIT").await;
+    };
+    let (answer, ()) = tokio::join!(cancel(0), others);
+    assert_eq!(answer.affected(), 1);
+    assert_eq!(app.db.state("o0").await, "RUNNING+CANCELLING");
 }
