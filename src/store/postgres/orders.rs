@@ -15,7 +15,7 @@ use super::routed;
 use crate::model::action::Action;
 use crate::model::selection::Selection;
 use crate::store::sql::Sql;
-use crate::store::sql::change::{concerns_runner, push_assignments, push_details, push_entry};
+use crate::store::sql::change::{push_assignments, push_details, push_entry, push_notified};
 use crate::store::sql::selection::plans_alike;
 use crate::store::{Change, Changed, Error, Orders, Preview, Result};
 
@@ -145,19 +145,9 @@ async fn apply(
             sql.push("affected a, audit");
         });
     });
-    sql.push(
-        "\nSELECT g.stale, g.affected, (SELECT id FROM audit) AS audit_log_id,\n    \
-             (SELECT count(*) FROM (\n        \
-                 SELECT pg_notify('joc_orders_marks', ",
-    );
-    sql.key(controller_id).push(format_args!(
-        ")::text FROM audit\n        \
-                 WHERE EXISTS (SELECT 1 FROM affected a WHERE {})\n        \
-                 OFFSET 0\n    \
-             ) n) AS notified\n\
-         FROM gate g",
-        concerns_runner(action)
-    ));
+    sql.push("\nSELECT g.stale, g.affected, (SELECT id FROM audit) AS audit_log_id,\n    ");
+    push_notified(&mut sql, action, controller_id, " FROM audit", "affected a");
+    sql.push("\nFROM gate g");
 
     let query = sql.builder().build_query_as().persistent(plans_alike(selection));
     let verdict: Verdict = query.fetch_one(connection).await?;

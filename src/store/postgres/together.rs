@@ -11,7 +11,9 @@ use crate::model::action::Action;
 use crate::model::audit::Outcome;
 use crate::model::selection::{Selection, Subject};
 use crate::store::sql::Sql;
-use crate::store::sql::change::{concerns_runner, push_affected, push_assignments, push_details};
+use crate::store::sql::change::{
+    INSERT_ENTRY, push_affected, push_assignments, push_details, push_notified,
+};
 use crate::store::sql::selection::push_chosen;
 use crate::store::tables::ColumnType::{self, Integer, Text};
 use crate::store::{Change, Changed, Result};
@@ -72,11 +74,7 @@ fn statement(changes: &[(&Change, Lock)], first: &Change, selection: &Selection)
     push_affected(&mut sql, selection, action);
     sql.with("requests", |sql| push_requests(sql, changes));
     sql.with_change("audit", |sql| {
-        sql.push(
-            "INSERT INTO audit_logs (controller_id, account, request, parameters, category, comment,\n    \
-                 time_spent, ticket_link, request_id, client_address, created, outcome, affected)\n\
-             SELECT ",
-        );
+        sql.push(INSERT_ENTRY);
         sql.key(controller_id).push(
             ", r.account, r.request,\n    \
              CASE WHEN r.affected THEN r.done ELSE r.nothing_done END::json,\n    ",
@@ -159,18 +157,8 @@ fn push_requests(sql: &mut Sql<Postgres>, changes: &[(&Change, Lock)]) {
 
 /// Adds the query of the outcomes, which notifies executors.
 fn push_verdicts(sql: &mut Sql<Postgres>, action: &Action, controller_id: &str) {
-    sql.push(
-        "\nSELECT r.order_id, r.affected, e.id AS audit_log_id,\n    \
-             (SELECT count(*) FROM (\n        \
-                 SELECT pg_notify('joc_orders_marks', ",
-    );
-    sql.key(controller_id).push(format_args!(
-        ")::text\n        \
-                 WHERE EXISTS (SELECT 1 FROM affected a JOIN entries e ON e.order_id = a.order_id\n            \
-                     WHERE {})\n        \
-                 OFFSET 0\n    \
-             ) n) AS notified\n\
-         FROM requests r LEFT JOIN entries e ON e.order_id = r.order_id",
-        concerns_runner(action)
-    ));
+    sql.push("\nSELECT r.order_id, r.affected, e.id AS audit_log_id,\n    ");
+    let written = "affected a JOIN entries e ON e.order_id = a.order_id";
+    push_notified(sql, action, controller_id, "", written);
+    sql.push("\nFROM requests r LEFT JOIN entries e ON e.order_id = r.order_id");
 }

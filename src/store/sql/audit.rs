@@ -187,9 +187,9 @@ fn push_about<DB: Dialect>(
         return;
     }
     let name = filter.object_name.as_deref().filter(|name| !is_pattern(name));
-    let order_id = name.filter(|name| is_order_id(name));
-    let path = name.and_then(|name| Some((name, folder_of(name)?)));
-    if order_id.is_some() || path.is_some() {
+    let folder = name.filter(|name| !is_order_id(name)).and_then(folder_of);
+    let indexed = name.filter(|name| is_order_id(name) || folder.is_some());
+    if indexed.is_some() {
         // Few rows, which an index finds: start from them.
         sql.push(" AND (l.controller_id, l.id) IN ");
     } else {
@@ -202,18 +202,17 @@ fn push_about<DB: Dialect>(
                 sql.push("d.controller_id = ").text(controller).push(" AND ");
             }
         };
-        if let Some(order_id) = order_id {
+        if let Some(name) = indexed {
             sql.push("SELECT d.controller_id, d.audit_log_id\nFROM audit_log_details d\nWHERE ");
+            sql.push(if folder.is_some() { "(" } else { "" });
             push_key(sql);
-            sql.push("d.order_id = ").text(order_id);
-        } else if let Some((path, folder)) = path {
-            sql.push("SELECT d.controller_id, d.audit_log_id\nFROM audit_log_details d\nWHERE (");
-            push_key(sql);
-            sql.push("d.order_id = ").text(path).push("\n  OR ");
-            push_key(sql);
-            // The index has the folder.
-            sql.push("d.folder = ").text(folder).push(" AND d.workflow_path = ").text(path);
-            sql.push(")");
+            sql.push("d.order_id = ").text(name);
+            if let Some(folder) = folder {
+                push_key(sql.push("\n  OR "));
+                // The index has the folder.
+                sql.push("d.folder = ").text(folder).push(" AND d.workflow_path = ").text(name);
+                sql.push(")");
+            }
         } else {
             sql.push("SELECT 1\nFROM audit_log_details d\n");
             sql.push("WHERE d.controller_id = l.controller_id AND d.audit_log_id = l.id");

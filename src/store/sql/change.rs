@@ -215,17 +215,18 @@ pub(in crate::store) fn push_details<DB: Dialect>(
     push_from(sql);
 }
 
+/// How the insert of an audit entry begins.
+pub(in crate::store) const INSERT_ENTRY: &str = "INSERT INTO audit_logs (controller_id, account, request, parameters, category, comment,\n    \
+         time_spent, ticket_link, request_id, client_address, created, outcome, affected)\n\
+     SELECT ";
+
 /// Adds the insert of the audit entry, up to FROM; `g` has the number of affected orders.
 pub(in crate::store) fn push_entry<DB: Dialect>(
     sql: &mut Sql<DB>,
     audit: &AuditEntry,
     selection: &Selection,
 ) {
-    sql.push(
-        "INSERT INTO audit_logs (controller_id, account, request, parameters, category, comment,\n    \
-             time_spent, ticket_link, request_id, client_address, created, outcome, affected)\n\
-         SELECT ",
-    );
+    sql.push(INSERT_ENTRY);
     sql.text(&audit.controller_id).push(", ").text(&audit.account);
     sql.push(", ").text(&audit.request).push(", CASE g.affected WHEN 0 THEN ");
     sql.text(&audit.parameters.kept(Outcome::NoOrders)).push(" ELSE ");
@@ -295,11 +296,29 @@ pub(in crate::store) fn concerns(action: &Action, effect: &str) -> bool {
     action.effects().iter().any(|of| of.name == effect && of.concerns_runner())
 }
 
-/// Whether the executor has something to do for the order of `affected a`.
+/// Adds the column `notified`, whose query notifies executors if one of these orders `a` concerns
+/// them. `entry` is the FROM without which there is no notification, or nothing.
 #[cfg(feature = "postgres")]
-pub(in crate::store) fn concerns_runner(action: &Action) -> String {
+pub(in crate::store) fn push_notified<DB: Dialect>(
+    sql: &mut Sql<DB>,
+    action: &Action,
+    controller_id: &str,
+    entry: &str,
+    orders: &str,
+) {
     let concerned = named(&action.effects(), Effect::concerns_runner);
-    concerned.map_or_else(|| "FALSE".into(), |names| format!("a.effect IN ({names})"))
+    let concerned =
+        concerned.map_or_else(|| "FALSE".into(), |names| format!("a.effect IN ({names})"));
+    sql.push(
+        "(SELECT count(*) FROM (\n        \
+             SELECT pg_notify('joc_orders_marks', ",
+    );
+    sql.key(controller_id).push(format_args!(
+        ")::text{entry}\n        \
+             WHERE EXISTS (SELECT 1 FROM {orders} WHERE {concerned})\n        \
+             OFFSET 0\n    \
+         ) n) AS notified"
+    ));
 }
 
 fn new_state(effects: &[Effect], of: &str) -> Option<String> {

@@ -22,8 +22,9 @@ pub(super) fn push_in_folders<DB: Dialect>(
             sql.push(" AND o.workflow_path < ").text(&high);
             if !folder.recursive {
                 // Not the column of the folder, which no index of orders has.
-                let name = i64::try_from(low.chars().count()).unwrap_or(i64::MAX).saturating_add(1);
-                sql.push(" AND substr(o.workflow_path, CAST(").integer(name);
+                let start =
+                    i64::try_from(low.chars().count()).unwrap_or(i64::MAX).saturating_add(1);
+                sql.push(" AND substr(o.workflow_path, CAST(").integer(start);
                 sql.push(" AS integer)) NOT LIKE '%/%'");
             }
             sql.push(")");

@@ -59,7 +59,6 @@ pub(in crate::store) fn snapshot<DB: Dialect>(selection: &Selection) -> Sql<DB> 
     sql.push("SELECT o.effective_state, count(*) AS orders");
     let has_window = !(selection.window.is_unbounded() && selection.state_window.is_unbounded());
     let parts = match (&selection.subject, selection.reach) {
-        // Each half has an index that counts it, but none has due times of many terminal orders.
         (Subject::Everything, Reach::InSight) if !has_window => of(selection, &HALVES),
         _ => reached(selection),
     };

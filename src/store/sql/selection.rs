@@ -197,7 +197,8 @@ pub(super) fn is_of_workflows(selection: &Selection) -> bool {
     }
 }
 
-/// The reaches that together are [`Reach::InSight`], each with indexes of its own.
+/// The reaches that together are [`Reach::InSight`]. Each has an index that counts its orders, but none
+/// has due times of many terminal ones.
 pub(super) const HALVES: [Reach; 2] = [Reach::Living, Reach::Ended];
 
 /// Adds a table expression `o`: the orders with their effective state. That of an ended one is its

@@ -52,7 +52,6 @@ pub(in crate::store) fn order_counts<DB: Dialect>(
              0 AS orders\n\
          FROM known k",
     );
-    // Each half has an index that counts it, but none has due times of many terminal orders.
     let is_narrow = !filter.named.is_empty() || !filter.folders.is_empty();
     let reaches: &[Reach] =
         if is_narrow || window.is_unbounded() { &HALVES } else { &[Reach::InSight] };

@@ -318,19 +318,19 @@ fn refusal((kind, text): CommitFailure) -> Error {
 }
 
 /// A connection whose transactions sqlx does not know. It is closed if it is dropped, which rolls back.
-pub(super) struct Unmanaged(Option<PoolConnection<Sqlite>>);
+struct Unmanaged(Option<PoolConnection<Sqlite>>);
 
 impl Unmanaged {
-    pub(super) fn on(connection: PoolConnection<Sqlite>) -> Self {
+    fn on(connection: PoolConnection<Sqlite>) -> Self {
         Self(Some(connection))
     }
 
-    pub(super) fn connection(&mut self) -> sqlx::Result<&mut SqliteConnection> {
+    fn connection(&mut self) -> sqlx::Result<&mut SqliteConnection> {
         self.0.as_deref_mut().ok_or(sqlx::Error::PoolClosed)
     }
 
     /// Ends the use of the connection. Rolls back if the transaction has failed.
-    pub(super) async fn end(mut self, succeeded: bool) -> Option<PoolConnection<Sqlite>> {
+    async fn end(mut self, succeeded: bool) -> Option<PoolConnection<Sqlite>> {
         if !succeeded && let Ok(connection) = self.connection() {
             // SQLite may have rolled back by itself.
             let _ended = connection.execute("ROLLBACK").await;
