@@ -19,6 +19,7 @@ pub mod order;
 pub mod order_name;
 pub mod permission;
 pub mod seal;
+pub mod secrets;
 pub mod selection;
 pub mod suggest;
 pub mod texts;

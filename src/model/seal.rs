@@ -35,6 +35,8 @@ pub struct EntryRow {
     pub request_id: String,
     pub client_address: Option<String>,
     pub created: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undoes: Option<i64>,
 }
 
 /// The row of `audit_log_details`.
@@ -54,6 +56,8 @@ pub struct DetailRow {
     pub kill: bool,
     pub via_parent: Option<String>,
     pub created: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<String>,
 }
 
 /// A row of `audit_seals`.
@@ -113,6 +117,14 @@ impl FieldHasher {
         self
     }
 
+    /// A column that came later. Without a value it adds nothing, so that older hashes stay valid.
+    fn later(self, value: Option<&str>) -> Self {
+        match value {
+            None => self,
+            Some(_) => self.maybe(value),
+        }
+    }
+
     pub(super) fn integer(self, value: i64) -> Self {
         self.text(&value.to_string())
     }
@@ -140,6 +152,7 @@ impl EntryRow {
             .text(&self.request_id)
             .maybe(self.client_address.as_deref())
             .text(&self.created)
+            .later(self.undoes.map(|id| id.to_string()).as_deref())
             .digest()
     }
 }
@@ -160,6 +173,7 @@ impl DetailRow {
             .integer(self.kill.into())
             .maybe(self.via_parent.as_deref())
             .text(&self.created)
+            .later(self.before.as_deref())
             .digest()
     }
 }
@@ -286,6 +300,7 @@ mod tests {
             kill: false,
             via_parent: None,
             created: "2026-11-23T12:34:56.789Z".into(),
+            before: None,
         }
     }
 

@@ -76,6 +76,8 @@ pub struct Detail {
     pub kill: bool,
     /// The selected ancestor through which it was affected.
     pub via_parent: Option<String>,
+    /// What the request changed, as it was: a JSON object of columns. `None`: written before it was kept.
+    pub before: Option<String>,
 }
 
 /// A request's effect on one order, from the audit trail.

@@ -26,6 +26,10 @@ macro_rules! checked {
         checked!(@either $database $query $sql
             [r#" parameters::text AS "parameters!" "#] [" parameters "] $($rest)*)
     };
+    // The column `before`, likewise.
+    ($database:ident $query:tt $sql:tt BEFORE $($rest:tt)*) => {
+        checked!(@either $database $query $sql [" before::text "] [" before "] $($rest)*)
+    };
     (@either postgres $query:tt { $($sql:tt)+ } [$text:literal] $other:tt $($rest:tt)*) => {
         checked!(postgres $query { $($sql)+ + $text } $($rest)*)
     };

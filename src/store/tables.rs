@@ -3,7 +3,7 @@
 //! migrations.
 
 use ColumnType::{Bytes, Flag, Instant, Integer, Json, JsonText, Text};
-use Use::{Chosen, Given, Judged, Listed, Lived, Past};
+use Use::{Assigned, Chosen, Given, Judged, Listed, Lived, Past};
 
 /// What a column holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +33,8 @@ pub(super) enum Use {
     Lived,
     /// Those that select orders to change.
     Chosen,
+    /// Those of them that assign it a value from the request.
+    Assigned,
     /// Those that preview a change.
     Judged,
     /// Lists of orders.
@@ -102,12 +104,12 @@ const ORDERS: &[TableColumn] = &[
     value("mark", Text, &[Given, Chosen, Judged, Listed]),
     value("scheduled_for", Instant, &[Given, Chosen, Listed, Past]),
     value("kill_requested", Instant, &[Lived, Chosen, Judged, Listed]),
-    value("sigkill_at", Instant, &[Lived]),
+    value("sigkill_at", Instant, &[Lived, Chosen]),
     value("created", Instant, &[Lived]),
     value("modified", Instant, &[Past]),
-    value("priority", Integer, &[Given, Listed]),
-    value("arguments", Json, &[Given, Listed, Past]),
-    value("position", Json, &[Given, Listed, Past]),
+    value("priority", Integer, &[Given, Assigned, Listed]),
+    value("arguments", Json, &[Given, Assigned, Listed, Past]),
+    value("position", Json, &[Given, Assigned, Listed, Past]),
     value("reason", Text, &[Given, Chosen, Judged, Listed]),
     value("started", Instant, &[Lived]),
     value("state_since", Instant, &[Lived]),
@@ -155,6 +157,7 @@ pub const TABLES: &[Table] = &[
             plain("request_id", Text),
             plain("client_address", Text),
             plain("created", Instant),
+            plain("undoes", Integer),
         ],
     },
     Table {
@@ -172,6 +175,7 @@ pub const TABLES: &[Table] = &[
             plain("kill", Flag),
             plain("via_parent", Text),
             plain("created", Instant),
+            plain("before", JsonText),
         ],
     },
     Table {

@@ -95,12 +95,14 @@ on_both! {
             "path": "/sos/eod,p", "type": "ORDER", "orderId": "p",
             "workflowId": {"path": "/sos/eod", "versionId": "1"},
             "previousState": "WAITING", "newState": "WAITING", "mark": "CANCELLING", "kill": false,
+            "before": {"mark": null},
         }));
         assert_eq!(details[1], json!({
             "path": "/sos/east,p|east", "type": "ORDER", "orderId": "p|east",
             "workflowId": {"path": "/sos/east", "versionId": "7"},
             "previousState": "RUNNING", "newState": "RUNNING", "mark": "CANCELLING",
             "kill": true, "viaParent": "p",
+            "before": {"mark": null, "kill_requested": null, "sigkill_at": null},
         }));
         assert_eq!(details.len(), 2);
         for other in [

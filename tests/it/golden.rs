@@ -232,7 +232,7 @@ async fn statements(served: &Served, from: usize, id: &str, golden: &Path) -> St
         }
     };
     // If there are fewer by now, the comparison tells.
-    let _all = tokio::time::timeout(Duration::from_secs(2), all).await;
+    let _all = tokio::time::timeout(Duration::from_secs(20), all).await;
     texts().join(SEPARATOR)
 }
 

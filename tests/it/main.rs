@@ -11,6 +11,7 @@ mod archive;
 mod archived_orders;
 mod attacks;
 mod audit_log;
+mod before;
 mod body;
 mod calls;
 mod cancel;

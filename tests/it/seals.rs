@@ -85,7 +85,7 @@ async fn tamper_with(app: &App, sql: &str) -> Vec<String> {
 fn copy_detail(from: &str, to: &str) -> String {
     format!(
         "INSERT INTO audit_log_details SELECT controller_id, audit_log_id, '{to}', workflow_path,
-         workflow_version_id, folder, previous_state, new_state, mark, kill, via_parent, created
+         workflow_version_id, folder, previous_state, new_state, mark, kill, via_parent, created, before
          FROM audit_log_details WHERE order_id = '{from}';"
     )
 }

@@ -46,6 +46,7 @@ const DETAILS: Listing = Listing {
         Column::state("mark", "/mark"),
         Column::new("kill", "/kill"),
         Column::wide("via_parent", "/viaParent"),
+        Column::wide("before", "/before"),
     ],
     noun: "order",
     word: "/newState",

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use futures_util::{StreamExt, TryStreamExt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use strum::VariantArray;
 
 use crate::http::context::audit::AuditLog;
@@ -303,6 +304,10 @@ pub struct DetailItem {
     /// The selected order that it is a descendant of, if it was not selected itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     via_parent: Option<String>,
+    /// The columns of the order that the request changed, with their old values; missing in entries
+    /// older than this field.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    before: Option<Value>,
 }
 
 impl From<Detail> for DetailItem {
@@ -320,6 +325,7 @@ impl From<Detail> for DetailItem {
             mark: detail.mark,
             kill: detail.kill,
             via_parent: detail.via_parent,
+            before: detail.before.and_then(|before| serde_json::from_str(&before).ok()),
         }
     }
 }

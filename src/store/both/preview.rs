@@ -6,8 +6,7 @@ use crate::model::action::Action;
 use crate::model::selection::Selection;
 use crate::store::sql::Sql;
 use crate::store::sql::change::push_preview;
-use crate::store::sql::selection::{plans_alike, push_chosen_for};
-use crate::store::tables::Use;
+use crate::store::sql::selection::{plans_alike, push_judged};
 use crate::store::{Preview, Result, preview};
 
 impl Backend {
@@ -31,7 +30,7 @@ pub(in super::super) fn push_query(
     action: &Action,
     limit: u32,
 ) -> Sql<Db> {
-    push_chosen_for(&mut sql, selection, Use::Judged);
+    push_judged(&mut sql, selection);
     push_preview(&mut sql, selection, action, limit);
     sql
 }

@@ -147,7 +147,7 @@ impl Ledger for DbLedger<'_> {
         query_as!(
             EntryRow,
             "SELECT controller_id, id, account, request, category, comment, time_spent,
-                   ticket_link, outcome, affected, request_id, client_address," PARAMETERS "," CREATED
+                   ticket_link, outcome, affected, request_id, client_address, undoes," PARAMETERS "," CREATED
             "FROM audit_logs WHERE controller_id = $1 AND id > $2 AND id <= $3
                ORDER BY id LIMIT $4",
             range.controller_id,
@@ -162,7 +162,7 @@ impl Ledger for DbLedger<'_> {
         query_as!(
             DetailRow,
             r#"SELECT controller_id, audit_log_id, order_id, workflow_path, workflow_version_id,
-                   folder, previous_state, new_state, mark, kill AS "kill: bool", via_parent,"# CREATED
+                   folder, previous_state, new_state, mark, kill AS "kill: bool", via_parent,"# BEFORE "," CREATED
             "FROM audit_log_details
                WHERE controller_id = $1 AND audit_log_id > $2 AND audit_log_id <= $3
                ORDER BY audit_log_id, order_id",

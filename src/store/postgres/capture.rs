@@ -11,6 +11,7 @@ use super::one_by_one::SEQUENTIAL;
 use super::steps::MIGRATOR;
 use crate::store::capture::Capture;
 use crate::store::schema::SchemaPart;
+use crate::store::sql::Dialect;
 use crate::store::sql::capture::{IS_CHILD, is_report, recorded, recorded_at_first};
 use crate::store::tables::{ColumnType, TableColumn, list};
 use crate::store::{Access, Error, Result, migrations};
@@ -179,9 +180,9 @@ fn function() -> String {
         list(columns, |column| {
             let name = column.name;
             match column.holds {
-                ColumnType::Instant => format!(
-                    r#"'{name}', to_char({row}.{name} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')"#
-                ),
+                ColumnType::Instant => {
+                    format!("'{name}', {}", Postgres::iso(&format!("{row}.{name}")))
+                }
                 _ => format!("'{name}', {row}.{name}"),
             }
         })

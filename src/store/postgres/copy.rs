@@ -1,11 +1,12 @@
 //! Copies out of and into PostgreSQL.
 
-use sqlx::{AssertSqlSafe, PgConnection};
+use sqlx::{AssertSqlSafe, PgConnection, Postgres};
 
 use super::citus::Citus;
 use super::one_by_one::SEQUENTIAL;
 use crate::store::Result;
 use crate::store::copy::TRAIL;
+use crate::store::sql::Dialect;
 use crate::store::tables::{ColumnType, Table, TableColumn, list};
 
 /// Locks the tables against other sessions.
@@ -84,9 +85,7 @@ pub(super) fn select(table: &Table) -> String {
         ColumnType::Flag => format!("{name}::integer"),
         ColumnType::Json | ColumnType::JsonText => format!("{name}::text"),
         ColumnType::Bytes => format!("encode({name}, 'hex')"),
-        ColumnType::Instant => {
-            format!(r#"to_char({name} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')"#)
-        }
+        ColumnType::Instant => Postgres::iso(name),
     });
     format!("SELECT json_build_array({columns})::text FROM {}", table.name)
 }

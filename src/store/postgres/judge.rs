@@ -17,7 +17,7 @@ pub(super) fn limit(max_orders: Option<u64>) -> i64 {
 /// that are, and whether a chosen one changed before it was locked.
 pub(super) fn judged(selection: &Selection, action: &Action) -> Sql<Postgres> {
     let mut sql = Sql::new();
-    push_chosen(&mut sql, selection);
+    push_chosen(&mut sql, selection, action);
     sql.with("locked", |sql| push_locked(sql, &selection.controller_id, ""));
     push_affected(&mut sql, selection, action);
     sql.with("gate", |sql| {

@@ -287,6 +287,10 @@ impl Dialect for Postgres {
         sql.push(" LIKE ").push_bind(search::like(pattern));
     }
 
+    fn push_json_member(sql: &mut QueryBuilder<Self>, column: &str, name: &str) {
+        sql.push(format_args!("({column} -> ")).push_bind(name.to_owned()).push("::text)::text");
+    }
+
     fn push_json(sql: &mut QueryBuilder<Self>, json: &str) {
         sql.push_bind(json).push("::jsonb");
     }
@@ -296,7 +300,11 @@ impl Dialect for Postgres {
         Self::push_json(sql, json);
     }
 
-    const AS_PARAMETERS: &str = "::json";
+    const AS_JSON: &str = "::json";
+
+    fn iso(column: &str) -> String {
+        format!(r#"to_char({column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')"#)
+    }
 
     const HISTORY_ID: Option<&str> = None;
 

@@ -22,6 +22,7 @@ struct Fate {
     order_id: Option<String>,
     effect: Option<String>,
     via_parent: Option<String>,
+    before: Option<String>,
 }
 
 /// See [`super::orders::apply`]: `None` if an order changed before it was locked.
@@ -45,7 +46,7 @@ pub(super) async fn apply(
 
     let mut sql = judged(selection, action);
     sql.push(
-        "\nSELECT g.stale, g.affected, a.order_id, a.effect, a.via_parent\n\
+        "\nSELECT g.stale, g.affected, a.order_id, a.effect, a.via_parent, a.before\n\
          FROM gate g LEFT JOIN affected a ON NOT g.stale AND g.affected <= ",
     );
     sql.integer(limit(*max_orders));
@@ -74,10 +75,10 @@ pub(super) async fn apply(
     }
 
     let audit_log_id = audit::insert(&mut *connection, audit, Outcome::Done, affected).await?;
-    let columns = [("order_id", Text), ("effect", Text), ("via_parent", Text)];
-    let rows = fates
-        .iter()
-        .map(|fate| [fate.order_id.as_deref(), fate.effect.as_deref(), fate.via_parent.as_deref()]);
+    let columns = [("order_id", Text), ("effect", Text), ("via_parent", Text), ("before", Text)];
+    let rows = fates.iter().map(|fate| {
+        [&fate.order_id, &fate.effect, &fate.via_parent, &fate.before].map(Option::as_deref)
+    });
 
     let mut sql = Sql::<Postgres>::new();
     let push_key = |sql: &mut Sql<Postgres>| {
@@ -86,7 +87,7 @@ pub(super) async fn apply(
     };
     push_details(&mut sql, action, controller_id, selection.now, push_key, |sql| {
         sql.nested(|sql| {
-            sql.push("SELECT o.*, r.effect, r.via_parent\nFROM ").orders(selection.now);
+            sql.push("SELECT o.*, r.effect, r.via_parent, r.before\nFROM ").orders(selection.now);
             sql.push(" JOIN ").rows(&columns, rows).push(" ON r.order_id = o.order_id");
             sql.push("\nWHERE o.controller_id = ").key(controller_id);
         });

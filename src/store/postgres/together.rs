@@ -68,7 +68,7 @@ fn statement(changes: &[(&Change, Lock)], first: &Change, selection: &Selection)
     let (action, controller_id, now) =
         (&first.action, selection.controller_id.as_str(), selection.now);
     let mut sql = Sql::<Postgres>::new();
-    push_chosen(&mut sql, selection);
+    push_chosen(&mut sql, selection, action);
     // To wait for one order would hold up the others.
     sql.with("locked", |sql| push_locked(sql, controller_id, " SKIP LOCKED"));
     push_affected(&mut sql, selection, action);

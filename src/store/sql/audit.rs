@@ -68,7 +68,7 @@ pub(in crate::store) fn details<DB: Dialect>(audit_log_id: i64, extent: &Extent)
     let mut sql = Sql::new();
     sql.push(
         "SELECT d.order_id, d.workflow_path, d.workflow_version_id, d.previous_state,\n    \
-             d.new_state, d.mark, d.kill, d.via_parent\n\
+             d.new_state, d.mark, d.kill, d.via_parent, CAST(d.before AS text) AS before\n\
          FROM audit_log_details d\n\
          WHERE ",
     );

@@ -4,6 +4,7 @@
 
 use chrono::{DateTime, Utc};
 
+use super::before::push_before;
 use super::selection::{push_without_effect, words};
 use super::{DESCENDS, Dialect, LIVING, Sql, quoted};
 use crate::model::action::{Action, Assign, Condition, Effect, Rule};
@@ -22,11 +23,12 @@ pub(in crate::store) fn push_affected<DB: Dialect>(
     push_holding(sql, selection, &rules);
     sql.with("affected", |sql| {
         let effect = effect_of(&rules);
-        sql.push("SELECT e.*\nFROM ");
-        sql.nested(|sql| {
+        sql.push("SELECT a.*,\n    ");
+        push_before(sql, action);
+        sql.push(" AS before\nFROM ").nested(|sql| {
             sql.push(format_args!("SELECT c.*, {effect} AS effect\nFROM chosen c"));
         });
-        sql.push(" e\nWHERE e.effect IS NOT NULL");
+        sql.push(" a\nWHERE a.effect IS NOT NULL");
     });
 }
 
@@ -123,7 +125,7 @@ pub(in crate::store) fn push_assignments<DB: Dialect>(
     for (column, value) in [
         ("state", state),
         ("suspended", suspended),
-        ("mark", new_mark(&effects)),
+        ("mark", new_mark(&effects, "o")),
         ("reason", case(&effects, "o.reason", |effect| effect.state.map(|_| "NULL".into()))),
     ] {
         if let Some(value) = value {
@@ -155,6 +157,21 @@ fn push_present<DB: Dialect>(sql: &mut Sql<DB>, now: DateTime<Utc>) {
     sql.push("CASE WHEN o.created > ").instant(now);
     sql.push(" AND o.created <= '9999-12-31T23:59:59.999Z' THEN o.created ELSE ");
     sql.instant(now).push(" END");
+}
+
+/// The columns that get a value from the request.
+pub(super) fn assigned(action: &Action) -> &'static [&'static str] {
+    match action {
+        Action::Change { .. } => &["priority"],
+        Action::RemoveWhenTerminated => &["remove_when_terminated"],
+        Action::Resume { position, variables } => match (position, variables) {
+            (None, None) => &[],
+            (Some(_), None) => &["position"],
+            (None, Some(_)) => &["arguments"],
+            (Some(_), Some(_)) => &["position", "arguments"],
+        },
+        _ => &[],
+    }
 }
 
 /// Adds the values from the request.
@@ -198,7 +215,8 @@ pub(in crate::store) fn push_details<DB: Dialect>(
     let suspended = new_suspended(&effects, "a").unwrap_or_else(|| "a.suspended".into());
     sql.push(
         "INSERT INTO audit_log_details (controller_id, audit_log_id, order_id, workflow_path,\n    \
-             workflow_version_id, folder, previous_state, new_state, mark, kill, via_parent, created)\n\
+             workflow_version_id, folder, previous_state, new_state, mark, kill, via_parent, created,\n    \
+             before)\n\
          SELECT ",
     );
     push_key(sql);
@@ -211,7 +229,7 @@ pub(in crate::store) fn push_details<DB: Dialect>(
         mark.as_deref().unwrap_or("NULL"),
         killed.map_or_else(|| "FALSE".into(), |killed| format!("a.effect IN ({killed})")),
     ));
-    sql.instant(now).push("\nFROM ");
+    sql.instant(now).push(", a.before").push(DB::AS_JSON).push("\nFROM ");
     push_from(sql);
 }
 
@@ -230,7 +248,7 @@ pub(in crate::store) fn push_entry<DB: Dialect>(
     sql.text(&audit.controller_id).push(", ").text(&audit.account);
     sql.push(", ").text(&audit.request).push(", CASE g.affected WHEN 0 THEN ");
     sql.text(&audit.parameters.kept(Outcome::NoOrders)).push(" ELSE ");
-    sql.text(&audit.parameters.kept(Outcome::Done)).push(" END").push(DB::AS_PARAMETERS);
+    sql.text(&audit.parameters.kept(Outcome::Done)).push(" END").push(DB::AS_JSON);
     sql.push(",\n    ").text(audit.category.as_str());
     sql.push(", ").optional(audit.comment.as_deref());
     sql.push(", ").integer(audit.time_spent);
@@ -321,19 +339,22 @@ pub(in crate::store) fn push_notified<DB: Dialect>(
     ));
 }
 
-fn new_state(effects: &[Effect], of: &str) -> Option<String> {
+/// The new state of the order `of`, if an effect sets one.
+pub(super) fn new_state(effects: &[Effect], of: &str) -> Option<String> {
     let word = |state: State| format!("'{}'", state.as_str());
     case(effects, &format!("{of}.state"), |effect| effect.state.map(word))
 }
 
-fn new_suspended(effects: &[Effect], of: &str) -> Option<String> {
+/// Its new `suspended`, if an effect sets it.
+pub(super) fn new_suspended(effects: &[Effect], of: &str) -> Option<String> {
     let word = |suspended| if suspended { "TRUE".into() } else { "FALSE".into() };
     case(effects, &format!("{of}.suspended"), |effect| effect.suspended.map(word))
 }
 
-fn new_mark(effects: &[Effect]) -> Option<String> {
+/// Its new mark, if an effect sets or clears it.
+pub(super) fn new_mark(effects: &[Effect], of: &str) -> Option<String> {
     let word = |mark: Mark| format!("'{}'", mark.as_str());
-    case(effects, "o.mark", |effect| match effect.mark {
+    case(effects, &format!("{of}.mark"), |effect| match effect.mark {
         Assign::Keep => None,
         Assign::Clear => Some("NULL".into()),
         Assign::Set(mark) => Some(word(mark)),
@@ -354,7 +375,7 @@ fn case(
 }
 
 /// The names of the effects for which `which` holds, if any.
-fn named(effects: &[Effect], which: impl Fn(&Effect) -> bool) -> Option<String> {
+pub(super) fn named(effects: &[Effect], which: impl Fn(&Effect) -> bool) -> Option<String> {
     let names = quoted(effects.iter().filter(|effect| which(effect)).map(|effect| effect.name));
     (!names.is_empty()).then_some(names)
 }

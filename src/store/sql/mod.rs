@@ -24,6 +24,7 @@ pub(super) use self::statement::Sql;
 use super::tables::ColumnType;
 
 pub(super) mod audit;
+mod before;
 pub(super) mod capture;
 pub(super) mod change;
 pub(super) mod check;
@@ -79,13 +80,17 @@ pub(super) trait Dialect: sqlx::Database {
     /// Adds an operator and its bound pattern: `*` stands for any text, `?` for one character,
     /// and upper and lower case differ.
     fn push_like(sql: &mut QueryBuilder<Self>, pattern: &str);
+    /// Adds a member of the JSON object `column`, by its bound name, as text.
+    fn push_json_member(sql: &mut QueryBuilder<Self>, column: &str, name: &str);
     /// Adds a bound JSON text as a value of a column.
     fn push_json(sql: &mut QueryBuilder<Self>, json: &str);
     /// Adds `column`, a JSON object, merged with a bound one, whose members replace those of the
     /// same name.
     fn push_merged(sql: &mut QueryBuilder<Self>, column: &str, json: &str);
-    /// What turns a bound text into a value of `audit_logs.parameters`.
-    const AS_PARAMETERS: &str;
+    /// What turns a text into a value of a column that keeps JSON verbatim.
+    const AS_JSON: &str;
+    /// An instant as text, as the API writes it.
+    fn iso(column: &str) -> String;
     /// The history ids of the rows that an insert adds, if the database does not draw them as well.
     const HISTORY_ID: Option<&str>;
     /// The condition that the order `o` is no child. (SQLite takes no generated column from an index.)

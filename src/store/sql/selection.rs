@@ -5,8 +5,10 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 
+use super::change::assigned;
 use super::folders::push_in_folders;
 use super::{DESCENDS, Dialect, HISTORY_AT, LIVING, STATE_SINCE, Sql, TERMINAL, quoted};
+use crate::model::action::Action;
 use crate::model::audit::Outcome;
 use crate::model::order::{EffectiveState, State};
 use crate::model::permission::Visible;
@@ -14,7 +16,7 @@ use crate::model::selection::{Reach, Selection, Sight, Subject};
 use crate::model::window::Window;
 use crate::model::workflow_id::WorkflowId;
 use crate::store::tables::ColumnType::Text;
-use crate::store::tables::{Use, list, of_orders};
+use crate::store::tables::{TableColumn, Use, list, of_orders};
 
 /// Whether one plan fits all selections of this kind, so that it can be kept: true for a single id.
 pub(in crate::store) fn plans_alike(selection: &Selection) -> bool {
@@ -22,25 +24,40 @@ pub(in crate::store) fn plans_alike(selection: &Selection) -> bool {
 }
 
 /// Adds the expressions up to `chosen`, for a change.
-pub(in crate::store) fn push_chosen<DB: Dialect>(sql: &mut Sql<DB>, selection: &Selection) {
-    push_chosen_for(sql, selection, Use::Chosen);
-}
-
-/// Adds the expressions up to `chosen`, which has the columns of this use.
-pub(in crate::store) fn push_chosen_for<DB: Dialect>(
+pub(in crate::store) fn push_chosen<DB: Dialect>(
     sql: &mut Sql<DB>,
     selection: &Selection,
-    of: Use,
+    action: &Action,
 ) {
+    let names = changed_columns(action).map(|column| column.name).chain(DB::PLACE);
+    push_expressions(sql, selection, &columns(names));
+}
+
+/// Adds the expressions up to `chosen`, for a preview.
+pub(in crate::store) fn push_judged<DB: Dialect>(sql: &mut Sql<DB>, selection: &Selection) {
+    push_expressions(sql, selection, &columns(of_orders(Use::Judged).map(|column| column.name)));
+}
+
+/// The columns of an order that a change looks at.
+pub(in crate::store) fn changed_columns(
+    action: &Action,
+) -> impl Iterator<Item = &'static TableColumn> {
+    let written = of_orders(Use::Assigned);
+    let written = written.filter(|column| assigned(action).contains(&column.name));
+    of_orders(Use::Chosen).chain(written)
+}
+
+/// Adds the expressions up to `chosen`, which has these columns of the order `o`.
+fn push_expressions<DB: Dialect>(sql: &mut Sql<DB>, selection: &Selection, columns: &str) {
     if selection.has_cycles() {
         sql.with("cycles", |sql| push_cycles(sql, selection));
     }
     if selection.deep {
-        sql.with("base", |sql| push_base(sql, selection, of));
+        sql.with("base", |sql| push_base(sql, selection, columns));
         sql.with("below", |sql| push_below(sql, selection));
-        sql.with("chosen", |sql| push_family(sql, selection, of));
+        sql.with("chosen", |sql| push_family(sql, selection, columns));
     } else {
-        sql.with("chosen", |sql| push_base(sql, selection, of));
+        sql.with("chosen", |sql| push_base(sql, selection, columns));
     }
 }
 
@@ -68,10 +85,7 @@ pub(in crate::store) fn push_rough_count<DB: Dialect>(
     });
 }
 
-/// The columns of the order `o` in `chosen`, for a change with the place of its row.
-fn columns<DB: Dialect>(of: Use) -> String {
-    let place = DB::PLACE.filter(|_| of == Use::Chosen);
-    let names = of_orders(of).map(|column| column.name).chain(place);
+fn columns<'a>(names: impl Iterator<Item = &'a str>) -> String {
     list(names, |name| format!("o.{name}")) + ", o.effective_state"
 }
 
@@ -101,13 +115,13 @@ pub(in crate::store) fn push_without_effect<DB: Dialect>(sql: &mut Sql<DB>, sele
 }
 
 /// The orders that the request's own fields select.
-fn push_base<DB: Dialect>(sql: &mut Sql<DB>, selection: &Selection, of: Use) {
-    sql.push(format_args!("SELECT {}, NULL AS via_parent\nFROM ", columns::<DB>(of)));
+fn push_base<DB: Dialect>(sql: &mut Sql<DB>, selection: &Selection, columns: &str) {
+    sql.push(format_args!("SELECT {columns}, NULL AS via_parent\nFROM "));
     sql.orders(selection.now).push("\nWHERE ");
     push_in_reach(sql, selection);
     push_selected(sql, selection);
     if selection.has_cycles() {
-        push_of_cycles(sql, selection, of);
+        push_of_cycles(sql, selection, columns);
     }
 }
 
@@ -125,8 +139,8 @@ fn push_cycles<DB: Dialect>(sql: &mut Sql<DB>, selection: &Selection) {
 }
 
 /// Their fresh orders. UNION, since the named ones are among them.
-fn push_of_cycles<DB: Dialect>(sql: &mut Sql<DB>, selection: &Selection, of: Use) {
-    sql.push(format_args!("\nUNION\nSELECT {}, NULL AS via_parent\n", columns::<DB>(of)));
+fn push_of_cycles<DB: Dialect>(sql: &mut Sql<DB>, selection: &Selection, columns: &str) {
+    sql.push(format_args!("\nUNION\nSELECT {columns}, NULL AS via_parent\n"));
     sql.push("FROM cycles y CROSS JOIN ").orders(selection.now);
     sql.push(
         "\nWHERE o.order_id >= y.first_id AND o.order_id < y.past_id\n  \
@@ -151,13 +165,12 @@ fn push_below<DB: Dialect>(sql: &mut Sql<DB>, selection: &Selection) {
 }
 
 /// The selected orders and their living descendants.
-fn push_family<DB: Dialect>(sql: &mut Sql<DB>, selection: &Selection, of: Use) {
+fn push_family<DB: Dialect>(sql: &mut Sql<DB>, selection: &Selection, columns: &str) {
     sql.push(format_args!(
         "SELECT * FROM base\n\
          UNION ALL\n\
-         SELECT {}, l.via_parent\n\
-         FROM below l JOIN ",
-        columns::<DB>(of),
+         SELECT {columns}, l.via_parent\n\
+         FROM below l JOIN "
     ));
     sql.orders(selection.now).push(" ON o.order_id = l.order_id\nWHERE o.controller_id = ");
     sql.key(&selection.controller_id);

@@ -139,6 +139,7 @@ dialect! {
     among => push_among(texts: Vec<&str>);
     like => push_like(pattern: &str);
     json => push_json(json: &str);
+    member => push_json_member(column: &str, name: &str);
     merged => push_merged(column: &str, json: &str);
     new_state => push_new_state(controller_id: &str, at: DateTime<Utc>, state: &str, suspended: &str);
 }

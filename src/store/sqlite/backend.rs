@@ -201,7 +201,8 @@ async fn shadow_clock(connection: &mut SqliteConnection) -> sqlx::Result<()> {
             .fetch_one(&mut *connection)
             .await?;
     let view = view.replacen("CREATE VIEW", "CREATE TEMP VIEW", 1);
-    let chosen = list(of_orders(Use::Chosen), |column| match column.name {
+    let chosen = of_orders(Use::Chosen).chain(of_orders(Use::Assigned));
+    let chosen = list(chosen, |column| match column.name {
         "order_id" => "order_id PRIMARY KEY".into(),
         name => name.into(),
     });
@@ -209,7 +210,7 @@ async fn shadow_clock(connection: &mut SqliteConnection) -> sqlx::Result<()> {
         "CREATE TEMP TABLE clock (now TEXT); INSERT INTO temp.clock (rowid) VALUES ({MARK}); {view};
          CREATE TEMP TABLE affected (order_id TEXT PRIMARY KEY, workflow_path TEXT,
              workflow_version_id TEXT, folder TEXT, effective_state TEXT, via_parent TEXT,
-             effect TEXT) WITHOUT ROWID;
+             effect TEXT, before TEXT) WITHOUT ROWID;
          CREATE TEMP TABLE chosen ({chosen}, effective_state, via_parent) WITHOUT ROWID;
          INSERT INTO temp.affected (order_id) VALUES ('');
          INSERT INTO temp.chosen (order_id) VALUES ('');

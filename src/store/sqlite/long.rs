@@ -12,8 +12,8 @@ use super::keeper::Connections;
 use super::orders::{changed, count, push_changes, push_judged};
 use crate::model::selection::{Reach, Subject};
 use crate::store::sql::Sql;
-use crate::store::sql::selection::{push_chosen, push_rough_count};
-use crate::store::tables::{Use, list, of_orders};
+use crate::store::sql::selection::{changed_columns, push_chosen, push_rough_count};
+use crate::store::tables::list;
 use crate::store::{Change, Changed, Error, Result};
 
 /// How many orders make a change long. Fewer are changed in about a tenth of a second.
@@ -98,9 +98,11 @@ fn collected(change: &Change) -> Sql<Sqlite> {
     let Change { selection, action, .. } = change;
     let mut sql = Sql::over(change_at(selection.now));
     sql.push("DELETE FROM temp.chosen").end().push("DELETE FROM temp.affected").end();
-    sql.push("INSERT INTO temp.chosen\n");
-    push_chosen(&mut sql, selection);
-    sql.push("\nSELECT * FROM chosen").end();
+    let columns = list(changed_columns(action), |column| column.name.into());
+    let columns = format!("{columns}, effective_state, via_parent");
+    sql.push(format_args!("INSERT INTO temp.chosen ({columns})\n"));
+    push_chosen(&mut sql, selection, action);
+    sql.push(format_args!("\nSELECT {columns} FROM chosen")).end();
     // Below, `chosen` is the table.
     sql.push("INSERT INTO temp.affected\n");
     push_judged(&mut sql, selection, action);
@@ -110,7 +112,8 @@ fn collected(change: &Change) -> Sql<Sqlite> {
 /// Whether the chosen orders are still as they were collected.
 async fn are_unchanged(connection: &mut SqliteConnection, change: &Change) -> Result<bool> {
     let compared = |table: &str| {
-        let changeable = of_orders(Use::Chosen).filter(|column| column.is_changeable());
+        let columns = changed_columns(&change.action);
+        let changeable = columns.filter(|column| column.is_changeable());
         list(changeable, |column| format!("{table}.{}", column.name))
     };
     let mut sql = Sql::<Sqlite>::of(

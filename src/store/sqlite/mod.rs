@@ -310,6 +310,14 @@ impl Dialect for Sqlite {
         sql.push(" GLOB ").push_bind(search::glob(pattern));
     }
 
+    fn push_json_member(sql: &mut QueryBuilder<Self>, column: &str, name: &str) {
+        // A name that is no path: `->` would take some for one.
+        sql.push(format_args!(
+            "(SELECT {column} -> v.fullkey FROM json_each({column}) v WHERE v.key = "
+        ));
+        sql.push_bind(name.to_owned()).push(")");
+    }
+
     fn push_json(sql: &mut QueryBuilder<Self>, json: &str) {
         sql.push_bind(json.to_owned());
     }
@@ -322,7 +330,11 @@ impl Dialect for Sqlite {
         sql.push(") WHERE type = 'object')), ").push_bind(json.to_owned()).push(")");
     }
 
-    const AS_PARAMETERS: &str = "";
+    const AS_JSON: &str = "";
+
+    fn iso(column: &str) -> String {
+        column.into()
+    }
 
     // As the trigger orders_history_id_is_drawn, which would write each row twice.
     const HISTORY_ID: Option<&str> = Some(

@@ -64,7 +64,7 @@ async fn apply(
     let Change { selection, action, max_orders, .. } = &change;
     let mut sql = Sql::<Sqlite>::over(change_after(around.begin, selection.now));
     sql.push("DELETE FROM temp.affected").end().push("INSERT INTO temp.affected\n");
-    push_chosen(&mut sql, selection);
+    push_chosen(&mut sql, selection, action);
     push_judged(&mut sql, selection, action);
     if let Some(max) = max_orders {
         let affected = count(&mut *connection, sql).await?;
@@ -83,7 +83,7 @@ pub(super) fn push_judged(sql: &mut Sql<Sqlite>, selection: &Selection, action: 
     push_affected(sql, selection, action);
     sql.push(
         "\nSELECT order_id, workflow_path, workflow_version_id, folder, effective_state,\n    \
-             via_parent, effect\n\
+             via_parent, effect, before\n\
          FROM affected",
     );
     sql.end();

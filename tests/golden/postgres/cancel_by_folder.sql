@@ -1,6 +1,6 @@
 WITH chosen AS MATERIALIZED (
     SELECT o.order_id, o.root_id, o.workflow_path, o.workflow_version_id, o.folder, o.state,
-        o.suspended, o.mark, o.scheduled_for, o.kill_requested, o.reason,
+        o.suspended, o.mark, o.scheduled_for, o.kill_requested, o.sigkill_at, o.reason,
         o.remove_when_terminated, o.place, o.effective_state, NULL AS via_parent
     FROM (SELECT o.*, o.ctid AS place, effective_state(o.state, o.suspended, o.scheduled_for, $1) AS effective_state FROM orders o) o
     WHERE o.controller_id = $2
@@ -39,7 +39,14 @@ held AS MATERIALIZED (
       AND o.controller_id = $6
 ),
 affected AS MATERIALIZED (
-    SELECT e.*
+    SELECT a.*,
+        '{' || concat_ws(',',
+            CASE WHEN a.state <> CASE a.effect WHEN 'CANCELLED' THEN 'CANCELLED' ELSE a.state END THEN '"state":' || '"' || a.state || '"' END,
+            CASE WHEN a.suspended <> CASE a.effect WHEN 'CANCELLED' THEN FALSE ELSE a.suspended END THEN '"suspended":' || CASE WHEN a.suspended THEN 'true' ELSE 'false' END END,
+            CASE WHEN a.mark IS DISTINCT FROM CASE a.effect WHEN 'CANCELLING' THEN 'CANCELLING' WHEN 'CANCELLED' THEN NULL ELSE a.mark END THEN '"mark":' || coalesce('"' || a.mark || '"', 'null') END,
+            CASE WHEN a.reason IS NOT NULL AND a.effect IN ('CANCELLED') THEN '"reason":' || coalesce('"' || a.reason || '"', 'null') END,
+            CASE WHEN a.kill_requested IS NOT NULL AND a.effect IN ('CANCELLED') THEN '"kill_requested":' || coalesce('"' || to_char(a.kill_requested AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') || '"', 'null') END,
+            CASE WHEN a.sigkill_at IS NOT NULL AND a.effect IN ('CANCELLED') THEN '"sigkill_at":' || coalesce('"' || to_char(a.sigkill_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') || '"', 'null') END) || '}' AS before
     FROM (
         SELECT c.*, CASE
             WHEN c.effective_state IN ('BLOCKED', 'FAILED', 'INPROGRESS', 'PENDING', 'PROMPTING', 'RUNNING', 'SCHEDULED', 'SUSPENDED', 'WAITING') AND c.mark = 'CANCELLING'
@@ -52,8 +59,8 @@ affected AS MATERIALIZED (
             THEN 'CANCELLED'
         END AS effect
         FROM chosen c
-    ) e
-    WHERE e.effect IS NOT NULL
+    ) a
+    WHERE a.effect IS NOT NULL
 ),
 gate AS MATERIALIZED (
     SELECT (SELECT count(*) FROM affected) AS affected,
@@ -89,11 +96,12 @@ changed AS (
 ),
 details AS (
     INSERT INTO audit_log_details (controller_id, audit_log_id, order_id, workflow_path,
-        workflow_version_id, folder, previous_state, new_state, mark, kill, via_parent, created)
+        workflow_version_id, folder, previous_state, new_state, mark, kill, via_parent, created,
+        before)
     SELECT $26, audit.id, a.order_id, a.workflow_path,
         a.workflow_version_id, a.folder, a.effective_state,
         effective_state(CASE a.effect WHEN 'CANCELLED' THEN 'CANCELLED' ELSE a.state END, CASE a.effect WHEN 'CANCELLED' THEN FALSE ELSE a.suspended END, a.scheduled_for, $27),
-        CASE a.effect WHEN 'CANCELLING' THEN 'CANCELLING' ELSE NULL END, FALSE, a.via_parent, $28
+        CASE a.effect WHEN 'CANCELLING' THEN 'CANCELLING' ELSE NULL END, FALSE, a.via_parent, $28, a.before::json
     FROM affected a, audit
 )
 SELECT g.stale, g.affected, (SELECT id FROM audit) AS audit_log_id,

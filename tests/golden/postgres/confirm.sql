@@ -1,6 +1,6 @@
 WITH chosen AS MATERIALIZED (
     SELECT o.order_id, o.root_id, o.workflow_path, o.workflow_version_id, o.folder, o.state,
-        o.suspended, o.mark, o.scheduled_for, o.kill_requested, o.reason,
+        o.suspended, o.mark, o.scheduled_for, o.kill_requested, o.sigkill_at, o.reason,
         o.remove_when_terminated, o.place, o.effective_state, NULL AS via_parent
     FROM (SELECT o.*, o.ctid AS place, effective_state(o.state, o.suspended, o.scheduled_for, $1) AS effective_state FROM orders o) o
     WHERE o.controller_id = $2
@@ -18,7 +18,10 @@ locked AS MATERIALIZED (
     ) l
 ),
 affected AS MATERIALIZED (
-    SELECT e.*
+    SELECT a.*,
+        '{' || concat_ws(',',
+            CASE WHEN a.state <> CASE a.effect WHEN 'CONFIRMED' THEN 'INPROGRESS' ELSE a.state END THEN '"state":' || '"' || a.state || '"' END,
+            CASE WHEN a.reason IS NOT NULL AND a.effect IN ('CONFIRMED') THEN '"reason":' || coalesce('"' || a.reason || '"', 'null') END) || '}' AS before
     FROM (
         SELECT c.*, CASE
             WHEN c.effective_state IN ('BLOCKED', 'FAILED', 'INPROGRESS', 'PENDING', 'PROMPTING', 'RUNNING', 'SCHEDULED', 'SUSPENDED', 'WAITING') AND c.mark = 'CANCELLING'
@@ -27,8 +30,8 @@ affected AS MATERIALIZED (
             THEN 'CONFIRMED'
         END AS effect
         FROM chosen c
-    ) e
-    WHERE e.effect IS NOT NULL
+    ) a
+    WHERE a.effect IS NOT NULL
 ),
 gate AS MATERIALIZED (
     SELECT (SELECT count(*) FROM affected) AS affected,
@@ -59,11 +62,12 @@ changed AS (
 ),
 details AS (
     INSERT INTO audit_log_details (controller_id, audit_log_id, order_id, workflow_path,
-        workflow_version_id, folder, previous_state, new_state, mark, kill, via_parent, created)
+        workflow_version_id, folder, previous_state, new_state, mark, kill, via_parent, created,
+        before)
     SELECT $25, audit.id, a.order_id, a.workflow_path,
         a.workflow_version_id, a.folder, a.effective_state,
         effective_state(CASE a.effect WHEN 'CONFIRMED' THEN 'INPROGRESS' ELSE a.state END, a.suspended, a.scheduled_for, $26),
-        NULL, FALSE, a.via_parent, $27
+        NULL, FALSE, a.via_parent, $27, a.before::json
     FROM affected a, audit
 )
 SELECT g.stale, g.affected, (SELECT id FROM audit) AS audit_log_id,

@@ -1,7 +1,7 @@
 WITH chosen AS MATERIALIZED (
     SELECT o.order_id, o.root_id, o.workflow_path, o.workflow_version_id, o.folder, o.state,
-        o.suspended, o.mark, o.scheduled_for, o.kill_requested, o.reason,
-        o.remove_when_terminated, o.place, o.effective_state, NULL AS via_parent
+        o.suspended, o.mark, o.scheduled_for, o.kill_requested, o.sigkill_at, o.reason,
+        o.remove_when_terminated, o.arguments, o.position, o.place, o.effective_state, NULL AS via_parent
     FROM (SELECT o.*, o.ctid AS place, effective_state(o.state, o.suspended, o.scheduled_for, $1) AS effective_state FROM orders o) o
     WHERE o.controller_id = $2
       AND o.state NOT IN ('FINISHED', 'CANCELLED')
@@ -29,7 +29,17 @@ held AS MATERIALIZED (
       AND o.controller_id = $6
 ),
 affected AS MATERIALIZED (
-    SELECT e.*
+    SELECT a.*,
+        '{' || concat_ws(',',
+            CASE WHEN a.state <> CASE a.effect WHEN 'RETRIED' THEN 'INPROGRESS' ELSE a.state END THEN '"state":' || '"' || a.state || '"' END,
+            CASE WHEN a.suspended <> CASE a.effect WHEN 'RESUMED' THEN FALSE ELSE a.suspended END THEN '"suspended":' || CASE WHEN a.suspended THEN 'true' ELSE 'false' END END,
+            CASE WHEN a.mark IS DISTINCT FROM CASE a.effect WHEN 'RESUMED' THEN NULL WHEN 'RETRIED' THEN NULL ELSE a.mark END THEN '"mark":' || coalesce('"' || a.mark || '"', 'null') END,
+            CASE WHEN a.reason IS NOT NULL AND a.effect IN ('RETRIED') THEN '"reason":' || coalesce('"' || a.reason || '"', 'null') END,
+            CASE WHEN a.kill_requested IS NOT NULL AND a.effect IN ('RESUMED', 'RETRIED') THEN '"kill_requested":' || coalesce('"' || to_char(a.kill_requested AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') || '"', 'null') END,
+            CASE WHEN a.sigkill_at IS NOT NULL AND a.effect IN ('RESUMED', 'RETRIED') THEN '"sigkill_at":' || coalesce('"' || to_char(a.sigkill_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') || '"', 'null') END,
+            CASE WHEN TRUE THEN '"position":' || coalesce(CAST(a.position AS text), 'null') END,
+            '"arguments":{' || concat_ws(',',
+                $7 || CASE WHEN substr((a.arguments -> $8::text)::text, 1, 1) IN ('{', '[') THEN '"********"' ELSE (a.arguments -> $9::text)::text END) || '}') || '}' AS before
     FROM (
         SELECT c.*, CASE
             WHEN c.effective_state IN ('BLOCKED', 'FAILED', 'INPROGRESS', 'PENDING', 'PROMPTING', 'RUNNING', 'SCHEDULED', 'SUSPENDED', 'WAITING') AND c.mark = 'CANCELLING'
@@ -42,8 +52,8 @@ affected AS MATERIALIZED (
             THEN 'RETRIED'
         END AS effect
         FROM chosen c
-    ) e
-    WHERE e.effect IS NOT NULL
+    ) a
+    WHERE a.effect IS NOT NULL
 ),
 gate AS MATERIALIZED (
     SELECT (SELECT count(*) FROM affected) AS affected,
@@ -52,12 +62,12 @@ gate AS MATERIALIZED (
 audit AS (
     INSERT INTO audit_logs (controller_id, account, request, parameters, category, comment,
         time_spent, ticket_link, request_id, client_address, created, outcome, affected)
-    SELECT $7, $8, $9, CASE g.affected WHEN 0 THEN $10 ELSE $11 END::json,
-        $12, $13, $14, $15, $16, $17, $18,
+    SELECT $10, $11, $12, CASE g.affected WHEN 0 THEN $13 ELSE $14 END::json,
+        $15, $16, $17, $18, $19, $20, $21,
         CASE g.affected WHEN 0 THEN 'NO_ORDERS' ELSE 'DONE' END, g.affected
     FROM gate g
-    WHERE NOT g.stale AND g.affected <= $19
-      AND pg_try_advisory_xact_lock_shared($20)
+    WHERE NOT g.stale AND g.affected <= $22
+      AND pg_try_advisory_xact_lock_shared($23)
     RETURNING id
 ),
 changed AS (
@@ -65,7 +75,7 @@ changed AS (
     SET state_since = CASE
             WHEN o.state <> CASE a.effect WHEN 'RETRIED' THEN 'INPROGRESS' ELSE o.state END
             OR o.suspended <> CASE a.effect WHEN 'RESUMED' THEN FALSE ELSE o.suspended END
-            THEN CASE WHEN o.created > $21 AND o.created <= '9999-12-31T23:59:59.999Z' THEN o.created ELSE $22 END
+            THEN CASE WHEN o.created > $24 AND o.created <= '9999-12-31T23:59:59.999Z' THEN o.created ELSE $25 END
             ELSE o.state_since END,
         state = CASE a.effect WHEN 'RETRIED' THEN 'INPROGRESS' ELSE o.state END,
         suspended = CASE a.effect WHEN 'RESUMED' THEN FALSE ELSE o.suspended END,
@@ -73,24 +83,25 @@ changed AS (
         reason = CASE a.effect WHEN 'RETRIED' THEN NULL ELSE o.reason END,
         kill_requested = CASE WHEN a.effect IN ('RESUMED', 'RETRIED') THEN NULL ELSE o.kill_requested END,
         sigkill_at = CASE WHEN a.effect IN ('RESUMED', 'RETRIED') THEN NULL ELSE o.sigkill_at END,
-        position = $23::jsonb,
-        arguments = o.arguments || $24::jsonb,
-        modified = CASE WHEN o.created > $25 AND o.created <= '9999-12-31T23:59:59.999Z' THEN o.created ELSE $26 END
+        position = $26::jsonb,
+        arguments = o.arguments || $27::jsonb,
+        modified = CASE WHEN o.created > $28 AND o.created <= '9999-12-31T23:59:59.999Z' THEN o.created ELSE $29 END
     FROM affected a, audit
-    WHERE o.ctid = a.place AND o.controller_id = $27
+    WHERE o.ctid = a.place AND o.controller_id = $30
 ),
 details AS (
     INSERT INTO audit_log_details (controller_id, audit_log_id, order_id, workflow_path,
-        workflow_version_id, folder, previous_state, new_state, mark, kill, via_parent, created)
-    SELECT $28, audit.id, a.order_id, a.workflow_path,
+        workflow_version_id, folder, previous_state, new_state, mark, kill, via_parent, created,
+        before)
+    SELECT $31, audit.id, a.order_id, a.workflow_path,
         a.workflow_version_id, a.folder, a.effective_state,
-        effective_state(CASE a.effect WHEN 'RETRIED' THEN 'INPROGRESS' ELSE a.state END, CASE a.effect WHEN 'RESUMED' THEN FALSE ELSE a.suspended END, a.scheduled_for, $29),
-        NULL, FALSE, a.via_parent, $30
+        effective_state(CASE a.effect WHEN 'RETRIED' THEN 'INPROGRESS' ELSE a.state END, CASE a.effect WHEN 'RESUMED' THEN FALSE ELSE a.suspended END, a.scheduled_for, $32),
+        NULL, FALSE, a.via_parent, $33, a.before::json
     FROM affected a, audit
 )
 SELECT g.stale, g.affected, (SELECT id FROM audit) AS audit_log_id,
     (SELECT count(*) FROM (
-        SELECT pg_notify('joc_orders_marks', $31)::text FROM audit
+        SELECT pg_notify('joc_orders_marks', $34)::text FROM audit
         WHERE EXISTS (SELECT 1 FROM affected a WHERE a.effect IN ('RESUMED', 'RETRIED'))
         OFFSET 0
     ) n) AS notified

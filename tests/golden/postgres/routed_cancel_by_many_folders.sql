@@ -2,7 +2,7 @@ SELECT pg_try_advisory_xact_lock_shared($1);
 
 WITH chosen AS MATERIALIZED (
     SELECT o.order_id, o.root_id, o.workflow_path, o.workflow_version_id, o.folder, o.state,
-        o.suspended, o.mark, o.scheduled_for, o.kill_requested, o.reason,
+        o.suspended, o.mark, o.scheduled_for, o.kill_requested, o.sigkill_at, o.reason,
         o.remove_when_terminated, o.place, o.effective_state, NULL AS via_parent
     FROM (SELECT o.*, o.ctid AS place, effective_state(o.state, o.suspended, o.scheduled_for, $1) AS effective_state FROM orders o) o
     WHERE o.controller_id = $2
@@ -60,7 +60,14 @@ held AS MATERIALIZED (
       AND o.controller_id = $9
 ),
 affected AS MATERIALIZED (
-    SELECT e.*
+    SELECT a.*,
+        '{' || concat_ws(',',
+            CASE WHEN a.state <> CASE a.effect WHEN 'CANCELLED' THEN 'CANCELLED' ELSE a.state END THEN '"state":' || '"' || a.state || '"' END,
+            CASE WHEN a.suspended <> CASE a.effect WHEN 'CANCELLED' THEN FALSE ELSE a.suspended END THEN '"suspended":' || CASE WHEN a.suspended THEN 'true' ELSE 'false' END END,
+            CASE WHEN a.mark IS DISTINCT FROM CASE a.effect WHEN 'CANCELLING' THEN 'CANCELLING' WHEN 'CANCELLED' THEN NULL ELSE a.mark END THEN '"mark":' || coalesce('"' || a.mark || '"', 'null') END,
+            CASE WHEN a.reason IS NOT NULL AND a.effect IN ('CANCELLED') THEN '"reason":' || coalesce('"' || a.reason || '"', 'null') END,
+            CASE WHEN a.kill_requested IS NOT NULL AND a.effect IN ('CANCELLED') THEN '"kill_requested":' || coalesce('"' || to_char(a.kill_requested AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') || '"', 'null') END,
+            CASE WHEN a.sigkill_at IS NOT NULL AND a.effect IN ('CANCELLED') THEN '"sigkill_at":' || coalesce('"' || to_char(a.sigkill_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') || '"', 'null') END) || '}' AS before
     FROM (
         SELECT c.*, CASE
             WHEN c.effective_state IN ('BLOCKED', 'FAILED', 'INPROGRESS', 'PENDING', 'PROMPTING', 'RUNNING', 'SCHEDULED', 'SUSPENDED', 'WAITING') AND c.mark = 'CANCELLING'
@@ -73,14 +80,14 @@ affected AS MATERIALIZED (
             THEN 'CANCELLED'
         END AS effect
         FROM chosen c
-    ) e
-    WHERE e.effect IS NOT NULL
+    ) a
+    WHERE a.effect IS NOT NULL
 ),
 gate AS MATERIALIZED (
     SELECT (SELECT count(*) FROM affected) AS affected,
         (SELECT count(*) FROM chosen) <> (SELECT count(*) FROM locked WHERE same) AS stale
 )
-SELECT g.stale, g.affected, a.order_id, a.effect, a.via_parent
+SELECT g.stale, g.affected, a.order_id, a.effect, a.via_parent, a.before
 FROM gate g LEFT JOIN affected a ON NOT g.stale AND g.affected <= $10;
 
 SELECT 'NO_ORDERS';

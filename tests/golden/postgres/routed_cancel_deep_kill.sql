@@ -2,7 +2,7 @@ SELECT pg_try_advisory_xact_lock_shared($1);
 
 WITH base AS MATERIALIZED (
     SELECT o.order_id, o.root_id, o.workflow_path, o.workflow_version_id, o.folder, o.state,
-        o.suspended, o.mark, o.scheduled_for, o.kill_requested, o.reason,
+        o.suspended, o.mark, o.scheduled_for, o.kill_requested, o.sigkill_at, o.reason,
         o.remove_when_terminated, o.place, o.effective_state, NULL AS via_parent
     FROM (SELECT o.*, o.ctid AS place, effective_state(o.state, o.suspended, o.scheduled_for, $1) AS effective_state FROM orders o) o
     WHERE o.controller_id = $2
@@ -23,7 +23,7 @@ chosen AS MATERIALIZED (
     SELECT * FROM base
     UNION ALL
     SELECT o.order_id, o.root_id, o.workflow_path, o.workflow_version_id, o.folder, o.state,
-        o.suspended, o.mark, o.scheduled_for, o.kill_requested, o.reason,
+        o.suspended, o.mark, o.scheduled_for, o.kill_requested, o.sigkill_at, o.reason,
         o.remove_when_terminated, o.place, o.effective_state, l.via_parent
     FROM below l JOIN (SELECT o.*, o.ctid AS place, effective_state(o.state, o.suspended, o.scheduled_for, $6) AS effective_state FROM orders o) o ON o.order_id = l.order_id
     WHERE o.controller_id = $7
@@ -62,7 +62,16 @@ held AS MATERIALIZED (
       AND o.controller_id = $9
 ),
 affected AS MATERIALIZED (
-    SELECT e.*
+    SELECT a.*,
+        '{' || concat_ws(',',
+            CASE WHEN a.state <> CASE a.effect WHEN 'CANCELLED' THEN 'CANCELLED' ELSE a.state END THEN '"state":' || '"' || a.state || '"' END,
+            CASE WHEN a.suspended <> CASE a.effect WHEN 'CANCELLED' THEN FALSE ELSE a.suspended END THEN '"suspended":' || CASE WHEN a.suspended THEN 'true' ELSE 'false' END END,
+            CASE WHEN a.mark IS DISTINCT FROM CASE a.effect WHEN 'KILL' THEN 'CANCELLING' WHEN 'CANCELLING' THEN 'CANCELLING' WHEN 'CANCELLED' THEN NULL ELSE a.mark END THEN '"mark":' || coalesce('"' || a.mark || '"', 'null') END,
+            CASE WHEN a.reason IS NOT NULL AND a.effect IN ('CANCELLED') THEN '"reason":' || coalesce('"' || a.reason || '"', 'null') END,
+            CASE WHEN a.effect IN ('KILL') THEN '"kill_requested":' || coalesce('"' || to_char(a.kill_requested AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') || '"', 'null') END,
+            CASE WHEN a.kill_requested IS NOT NULL AND a.effect IN ('CANCELLED') THEN '"kill_requested":' || coalesce('"' || to_char(a.kill_requested AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') || '"', 'null') END,
+            CASE WHEN a.effect IN ('KILL') THEN '"sigkill_at":' || coalesce('"' || to_char(a.sigkill_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') || '"', 'null') END,
+            CASE WHEN a.sigkill_at IS NOT NULL AND a.effect IN ('CANCELLED') THEN '"sigkill_at":' || coalesce('"' || to_char(a.sigkill_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') || '"', 'null') END) || '}' AS before
     FROM (
         SELECT c.*, CASE
             WHEN c.effective_state IN ('RUNNING') AND c.kill_requested IS NULL
@@ -77,14 +86,14 @@ affected AS MATERIALIZED (
             THEN 'CANCELLED'
         END AS effect
         FROM chosen c
-    ) e
-    WHERE e.effect IS NOT NULL
+    ) a
+    WHERE a.effect IS NOT NULL
 ),
 gate AS MATERIALIZED (
     SELECT (SELECT count(*) FROM affected) AS affected,
         (SELECT count(*) FROM chosen) <> (SELECT count(*) FROM locked WHERE same) AS stale
 )
-SELECT g.stale, g.affected, a.order_id, a.effect, a.via_parent
+SELECT g.stale, g.affected, a.order_id, a.effect, a.via_parent, a.before
 FROM gate g LEFT JOIN affected a ON NOT g.stale AND g.affected <= $10;
 
 INSERT INTO audit_logs (controller_id, account, request, parameters, category,
@@ -94,15 +103,16 @@ VALUES ($1, $2, $3, $4::text::json, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 RETURNING id;
 
 INSERT INTO audit_log_details (controller_id, audit_log_id, order_id, workflow_path,
-    workflow_version_id, folder, previous_state, new_state, mark, kill, via_parent, created)
+    workflow_version_id, folder, previous_state, new_state, mark, kill, via_parent, created,
+    before)
 SELECT a.controller_id, $1::bigint, a.order_id, a.workflow_path,
     a.workflow_version_id, a.folder, a.effective_state,
     effective_state(CASE a.effect WHEN 'CANCELLED' THEN 'CANCELLED' ELSE a.state END, CASE a.effect WHEN 'CANCELLED' THEN FALSE ELSE a.suspended END, a.scheduled_for, $2),
-    CASE a.effect WHEN 'KILL' THEN 'CANCELLING' WHEN 'CANCELLING' THEN 'CANCELLING' ELSE NULL END, a.effect IN ('KILL'), a.via_parent, $3
+    CASE a.effect WHEN 'KILL' THEN 'CANCELLING' WHEN 'CANCELLING' THEN 'CANCELLING' ELSE NULL END, a.effect IN ('KILL'), a.via_parent, $3, a.before::json
 FROM (
-    SELECT o.*, r.effect, r.via_parent
-    FROM (SELECT o.*, o.ctid AS place, effective_state(o.state, o.suspended, o.scheduled_for, $4) AS effective_state FROM orders o) o JOIN unnest($5, $6, $7) r (order_id, effect, via_parent) ON r.order_id = o.order_id
-    WHERE o.controller_id = $8
+    SELECT o.*, r.effect, r.via_parent, r.before
+    FROM (SELECT o.*, o.ctid AS place, effective_state(o.state, o.suspended, o.scheduled_for, $4) AS effective_state FROM orders o) o JOIN unnest($5, $6, $7, $8) r (order_id, effect, via_parent, before) ON r.order_id = o.order_id
+    WHERE o.controller_id = $9
 ) a;
 
 UPDATE orders AS o

@@ -2,7 +2,7 @@ SELECT pg_try_advisory_xact_lock_shared($1);
 
 WITH chosen AS MATERIALIZED (
     SELECT o.order_id, o.root_id, o.workflow_path, o.workflow_version_id, o.folder, o.state,
-        o.suspended, o.mark, o.scheduled_for, o.kill_requested, o.reason,
+        o.suspended, o.mark, o.scheduled_for, o.kill_requested, o.sigkill_at, o.reason,
         o.remove_when_terminated, o.place, o.effective_state, NULL AS via_parent
     FROM (SELECT o.*, o.ctid AS place, effective_state(o.state, o.suspended, o.scheduled_for, $1) AS effective_state FROM orders o) o
     WHERE o.controller_id = $2
@@ -20,7 +20,10 @@ locked AS MATERIALIZED (
     ) l
 ),
 affected AS MATERIALIZED (
-    SELECT e.*
+    SELECT a.*,
+        '{' || concat_ws(',',
+            CASE WHEN a.state <> CASE a.effect WHEN 'CONFIRMED' THEN 'INPROGRESS' ELSE a.state END THEN '"state":' || '"' || a.state || '"' END,
+            CASE WHEN a.reason IS NOT NULL AND a.effect IN ('CONFIRMED') THEN '"reason":' || coalesce('"' || a.reason || '"', 'null') END) || '}' AS before
     FROM (
         SELECT c.*, CASE
             WHEN c.effective_state IN ('BLOCKED', 'FAILED', 'INPROGRESS', 'PENDING', 'PROMPTING', 'RUNNING', 'SCHEDULED', 'SUSPENDED', 'WAITING') AND c.mark = 'CANCELLING'
@@ -29,14 +32,14 @@ affected AS MATERIALIZED (
             THEN 'CONFIRMED'
         END AS effect
         FROM chosen c
-    ) e
-    WHERE e.effect IS NOT NULL
+    ) a
+    WHERE a.effect IS NOT NULL
 ),
 gate AS MATERIALIZED (
     SELECT (SELECT count(*) FROM affected) AS affected,
         (SELECT count(*) FROM chosen) <> (SELECT count(*) FROM locked WHERE same) AS stale
 )
-SELECT g.stale, g.affected, a.order_id, a.effect, a.via_parent
+SELECT g.stale, g.affected, a.order_id, a.effect, a.via_parent, a.before
 FROM gate g LEFT JOIN affected a ON NOT g.stale AND g.affected <= $6;
 
 INSERT INTO audit_logs (controller_id, account, request, parameters, category,
@@ -46,15 +49,16 @@ VALUES ($1, $2, $3, $4::text::json, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 RETURNING id;
 
 INSERT INTO audit_log_details (controller_id, audit_log_id, order_id, workflow_path,
-    workflow_version_id, folder, previous_state, new_state, mark, kill, via_parent, created)
+    workflow_version_id, folder, previous_state, new_state, mark, kill, via_parent, created,
+    before)
 SELECT a.controller_id, $1::bigint, a.order_id, a.workflow_path,
     a.workflow_version_id, a.folder, a.effective_state,
     effective_state(CASE a.effect WHEN 'CONFIRMED' THEN 'INPROGRESS' ELSE a.state END, a.suspended, a.scheduled_for, $2),
-    NULL, FALSE, a.via_parent, $3
+    NULL, FALSE, a.via_parent, $3, a.before::json
 FROM (
-    SELECT o.*, r.effect, r.via_parent
-    FROM (SELECT o.*, o.ctid AS place, effective_state(o.state, o.suspended, o.scheduled_for, $4) AS effective_state FROM orders o) o JOIN unnest($5, $6, $7) r (order_id, effect, via_parent) ON r.order_id = o.order_id
-    WHERE o.controller_id = $8
+    SELECT o.*, r.effect, r.via_parent, r.before
+    FROM (SELECT o.*, o.ctid AS place, effective_state(o.state, o.suspended, o.scheduled_for, $4) AS effective_state FROM orders o) o JOIN unnest($5, $6, $7, $8) r (order_id, effect, via_parent, before) ON r.order_id = o.order_id
+    WHERE o.controller_id = $9
 ) a;
 
 UPDATE orders AS o

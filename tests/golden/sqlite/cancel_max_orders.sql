@@ -12,7 +12,7 @@ DELETE FROM temp.affected;
 INSERT INTO temp.affected
 WITH chosen AS MATERIALIZED (
     SELECT o.order_id, o.root_id, o.workflow_path, o.workflow_version_id, o.folder, o.state,
-        o.suspended, o.mark, o.scheduled_for, o.kill_requested, o.reason,
+        o.suspended, o.mark, o.scheduled_for, o.kill_requested, o.sigkill_at, o.reason,
         o.remove_when_terminated, o.effective_state, NULL AS via_parent
     FROM orders_effective o
     WHERE o.controller_id = (SELECT ?)
@@ -41,7 +41,14 @@ held AS MATERIALIZED (
       AND o.controller_id = (SELECT ?)
 ),
 affected AS MATERIALIZED (
-    SELECT e.*
+    SELECT a.*,
+        '{' || concat_ws(',',
+            CASE WHEN a.state <> CASE a.effect WHEN 'CANCELLED' THEN 'CANCELLED' ELSE a.state END THEN '"state":' || '"' || a.state || '"' END,
+            CASE WHEN a.suspended <> CASE a.effect WHEN 'CANCELLED' THEN FALSE ELSE a.suspended END THEN '"suspended":' || CASE WHEN a.suspended THEN 'true' ELSE 'false' END END,
+            CASE WHEN a.mark IS DISTINCT FROM CASE a.effect WHEN 'CANCELLING' THEN 'CANCELLING' WHEN 'CANCELLED' THEN NULL ELSE a.mark END THEN '"mark":' || coalesce('"' || a.mark || '"', 'null') END,
+            CASE WHEN a.reason IS NOT NULL AND a.effect IN ('CANCELLED') THEN '"reason":' || coalesce('"' || a.reason || '"', 'null') END,
+            CASE WHEN a.kill_requested IS NOT NULL AND a.effect IN ('CANCELLED') THEN '"kill_requested":' || coalesce('"' || a.kill_requested || '"', 'null') END,
+            CASE WHEN a.sigkill_at IS NOT NULL AND a.effect IN ('CANCELLED') THEN '"sigkill_at":' || coalesce('"' || a.sigkill_at || '"', 'null') END) || '}' AS before
     FROM (
         SELECT c.*, CASE
             WHEN c.effective_state IN ('BLOCKED', 'FAILED', 'INPROGRESS', 'PENDING', 'PROMPTING', 'RUNNING', 'SCHEDULED', 'SUSPENDED', 'WAITING') AND c.mark = 'CANCELLING'
@@ -54,11 +61,11 @@ affected AS MATERIALIZED (
             THEN 'CANCELLED'
         END AS effect
         FROM chosen c
-    ) e
-    WHERE e.effect IS NOT NULL
+    ) a
+    WHERE a.effect IS NOT NULL
 )
 SELECT order_id, workflow_path, workflow_version_id, folder, effective_state,
-    via_parent, effect
+    via_parent, effect, before
 FROM affected;
 SELECT count(*) FROM temp.affected;
 
@@ -85,9 +92,10 @@ SELECT ?, ?, ?, CASE g.affected WHEN 0 THEN ? ELSE ? END,
 FROM (SELECT count(*) AS affected FROM temp.affected) g
 RETURNING id, affected;
 INSERT INTO audit_log_details (controller_id, audit_log_id, order_id, workflow_path,
-    workflow_version_id, folder, previous_state, new_state, mark, kill, via_parent, created)
+    workflow_version_id, folder, previous_state, new_state, mark, kill, via_parent, created,
+    before)
 SELECT (SELECT ?), (SELECT max(id) FROM audit_logs), a.order_id, a.workflow_path,
     a.workflow_version_id, a.folder, a.effective_state,
     (SELECT o.effective_state FROM orders_effective o WHERE o.controller_id = (SELECT ?) AND o.order_id = a.order_id),
-    CASE a.effect WHEN 'CANCELLING' THEN 'CANCELLING' ELSE NULL END, FALSE, a.via_parent, ?
+    CASE a.effect WHEN 'CANCELLING' THEN 'CANCELLING' ELSE NULL END, FALSE, a.via_parent, ?, a.before
 FROM affected a;
