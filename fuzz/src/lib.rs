@@ -13,6 +13,7 @@ use joc_orders::model::selection::Selection;
 use joc_orders::model::window::Window;
 use joc_orders::store::add::{Added, Addition, Additions, CurrentWorkflow};
 use joc_orders::store::list::{HistoryFilter, ListedOrder, Lists, PastOrder, Wanted};
+use joc_orders::store::undo::{LeftOrders, Undo, UndoneEntry};
 use joc_orders::store::*;
 
 pub mod limits;
@@ -53,6 +54,27 @@ impl Orders for NoDatabase {
 
     async fn plan(&self, _: &Selection, _: &Action) -> Result<Vec<String>> {
         unreachable!()
+    }
+}
+
+#[async_trait]
+impl Undo for NoDatabase {
+    async fn find_undone(&self, _: &str, _: i64, _: &Visible) -> Result<Option<UndoneEntry>> {
+        let request = "./orders/cancel".to_owned();
+        let outcome = Outcome::Done.as_str().to_owned();
+        Ok(Some(UndoneEntry { request, outcome, is_seen: true, undone_by: None }))
+    }
+
+    async fn left(
+        &self,
+        selection: &Selection,
+        _: i64,
+        _: Option<i64>,
+        _: &Visible,
+        _: u32,
+    ) -> Result<LeftOrders> {
+        limits::selection(selection);
+        Ok(LeftOrders::default())
     }
 }
 

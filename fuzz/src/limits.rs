@@ -85,6 +85,7 @@ pub fn selection(selection: &Selection) {
             assert!(!chosen.is_empty());
             folders(chosen);
         }
+        Subject::Entry(id) => assert!(*id >= 0),
         Subject::Everything => {}
         Subject::Nothing => assert!(selection.states.is_empty()),
     }

@@ -15,7 +15,7 @@ use crate::http::context::service::Service;
 use crate::http::error::ApiError;
 use crate::http::openapi::{self, Endpoint, Schemas};
 use crate::http::resources::orders::history::{self, overview};
-use crate::http::resources::orders::{add, list, modify};
+use crate::http::resources::orders::{add, list, modify, undo};
 use crate::http::resources::{
     audit_log, authentication, cockpit, joc, permissions, status, tree, workflows,
 };
@@ -39,6 +39,7 @@ const API: [(&str, &[Resource]); 5] = [
             overview::endpoints,
             add::endpoints,
             modify::endpoints,
+            undo::endpoints,
         ],
     ),
     ("Workflows", &[workflows::endpoints, tree::endpoints]),

@@ -1,77 +1,11 @@
 //! What an action does to the selected orders, as tables: which orders, and what changes. The store
 //! turns the tables into SQL, so a new action is a new list of rules here.
 
+use strum::VariantArray;
+
+use crate::model::effect::Effect;
 use crate::model::order::{EffectiveState, LIVING, Mark, State};
-
-/// What an action does to one order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Effect {
-    /// The word that previews show; unique within an action.
-    pub name: &'static str,
-    /// The field of a preview that counts such orders.
-    pub count: &'static str,
-    /// The new stored state, if it changes.
-    pub state: Option<State>,
-    /// The new value of `suspended`, if it changes.
-    pub suspended: Option<bool>,
-    /// What happens to the mark.
-    pub mark: Assign<Mark>,
-    /// What happens to the kill request.
-    pub kill: Assign<()>,
-}
-
-/// What becomes of a value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Assign<T> {
-    /// It stays.
-    Keep,
-    /// It is cleared.
-    Clear,
-    /// It is set.
-    Set(T),
-}
-
-impl Effect {
-    /// An effect that changes no column yet.
-    const fn named(name: &'static str, count: &'static str) -> Self {
-        Self { name, count, state: None, suspended: None, mark: Assign::Keep, kill: Assign::Keep }
-    }
-
-    /// Clears all requests to the executor.
-    const fn settled(self) -> Self {
-        Self { mark: Assign::Clear, kill: Assign::Clear, ..self }
-    }
-
-    const fn state(self, state: State) -> Self {
-        Self { state: Some(state), ..self }
-    }
-
-    const fn suspended(self, suspended: bool) -> Self {
-        Self { suspended: Some(suspended), ..self }
-    }
-
-    const fn marked(self, mark: Mark) -> Self {
-        Self { mark: Assign::Set(mark), ..self }
-    }
-
-    const fn killed(self) -> Self {
-        Self { kill: Assign::Set(()), ..self }
-    }
-
-    /// Whether an order is terminal after it.
-    pub const fn ends(&self) -> bool {
-        match self.state {
-            Some(state) => state.is_terminal(),
-            None => false,
-        }
-    }
-
-    /// Whether the executor has something to do afterwards.
-    pub const fn concerns_runner(&self) -> bool {
-        let goes_on = matches!(self.suspended, Some(false)) || self.state.is_some();
-        matches!(self.mark, Assign::Set(_)) || (goes_on && !self.ends())
-    }
-}
+use crate::model::undo::{Fate, Overdue};
 
 /// It becomes `CANCELLED`.
 const CANCELLED: Effect =
@@ -119,6 +53,8 @@ pub enum Condition {
     HeldByChildren,
     /// It waits for one of these reasons.
     WaitsFor(&'static [&'static str]),
+    /// It stands like this to the cancel that is undone.
+    Fated(Fate),
 }
 
 /// One line of an action's table: orders in one of these states that meet the condition.
@@ -165,6 +101,11 @@ pub enum Action {
     },
     /// `/orders/remove_when_terminated`
     RemoveWhenTerminated,
+    /// `/orders/cancel/undo`
+    Undo {
+        /// What becomes of orders whose date has passed.
+        overdue: Overdue,
+    },
 }
 
 /// An order as the conditions see it.
@@ -190,7 +131,7 @@ impl Situation<'_> {
                     Condition::Marked(mark) => self.mark == Some(mark),
                     Condition::NotKilledYet => !self.killed,
                     Condition::MarkedNotKilled(mark) => self.mark == Some(mark) && !self.killed,
-                    Condition::HeldByChildren => false,
+                    Condition::HeldByChildren | Condition::Fated(_) => false,
                     Condition::WaitsFor(reasons) => {
                         self.reason.is_some_and(|reason| reasons.contains(&reason))
                     }
@@ -269,6 +210,10 @@ impl Action {
                 rule(LIVING, Always, Some(REMOVED_LATER)),
                 rule(&[Finished, Cancelled], Always, Some(REMOVED)),
             ]),
+            Self::Undo { overdue } => rules.extend(Fate::VARIANTS.iter().filter_map(|fate| {
+                let effect = fate.effect(*overdue)?;
+                Some(rule(EffectiveState::VARIANTS, Fated(*fate), Some(effect)))
+            })),
         }
         rules
     }
@@ -287,10 +232,9 @@ impl Action {
 
 #[cfg(test)]
 mod tests {
-    use strum::VariantArray;
-
     use super::*;
     use crate::model::changing::{self, ChangeKind};
+    use crate::model::effect::Assign;
 
     fn every_action() -> Vec<Action> {
         let mut actions = vec![
@@ -300,6 +244,8 @@ mod tests {
             Action::Continue,
             Action::Change { priority: 0 },
             Action::RemoveWhenTerminated,
+            Action::Undo { overdue: Overdue::Suspend },
+            Action::Undo { overdue: Overdue::Run },
         ];
         for kill in [false, true] {
             actions.push(Action::Cancel { kill });
@@ -318,6 +264,7 @@ mod tests {
             Action::Continue => &changing::CONTINUE,
             Action::Change { .. } => &changing::CHANGE,
             Action::RemoveWhenTerminated => &changing::REMOVE_WHEN_TERMINATED,
+            Action::Undo { .. } => &changing::UNDO,
         }
     }
 
@@ -338,7 +285,7 @@ mod tests {
         for action in every_action() {
             for Rule { states, effect, .. } in action.rules() {
                 let Some(effect) = effect else { continue };
-                let running = states.contains(&EffectiveState::Running);
+                let running = states.contains(&EffectiveState::Running) && effect.state.is_none();
                 let case = format!("{action:?} {}", effect.name);
                 assert!(!(running && effect.suspended == Some(true)), "{case}: runs suspended");
                 assert!(effect.kill != Assign::Set(()) || sets(&effect.mark), "{case}: no mark");

@@ -49,6 +49,7 @@ impl Administrator {
             request_id: self.request_id,
             client_address: None,
             created: self.now,
+            undoes: None,
         })
     }
 }

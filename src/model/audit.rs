@@ -143,6 +143,8 @@ pub struct AuditEntry {
     pub client_address: Option<String>,
     /// The instant of the request.
     pub created: DateTime<Utc>,
+    /// The entry that the request undoes.
+    pub undoes: Option<i64>,
 }
 
 /// The audit entries that a request selects: those that match all of its fields. Texts may contain

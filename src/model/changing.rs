@@ -24,7 +24,7 @@ pub struct ChangeKind {
 impl ChangeKind {
     /// The change, as metrics name it: `cancel`.
     pub fn name(&self) -> &'static str {
-        self.path.strip_prefix("/orders/").unwrap_or(self.path)
+        self.path.rsplit('/').next().unwrap_or(self.path)
     }
 }
 
@@ -90,4 +90,13 @@ pub const REMOVE_WHEN_TERMINATED: ChangeKind = ChangeKind {
     counts: &[("removed", "remove"), ("removedWhenTerminated", "remove later")],
     nothing_found: "No orders found.",
     reaches_terminal: true,
+};
+/// `/orders/cancel/undo`
+pub const UNDO: ChangeKind = ChangeKind {
+    path: "/orders/cancel/undo",
+    verb: "Restore",
+    done: "restored",
+    counts: &[("restored", "restore"), ("suspended", "restore suspended"), ("unmarked", "unmark")],
+    nothing_found: "No orders to restore found.",
+    reaches_terminal: false,
 };

@@ -47,6 +47,8 @@ pub enum Subject {
     Workflows(Vec<WorkflowId>),
     /// The orders of the workflows in these folders.
     Folders(Folders),
+    /// The orders that this entry of the audit trail changed.
+    Entry(i64),
     /// Every order of the controller.
     Everything,
     /// No order: none can be in the states that were asked for.
@@ -94,6 +96,8 @@ pub enum Reach {
     InSight,
     /// Those that are neither hidden nor to be hidden when terminal.
     NotRemoved,
+    /// All of them.
+    Any,
 }
 
 /// Where an account can see orders.
@@ -175,11 +179,18 @@ impl Selectors {
             }
             Subject::Everything
         };
-        Ok(Selection {
-            controller_id: self.controller_id,
+        Ok(Selection { states, window, ..Selection::of(self.controller_id, subject, reach, now) })
+    }
+}
+
+impl Selection {
+    /// All that the subject names, in sight of nobody yet.
+    pub fn of(controller_id: String, subject: Subject, reach: Reach, now: DateTime<Utc>) -> Self {
+        Self {
+            controller_id,
             subject,
-            states,
-            window,
+            states: Vec::new(),
+            window: Window::UNBOUNDED,
             horizon: None,
             now,
             fresh_only: false,
@@ -188,11 +199,9 @@ impl Selectors {
             state_window: Window::UNBOUNDED,
             reach,
             sight: Vec::new(),
-        })
+        }
     }
-}
 
-impl Selection {
     /// The named ids that stand for their cycles if their orders are fresh, each with its cycle.
     pub fn cycles(&self) -> impl Iterator<Item = (&str, Cycle<'_>)> {
         let ids = match &self.subject {
@@ -225,7 +234,9 @@ impl Selection {
             Subject::Workflows(workflows) => {
                 workflows.iter().filter_map(WorkflowId::folder).any(is_hidden)
             }
-            Subject::Orders(_) | Subject::Everything | Subject::Nothing => false,
+            Subject::Orders(_) | Subject::Entry(_) | Subject::Everything | Subject::Nothing => {
+                false
+            }
         }
     }
 

@@ -38,6 +38,7 @@ mod sql;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 pub mod tables;
+pub mod undo;
 mod url;
 mod words;
 mod workflows;
@@ -91,6 +92,7 @@ pub trait Store:
     + Accounts
     + Sessions
     + Workflows
+    + undo::Undo
     + Health
     + Send
     + Sync

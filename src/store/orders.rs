@@ -6,8 +6,9 @@ use async_trait::async_trait;
 
 use super::packed::{Packed, ROW, packed};
 use super::{Error, Result};
-use crate::model::action::{Action, Effect};
+use crate::model::action::Action;
 use crate::model::audit::AuditEntry;
+use crate::model::effect::Effect;
 use crate::model::order::EffectiveState;
 use crate::model::selection::Selection;
 
@@ -38,6 +39,11 @@ pub enum Changed {
     },
     /// No order was affected; only an audit entry is written.
     NoOrders,
+    /// Nothing is written: the entry to undo was undone meanwhile.
+    Undone {
+        /// The entry that undid it.
+        by: i64,
+    },
     /// Nothing is written.
     TooMany {
         /// How many orders would have been affected.

@@ -50,7 +50,7 @@ fn needs(path: &str) -> Needs {
         | "/orders/overview/snapshot"
         | "/orders/overview/summary" => orders("view"),
         "/orders/add" => orders("create"),
-        "/orders/cancel" => orders("cancel"),
+        "/orders/cancel" | "/orders/cancel/undo" => orders("cancel"),
         "/orders/suspend" | "/orders/resume" => orders("suspend_resume"),
         "/orders/confirm" => orders("confirm"),
         "/orders/continue" | "/orders/change" | "/orders/remove_when_terminated" => {
@@ -71,6 +71,7 @@ fn body(path: &str, call: &Value, controller: &str) -> Value {
         "/order" => body["orderId"] = json!("fresh"),
         "/order/history" => body["orderId"] = json!("finished"),
         "/audit_log/details" => body["auditLogId"] = json!(1),
+        "/orders/cancel/undo" | "/orders/cancel/undo/preview" => body["auditLogId"] = json!(2),
         "/audit_log" => body = json!({"controllerId": controller}),
         "/orders/history" | "/orders/overview/summary" => {
             body = json!({"controllerId": controller});
@@ -85,6 +86,7 @@ fn orders(folder: &str) -> Vec<Order> {
     let workflow = format!("{folder}/eod");
     let orders = [
         Order::new("fresh"),
+        Order::new("to be cancelled"),
         Order::new("suspended").suspended(),
         Order::new("asks").state("PROMPTING"),
         Order::new("sleeps").waits("SLEEPING"),
@@ -198,6 +200,8 @@ on_both! {
         // Gives the audit log an entry.
         let priority = json!({"controllerId": CONTROLLER, "orderIds": ["fresh"], "priority": 1});
         app.post("/orders/change", &priority).await.ok();
+        // The second can be undone.
+        app.cancel(json!({"orderIds": ["to be cancelled"]})).await.ok();
         let before = tables(&app).await;
         for (path, call, needed) in guarded(&app).await {
             let name = format!("limited{}", path.replace('/', "-"));

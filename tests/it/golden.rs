@@ -50,6 +50,11 @@ fn requests() -> Vec<(String, &'static str, bool, Value)> {
     let cycle = json!({"orderIds": ["#2026-12-01#C1-00001-2-a", "b"]});
     add("cancel_preview_cycle", "/orders/cancel/preview", false, cycle.clone());
     add("cancel_cycle", "/orders/cancel", false, cycle);
+    // The entry of `cancel_by_id`.
+    let entry = json!({"auditLogId": 1});
+    add("undo_preview", "/orders/cancel/undo/preview", false, entry.clone());
+    add("undo_preview_limited", "/orders/cancel/undo/preview", true, entry.clone());
+    add("undo", "/orders/cancel/undo", false, entry);
     let some = json!({"folders": [{"folder": "/sos"}]});
     let with = |more: Value| {
         let mut body = some.clone();
@@ -154,7 +159,7 @@ fn requests() -> Vec<(String, &'static str, bool, Value)> {
 }
 
 /// The changes whose statements are captured as Citus gets them, too.
-const ROUTED: [&str; 12] = [
+const ROUTED: [&str; 13] = [
     "cancel_by_id",
     "cancel_by_folder",
     "cancel_by_many_folders",
@@ -167,6 +172,7 @@ const ROUTED: [&str; 12] = [
     "confirm",
     "change",
     "remove",
+    "undo",
 ];
 
 /// Captures the changes of [`ROUTED`] in several statements, each with orders to affect.

@@ -67,6 +67,7 @@ mod stream;
 mod tables;
 mod together;
 mod transaction;
+mod undo;
 mod upgrade;
 mod workflows;
 mod wrong_rows;

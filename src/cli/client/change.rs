@@ -27,6 +27,9 @@ const PREVIEWED: &[Column] = &[
     Column::state("effect", "/effect"),
 ];
 
+/// How many orders that are left alone are named.
+const NAMED: usize = 10;
+
 /// Options of every change.
 #[derive(Debug, Args)]
 pub(super) struct ChangeArgs {
@@ -74,10 +77,17 @@ impl ChangeRun {
         selectors: &SelectorArgs,
         args: ChangeArgs,
     ) -> anyhow::Result<Self> {
+        let mut run = Self::of(kind, args)?;
+        selectors.put_into(&mut run.body);
+        run.selects = selectors.select_any();
+        Ok(run)
+    }
+
+    /// A change that needs no selectors.
+    pub(super) fn of(kind: &'static ChangeKind, args: ChangeArgs) -> anyhow::Result<Self> {
         let mut body = args.controller.body(&args.connection)?;
-        selectors.put_into(&mut body);
         args.why.put_into(&mut body);
-        Ok(Self { kind, selects: selectors.select_any(), args, body })
+        Ok(Self { kind, selects: true, args, body })
     }
 
     /// Shows, asks and changes.
@@ -167,7 +177,7 @@ impl ChangeRun {
         let states = preview["byState"].as_object().into_iter().flatten();
         let states = states.map(|(state, count)| (&**state, count.as_u64().unwrap_or_default()));
         text += &format!("{}\n", output::total(total, "order", states));
-        text + &self.effects(preview) + "\n"
+        text + &self.effects(preview) + "\n" + &left_alone(preview)
     }
 
     /// `would cancel 2 orders, kill 1; dry run, nothing changed`
@@ -191,7 +201,10 @@ impl ChangeRun {
         let body = with_numbers(response);
         match self.args.output.format {
             format if format.is_whole() => output::whole(format, &body),
-            OutputFormat::Table => write(done(self.kind.done, response).as_bytes()),
+            OutputFormat::Table => {
+                let text = done(self.kind.done, response) + &left_alone(&body);
+                write(text.as_bytes())
+            }
             format => {
                 let affected = Column::new("affected", "/affected");
                 let audit_log_id = Column::new("audit_log_id", "/auditLogId");
@@ -233,6 +246,25 @@ pub(super) fn done(what: &str, response: &ApiResponse) -> String {
     let affected = response.affected().map_or_else(|| "orders".into(), |n| counted(n, "order"));
     let id = response.audit_log_id().map_or_else(String::new, |id| format!(", audit log id {id}"));
     format!("{what}: {affected}{id}\n")
+}
+
+/// `3 orders left alone: a STARTED, b CHANGED, …`, after an undo that does not restore all.
+fn left_alone(body: &Value) -> String {
+    let total = body["notRestoredTotal"].as_u64().unwrap_or_default();
+    let orders = body["notRestored"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if total == 0 {
+        return String::new();
+    }
+    let field = |order: &Value, name: &str| visible(order[name].as_str().unwrap_or_default());
+    let mut named: Vec<String> = orders
+        .iter()
+        .take(NAMED)
+        .map(|order| format!("{} {}", field(order, "orderId"), field(order, "reason")))
+        .collect();
+    if total > named.len() as u64 {
+        named.push("…".into());
+    }
+    format!("{} left alone: {}\n", counted(total, "order"), named.join(", "))
 }
 
 /// Asks on the terminal, where Ctrl-C means no.

@@ -18,7 +18,8 @@ use crate::cli::exit::help_end;
 use crate::cli::export::archive::{self, ArchiveArgs};
 use crate::cli::export::{self, ExportArgs};
 use crate::cli::output::OutputArgs;
-use crate::model::changing::{CANCEL, RESUME, SUSPEND};
+use crate::model::changing::{CANCEL, RESUME, SUSPEND, UNDO};
+use crate::model::undo::Overdue;
 
 /// List, add, cancel, suspend and resume orders, over HTTP
 #[derive(Debug, Args)]
@@ -47,6 +48,7 @@ enum OrdersCommand {
     Cancel(CancelArgs),
     Suspend(SuspendArgs),
     Resume(ResumeArgs),
+    Undo(UndoArgs),
     Export(ExportArgs),
     Archive(ArchiveArgs),
 }
@@ -132,6 +134,21 @@ struct ResumeArgs {
     change: ChangeArgs,
 }
 
+/// Undo a cancel: restore its orders that had not started
+#[derive(Debug, Args)]
+#[command(after_help = help_end("\
+  joc-orders orders undo 4711 --dry-run
+  joc-orders orders undo 4711 --comment 'wrong folder'"))]
+struct UndoArgs {
+    /// The audit log id that the cancel has shown
+    audit_log_id: u64,
+    /// What becomes of orders whose date has passed
+    #[arg(long, value_enum, default_value_t, help_heading = "Effect")]
+    overdue: Overdue,
+    #[command(flatten)]
+    change: ChangeArgs,
+}
+
 /// Options of cancelling and suspending.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Effect")]
@@ -172,6 +189,12 @@ pub async fn run(args: OrdersArgs) -> anyhow::Result<()> {
         }
         OrdersCommand::Resume(args) => {
             ChangeRun::new(&RESUME, &args.selectors, args.change)?.run().await
+        }
+        OrdersCommand::Undo(args) => {
+            let mut change = ChangeRun::of(&UNDO, args.change)?;
+            change.body.put("auditLogId", args.audit_log_id);
+            change.body.put("overdue", <&str>::from(args.overdue));
+            change.run().await
         }
         OrdersCommand::Export(args) => export::run(args).await,
         OrdersCommand::Archive(args) => archive::run(args).await,

@@ -72,6 +72,7 @@ impl Context {
             request_id: self.request_id(),
             client_address: self.client_address(),
             created: self.now,
+            undoes: None,
         }))
     }
 

@@ -208,6 +208,7 @@ impl Attempt {
             request_id: self.request_id.clone(),
             client_address: self.caller.clone(),
             created: self.service.clock.now(),
+            undoes: None,
         };
         tracing::warn!(account = entry.account, "login refused");
         let entry = Identities::in_use().entry(entry);

@@ -20,4 +20,5 @@ pub(super) mod preview;
 mod seals;
 pub(super) mod sessions;
 mod trail;
+pub(super) mod undo;
 mod workflows;

@@ -8,11 +8,13 @@ use sqlx::{Connection, PgConnection, Postgres};
 
 use super::backend::{PgStore, retrying};
 use super::both::preview::push_query;
+use super::both::undo::undone_by;
 use super::gatherer::can_be_gathered;
 use super::judge::{judged, limit};
 use super::lock::Lock;
 use super::routed;
 use crate::model::action::Action;
+use crate::model::audit::AuditEntry;
 use crate::model::selection::Selection;
 use crate::store::sql::Sql;
 use crate::store::sql::change::{push_assignments, push_details, push_entry, push_notified};
@@ -88,11 +90,19 @@ async fn apply_once(
     may_commit: &AtomicBool,
 ) -> Result<Changed> {
     let is_routed = !may_commit.load(Ordering::Relaxed);
+    let is_undo = change.audit.undoes.is_some();
     // The common case is a single statement, which is a transaction of its own.
-    if !is_routed && let Some(changed) = apply(connection, change, lock).await? {
+    if !is_routed
+        && !is_undo
+        && let Some(changed) = apply(connection, change, lock).await?
+    {
         return Ok(changed);
     }
     let mut transaction = connection.begin().await?;
+    if let Some(by) = expect_first_undo(&mut transaction, &change.audit).await? {
+        transaction.rollback().await?;
+        return Ok(Changed::Undone { by });
+    }
     for _ in 0..LOOKS {
         let applied = match is_routed {
             true => routed::apply(&mut transaction, change, lock).await?,
@@ -108,6 +118,20 @@ async fn apply_once(
         };
     }
     Err(Error::Unavailable(sqlx::Error::Protocol("the selected orders keep changing".into())))
+}
+
+/// Waits for others that undo the same entry, and returns the entry that has undone it.
+async fn expect_first_undo(
+    connection: &mut PgConnection,
+    audit: &AuditEntry,
+) -> Result<Option<i64>> {
+    let Some(id) = audit.undoes else { return Ok(None) };
+    sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('undo ' || $1, $2))")
+        .bind(&audit.controller_id)
+        .bind(id)
+        .execute(&mut *connection)
+        .await?;
+    undone_by(connection, audit).await
 }
 
 /// Selects, locks, changes and audits in one statement; `None`: it did nothing, since a chosen

@@ -82,7 +82,7 @@ fn statement(changes: &[(&Change, Lock)], first: &Change, selection: &Selection)
         sql.text(first.audit.category.as_str());
         sql.push(", r.comment, r.time_spent, r.ticket_link, r.request_id, r.client_address, ");
         sql.instant(now).push(format_args!(
-            ",\n    CASE WHEN r.affected THEN '{}' ELSE '{}' END, r.affected::integer\n\
+            ", NULL,\n    CASE WHEN r.affected THEN '{}' ELSE '{}' END, r.affected::integer\n\
              FROM requests r\n\
              WHERE NOT r.stale AND pg_try_advisory_xact_lock_shared(r.lock)\n\
              RETURNING id, request_id",

@@ -10,7 +10,7 @@ use super::list::push_limit;
 use super::search::{is_pattern, push_matches};
 use super::selection::push_within;
 use super::{Dialect, Sql};
-use crate::model::audit::{AuditFilter, Category};
+use crate::model::audit::{AuditEntry, AuditFilter, Category, Outcome};
 use crate::model::folders::Folders;
 use crate::model::permission::{Extent, Visible};
 use crate::model::workflow_id::folder_of;
@@ -60,6 +60,34 @@ pub(in crate::store) fn entries<DB: Dialect>(filter: &AuditFilter, limit: Option
     }
     sql.push("\nORDER BY l.created DESC, l.id DESC");
     push_limit(&mut sql, limit);
+    sql
+}
+
+/// The insert of an entry about `affected` orders, which returns its id. A migration writes one before
+/// or after there is the column `undoes`.
+pub(in crate::store) fn insert<DB: Dialect>(
+    entry: &AuditEntry,
+    outcome: Outcome,
+    affected: u64,
+) -> Sql<DB> {
+    let mut sql = Sql::of(
+        "INSERT INTO audit_logs (controller_id, account, request, parameters, category, comment,\n    \
+             time_spent, ticket_link, outcome, affected, request_id, client_address, created",
+    );
+    sql.push(if entry.undoes.is_some() { ", undoes)\n" } else { ")\n" });
+    sql.push("VALUES (").text(&entry.controller_id).push(", ").text(&entry.account);
+    sql.push(", ").text(&entry.request);
+    sql.push(", ").text(&entry.parameters.kept(outcome)).push(DB::AS_JSON);
+    sql.push(", ").text(entry.category.as_str()).push(", ").optional(entry.comment.as_deref());
+    sql.push(",\n    ").integer(entry.time_spent);
+    sql.push(", ").optional(entry.ticket_link.as_deref());
+    sql.push(", ").text(outcome.as_str()).push(", ").integer(affected.cast_signed());
+    sql.push(", ").text(&entry.request_id).push(", ").optional(entry.client_address.as_deref());
+    sql.push(", ").instant(entry.created);
+    if let Some(undone) = entry.undoes {
+        sql.push(", ").integer(undone);
+    }
+    sql.push(")\nRETURNING id");
     sql
 }
 

@@ -3,9 +3,10 @@
 
 use serde_json::{Map, Value};
 
-use super::change::{assigned, named, new_mark, new_state, new_suspended};
+use super::effect::{assigned, named, new_mark, new_state, new_suspended};
 use super::{Dialect, Sql};
-use crate::model::action::{Action, Assign};
+use crate::model::action::Action;
+use crate::model::effect::Assign;
 use crate::model::secrets::{MASKED, is_secret};
 
 /// Adds the object for the affected order `a`.

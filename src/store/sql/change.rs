@@ -3,13 +3,16 @@
 //! - `affected`: chosen orders that a rule of the action gives an effect.
 
 use chrono::{DateTime, Utc};
+use strum::VariantArray;
 
 use super::before::push_before;
+use super::effect::{case, named, new_mark, new_state, new_suspended};
 use super::selection::{push_without_effect, words};
 use super::{DESCENDS, Dialect, LIVING, Sql, quoted};
-use crate::model::action::{Action, Assign, Condition, Effect, Rule};
+use crate::model::action::{Action, Condition, Rule};
 use crate::model::audit::{AuditEntry, Outcome};
-use crate::model::order::{EffectiveState, Mark, State};
+use crate::model::effect::{Assign, Effect};
+use crate::model::order::EffectiveState;
 use crate::model::selection::{Selection, Subject};
 use crate::store::packed::ROW;
 
@@ -76,7 +79,10 @@ fn push_held<DB: Dialect>(
 fn effect_of(rules: &[Rule]) -> String {
     let mut case = String::from("CASE");
     for rule in rules {
-        let states = words(rule.states);
+        let of_state = match rule.states.len() {
+            all if all == EffectiveState::VARIANTS.len() => "TRUE".into(),
+            _ => format!("c.effective_state IN ({})", words(rule.states)),
+        };
         let condition = match rule.condition {
             Condition::Always => String::new(),
             Condition::Marked(mark) => format!(" AND c.mark = '{}'", mark.as_str()),
@@ -87,6 +93,7 @@ fn effect_of(rules: &[Rule]) -> String {
             Condition::HeldByChildren => {
                 " AND c.order_id IN (SELECT h.order_id FROM held h)".into()
             }
+            Condition::Fated(fate) => format!(" AND c.fate = '{}'", fate.as_str()),
             Condition::WaitsFor(reasons) => {
                 format!(" AND c.reason IN ({})", quoted(reasons.iter().copied()))
             }
@@ -95,8 +102,7 @@ fn effect_of(rules: &[Rule]) -> String {
             Some(effect) => format!("'{}'", effect.name),
             None => "NULL".into(),
         };
-        case +=
-            &format!("\n    WHEN c.effective_state IN ({states}){condition}\n    THEN {effect}");
+        case += &format!("\n    WHEN {of_state}{condition}\n    THEN {effect}");
     }
     case + "\nEND"
 }
@@ -157,21 +163,6 @@ fn push_present<DB: Dialect>(sql: &mut Sql<DB>, now: DateTime<Utc>) {
     sql.push("CASE WHEN o.created > ").instant(now);
     sql.push(" AND o.created <= '9999-12-31T23:59:59.999Z' THEN o.created ELSE ");
     sql.instant(now).push(" END");
-}
-
-/// The columns that get a value from the request.
-pub(super) fn assigned(action: &Action) -> &'static [&'static str] {
-    match action {
-        Action::Change { .. } => &["priority"],
-        Action::RemoveWhenTerminated => &["remove_when_terminated"],
-        Action::Resume { position, variables } => match (position, variables) {
-            (None, None) => &[],
-            (Some(_), None) => &["position"],
-            (None, Some(_)) => &["arguments"],
-            (Some(_), Some(_)) => &["position", "arguments"],
-        },
-        _ => &[],
-    }
 }
 
 /// Adds the values from the request.
@@ -235,7 +226,7 @@ pub(in crate::store) fn push_details<DB: Dialect>(
 
 /// How the insert of an audit entry begins.
 pub(in crate::store) const INSERT_ENTRY: &str = "INSERT INTO audit_logs (controller_id, account, request, parameters, category, comment,\n    \
-         time_spent, ticket_link, request_id, client_address, created, outcome, affected)\n\
+         time_spent, ticket_link, request_id, client_address, created, undoes, outcome, affected)\n\
      SELECT ";
 
 /// Adds the insert of the audit entry, up to FROM; `g` has the number of affected orders.
@@ -256,6 +247,7 @@ pub(in crate::store) fn push_entry<DB: Dialect>(
     sql.push(", ").text(&audit.request_id);
     sql.push(", ").optional(audit.client_address.as_deref());
     sql.push(", ").instant(audit.created);
+    sql.push(", ").integer(audit.undoes);
     sql.push(",\n    CASE g.affected WHEN 0 THEN ");
     push_without_effect(sql, selection);
     sql.push(" ELSE 'DONE' END, g.affected");
@@ -337,45 +329,4 @@ pub(in crate::store) fn push_notified<DB: Dialect>(
              OFFSET 0\n    \
          ) n) AS notified"
     ));
-}
-
-/// The new state of the order `of`, if an effect sets one.
-pub(super) fn new_state(effects: &[Effect], of: &str) -> Option<String> {
-    let word = |state: State| format!("'{}'", state.as_str());
-    case(effects, &format!("{of}.state"), |effect| effect.state.map(word))
-}
-
-/// Its new `suspended`, if an effect sets it.
-pub(super) fn new_suspended(effects: &[Effect], of: &str) -> Option<String> {
-    let word = |suspended| if suspended { "TRUE".into() } else { "FALSE".into() };
-    case(effects, &format!("{of}.suspended"), |effect| effect.suspended.map(word))
-}
-
-/// Its new mark, if an effect sets or clears it.
-pub(super) fn new_mark(effects: &[Effect], of: &str) -> Option<String> {
-    let word = |mark: Mark| format!("'{}'", mark.as_str());
-    case(effects, &format!("{of}.mark"), |effect| match effect.mark {
-        Assign::Keep => None,
-        Assign::Clear => Some("NULL".into()),
-        Assign::Set(mark) => Some(word(mark)),
-    })
-}
-
-/// The new value: a CASE over the effects that set it, if any does.
-fn case(
-    effects: &[Effect],
-    otherwise: &str,
-    value: impl Fn(&Effect) -> Option<String>,
-) -> Option<String> {
-    let cases: Vec<String> = effects
-        .iter()
-        .filter_map(|effect| Some(format!(" WHEN '{}' THEN {}", effect.name, value(effect)?)))
-        .collect();
-    (!cases.is_empty()).then(|| format!("CASE a.effect{} ELSE {otherwise} END", cases.concat()))
-}
-
-/// The names of the effects for which `which` holds, if any.
-pub(super) fn named(effects: &[Effect], which: impl Fn(&Effect) -> bool) -> Option<String> {
-    let names = quoted(effects.iter().filter(|effect| which(effect)).map(|effect| effect.name));
-    (!names.is_empty()).then_some(names)
 }

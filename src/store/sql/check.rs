@@ -124,6 +124,17 @@ const fn strict(sql: &'static str) -> Invariant {
     Invariant { sql, strict: true }
 }
 
+/// That the undo of its entry restored the order of the detail `d`.
+macro_rules! undone {
+    () => {
+        "EXISTS (
+                 SELECT 1 FROM audit_log_details n
+                 JOIN audit_logs u ON u.controller_id = n.controller_id AND u.id = n.audit_log_id
+                 WHERE n.controller_id = d.controller_id AND n.order_id = d.order_id
+                     AND u.undoes = d.audit_log_id)"
+    };
+}
+
 /// A strict rule about orders `o`, without those that a captured change by plain SQL explains: the
 /// check reports that change itself.
 macro_rules! uncaptured {
@@ -222,16 +233,18 @@ pub(in crate::store) const RULES: &[Invariant] = &[
          GROUP BY d.controller_id, d.audit_log_id",
     ),
     always(
-        "SELECT d.controller_id, d.audit_log_id, d.order_id,
+        concat!("SELECT d.controller_id, d.audit_log_id, d.order_id,
              'the order was ' || d.new_state || ' then, and is ' || o.state AS problem
          FROM audit_log_details d
          CROSS JOIN orders o
          WHERE o.controller_id = d.controller_id AND o.order_id = d.order_id
              AND d.new_state IN ('FINISHED', 'CANCELLED') AND o.state <> d.new_state
-             AND o.created <= d.created",
+             AND o.created <= d.created AND NOT ",
+            undone!(),
+        ),
     ),
     always(
-        "SELECT d.controller_id, max(d.audit_log_id) AS audit_log_id, d.order_id,
+        concat!("SELECT d.controller_id, max(d.audit_log_id) AS audit_log_id, d.order_id,
              'the order was changed after it had ended' AS problem
          FROM audit_log_details d
          CROSS JOIN orders o
@@ -240,7 +253,10 @@ pub(in crate::store) const RULES: &[Invariant] = &[
          GROUP BY d.controller_id, d.order_id
          HAVING max(CASE WHEN d.previous_state NOT IN ('FINISHED', 'CANCELLED')
                     THEN d.audit_log_id END)
-             > min(CASE WHEN d.new_state IN ('FINISHED', 'CANCELLED') THEN d.audit_log_id END)",
+             > min(CASE WHEN d.new_state IN ('FINISHED', 'CANCELLED') AND NOT ",
+            undone!(),
+            " THEN d.audit_log_id END)",
+        ),
     ),
     // Orders not written since the request. An executor that writes in the same millisecond may
     // clear a mark or end the order, but nothing else.

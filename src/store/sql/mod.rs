@@ -28,12 +28,15 @@ mod before;
 pub(super) mod capture;
 pub(super) mod change;
 pub(super) mod check;
+mod effect;
+mod fate;
 mod folders;
 pub(super) mod incoming;
 pub(super) mod list;
 pub(super) mod search;
 pub(super) mod selection;
 mod statement;
+pub(super) mod undo;
 pub(super) mod workflows;
 
 /// What differs between the two databases in these statements.

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 
-use super::change::assigned;
+use super::effect::assigned;
+use super::fate::push_fate;
 use super::folders::push_in_folders;
 use super::{DESCENDS, Dialect, HISTORY_AT, LIVING, STATE_SINCE, Sql, TERMINAL, quoted};
 use crate::model::action::Action;
@@ -116,6 +117,9 @@ pub(in crate::store) fn push_without_effect<DB: Dialect>(sql: &mut Sql<DB>, sele
 
 /// The orders that the request's own fields select.
 fn push_base<DB: Dialect>(sql: &mut Sql<DB>, selection: &Selection, columns: &str) {
+    if let Subject::Entry(id) = selection.subject {
+        return push_of_entry(sql, selection, columns, id);
+    }
     sql.push(format_args!("SELECT {columns}, NULL AS via_parent\nFROM "));
     sql.orders(selection.now).push("\nWHERE ");
     push_in_reach(sql, selection);
@@ -123,6 +127,22 @@ fn push_base<DB: Dialect>(sql: &mut Sql<DB>, selection: &Selection, columns: &st
     if selection.has_cycles() {
         push_of_cycles(sql, selection, columns);
     }
+}
+
+/// Adds a query of the orders that an entry changed, with these columns of `o` and their fate.
+fn push_of_entry<DB: Dialect>(
+    sql: &mut Sql<DB>,
+    selection: &Selection,
+    columns: &str,
+    audit_log_id: i64,
+) {
+    sql.push(format_args!("SELECT {columns}, NULL AS via_parent,\n    "));
+    push_fate(sql, selection, audit_log_id);
+    sql.push(" AS fate\nFROM audit_log_details d CROSS JOIN ").orders(selection.now);
+    sql.push("\nWHERE d.controller_id = ").key(&selection.controller_id);
+    sql.push("\n  AND d.audit_log_id = ").integer(audit_log_id);
+    sql.push("\n  AND o.order_id = d.order_id\n  AND ");
+    push_in_reach(sql, selection);
 }
 
 /// The cycles that the request names by a fresh order in reach, as ranges of ids.
@@ -206,7 +226,7 @@ pub(super) fn is_of_workflows(selection: &Selection) -> bool {
         Subject::Workflows(_) => true,
         Subject::Folders(folders) => !folders.are_all(),
         Subject::Everything => selection.is_limited(),
-        Subject::Orders(_) | Subject::Nothing => false,
+        Subject::Orders(_) | Subject::Entry(_) | Subject::Nothing => false,
     }
 }
 
@@ -230,6 +250,7 @@ pub(super) fn push_reach<DB: Dialect>(sql: &mut Sql<DB>, reach: Reach) {
         Reach::Ended => sql.push(format_args!("{TERMINAL} AND NOT o.remove_when_terminated")),
         Reach::InSight => sql.push(format_args!("({LIVING} OR NOT o.remove_when_terminated)")),
         Reach::NotRemoved => sql.push("NOT o.remove_when_terminated"),
+        Reach::Any => sql.push("TRUE"),
     };
 }
 
@@ -277,6 +298,12 @@ pub(super) fn push_selected<DB: Dialect>(sql: &mut Sql<DB>, selection: &Selectio
         Subject::Folders(folders) => {
             let folders = selection.in_sight(folders);
             push_in_folders(sql.push("\n  AND "), &selection.controller_id, &folders);
+        }
+        Subject::Entry(id) => {
+            sql.push("\n  AND o.order_id IN ").nested(|sql| {
+                sql.push("SELECT d.order_id FROM audit_log_details d\nWHERE d.controller_id = ");
+                sql.key(&selection.controller_id).push(" AND d.audit_log_id = ").integer(*id);
+            });
         }
         Subject::Everything => {}
         Subject::Nothing => {

@@ -26,6 +26,8 @@ impl SqliteStore {
         match &selection.subject {
             Subject::Nothing => return Ok(false),
             Subject::Orders(ids) => return Ok(ids.len() >= MANY as usize),
+            // What it collects has no place for the orders' fates.
+            Subject::Entry(_) => return Ok(false),
             // No index counts others.
             _ if selection.reach != Reach::Living => return Ok(false),
             _ => {}

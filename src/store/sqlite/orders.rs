@@ -6,6 +6,7 @@ use sqlx::{Sqlite, SqliteConnection};
 
 use super::backend::SqliteStore;
 use super::both::preview::push_query;
+use super::both::undo::undone_by;
 use super::change_after;
 use super::writer::Around;
 use crate::model::action::Action;
@@ -30,8 +31,8 @@ impl Orders for SqliteStore {
         if self.may_be_long(&change).await? {
             return self.change_long(change).await;
         }
-        // Whether there are too many is known only before the second of two texts.
-        if change.max_orders.is_some() {
+        // Whether there are too many, or it was undone, is known only before the second of two texts.
+        if change.max_orders.is_some() || change.audit.undoes.is_some() {
             let alone = Around::NOTHING;
             return self
                 .writer
@@ -61,7 +62,10 @@ async fn apply(
     change: Change,
     around: Around,
 ) -> Result<Changed> {
-    let Change { selection, action, max_orders, .. } = &change;
+    let Change { selection, action, max_orders, audit, .. } = &change;
+    if let Some(by) = undone_by(&mut *connection, audit).await? {
+        return Ok(Changed::Undone { by });
+    }
     let mut sql = Sql::<Sqlite>::over(change_after(around.begin, selection.now));
     sql.push("DELETE FROM temp.affected").end().push("INSERT INTO temp.affected\n");
     push_chosen(&mut sql, selection, action);

@@ -28,10 +28,10 @@ SELECT r.controller_id, r.order_id, r.workflow_path, r.workflow_version_id, r.st
 FROM unnest($3, $4, $5, $6, $7, $8::text[]::boolean[], $9, $10::text[]::timestamptz[], $11::text[]::bigint[], $12::text[]::jsonb[], $13::text[]::jsonb[], $14) r (controller_id, order_id, workflow_path, workflow_version_id, state, suspended, mark,
     scheduled_for, priority, arguments, position, reason);
 
-INSERT INTO audit_logs (controller_id, account, request, parameters, category,
-    comment, time_spent, ticket_link, outcome, affected, request_id, client_address,
-    created)
-VALUES ($1, $2, $3, $4::text::json, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+INSERT INTO audit_logs (controller_id, account, request, parameters, category, comment,
+    time_spent, ticket_link, outcome, affected, request_id, client_address, created)
+VALUES ($1, $2, $3, $4::json, $5, $6,
+    $7, $8, $9, $10, $11, $12, $13)
 RETURNING id;
 
 INSERT INTO audit_log_details (controller_id, audit_log_id, order_id, workflow_path,

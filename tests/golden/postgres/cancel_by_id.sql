@@ -68,13 +68,13 @@ gate AS MATERIALIZED (
 ),
 audit AS (
     INSERT INTO audit_logs (controller_id, account, request, parameters, category, comment,
-        time_spent, ticket_link, request_id, client_address, created, outcome, affected)
+        time_spent, ticket_link, request_id, client_address, created, undoes, outcome, affected)
     SELECT $6, $7, $8, CASE g.affected WHEN 0 THEN $9 ELSE $10 END::json,
-        $11, $12, $13, $14, $15, $16, $17,
+        $11, $12, $13, $14, $15, $16, $17, $18,
         CASE g.affected WHEN 0 THEN 'NO_ORDERS' ELSE 'DONE' END, g.affected
     FROM gate g
-    WHERE NOT g.stale AND g.affected <= $18
-      AND pg_try_advisory_xact_lock_shared($19)
+    WHERE NOT g.stale AND g.affected <= $19
+      AND pg_try_advisory_xact_lock_shared($20)
     RETURNING id
 ),
 changed AS (
@@ -82,7 +82,7 @@ changed AS (
     SET state_since = CASE
             WHEN o.state <> CASE a.effect WHEN 'CANCELLED' THEN 'CANCELLED' ELSE o.state END
             OR o.suspended <> CASE a.effect WHEN 'CANCELLED' THEN FALSE ELSE o.suspended END
-            THEN CASE WHEN o.created > $20 AND o.created <= '9999-12-31T23:59:59.999Z' THEN o.created ELSE $21 END
+            THEN CASE WHEN o.created > $21 AND o.created <= '9999-12-31T23:59:59.999Z' THEN o.created ELSE $22 END
             ELSE o.state_since END,
         state = CASE a.effect WHEN 'CANCELLED' THEN 'CANCELLED' ELSE o.state END,
         suspended = CASE a.effect WHEN 'CANCELLED' THEN FALSE ELSE o.suspended END,
@@ -90,23 +90,23 @@ changed AS (
         reason = CASE a.effect WHEN 'CANCELLED' THEN NULL ELSE o.reason END,
         kill_requested = CASE WHEN a.effect IN ('CANCELLED') THEN NULL ELSE o.kill_requested END,
         sigkill_at = CASE WHEN a.effect IN ('CANCELLED') THEN NULL ELSE o.sigkill_at END,
-        modified = CASE WHEN o.created > $22 AND o.created <= '9999-12-31T23:59:59.999Z' THEN o.created ELSE $23 END
+        modified = CASE WHEN o.created > $23 AND o.created <= '9999-12-31T23:59:59.999Z' THEN o.created ELSE $24 END
     FROM affected a, audit
-    WHERE o.ctid = a.place AND o.controller_id = $24
+    WHERE o.ctid = a.place AND o.controller_id = $25
 ),
 details AS (
     INSERT INTO audit_log_details (controller_id, audit_log_id, order_id, workflow_path,
         workflow_version_id, folder, previous_state, new_state, mark, kill, via_parent, created,
         before)
-    SELECT $25, audit.id, a.order_id, a.workflow_path,
+    SELECT $26, audit.id, a.order_id, a.workflow_path,
         a.workflow_version_id, a.folder, a.effective_state,
-        effective_state(CASE a.effect WHEN 'CANCELLED' THEN 'CANCELLED' ELSE a.state END, CASE a.effect WHEN 'CANCELLED' THEN FALSE ELSE a.suspended END, a.scheduled_for, $26),
-        CASE a.effect WHEN 'CANCELLING' THEN 'CANCELLING' ELSE NULL END, FALSE, a.via_parent, $27, a.before::json
+        effective_state(CASE a.effect WHEN 'CANCELLED' THEN 'CANCELLED' ELSE a.state END, CASE a.effect WHEN 'CANCELLED' THEN FALSE ELSE a.suspended END, a.scheduled_for, $27),
+        CASE a.effect WHEN 'CANCELLING' THEN 'CANCELLING' ELSE NULL END, FALSE, a.via_parent, $28, a.before::json
     FROM affected a, audit
 )
 SELECT g.stale, g.affected, (SELECT id FROM audit) AS audit_log_id,
     (SELECT count(*) FROM (
-        SELECT pg_notify('joc_orders_marks', $28)::text FROM audit
+        SELECT pg_notify('joc_orders_marks', $29)::text FROM audit
         WHERE EXISTS (SELECT 1 FROM affected a WHERE a.effect IN ('CANCELLING'))
         OFFSET 0
     ) n) AS notified

@@ -70,13 +70,13 @@ gate AS MATERIALIZED (
 ),
 audit AS (
     INSERT INTO audit_logs (controller_id, account, request, parameters, category, comment,
-        time_spent, ticket_link, request_id, client_address, created, outcome, affected)
+        time_spent, ticket_link, request_id, client_address, created, undoes, outcome, affected)
     SELECT $5, $6, $7, CASE g.affected WHEN 0 THEN $8 ELSE $9 END::json,
-        $10, $11, $12, $13, $14, $15, $16,
+        $10, $11, $12, $13, $14, $15, $16, $17,
         CASE g.affected WHEN 0 THEN 'NO_ORDERS' ELSE 'DONE' END, g.affected
     FROM gate g
-    WHERE NOT g.stale AND g.affected <= $17
-      AND pg_try_advisory_xact_lock_shared($18)
+    WHERE NOT g.stale AND g.affected <= $18
+      AND pg_try_advisory_xact_lock_shared($19)
     RETURNING id
 ),
 changed AS (
@@ -84,7 +84,7 @@ changed AS (
     SET state_since = CASE
             WHEN o.state <> CASE a.effect WHEN 'CANCELLED' THEN 'CANCELLED' ELSE o.state END
             OR o.suspended <> CASE a.effect WHEN 'CANCELLED' THEN FALSE ELSE o.suspended END
-            THEN CASE WHEN o.created > $19 AND o.created <= '9999-12-31T23:59:59.999Z' THEN o.created ELSE $20 END
+            THEN CASE WHEN o.created > $20 AND o.created <= '9999-12-31T23:59:59.999Z' THEN o.created ELSE $21 END
             ELSE o.state_since END,
         state = CASE a.effect WHEN 'CANCELLED' THEN 'CANCELLED' ELSE o.state END,
         suspended = CASE a.effect WHEN 'CANCELLED' THEN FALSE ELSE o.suspended END,
@@ -92,23 +92,23 @@ changed AS (
         reason = CASE a.effect WHEN 'CANCELLED' THEN NULL ELSE o.reason END,
         kill_requested = CASE WHEN a.effect IN ('CANCELLED') THEN NULL ELSE o.kill_requested END,
         sigkill_at = CASE WHEN a.effect IN ('CANCELLED') THEN NULL ELSE o.sigkill_at END,
-        modified = CASE WHEN o.created > $21 AND o.created <= '9999-12-31T23:59:59.999Z' THEN o.created ELSE $22 END
+        modified = CASE WHEN o.created > $22 AND o.created <= '9999-12-31T23:59:59.999Z' THEN o.created ELSE $23 END
     FROM affected a, audit
-    WHERE o.ctid = a.place AND o.controller_id = $23
+    WHERE o.ctid = a.place AND o.controller_id = $24
 ),
 details AS (
     INSERT INTO audit_log_details (controller_id, audit_log_id, order_id, workflow_path,
         workflow_version_id, folder, previous_state, new_state, mark, kill, via_parent, created,
         before)
-    SELECT $24, audit.id, a.order_id, a.workflow_path,
+    SELECT $25, audit.id, a.order_id, a.workflow_path,
         a.workflow_version_id, a.folder, a.effective_state,
-        effective_state(CASE a.effect WHEN 'CANCELLED' THEN 'CANCELLED' ELSE a.state END, CASE a.effect WHEN 'CANCELLED' THEN FALSE ELSE a.suspended END, a.scheduled_for, $25),
-        CASE a.effect WHEN 'CANCELLING' THEN 'CANCELLING' ELSE NULL END, FALSE, a.via_parent, $26, a.before::json
+        effective_state(CASE a.effect WHEN 'CANCELLED' THEN 'CANCELLED' ELSE a.state END, CASE a.effect WHEN 'CANCELLED' THEN FALSE ELSE a.suspended END, a.scheduled_for, $26),
+        CASE a.effect WHEN 'CANCELLING' THEN 'CANCELLING' ELSE NULL END, FALSE, a.via_parent, $27, a.before::json
     FROM affected a, audit
 )
 SELECT g.stale, g.affected, (SELECT id FROM audit) AS audit_log_id,
     (SELECT count(*) FROM (
-        SELECT pg_notify('joc_orders_marks', $27)::text FROM audit
+        SELECT pg_notify('joc_orders_marks', $28)::text FROM audit
         WHERE EXISTS (SELECT 1 FROM affected a WHERE a.effect IN ('CANCELLING'))
         OFFSET 0
     ) n) AS notified

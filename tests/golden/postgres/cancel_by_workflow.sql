@@ -78,13 +78,13 @@ gate AS MATERIALIZED (
 ),
 audit AS (
     INSERT INTO audit_logs (controller_id, account, request, parameters, category, comment,
-        time_spent, ticket_link, request_id, client_address, created, outcome, affected)
+        time_spent, ticket_link, request_id, client_address, created, undoes, outcome, affected)
     SELECT $11, $12, $13, CASE g.affected WHEN 0 THEN $14 ELSE $15 END::json,
-        $16, $17, $18, $19, $20, $21, $22,
+        $16, $17, $18, $19, $20, $21, $22, $23,
         CASE g.affected WHEN 0 THEN 'NO_ORDERS' ELSE 'DONE' END, g.affected
     FROM gate g
-    WHERE NOT g.stale AND g.affected <= $23
-      AND pg_try_advisory_xact_lock_shared($24)
+    WHERE NOT g.stale AND g.affected <= $24
+      AND pg_try_advisory_xact_lock_shared($25)
     RETURNING id
 ),
 changed AS (
@@ -92,7 +92,7 @@ changed AS (
     SET state_since = CASE
             WHEN o.state <> CASE a.effect WHEN 'CANCELLED' THEN 'CANCELLED' ELSE o.state END
             OR o.suspended <> CASE a.effect WHEN 'CANCELLED' THEN FALSE ELSE o.suspended END
-            THEN CASE WHEN o.created > $25 AND o.created <= '9999-12-31T23:59:59.999Z' THEN o.created ELSE $26 END
+            THEN CASE WHEN o.created > $26 AND o.created <= '9999-12-31T23:59:59.999Z' THEN o.created ELSE $27 END
             ELSE o.state_since END,
         state = CASE a.effect WHEN 'CANCELLED' THEN 'CANCELLED' ELSE o.state END,
         suspended = CASE a.effect WHEN 'CANCELLED' THEN FALSE ELSE o.suspended END,
@@ -100,23 +100,23 @@ changed AS (
         reason = CASE a.effect WHEN 'CANCELLED' THEN NULL ELSE o.reason END,
         kill_requested = CASE WHEN a.effect IN ('CANCELLED') THEN NULL ELSE o.kill_requested END,
         sigkill_at = CASE WHEN a.effect IN ('CANCELLED') THEN NULL ELSE o.sigkill_at END,
-        modified = CASE WHEN o.created > $27 AND o.created <= '9999-12-31T23:59:59.999Z' THEN o.created ELSE $28 END
+        modified = CASE WHEN o.created > $28 AND o.created <= '9999-12-31T23:59:59.999Z' THEN o.created ELSE $29 END
     FROM affected a, audit
-    WHERE o.ctid = a.place AND o.controller_id = $29
+    WHERE o.ctid = a.place AND o.controller_id = $30
 ),
 details AS (
     INSERT INTO audit_log_details (controller_id, audit_log_id, order_id, workflow_path,
         workflow_version_id, folder, previous_state, new_state, mark, kill, via_parent, created,
         before)
-    SELECT $30, audit.id, a.order_id, a.workflow_path,
+    SELECT $31, audit.id, a.order_id, a.workflow_path,
         a.workflow_version_id, a.folder, a.effective_state,
-        effective_state(CASE a.effect WHEN 'CANCELLED' THEN 'CANCELLED' ELSE a.state END, CASE a.effect WHEN 'CANCELLED' THEN FALSE ELSE a.suspended END, a.scheduled_for, $31),
-        CASE a.effect WHEN 'CANCELLING' THEN 'CANCELLING' ELSE NULL END, FALSE, a.via_parent, $32, a.before::json
+        effective_state(CASE a.effect WHEN 'CANCELLED' THEN 'CANCELLED' ELSE a.state END, CASE a.effect WHEN 'CANCELLED' THEN FALSE ELSE a.suspended END, a.scheduled_for, $32),
+        CASE a.effect WHEN 'CANCELLING' THEN 'CANCELLING' ELSE NULL END, FALSE, a.via_parent, $33, a.before::json
     FROM affected a, audit
 )
 SELECT g.stale, g.affected, (SELECT id FROM audit) AS audit_log_id,
     (SELECT count(*) FROM (
-        SELECT pg_notify('joc_orders_marks', $33)::text FROM audit
+        SELECT pg_notify('joc_orders_marks', $34)::text FROM audit
         WHERE EXISTS (SELECT 1 FROM affected a WHERE a.effect IN ('CANCELLING'))
         OFFSET 0
     ) n) AS notified

@@ -84,13 +84,13 @@ gate AS MATERIALIZED (
 ),
 audit AS (
     INSERT INTO audit_logs (controller_id, account, request, parameters, category, comment,
-        time_spent, ticket_link, request_id, client_address, created, outcome, affected)
+        time_spent, ticket_link, request_id, client_address, created, undoes, outcome, affected)
     SELECT $13, $14, $15, CASE g.affected WHEN 0 THEN $16 ELSE $17 END::json,
-        $18, $19, $20, $21, $22, $23, $24,
+        $18, $19, $20, $21, $22, $23, $24, $25,
         CASE g.affected WHEN 0 THEN 'NO_ORDERS' ELSE 'DONE' END, g.affected
     FROM gate g
-    WHERE NOT g.stale AND g.affected <= $25
-      AND pg_try_advisory_xact_lock_shared($26)
+    WHERE NOT g.stale AND g.affected <= $26
+      AND pg_try_advisory_xact_lock_shared($27)
     RETURNING id
 ),
 changed AS (
@@ -98,7 +98,7 @@ changed AS (
     SET state_since = CASE
             WHEN o.state <> CASE a.effect WHEN 'CANCELLED' THEN 'CANCELLED' ELSE o.state END
             OR o.suspended <> CASE a.effect WHEN 'CANCELLED' THEN FALSE ELSE o.suspended END
-            THEN CASE WHEN o.created > $27 AND o.created <= '9999-12-31T23:59:59.999Z' THEN o.created ELSE $28 END
+            THEN CASE WHEN o.created > $28 AND o.created <= '9999-12-31T23:59:59.999Z' THEN o.created ELSE $29 END
             ELSE o.state_since END,
         state = CASE a.effect WHEN 'CANCELLED' THEN 'CANCELLED' ELSE o.state END,
         suspended = CASE a.effect WHEN 'CANCELLED' THEN FALSE ELSE o.suspended END,
@@ -106,23 +106,23 @@ changed AS (
         reason = CASE a.effect WHEN 'CANCELLED' THEN NULL ELSE o.reason END,
         kill_requested = CASE WHEN a.effect IN ('CANCELLED') THEN NULL ELSE o.kill_requested END,
         sigkill_at = CASE WHEN a.effect IN ('CANCELLED') THEN NULL ELSE o.sigkill_at END,
-        modified = CASE WHEN o.created > $29 AND o.created <= '9999-12-31T23:59:59.999Z' THEN o.created ELSE $30 END
+        modified = CASE WHEN o.created > $30 AND o.created <= '9999-12-31T23:59:59.999Z' THEN o.created ELSE $31 END
     FROM affected a, audit
-    WHERE o.ctid = a.place AND o.controller_id = $31
+    WHERE o.ctid = a.place AND o.controller_id = $32
 ),
 details AS (
     INSERT INTO audit_log_details (controller_id, audit_log_id, order_id, workflow_path,
         workflow_version_id, folder, previous_state, new_state, mark, kill, via_parent, created,
         before)
-    SELECT $32, audit.id, a.order_id, a.workflow_path,
+    SELECT $33, audit.id, a.order_id, a.workflow_path,
         a.workflow_version_id, a.folder, a.effective_state,
-        effective_state(CASE a.effect WHEN 'CANCELLED' THEN 'CANCELLED' ELSE a.state END, CASE a.effect WHEN 'CANCELLED' THEN FALSE ELSE a.suspended END, a.scheduled_for, $33),
-        CASE a.effect WHEN 'CANCELLING' THEN 'CANCELLING' ELSE NULL END, FALSE, a.via_parent, $34, a.before::json
+        effective_state(CASE a.effect WHEN 'CANCELLED' THEN 'CANCELLED' ELSE a.state END, CASE a.effect WHEN 'CANCELLED' THEN FALSE ELSE a.suspended END, a.scheduled_for, $34),
+        CASE a.effect WHEN 'CANCELLING' THEN 'CANCELLING' ELSE NULL END, FALSE, a.via_parent, $35, a.before::json
     FROM affected a, audit
 )
 SELECT g.stale, g.affected, (SELECT id FROM audit) AS audit_log_id,
     (SELECT count(*) FROM (
-        SELECT pg_notify('joc_orders_marks', $35)::text FROM audit
+        SELECT pg_notify('joc_orders_marks', $36)::text FROM audit
         WHERE EXISTS (SELECT 1 FROM affected a WHERE a.effect IN ('CANCELLING'))
         OFFSET 0
     ) n) AS notified

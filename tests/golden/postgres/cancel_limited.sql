@@ -69,21 +69,21 @@ gate AS MATERIALIZED (
 ),
 audit AS (
     INSERT INTO audit_logs (controller_id, account, request, parameters, category, comment,
-        time_spent, ticket_link, request_id, client_address, created, outcome, affected)
+        time_spent, ticket_link, request_id, client_address, created, undoes, outcome, affected)
     SELECT $9, $10, $11, CASE g.affected WHEN 0 THEN $12 ELSE $13 END::json,
-        $14, $15, $16, $17, $18, $19, $20,
+        $14, $15, $16, $17, $18, $19, $20, $21,
         CASE g.affected WHEN 0 THEN CASE WHEN EXISTS (
         SELECT 1
-        FROM (SELECT o.*, o.ctid AS place, effective_state(o.state, o.suspended, o.scheduled_for, $21) AS effective_state FROM orders o) o
-        WHERE o.controller_id = $22
+        FROM (SELECT o.*, o.ctid AS place, effective_state(o.state, o.suspended, o.scheduled_for, $22) AS effective_state FROM orders o) o
+        WHERE o.controller_id = $23
           AND o.state NOT IN ('FINISHED', 'CANCELLED')
-          AND ((o.workflow_path >= $23 AND o.workflow_path < $24))
+          AND ((o.workflow_path >= $24 AND o.workflow_path < $25))
           AND NOT (TRUE
-          AND ((((o.workflow_path >= $25 AND o.workflow_path < $26)))))
+          AND ((((o.workflow_path >= $26 AND o.workflow_path < $27)))))
     ) THEN 'OUTSIDE' ELSE 'NO_ORDERS' END ELSE 'DONE' END, g.affected
     FROM gate g
-    WHERE NOT g.stale AND g.affected <= $27
-      AND pg_try_advisory_xact_lock_shared($28)
+    WHERE NOT g.stale AND g.affected <= $28
+      AND pg_try_advisory_xact_lock_shared($29)
     RETURNING id
 ),
 changed AS (
@@ -91,7 +91,7 @@ changed AS (
     SET state_since = CASE
             WHEN o.state <> CASE a.effect WHEN 'CANCELLED' THEN 'CANCELLED' ELSE o.state END
             OR o.suspended <> CASE a.effect WHEN 'CANCELLED' THEN FALSE ELSE o.suspended END
-            THEN CASE WHEN o.created > $29 AND o.created <= '9999-12-31T23:59:59.999Z' THEN o.created ELSE $30 END
+            THEN CASE WHEN o.created > $30 AND o.created <= '9999-12-31T23:59:59.999Z' THEN o.created ELSE $31 END
             ELSE o.state_since END,
         state = CASE a.effect WHEN 'CANCELLED' THEN 'CANCELLED' ELSE o.state END,
         suspended = CASE a.effect WHEN 'CANCELLED' THEN FALSE ELSE o.suspended END,
@@ -99,23 +99,23 @@ changed AS (
         reason = CASE a.effect WHEN 'CANCELLED' THEN NULL ELSE o.reason END,
         kill_requested = CASE WHEN a.effect IN ('CANCELLED') THEN NULL ELSE o.kill_requested END,
         sigkill_at = CASE WHEN a.effect IN ('CANCELLED') THEN NULL ELSE o.sigkill_at END,
-        modified = CASE WHEN o.created > $31 AND o.created <= '9999-12-31T23:59:59.999Z' THEN o.created ELSE $32 END
+        modified = CASE WHEN o.created > $32 AND o.created <= '9999-12-31T23:59:59.999Z' THEN o.created ELSE $33 END
     FROM affected a, audit
-    WHERE o.ctid = a.place AND o.controller_id = $33
+    WHERE o.ctid = a.place AND o.controller_id = $34
 ),
 details AS (
     INSERT INTO audit_log_details (controller_id, audit_log_id, order_id, workflow_path,
         workflow_version_id, folder, previous_state, new_state, mark, kill, via_parent, created,
         before)
-    SELECT $34, audit.id, a.order_id, a.workflow_path,
+    SELECT $35, audit.id, a.order_id, a.workflow_path,
         a.workflow_version_id, a.folder, a.effective_state,
-        effective_state(CASE a.effect WHEN 'CANCELLED' THEN 'CANCELLED' ELSE a.state END, CASE a.effect WHEN 'CANCELLED' THEN FALSE ELSE a.suspended END, a.scheduled_for, $35),
-        CASE a.effect WHEN 'CANCELLING' THEN 'CANCELLING' ELSE NULL END, FALSE, a.via_parent, $36, a.before::json
+        effective_state(CASE a.effect WHEN 'CANCELLED' THEN 'CANCELLED' ELSE a.state END, CASE a.effect WHEN 'CANCELLED' THEN FALSE ELSE a.suspended END, a.scheduled_for, $36),
+        CASE a.effect WHEN 'CANCELLING' THEN 'CANCELLING' ELSE NULL END, FALSE, a.via_parent, $37, a.before::json
     FROM affected a, audit
 )
 SELECT g.stale, g.affected, (SELECT id FROM audit) AS audit_log_id,
     (SELECT count(*) FROM (
-        SELECT pg_notify('joc_orders_marks', $37)::text FROM audit
+        SELECT pg_notify('joc_orders_marks', $38)::text FROM audit
         WHERE EXISTS (SELECT 1 FROM affected a WHERE a.effect IN ('CANCELLING'))
         OFFSET 0
     ) n) AS notified

@@ -61,13 +61,13 @@ gate AS MATERIALIZED (
 ),
 audit AS (
     INSERT INTO audit_logs (controller_id, account, request, parameters, category, comment,
-        time_spent, ticket_link, request_id, client_address, created, outcome, affected)
+        time_spent, ticket_link, request_id, client_address, created, undoes, outcome, affected)
     SELECT $10, $11, $12, CASE g.affected WHEN 0 THEN $13 ELSE $14 END::json,
-        $15, $16, $17, $18, $19, $20, $21,
+        $15, $16, $17, $18, $19, $20, $21, $22,
         CASE g.affected WHEN 0 THEN 'NO_ORDERS' ELSE 'DONE' END, g.affected
     FROM gate g
-    WHERE NOT g.stale AND g.affected <= $22
-      AND pg_try_advisory_xact_lock_shared($23)
+    WHERE NOT g.stale AND g.affected <= $23
+      AND pg_try_advisory_xact_lock_shared($24)
     RETURNING id
 ),
 changed AS (
@@ -75,7 +75,7 @@ changed AS (
     SET state_since = CASE
             WHEN o.state <> CASE a.effect WHEN 'RETRIED' THEN 'INPROGRESS' ELSE o.state END
             OR o.suspended <> CASE a.effect WHEN 'RESUMED' THEN FALSE ELSE o.suspended END
-            THEN CASE WHEN o.created > $24 AND o.created <= '9999-12-31T23:59:59.999Z' THEN o.created ELSE $25 END
+            THEN CASE WHEN o.created > $25 AND o.created <= '9999-12-31T23:59:59.999Z' THEN o.created ELSE $26 END
             ELSE o.state_since END,
         state = CASE a.effect WHEN 'RETRIED' THEN 'INPROGRESS' ELSE o.state END,
         suspended = CASE a.effect WHEN 'RESUMED' THEN FALSE ELSE o.suspended END,
@@ -83,25 +83,25 @@ changed AS (
         reason = CASE a.effect WHEN 'RETRIED' THEN NULL ELSE o.reason END,
         kill_requested = CASE WHEN a.effect IN ('RESUMED', 'RETRIED') THEN NULL ELSE o.kill_requested END,
         sigkill_at = CASE WHEN a.effect IN ('RESUMED', 'RETRIED') THEN NULL ELSE o.sigkill_at END,
-        position = $26::jsonb,
-        arguments = o.arguments || $27::jsonb,
-        modified = CASE WHEN o.created > $28 AND o.created <= '9999-12-31T23:59:59.999Z' THEN o.created ELSE $29 END
+        position = $27::jsonb,
+        arguments = o.arguments || $28::jsonb,
+        modified = CASE WHEN o.created > $29 AND o.created <= '9999-12-31T23:59:59.999Z' THEN o.created ELSE $30 END
     FROM affected a, audit
-    WHERE o.ctid = a.place AND o.controller_id = $30
+    WHERE o.ctid = a.place AND o.controller_id = $31
 ),
 details AS (
     INSERT INTO audit_log_details (controller_id, audit_log_id, order_id, workflow_path,
         workflow_version_id, folder, previous_state, new_state, mark, kill, via_parent, created,
         before)
-    SELECT $31, audit.id, a.order_id, a.workflow_path,
+    SELECT $32, audit.id, a.order_id, a.workflow_path,
         a.workflow_version_id, a.folder, a.effective_state,
-        effective_state(CASE a.effect WHEN 'RETRIED' THEN 'INPROGRESS' ELSE a.state END, CASE a.effect WHEN 'RESUMED' THEN FALSE ELSE a.suspended END, a.scheduled_for, $32),
-        NULL, FALSE, a.via_parent, $33, a.before::json
+        effective_state(CASE a.effect WHEN 'RETRIED' THEN 'INPROGRESS' ELSE a.state END, CASE a.effect WHEN 'RESUMED' THEN FALSE ELSE a.suspended END, a.scheduled_for, $33),
+        NULL, FALSE, a.via_parent, $34, a.before::json
     FROM affected a, audit
 )
 SELECT g.stale, g.affected, (SELECT id FROM audit) AS audit_log_id,
     (SELECT count(*) FROM (
-        SELECT pg_notify('joc_orders_marks', $34)::text FROM audit
+        SELECT pg_notify('joc_orders_marks', $35)::text FROM audit
         WHERE EXISTS (SELECT 1 FROM affected a WHERE a.effect IN ('RESUMED', 'RETRIED'))
         OFFSET 0
     ) n) AS notified

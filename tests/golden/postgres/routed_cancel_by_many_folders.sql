@@ -92,8 +92,8 @@ FROM gate g LEFT JOIN affected a ON NOT g.stale AND g.affected <= $10;
 
 SELECT 'NO_ORDERS';
 
-INSERT INTO audit_logs (controller_id, account, request, parameters, category,
-    comment, time_spent, ticket_link, outcome, affected, request_id, client_address,
-    created)
-VALUES ($1, $2, $3, $4::text::json, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+INSERT INTO audit_logs (controller_id, account, request, parameters, category, comment,
+    time_spent, ticket_link, outcome, affected, request_id, client_address, created)
+VALUES ($1, $2, $3, $4::json, $5, $6,
+    $7, $8, $9, $10, $11, $12, $13)
 RETURNING id;

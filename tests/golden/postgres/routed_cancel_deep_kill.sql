@@ -96,10 +96,10 @@ gate AS MATERIALIZED (
 SELECT g.stale, g.affected, a.order_id, a.effect, a.via_parent, a.before
 FROM gate g LEFT JOIN affected a ON NOT g.stale AND g.affected <= $10;
 
-INSERT INTO audit_logs (controller_id, account, request, parameters, category,
-    comment, time_spent, ticket_link, outcome, affected, request_id, client_address,
-    created)
-VALUES ($1, $2, $3, $4::text::json, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+INSERT INTO audit_logs (controller_id, account, request, parameters, category, comment,
+    time_spent, ticket_link, outcome, affected, request_id, client_address, created)
+VALUES ($1, $2, $3, $4::json, $5, $6,
+    $7, $8, $9, $10, $11, $12, $13)
 RETURNING id;
 
 INSERT INTO audit_log_details (controller_id, audit_log_id, order_id, workflow_path,

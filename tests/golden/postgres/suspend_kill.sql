@@ -70,42 +70,42 @@ gate AS MATERIALIZED (
 ),
 audit AS (
     INSERT INTO audit_logs (controller_id, account, request, parameters, category, comment,
-        time_spent, ticket_link, request_id, client_address, created, outcome, affected)
+        time_spent, ticket_link, request_id, client_address, created, undoes, outcome, affected)
     SELECT $9, $10, $11, CASE g.affected WHEN 0 THEN $12 ELSE $13 END::json,
-        $14, $15, $16, $17, $18, $19, $20,
+        $14, $15, $16, $17, $18, $19, $20, $21,
         CASE g.affected WHEN 0 THEN 'NO_ORDERS' ELSE 'DONE' END, g.affected
     FROM gate g
-    WHERE NOT g.stale AND g.affected <= $21
-      AND pg_try_advisory_xact_lock_shared($22)
+    WHERE NOT g.stale AND g.affected <= $22
+      AND pg_try_advisory_xact_lock_shared($23)
     RETURNING id
 ),
 changed AS (
     UPDATE orders AS o
     SET state_since = CASE
             WHEN o.suspended <> CASE a.effect WHEN 'SUSPENDED' THEN TRUE ELSE o.suspended END
-            THEN CASE WHEN o.created > $23 AND o.created <= '9999-12-31T23:59:59.999Z' THEN o.created ELSE $24 END
+            THEN CASE WHEN o.created > $24 AND o.created <= '9999-12-31T23:59:59.999Z' THEN o.created ELSE $25 END
             ELSE o.state_since END,
         suspended = CASE a.effect WHEN 'SUSPENDED' THEN TRUE ELSE o.suspended END,
         mark = CASE a.effect WHEN 'KILL' THEN 'SUSPENDING' WHEN 'SUSPENDING' THEN 'SUSPENDING' WHEN 'SUSPENDED' THEN NULL ELSE o.mark END,
-        kill_requested = CASE WHEN a.effect IN ('SUSPENDED') THEN NULL WHEN a.effect IN ('KILL') THEN $25 ELSE o.kill_requested END,
-        sigkill_at = CASE WHEN a.effect IN ('SUSPENDED') THEN NULL WHEN a.effect IN ('KILL') THEN $26 ELSE o.sigkill_at END,
-        modified = CASE WHEN o.created > $27 AND o.created <= '9999-12-31T23:59:59.999Z' THEN o.created ELSE $28 END
+        kill_requested = CASE WHEN a.effect IN ('SUSPENDED') THEN NULL WHEN a.effect IN ('KILL') THEN $26 ELSE o.kill_requested END,
+        sigkill_at = CASE WHEN a.effect IN ('SUSPENDED') THEN NULL WHEN a.effect IN ('KILL') THEN $27 ELSE o.sigkill_at END,
+        modified = CASE WHEN o.created > $28 AND o.created <= '9999-12-31T23:59:59.999Z' THEN o.created ELSE $29 END
     FROM affected a, audit
-    WHERE o.ctid = a.place AND o.controller_id = $29
+    WHERE o.ctid = a.place AND o.controller_id = $30
 ),
 details AS (
     INSERT INTO audit_log_details (controller_id, audit_log_id, order_id, workflow_path,
         workflow_version_id, folder, previous_state, new_state, mark, kill, via_parent, created,
         before)
-    SELECT $30, audit.id, a.order_id, a.workflow_path,
+    SELECT $31, audit.id, a.order_id, a.workflow_path,
         a.workflow_version_id, a.folder, a.effective_state,
-        effective_state(a.state, CASE a.effect WHEN 'SUSPENDED' THEN TRUE ELSE a.suspended END, a.scheduled_for, $31),
-        CASE a.effect WHEN 'KILL' THEN 'SUSPENDING' WHEN 'SUSPENDING' THEN 'SUSPENDING' ELSE NULL END, a.effect IN ('KILL'), a.via_parent, $32, a.before::json
+        effective_state(a.state, CASE a.effect WHEN 'SUSPENDED' THEN TRUE ELSE a.suspended END, a.scheduled_for, $32),
+        CASE a.effect WHEN 'KILL' THEN 'SUSPENDING' WHEN 'SUSPENDING' THEN 'SUSPENDING' ELSE NULL END, a.effect IN ('KILL'), a.via_parent, $33, a.before::json
     FROM affected a, audit
 )
 SELECT g.stale, g.affected, (SELECT id FROM audit) AS audit_log_id,
     (SELECT count(*) FROM (
-        SELECT pg_notify('joc_orders_marks', $33)::text FROM audit
+        SELECT pg_notify('joc_orders_marks', $34)::text FROM audit
         WHERE EXISTS (SELECT 1 FROM affected a WHERE a.effect IN ('KILL', 'SUSPENDING'))
         OFFSET 0
     ) n) AS notified

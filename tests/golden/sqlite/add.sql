@@ -32,10 +32,11 @@ FROM (SELECT value ->> 0 AS controller_id, value ->> 1 AS order_id, value ->> 2 
     value ->> 6 AS mark, value ->> 7 AS scheduled_for, value ->> 8 AS priority,
     value ->> 9 AS arguments, value ->> 10 AS position, value ->> 11 AS reason FROM json_each(?)) r;
 
-INSERT INTO audit_logs (controller_id, account, request, parameters, category,
-    comment, time_spent, ticket_link, outcome, affected, request_id, client_address,
-    created)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) RETURNING id;
+INSERT INTO audit_logs (controller_id, account, request, parameters, category, comment,
+    time_spent, ticket_link, outcome, affected, request_id, client_address, created)
+VALUES (?, ?, ?, ?, ?, ?,
+    ?, ?, ?, ?, ?, ?, ?)
+RETURNING id;
 
 INSERT INTO audit_log_details (controller_id, audit_log_id, order_id, workflow_path,
     workflow_version_id, folder, previous_state, new_state, created)

@@ -91,9 +91,9 @@ SET state_since = CASE
 FROM temp.affected a
 WHERE o.order_id = a.order_id AND o.controller_id = (SELECT ?);
 INSERT INTO audit_logs (controller_id, account, request, parameters, category, comment,
-    time_spent, ticket_link, request_id, client_address, created, outcome, affected)
+    time_spent, ticket_link, request_id, client_address, created, undoes, outcome, affected)
 SELECT ?, ?, ?, CASE g.affected WHEN 0 THEN ? ELSE ? END,
-    ?, ?, ?, ?, ?, ?, ?,
+    ?, ?, ?, ?, ?, ?, ?, ?,
     CASE g.affected WHEN 0 THEN 'NO_ORDERS' ELSE 'DONE' END, g.affected
 FROM (SELECT count(*) AS affected FROM temp.affected) g
 RETURNING id, affected;

@@ -6,3 +6,4 @@ pub mod history;
 pub mod item;
 pub mod list;
 pub mod modify;
+pub mod undo;

@@ -25,8 +25,8 @@ use crate::model::permission::{
 use crate::model::selection::{MAX_PREVIEWED, Reach, Selection, Selectors, Sight};
 use crate::store::{Change, Changed};
 
-mod body;
-mod preview;
+pub(super) mod body;
+pub(super) mod preview;
 
 use self::body::{
     ChangeBody, ModifyOrders, OrderType, PREVIEWED, PrioritizeOrders, ResumeOrders, SENT_ALONG,
@@ -201,12 +201,7 @@ async fn preview<B: ChangeBody>(
 ) -> Result<Json<Dated<Previewed>>, ApiError> {
     let action = (endpoint.action)(&mut body)?;
     let body = body.common();
-    let limit = body.limit.map_or(PREVIEWED, |Whole(limit)| limit);
-    if limit > MAX_PREVIEWED {
-        let problem =
-            format!("at most {MAX_PREVIEWED} orders can be listed; the counts are of all");
-        return Err(Invalid::new("limit", problem).into());
-    }
+    let limit = listed(body.limit)?;
     let (selection, _) = select(endpoint, &context, body).await?;
     let preview = context.store().preview(&selection, &action, limit).await?;
     Ok(context.dated(Previewed::of(endpoint.kind.counts, &selection, preview)))
@@ -243,13 +238,33 @@ async fn change<B: ChangeBody>(
         Changed::NoOrders => {
             Err(ApiError::NotFound(format!("{NOT_EXIST}{}", endpoint.kind.nothing_found)))
         }
-        Changed::TooMany { affected } => {
-            let max = max_orders.unwrap_or_default();
-            let orders = counted(affected, "order");
-            let problem = format!("{orders} would be affected, at most {max} are allowed");
-            Err(Invalid::new("maxOrders", problem).into())
-        }
+        Changed::TooMany { affected } => Err(too_many(affected, max_orders)),
+        Changed::Undone { by } => Err(undone(by)),
     }
+}
+
+/// How many orders a response lists.
+pub(super) fn listed(limit: Option<Whole<u32>>) -> Result<u32, Invalid> {
+    let limit = limit.map_or(PREVIEWED, |Whole(limit)| limit);
+    if limit > MAX_PREVIEWED {
+        let problem =
+            format!("at most {MAX_PREVIEWED} orders can be listed; the counts are of all");
+        return Err(Invalid::new("limit", problem));
+    }
+    Ok(limit)
+}
+
+/// The error if more orders would be affected than the request allows.
+pub(super) fn too_many(affected: u64, max_orders: Option<u64>) -> ApiError {
+    let max = max_orders.unwrap_or_default();
+    let orders = counted(affected, "order");
+    let problem = format!("{orders} would be affected, at most {max} are allowed");
+    Invalid::new("maxOrders", problem).into()
+}
+
+/// The error if a cancel has been undone.
+pub(super) fn undone(by: i64) -> ApiError {
+    ApiError::NotFound(format!("auditLogId: was undone already, by the entry {by}"))
 }
 
 /// Checks the selectors, the permission and the comment, in this order.
