@@ -32,6 +32,7 @@ ALTER TABLE _sqlx_migrations OWNER TO joc_owner;
 ALTER TABLE controllers OWNER TO joc_owner;
 ALTER TABLE workflows OWNER TO joc_owner;
 ALTER TABLE orders OWNER TO joc_owner;
+ALTER TABLE order_runs OWNER TO joc_owner;
 ALTER VIEW orders_effective OWNER TO joc_owner;
 ALTER TABLE audit_logs OWNER TO joc_owner;
 ALTER TABLE audit_log_details OWNER TO joc_owner;
@@ -74,7 +75,7 @@ END $$;
 
 -- The service: `serve`, `import`, `account`, `role`, and what auditors may. It adds to the audit
 -- trail and changes nothing in it, and it deletes no order.
-GRANT SELECT ON _sqlx_migrations, orders_effective, joc_audit_log, joc_audit_log_details,
+GRANT SELECT ON _sqlx_migrations, orders_effective, order_runs, joc_audit_log, joc_audit_log_details,
     orders_changes TO joc_service;
 GRANT SELECT, INSERT, UPDATE (last_order_number) ON controllers TO joc_service;
 GRANT SELECT, INSERT, UPDATE (created) ON workflows TO joc_service;
@@ -95,10 +96,14 @@ GRANT SELECT, INSERT (controller_id, order_id, workflow_path, workflow_version_i
     UPDATE (state, suspended, mark, kill_requested, sigkill_at, reason, position, started,
             state_since, modified)
     ON orders TO joc_executor;
+-- And those of `joc-orders agent`.
+GRANT SELECT ON _sqlx_migrations, controllers, workflows TO joc_executor;
+GRANT SELECT, INSERT, UPDATE (lease_until, ended, exit_status, signal, failure)
+    ON order_runs TO joc_executor;
 
 -- Auditors: every query of docs/schema.md, `audit verify`, `audit seals` and `check`, but no
 -- password hash and no session's token.
-GRANT SELECT ON _sqlx_migrations, controllers, workflows, orders, orders_effective, audit_logs,
+GRANT SELECT ON _sqlx_migrations, controllers, workflows, orders, orders_effective, order_runs, audit_logs,
     audit_log_details, audit_seals, audit_cuts, joc_audit_log, joc_audit_log_details,
     orders_changes, roles, role_permissions, role_folders, account_roles
     TO joc_auditor;

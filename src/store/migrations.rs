@@ -158,6 +158,7 @@ pub struct Loss {
 /// What reverting each migration drops, and how to count it.
 type Dropped = (i64, &'static str, Option<&'static str>, bool, &'static str);
 const DROPPED: &[Dropped] = &[
+    (16, "run", None, false, "SELECT count(*) FROM order_runs"),
     (12, "cut", None, true, "SELECT count(*) FROM audit_cuts"),
     (11, "captured change", None, false, "SELECT count(*) FROM orders_changes"),
     (8, "order", Some("the history ids of"), false, "SELECT count(*) FROM orders"),

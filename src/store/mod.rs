@@ -30,6 +30,7 @@ mod postgres;
 mod recorded;
 pub mod replica;
 mod rows;
+pub mod runs;
 mod schema;
 pub mod seals;
 mod sessions;
@@ -89,6 +90,7 @@ pub trait Store:
     + check::Checks
     + copy::Copies
     + export::Exports
+    + runs::Runs
     + Accounts
     + Sessions
     + Workflows

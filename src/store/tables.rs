@@ -141,6 +141,21 @@ pub const TABLES: &[Table] = &[
     },
     Table { name: "orders", columns: ORDERS },
     Table {
+        name: "order_runs",
+        columns: &[
+            plain("controller_id", Text),
+            plain("order_id", Text),
+            plain("run", Integer),
+            plain("agent", Text),
+            plain("started", Instant),
+            plain("lease_until", Instant),
+            plain("ended", Instant),
+            plain("exit_status", Integer),
+            plain("signal", Integer),
+            plain("failure", Text),
+        ],
+    },
+    Table {
         name: "audit_logs",
         columns: &[
             plain("id", Integer),

@@ -12,10 +12,11 @@ mod left_out;
 pub use left_out::leaves_out;
 
 /// The tables that `migrate --distribute` distributes.
-const DISTRIBUTED: [&str; 7] = [
+const DISTRIBUTED: [&str; 8] = [
     "controllers",
     "workflows",
     "orders",
+    "order_runs",
     "audit_logs",
     "audit_log_details",
     "audit_seals",

@@ -204,7 +204,8 @@ on_both! {
             ["0001 orders    ", "0002 audit     ", "0003 accounts  ", "0004 family    ",
                 "0005 seals     ", "0006 closed    ", "0007 trail     ", "0008 history   ",
                 "0009 admin     ", "0010 views     ", "0011 capture   ",
-                "0012 archive   ", "0013 partitions", "0014 fewer     ", "0015 undo      "].iter().enumerate()
+                "0012 archive   ", "0013 partitions", "0014 fewer     ", "0015 undo      ",
+                "0016 runs      "].iter().enumerate()
                 .map(|(i, name)| format!("{name} {}\n", if i < applied { "applied" } else { "pending" }))
                 .collect()
         };

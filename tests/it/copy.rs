@@ -30,6 +30,10 @@ async fn full(kind: Kind) -> App {
         )
         .await
         .unwrap();
+    let runs = "INSERT INTO order_runs VALUES
+        ('prod', 'running', 1, 'a-1', '2026-01-02T03:04:05.006Z', NULL, '2026-01-02T03:04:05.007Z', NULL, 9, 'KILLED'),
+        ('prod', 'running', 2, 'ü', '2026-01-02T03:04:06.000Z', '9999-12-31T23:59:59.999Z', NULL, NULL, NULL, NULL)";
+    app.db.execute(runs).await.unwrap();
     let ids = |ids: &[&str]| {
         json!({"orderIds": ids, "auditLog": {"comment": "ein \"Grund\"\n\\ 日本",
         "timeSpent": 3, "ticketLink": ""}})
@@ -105,7 +109,7 @@ async fn contents(db: &Database) -> Vec<String> {
                     (
                         Kind::Postgres,
                         "scheduled_for" | "kill_requested" | "sigkill_at" | "created" | "modified"
-                        | "started" | "state_since" | "history_at",
+                        | "started" | "state_since" | "history_at" | "lease_until" | "ended",
                     ) => format!(
                         "to_char({c} AT TIME ZONE 'UTC', {})",
                         quote("YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"")

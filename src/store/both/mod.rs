@@ -3,7 +3,8 @@
 //! modules used here are those of the database.
 
 use super::{
-    audit, backend, built, capture as triggers, checked, copy, import, partitions, schema, sealing,
+    audit, backend, built, capture as triggers, checked, copy, import, partitions,
+    runs as executing, schema, sealing,
 };
 
 mod accounts;
@@ -17,6 +18,7 @@ mod exports;
 mod imports;
 mod list;
 pub(super) mod preview;
+mod runs;
 mod seals;
 pub(super) mod sessions;
 mod trail;

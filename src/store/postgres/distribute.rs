@@ -17,10 +17,11 @@ use crate::store::{Access, Error, Result, migrations};
 
 /// The tables that are distributed, each after those that it refers to. Accounts, roles and sessions
 /// stay where every request begins, or one dead server would stop every login.
-const TABLES: [&str; 7] = [
+const TABLES: [&str; 8] = [
     "controllers",
     "workflows",
     "orders",
+    "order_runs",
     "audit_logs",
     "audit_log_details",
     "audit_seals",

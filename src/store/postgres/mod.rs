@@ -50,6 +50,7 @@ mod one_by_one;
 mod orders;
 mod partitions;
 mod routed;
+mod runs;
 mod schema;
 mod sealing;
 mod sessions;

@@ -22,6 +22,7 @@ const NAMED: &[(&str, [&str; 4])] = &[
         ["controller_id", "NULL", "NULL", "'workflow ' || path || ' ' || version_id || ': '"],
     ),
     ("orders", ["controller_id", "NULL", "order_id", "''"]),
+    ("order_runs", ["controller_id", "NULL", "order_id", "'run ' || run || ': '"]),
     ("audit_logs", ["controller_id", "id", "NULL", "''"]),
     ("audit_log_details", ["controller_id", "audit_log_id", "order_id", "'the detail: '"]),
     ("audit_seals", ["controller_id", "NULL", "NULL", "'seal ' || number || ': '"]),
@@ -66,6 +67,17 @@ const WRONG: &[(&str, &str, &str)] = &[
         "orders",
         "orders_created_comes_first",
         "started < created OR modified < created OR state_since < created",
+    ),
+    (
+        "order_runs",
+        "order_runs_living_has_lease",
+        "(ended IS NULL AND lease_until IS NULL) OR (ended IS NOT NULL AND lease_until IS NOT NULL)",
+    ),
+    (
+        "order_runs",
+        "order_runs_living_has_no_result",
+        "ended IS NULL
+             AND (exit_status IS NOT NULL OR signal IS NOT NULL OR failure IS NOT NULL)",
     ),
     (
         "accounts",
@@ -257,6 +269,22 @@ pub(in crate::store) const RULES: &[Invariant] = &[
             undone!(),
             " THEN d.audit_log_id END)",
         ),
+    ),
+    always(
+        "SELECT r.controller_id, CAST(NULL AS BIGINT) AS audit_log_id, r.order_id,
+             'there is no order for run ' || r.run AS problem
+         FROM order_runs r
+         WHERE NOT EXISTS (SELECT 1 FROM orders o
+                           WHERE o.controller_id = r.controller_id AND o.order_id = r.order_id)",
+    ),
+    // An import may replace an order that is running.
+    strict(
+        "SELECT r.controller_id, CAST(NULL AS BIGINT) AS audit_log_id, r.order_id,
+             'run ' || r.run || ' has not ended, and the order is ' || o.state AS problem
+         FROM order_runs r
+         CROSS JOIN orders o
+         WHERE o.controller_id = r.controller_id AND o.order_id = r.order_id
+             AND r.ended IS NULL AND o.state <> 'RUNNING'",
     ),
     // Orders not written since the request. An executor that writes in the same millisecond may
     // clear a mark or end the order, but nothing else.

@@ -46,6 +46,7 @@ mod keeper;
 mod long;
 mod orders;
 mod partitions;
+mod runs;
 mod schema;
 mod sealing;
 mod sessions;
