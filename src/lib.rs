@@ -3,6 +3,8 @@
 //! `http` receives requests, `model` has the rules, `store` runs them on the database; see
 //! ARCHITECTURE.md.
 
+#[cfg(target_os = "linux")]
+pub mod agent;
 pub mod cli;
 pub mod clock;
 pub mod config;

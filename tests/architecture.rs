@@ -15,7 +15,7 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 const LAYERS: &[&[&str]] = &[
     &["model"],
     &["store"],
-    &["clock", "config"],
+    &["clock", "config", "agent"],
     &["http::date", "http::error"],
     &["http::transport"],
     &["http::context"],

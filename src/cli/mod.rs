@@ -2,6 +2,8 @@
 
 pub mod account;
 mod administrator;
+#[cfg(target_os = "linux")]
+pub mod agent;
 pub mod audit;
 pub mod capture;
 pub mod check;

@@ -7,6 +7,8 @@ use std::sync::LazyLock;
 use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
+#[cfg(target_os = "linux")]
+use crate::cli::agent;
 use crate::cli::client::{completing, contexts, login, orders, workflows};
 use crate::cli::error::CliError;
 use crate::cli::{
@@ -37,6 +39,8 @@ struct Cli {
 enum Command {
     Demo(demo::DemoArgs),
     Serve(serve::ServeArgs),
+    #[cfg(target_os = "linux")]
+    Agent(agent::AgentArgs),
     Migrate(migrate::MigrateArgs),
     Import(import::ImportArgs),
     Account(account::AccountArgs),
@@ -58,6 +62,10 @@ enum Command {
 
 /// Runs the program. To be called before there are threads.
 pub fn main() -> ExitCode {
+    #[cfg(target_os = "linux")]
+    if let Some(code) = crate::agent::guard::main() {
+        return code;
+    }
     match start() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => exit::report(&error),
@@ -99,6 +107,8 @@ fn may_record(command: &Command) -> bool {
         | Command::Health(_)
         | Command::Completions(_)
         | Command::Man(_) => false,
+        #[cfg(target_os = "linux")]
+        Command::Agent(_) => false,
         _ => true,
     }
 }
@@ -111,6 +121,8 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Command::Demo(args) => demo::run(args).await,
         Command::Serve(args) => serve::run(args).await,
+        #[cfg(target_os = "linux")]
+        Command::Agent(args) => agent::run(args).await,
         Command::Migrate(args) => migrate::run(args).await,
         Command::Import(args) => import::run(args).await,
         Command::Account(args) => account::run(args).await,

@@ -7,6 +7,8 @@ mod harness;
 mod abandoned;
 mod add;
 mod administration;
+#[cfg(target_os = "linux")]
+mod agents;
 mod archive;
 mod archived_orders;
 mod attacks;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use strum::VariantArray;
 
 use self::item::{HistoryItem, MAX_HISTORY_ID, item};
+use self::runs::RunItem;
 use crate::http::context::audit::AuditLog;
 use crate::http::context::body::{Limit, Object, RequestBody, Whole, check_limit, given, inner};
 use crate::http::context::lists::{Names, Words};
@@ -31,6 +32,7 @@ use actix_web::web::{Json, post};
 
 mod item;
 pub mod overview;
+mod runs;
 
 /// Selects the orders that have started, or ended without, and match every field. Absent and `null`
 /// mean the same.
@@ -115,6 +117,8 @@ pub struct OrderHistory {
     children: Vec<Child>,
     /// The states that requests led to, and the last one.
     states: Vec<StateSince>,
+    /// The runs of its job by `joc-orders agent`.
+    runs: Vec<RunItem>,
 }
 
 /// A child order.
@@ -246,6 +250,7 @@ async fn order(
         .await?;
 
     let touches = context.read(|store| store.trail(&order.controller_id, &order_id)).await?;
+    let runs = context.read(|store| store.runs(&order.controller_id, &order_id)).await?;
     // Not every request leads to another state.
     let changed = touches.into_iter().rev().filter(|touch| touch.new_state != touch.previous_state);
     let mut states: Vec<(String, _)> =
@@ -264,6 +269,7 @@ async fn order(
         has_orders: !children.is_empty(),
         children,
         states: states.collect(),
+        runs: runs.into_iter().map(RunItem::from).collect(),
     };
     Ok(context.dated(history))
 }
