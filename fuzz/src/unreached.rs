@@ -10,6 +10,9 @@ use joc_orders::model::seal::SealLine;
 use joc_orders::store::check::{Checks, RowCounts};
 use joc_orders::store::copy::{Copies, CopyBatch, CopyProgress};
 use joc_orders::store::export::Exports;
+use joc_orders::store::runs::{
+    Continuing, Marked, Outcome, Reported, Run, Runs, Taken, Tenant, Watch,
+};
 use joc_orders::store::seals::{Due, FindingSink, SealMaker, Seals, Unsealed, Verified};
 use joc_orders::store::{Account, Accounts, Differences, Health, Item, PoolUse, Result, Role};
 use tokio::sync::mpsc::{Receiver, Sender};
@@ -31,6 +34,65 @@ impl Checks for NoDatabase {
     }
 
     fn check_rows(&self) -> BoxStream<'static, Result<Finding>> {
+        unreachable!()
+    }
+}
+
+#[async_trait]
+impl Runs for NoDatabase {
+    async fn workflow_paths(&self, _: &str, _: &[String]) -> Result<Vec<String>> {
+        unreachable!()
+    }
+
+    async fn take_due(&self, _: &Tenant, _: &[String], _: u32) -> Result<Vec<Taken>> {
+        unreachable!()
+    }
+
+    async fn continuing(&self, _: &str) -> Result<Vec<Continuing>> {
+        unreachable!()
+    }
+
+    async fn run_again(&self, _: &Tenant, _: &str) -> Result<Option<Taken>> {
+        unreachable!()
+    }
+
+    async fn report(&self, _: &Tenant, _: &str, _: i64, _: &str, _: &Outcome) -> Result<Reported> {
+        unreachable!()
+    }
+
+    async fn marks(&self, _: &str) -> Result<Vec<Marked>> {
+        unreachable!()
+    }
+
+    async fn settle(&self, _: &str, _: &str) -> Result<Option<String>> {
+        unreachable!()
+    }
+
+    async fn join(&self, _: &str, _: &str) -> Result<bool> {
+        unreachable!()
+    }
+
+    async fn end_cancelled_parents(&self, _: &str) -> Result<Vec<String>> {
+        unreachable!()
+    }
+
+    async fn renew(&self, _: &Tenant, _: &[String]) -> Result<Vec<(String, i64)>> {
+        unreachable!()
+    }
+
+    async fn expired(&self, _: &str) -> Result<Vec<(String, i64, String)>> {
+        unreachable!()
+    }
+
+    async fn take_over(&self, _: &str, _: &str, _: i64, _: &str) -> Result<Reported> {
+        unreachable!()
+    }
+
+    async fn runs(&self, _: &str, _: &str) -> Result<Vec<Run>> {
+        unreachable!()
+    }
+
+    async fn watch_marks(&self) -> Result<Box<dyn Watch>> {
         unreachable!()
     }
 }

@@ -11,8 +11,7 @@ const ALL: usize = 1 << 20;
 pub(super) async fn read(output: impl AsyncRead + Unpin, mut log: impl FnMut(&str)) {
     let mut output = BufReader::new(output);
     let (mut line, mut logged, mut dropped) = (Vec::new(), 0, 0);
-    loop {
-        let Ok(bytes) = output.fill_buf().await else { break };
+    while let Ok(bytes) = output.fill_buf().await {
         let end = bytes.iter().position(|byte| *byte == b'\n');
         let part = &bytes[..end.unwrap_or(bytes.len())];
         let fits = part.len().min(LINE - line.len());

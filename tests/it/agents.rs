@@ -15,6 +15,7 @@ use crate::harness::{
 };
 
 mod dying;
+mod leases;
 mod marks;
 mod working;
 

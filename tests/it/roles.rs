@@ -128,7 +128,9 @@ async fn an_executor_reports_and_does_nothing_else() {
              VALUES ('prod', 'x', './x', '{}', 'NO_ORDERS', 'r')",
         "SELECT * FROM accounts",
         "SELECT * FROM sessions",
-        "SELECT * FROM _sqlx_migrations",
+        "DELETE FROM order_runs",
+        "UPDATE order_runs SET agent = 'x'",
+        "UPDATE workflows SET path = '/x'",
     ]).await;
     let executor = app.db.login("executor").await;
     let ran = launch(&executor.url, &["check"], "").await;

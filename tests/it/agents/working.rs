@@ -81,6 +81,11 @@ on_both! {
         ran.sort();
         assert_eq!(ran, ["p|a", "p|b"]);
         checked(&app.db).await;
+        let file = folder.path("orders.jsonl");
+        let archive = ["orders", "archive", "--before", "2999-01-01", "--to", file.to_str().unwrap()];
+        assert!(launch(&app.db.owner, &archive, "").await.ok().starts_with("archived: 3 orders"));
+        assert_eq!(app.db.count("SELECT count(*) FROM order_runs").await, 0);
+        checked(&app.db).await;
     }
 
     async fn two_agents_run_each_of_a_thousand_orders_once(kind: Kind) {
