@@ -15,12 +15,19 @@ CREATE TABLE order_runs (
     signal integer,
     failure text CONSTRAINT order_runs_failure_is_a_word CHECK (failure ~ '^[A-Z][A-Z_]{0,99}$'),
     PRIMARY KEY (controller_id, order_id, run),
-    CONSTRAINT order_runs_order FOREIGN KEY (controller_id, order_id)
-        REFERENCES orders (controller_id, order_id) ON DELETE CASCADE,
     CONSTRAINT order_runs_living_has_lease CHECK ((ended IS NULL) = (lease_until IS NOT NULL)),
     CONSTRAINT order_runs_living_has_no_result CHECK (
         ended IS NOT NULL OR exit_status IS NULL AND signal IS NULL AND failure IS NULL)
 );
+-- If Citus has distributed the orders, the runs go with them.
+DO $$ BEGIN
+    IF to_regclass('pg_catalog.pg_dist_partition') IS NOT NULL THEN
+        EXECUTE 'SELECT create_distributed_table(''order_runs'', ''controller_id'', colocate_with => ''orders'')
+                 FROM pg_dist_partition WHERE logicalrelid = ''orders''::regclass';
+    END IF;
+END $$;
+ALTER TABLE order_runs ADD CONSTRAINT order_runs_order FOREIGN KEY (controller_id, order_id)
+    REFERENCES orders (controller_id, order_id) ON DELETE CASCADE;
 -- No order is run twice at once.
 CREATE UNIQUE INDEX order_runs_living ON order_runs (controller_id, order_id) WHERE ended IS NULL;
 CREATE INDEX order_runs_leases ON order_runs (controller_id, lease_until) WHERE ended IS NULL;

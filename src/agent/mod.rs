@@ -4,6 +4,7 @@
 //! Each job has a guard, a process between the agent and the job, which ends the job when the agent
 //! is gone or its lease is about to expire.
 
+mod context;
 mod environment;
 pub mod guard;
 pub mod jobs;

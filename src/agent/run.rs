@@ -5,11 +5,11 @@ use std::time::Duration;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::context::Context;
 use super::environment;
 use super::guard::{Control, Ended};
 use super::jobs::Job;
 use super::process::Process;
-use super::service::Agent;
 use crate::store::runs::{Outcome, Reported, Taken};
 
 /// How long to wait before a report is tried again.
@@ -53,13 +53,13 @@ impl Why {
 
 /// Runs the job of an order that was taken, and reports how it ended.
 pub(super) async fn run(
-    agent: &Agent,
+    context: &Context,
     job: &Job,
     order: &Taken,
     until: Duration,
     messages: UnboundedReceiver<Message>,
 ) {
-    let (ended, why) = execute(agent, job, order, until, messages).await;
+    let (ended, why) = execute(context, job, order, until, messages).await;
     let (state, outcome) = judge(job, order, &ended, why);
     tracing::info!(
         order = order.order_id,
@@ -69,17 +69,17 @@ pub(super) async fn run(
         failure = outcome.failure,
         "the job has ended"
     );
-    report(agent, order, state, &outcome).await;
+    report(context, order, state, &outcome).await;
 }
 
 async fn execute(
-    agent: &Agent,
+    context: &Context,
     job: &Job,
     order: &Taken,
     until: Duration,
     mut messages: UnboundedReceiver<Message>,
 ) -> (Ended, Option<Why>) {
-    let (variables, left_out) = environment::of(job, &agent.tenant().controller_id, order);
+    let (variables, left_out) = environment::of(job, &context.tenant.controller_id, order);
     let (id, number) = (order.order_id.clone(), order.run);
     if !left_out.is_empty() {
         tracing::info!(order = id, arguments = ?left_out, "on standard input only");
@@ -172,8 +172,8 @@ fn judge(job: &Job, order: &Taken, ended: &Ended, why: Option<Why>) -> (&'static
 }
 
 /// Reports until the database has an answer.
-async fn report(agent: &Agent, order: &Taken, state: &str, outcome: &Outcome) {
-    let (store, tenant) = (agent.store(), agent.tenant());
+async fn report(context: &Context, order: &Taken, state: &str, outcome: &Outcome) {
+    let Context { store, tenant } = context;
     loop {
         match store.report(tenant, &order.order_id, order.run, state, outcome).await {
             Ok(Reported::State(now)) => {
@@ -194,5 +194,5 @@ async fn report(agent: &Agent, order: &Taken, state: &str, outcome: &Outcome) {
             }
         }
     }
-    agent.join_parents(&order.order_id).await;
+    context.join_parents(&order.order_id).await;
 }

@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
+use super::context::Context;
 use super::guard::clock;
 use super::jobs::Jobs;
 use super::run::{self, Message};
@@ -26,9 +27,8 @@ const LAST: Duration = Duration::from_secs(20);
 
 /// What an agent needs.
 pub struct Agent {
-    store: Arc<dyn Store>,
+    context: Context,
     jobs: Jobs,
-    tenant: Tenant,
     slots: usize,
     running: Mutex<HashMap<String, Running>>,
     /// A job has ended or a mark may have changed.
@@ -46,15 +46,8 @@ impl Agent {
     #[must_use]
     pub fn new(store: Arc<dyn Store>, jobs: Jobs, tenant: Tenant, slots: usize) -> Arc<Self> {
         let (running, wake) = (Mutex::default(), Notify::new());
-        Arc::new(Self { store, jobs, tenant, slots, running, wake })
-    }
-
-    pub(super) fn store(&self) -> &dyn Store {
-        &*self.store
-    }
-
-    pub(super) fn tenant(&self) -> &Tenant {
-        &self.tenant
+        let context = Context { store, tenant };
+        Arc::new(Self { context, jobs, slots, running, wake })
     }
 
     fn running(&self) -> MutexGuard<'_, HashMap<String, Running>> {
@@ -72,7 +65,7 @@ impl Agent {
     }
 
     fn lease(&self) -> Duration {
-        Duration::from_secs(self.tenant.lease.into())
+        Duration::from_secs(self.context.tenant.lease.into())
     }
 
     /// Runs orders until it is stopped. Then jobs have a while to end; a second stop terminates them
@@ -143,7 +136,7 @@ impl Agent {
     /// Acts on marks. Returns when to look again.
     async fn honour_marks(&self) -> Result<Instant> {
         let mut next = MARKS;
-        for marked in self.store.marks(&self.tenant.controller_id).await? {
+        for marked in self.context.store.marks(&self.context.tenant.controller_id).await? {
             let suspends = marked.mark == "SUSPENDING";
             match &*marked.action {
                 "SETTLE" => {
@@ -169,20 +162,23 @@ impl Agent {
     }
 
     async fn settle(&self, order_id: &str) -> Result<()> {
-        if let Some(state) = self.store.settle(&self.tenant.controller_id, order_id).await? {
+        if let Some(state) =
+            self.context.store.settle(&self.context.tenant.controller_id, order_id).await?
+        {
             tracing::info!(order = order_id, state, "settled a mark");
-            self.join_parents(order_id).await;
+            self.context.join_parents(order_id).await;
         }
         Ok(())
     }
 
     /// Takes over expired leases, and starts what may run.
     async fn take(self: &Arc<Self>) -> Result<()> {
-        let controller_id = &self.tenant.controller_id;
-        for (order_id, run, path) in self.store.expired(controller_id).await? {
+        let controller_id = &self.context.tenant.controller_id;
+        for (order_id, run, path) in self.context.store.expired(controller_id).await? {
             let retries = self.jobs.find(&path).map_or(0, |job| job.retries);
             let state = if run <= i64::from(retries) { "INPROGRESS" } else { "FAILED" };
-            let reported = self.store.take_over(controller_id, &order_id, run, state).await?;
+            let reported =
+                self.context.store.take_over(controller_id, &order_id, run, state).await?;
             if let Reported::State(state) = reported {
                 tracing::warn!(
                     order = order_id,
@@ -190,19 +186,19 @@ impl Agent {
                     state,
                     "settled an order whose agent is gone"
                 );
-                self.join_parents(&order_id).await;
+                self.context.join_parents(&order_id).await;
             }
         }
         if self.free() == 0 {
             return Ok(());
         }
-        for order in self.store.continuing(controller_id).await? {
+        for order in self.context.store.continuing(controller_id).await? {
             if self.jobs.find(&order.workflow_path).is_none() {
                 continue;
             }
             if order.state == "WAITING" {
                 if order.reason.as_deref() == Some("FORKED")
-                    && self.store.join(controller_id, &order.order_id).await?
+                    && self.context.store.join(controller_id, &order.order_id).await?
                 {
                     self.wake.notify_one();
                 }
@@ -212,15 +208,18 @@ impl Agent {
                 return Ok(());
             }
             let at = clock();
-            if let Some(taken) = self.store.run_again(&self.tenant, &order.order_id).await? {
+            if let Some(taken) =
+                self.context.store.run_again(&self.context.tenant, &order.order_id).await?
+            {
                 self.start(taken, at);
             }
         }
-        let paths = self.store.workflow_paths(controller_id, &self.jobs.workflows()).await?;
+        let paths =
+            self.context.store.workflow_paths(controller_id, &self.jobs.workflows()).await?;
         let free = u32::try_from(self.free()).unwrap_or(u32::MAX);
         if free > 0 && !paths.is_empty() {
             let at = clock();
-            for taken in self.store.take_due(&self.tenant, &paths, free).await? {
+            for taken in self.context.store.take_due(&self.context.tenant, &paths, free).await? {
                 self.start(taken, at);
             }
         }
@@ -239,34 +238,10 @@ impl Agent {
         self.running().insert(order.order_id.clone(), running);
         let (agent, until) = (self.clone(), self.until(at));
         tokio::spawn(async move {
-            run::run(&agent, &job, &order, until, receiver).await;
+            run::run(&agent.context, &job, &order, until, receiver).await;
             agent.running().remove(&order.order_id);
             agent.wake.notify_one();
         });
-    }
-
-    /// Lets the parents of an order that has ended continue or end, if it was the last child.
-    pub(super) async fn join_parents(&self, order_id: &str) {
-        if let Err(error) = self.try_join(order_id).await {
-            // The next turn tries again.
-            tracing::warn!(order = order_id, %error, "cannot join the parent");
-        }
-    }
-
-    async fn try_join(&self, order_id: &str) -> Result<()> {
-        let controller_id = &self.tenant.controller_id;
-        if let Some((parent, _)) = order_id.rsplit_once('|') {
-            self.store.join(controller_id, parent).await?;
-        }
-        loop {
-            let ended = self.store.end_cancelled_parents(controller_id).await?;
-            for (parent, _) in ended.iter().filter_map(|id| id.rsplit_once('|')) {
-                self.store.join(controller_id, parent).await?;
-            }
-            if ended.is_empty() {
-                return Ok(());
-            }
-        }
     }
 
     /// Renews the leases. A guard ends a job whose lease was not renewed in time.
@@ -281,7 +256,7 @@ impl Agent {
             }
             let ids: Vec<String> = mine.iter().map(|(id, _)| id.clone()).collect();
             let at = clock();
-            match timeout(every, self.store.renew(&self.tenant, &ids)).await {
+            match timeout(every, self.context.store.renew(&self.context.tenant, &ids)).await {
                 Ok(Ok(held)) => {
                     for order in &mine {
                         let is_held = held.contains(order);
@@ -303,11 +278,11 @@ impl Agent {
     async fn watch(self: Arc<Self>) {
         loop {
             let watched = async {
-                let mut watch = self.store.watch_marks().await?;
+                let mut watch = self.context.store.watch_marks().await?;
                 loop {
                     // Something may have changed before.
                     self.wake.notify_one();
-                    watch.changed(&self.tenant.controller_id).await?;
+                    watch.changed(&self.context.tenant.controller_id).await?;
                 }
             };
             let ended: Result<()> = watched.await;

@@ -104,7 +104,8 @@ on_both! {
             let ran = migrate(&db, &["--record"]).await;
             assert_eq!(ran.code, Some(if shown == latest() { 0 } else { 9 }), "{ran:?}");
             assert_eq!(version(&db).await, shown);
-            assert_eq!(ran.stdout.matches("applied").count() as i64, shown, "{ran:?}");
+            let applied = versions().iter().filter(|version| **version <= shown).count();
+            assert_eq!(ran.stdout.matches("applied").count(), applied, "{ran:?}");
             if last == 4 {
                 assert!(ran.stderr.contains("not recorded: the table audit_seals is missing"), "{ran:?}");
                 let whole = sql(kind, 5..=5);

@@ -59,7 +59,7 @@ RETURNING order_id";
 
 /// What marks ask for.
 pub(super) const MARKS: &str = "\
-SELECT order_id, workflow_path, state, mark, sigkill_at, reason,
+SELECT order_id, state, mark, sigkill_at, reason, workflow_path,
        CASE WHEN state <> 'RUNNING' THEN 'SETTLE'
             WHEN sigkill_at <= now() THEN 'SIGKILL'
             ELSE 'SIGTERM' END AS action
@@ -76,7 +76,7 @@ ORDER BY order_id";
 
 /// Orders that may continue.
 pub(super) const CONTINUING: &str = "\
-SELECT order_id, workflow_path, state, reason, position, arguments, priority, state_since
+SELECT order_id, state, reason, position, arguments, priority, state_since, workflow_path
 FROM orders
 WHERE controller_id = $1 AND state IN ('INPROGRESS', 'WAITING')
   AND state NOT IN ('FINISHED', 'CANCELLED') AND NOT suspended AND mark IS NULL

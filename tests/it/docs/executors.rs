@@ -243,8 +243,8 @@ on_both! {
         // Marks to suspend are settled, or withdrawn.
         assert_eq!(modify("suspend", json!({"orderIds": ["asked", "failed", "running"]})).await, 3);
         let marks = execute(db, "3 Marks and kill requests").await;
-        assert_eq!(marks, ["asked INPROGRESS SUSPENDING - - SETTLE",
-                           "failed INPROGRESS SUSPENDING - - SETTLE"]);
+        assert_eq!(marks, ["asked INPROGRESS SUSPENDING - - /sos/billing/eod SETTLE",
+                           "failed INPROGRESS SUSPENDING - - /sos/billing/eod SETTLE"]);
         assert_eq!(modify("resume", json!({"orderIds": ["failed"]})).await, 1);
         assert_eq!(execute(db, "3 Marks and kill requests").await.len(), 1);
         let report = block(EXECUTORS, kind, "2 Report a state").sql.replace(INVOICES, "asked");
