@@ -287,7 +287,7 @@ async fn postgres_records_who_and_truncate() {
     capture(db, &["on"]).await;
     let hostile = format!("psql '\n\u{7}\u{202e}{}", "x".repeat(100));
     execute_as(db, &hostile, "UPDATE orders SET priority = 1 WHERE order_id = 'a'").await;
-    execute_as(db, "psql", "TRUNCATE orders").await;
+    execute_as(db, "psql", "TRUNCATE orders, order_runs").await;
     let rows = db
         .rows(
             "SELECT database_user, application, operation, transaction_id IS NOT NULL,

@@ -29,3 +29,6 @@ WHERE d.controller_id = $1
   AND l.controller_id = $2
   AND d.order_id = $3
 ORDER BY l.id DESC;
+
+SELECT run, agent, started, ended, exit_status, signal, failure FROM order_runs
+WHERE controller_id = $1 AND order_id = $2 ORDER BY run;

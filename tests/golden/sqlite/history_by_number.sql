@@ -31,3 +31,6 @@ WHERE d.controller_id = (SELECT ?)
   AND l.controller_id = (SELECT ?)
   AND d.order_id = (SELECT ?)
 ORDER BY l.id DESC;
+
+SELECT run, agent, started, ended, exit_status, signal, failure FROM order_runs
+WHERE controller_id = $1 AND order_id = $2 ORDER BY run;
