@@ -1,41 +1,33 @@
 //! `joc-orders demo`: a tour on a sample controller with a few hundred orders. Every request is
 //! shown as a shell command, with exactly the output of that command.
 
+use std::io::Cursor;
 use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Args;
-use reqwest::Response;
-use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-use crate::cli::http_client::{Trust, http_client};
+use self::guide::{ACCOUNT, CONTROLLER_ID, Guide, ORDER_ID, PASSWORD, WORKFLOW, say, who};
 use crate::cli::import::{self, InputFormat};
 use crate::cli::stop::{self, Signals};
-use crate::cli::terminal::write;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::http::{self, BASE, Service, password};
-use crate::model::window::iso;
 use crate::store::{self, Access, DEFAULT_CONNECTIONS, Store};
+
+mod guide;
+#[cfg(target_os = "linux")]
+mod process;
 
 /// The default log level, so that log lines do not interrupt the tour.
 pub const LOG: &str = "warn,sqlx=error";
 
 /// A JOC response to `/orders`, of a sample controller.
 const ORDERS: &str = include_str!("../../tests/fixtures/orders.json");
-const CONTROLLER_ID: &str = "demo";
-const ACCOUNT: &str = "root";
-const PASSWORD: &str = "demo-password";
-
-/// What a preview shows on the tour, for jq; [`Guide::preview`] does the same.
-const COUNTS: &str = "{total, cancelled, marked, byState}, (.orders[] | {orderId, state, effect})";
-/// The response headers that the tour shows, for grep; [`Guide::cancel`] does the same.
-const HEADERS: &str = "^(HTTP|x-audit-log-id|x-orders-affected)";
-
 const EXAMPLES: &str = "\
 Examples:
   joc-orders demo          # the tour; then try it yourself until Ctrl-C
@@ -79,6 +71,8 @@ pub async fn run(args: DemoArgs) -> anyhow::Result<()> {
     let serving = async { server.until(stop).await.context("the server") };
     let touring = async {
         let guide = tour(&origin, &*store, &file).await?;
+        #[cfg(target_os = "linux")]
+        process::tour(&guide, &store, &file).await?;
         toured.notify_one();
         if !args.once {
             your_turn(&guide, &origin).await?;
@@ -90,15 +84,18 @@ pub async fn run(args: DemoArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn say(text: &str) -> anyhow::Result<()> {
-    write(format!("{text}\n").as_bytes())
-}
-
 async fn set_up(file: &Path) -> anyhow::Result<Arc<dyn Store>> {
     let url = format!("sqlite:{}", file.display());
     let store = store::open(&url, DEFAULT_CONNECTIONS, Access::Create).await?;
     let format = InputFormat::Response { controller_id: CONTROLLER_ID.into() };
-    let (imported, _) = import::import(&*store, ORDERS.as_bytes(), format, false).await?;
+    let due = json!({
+        "orderId": ORDER_ID, "workflowId": {"path": WORKFLOW, "versionId": "1"},
+        "state": {"_text": "BLOCKED"}, "scheduledFor": 0,
+    });
+    let mut orders: Value = serde_json::from_str(ORDERS)?;
+    orders["orders"].as_array_mut().context("the sample has no orders")?.push(due);
+    let orders = Cursor::new(orders.to_string());
+    let (imported, _) = import::import(&*store, orders, format, false).await?;
     store.add_account(ACCOUNT, &password::hash(PASSWORD)?, &["all".into()]).await?;
     let file = file.display();
     say(&format!("# A sample controller with {} orders, in {file}", imported.inserted))?;
@@ -138,26 +135,7 @@ async fn tour(origin: &str, store: &dyn Store, file: &Path) -> anyhow::Result<Gu
 
     let order_id = preview["orders"][0]["orderId"].as_str().context("no order was selected")?;
     say(&format!("\n# Who cancelled {order_id}, when and why?"))?;
-    say(&format!(
-        "$ sqlite3 -json {} \"SELECT l.created, l.account, l.comment, l.ticket_link, \
-         d.previous_state, d.new_state FROM audit_log_details d JOIN audit_logs l \
-         ON l.id = d.audit_log_id WHERE d.order_id = '{}'\"",
-        file.display(),
-        order_id.replace('\'', "''"),
-    ))?;
-    let trail = store.trail(CONTROLLER_ID, order_id).await?;
-    let rows: Vec<_> = trail
-        .into_iter()
-        .map(|touch| TrailRow {
-            created: iso(&touch.created),
-            account: touch.account,
-            comment: touch.comment,
-            ticket_link: touch.ticket_link,
-            previous_state: touch.previous_state,
-            new_state: touch.new_state,
-        })
-        .collect();
-    say(&serde_json::to_string(&rows)?)?;
+    who(store, order_id, file).await?;
     Ok(guide)
 }
 
@@ -177,82 +155,4 @@ async fn your_turn(guide: &Guide, origin: &str) -> anyhow::Result<()> {
         "\n# API documentation, to read and try: {origin}/docs (account {ACCOUNT}, password \
          {PASSWORD})\n# Serving until Ctrl-C."
     ))
-}
-
-/// A row of the audit trail, as sqlite3 writes it.
-#[derive(Serialize)]
-struct TrailRow {
-    created: String,
-    account: String,
-    comment: Option<String>,
-    ticket_link: Option<String>,
-    previous_state: String,
-    new_state: String,
-}
-
-/// Posts requests and shows them.
-struct Guide {
-    client: reqwest::Client,
-    url: String,
-    token: String,
-}
-
-impl Guide {
-    async fn login(url: String) -> anyhow::Result<Self> {
-        let client = http_client(&url.parse()?, Trust::System)?;
-        let login = client.post(format!("{url}/authentication/login"));
-        let response = login.basic_auth(ACCOUNT, Some(PASSWORD)).send().await?;
-        let response: Value = response.error_for_status()?.json().await?;
-        let token = response["accessToken"].as_str().context("no access token")?.to_owned();
-        Ok(Self { client, url, token })
-    }
-
-    async fn preview(&self, body: &Value) -> anyhow::Result<Value> {
-        say(&line("", "/orders/cancel/preview", body, &format!("jq -cS '{COUNTS}'")))?;
-        let response: Value = self.post("/orders/cancel/preview", body).await?.json().await?;
-        say(&picked(&response, &["total", "cancelled", "marked", "byState"]))?;
-        for order in response["orders"].as_array().into_iter().flatten() {
-            say(&picked(order, &["orderId", "state", "effect"]))?;
-        }
-        Ok(response)
-    }
-
-    async fn refused(&self, body: &Value) -> anyhow::Result<()> {
-        say(&line("", "/orders/cancel", body, "jq -cS .error"))?;
-        let response: Value = self.post("/orders/cancel", body).await?.json().await?;
-        say(&picked(&response["error"], &["code", "message"]))
-    }
-
-    fn cancel_line(body: &Value) -> String {
-        let show = format!("tr -d '\\r' | grep -iE '{HEADERS}' | sort");
-        line("-D - -o /dev/null ", "/orders/cancel", body, &show)
-    }
-
-    async fn cancel(&self, body: &Value) -> anyhow::Result<()> {
-        say(&Self::cancel_line(body))?;
-        let response = self.post("/orders/cancel", body).await?;
-        say(&format!("{:?} {}", response.version(), response.status()))?;
-        for name in ["x-audit-log-id", "x-orders-affected"] {
-            let value = response.headers().get(name).with_context(|| format!("no {name}"))?;
-            say(&format!("{name}: {}", value.to_str()?))?;
-        }
-        Ok(())
-    }
-
-    async fn post(&self, call: &str, body: &Value) -> reqwest::Result<Response> {
-        let request = self.client.post(format!("{}{call}", self.url));
-        request.header("X-Access-Token", &self.token).json(body).send().await
-    }
-}
-
-/// A request as a line for a shell.
-fn line(options: &str, call: &str, body: &Value, show: &str) -> String {
-    format!("$ curl -s {options}-H \"X-Access-Token: $TOKEN\" $JOC{call} -d '{body}' | {show}")
-}
-
-/// These fields of an object in one line, as `jq -cS` writes them.
-fn picked(object: &Value, fields: &[&str]) -> String {
-    let picked: Value =
-        fields.iter().map(|field| ((*field).to_owned(), object[*field].clone())).collect();
-    picked.to_string()
 }

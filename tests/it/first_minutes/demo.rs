@@ -62,7 +62,7 @@ async fn the_demos_lines_print_what_it_shows() {
     }
     let mut rest = output.as_str();
     for step in [
-        "# A sample controller with 420 orders",
+        "# A sample controller with 421 orders",
         "# Log in",
         "# What would be cancelled",
         "\"byState\"",
@@ -76,6 +76,15 @@ async fn the_demos_lines_print_what_it_shows() {
         "# Who cancelled ",
         "\"account\":\"root\"",
         "OPS-4711",
+        "# An agent",
+        "command = [",
+        "# Its process is alive:",
+        "\nsleep\n",
+        "x-orders-affected: 1\n",
+        "# The process is gone",
+        "\ngone\n",
+        "{\"failure\":\"KILLED\",\"signal\":15}",
+        "it hangs",
         "# Your turn",
         "/docs (account root, password demo-password)",
     ] {
@@ -96,7 +105,7 @@ async fn the_demos_lines_print_what_it_shows() {
         serde_json::from_str(tour[tour.len() - 2].1.lines().next().unwrap()).unwrap();
     assert_eq!(printed[2], tour[tour.len() - 2].1);
     let cancelled =
-        format!("HTTP/1.1 200 OK\nx-audit-log-id: 5\nx-orders-affected: {}\n", total["total"]);
+        format!("HTTP/1.1 200 OK\nx-audit-log-id: 6\nx-orders-affected: {}\n", total["total"]);
     assert_eq!(printed[3], cancelled);
     let page = output.split(' ').find(|word| word.ends_with("/docs")).unwrap();
     assert_eq!(reqwest::get(page).await.unwrap().status(), 200);
@@ -107,6 +116,10 @@ async fn the_demos_lines_print_what_it_shows() {
     assert!(ended.status.success());
     assert_eq!(String::from_utf8(ended.stderr).unwrap(), "");
     assert!(!Path::new(&file).exists());
+
+    // What the agent did is over.
+    let begins = tour.iter().position(|(line, _)| line.ends_with("/jobs.toml")).unwrap();
+    tour.drain(begins..tour.len() - 2);
 
     // The whole tour, on another service in the demo's initial state.
     let db = Database::create(Kind::Sqlite).await;
