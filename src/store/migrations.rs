@@ -159,6 +159,20 @@ pub struct Loss {
 type Dropped = (i64, &'static str, Option<&'static str>, bool, &'static str);
 const DROPPED: &[Dropped] = &[
     (16, "run", None, false, "SELECT count(*) FROM order_runs"),
+    (
+        15,
+        "audit detail",
+        Some("the old values in"),
+        true,
+        "SELECT count(*) FROM audit_log_details WHERE before IS NOT NULL",
+    ),
+    (
+        15,
+        "audit entry",
+        Some("which entry was undone by"),
+        true,
+        "SELECT count(*) FROM audit_logs WHERE undoes IS NOT NULL",
+    ),
     (12, "cut", None, true, "SELECT count(*) FROM audit_cuts"),
     (11, "captured change", None, false, "SELECT count(*) FROM orders_changes"),
     (8, "order", Some("the history ids of"), false, "SELECT count(*) FROM orders"),

@@ -59,6 +59,7 @@ on_both! {
         }
         let ran = migrate(db, &["--to", "0"]).await;
         for line in [
+            "undoing migration 15 loses the old values in 2 audit details",
             "undoing migration 8 loses the history ids of 3 orders",
             "undoing migration 5 loses 1 seal",
             "undoing migration 4 loses priority, arguments, position, reason and times of 2 orders",
