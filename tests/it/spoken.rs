@@ -341,6 +341,7 @@ async fn every_counter_starts_at_zero() {
         "remove_when_terminated",
         "resume",
         "suspend",
+        "undo",
     ];
     for server in ["primary", "replica"] {
         samples.push(format!("joc_orders_reads_total{{server=\"{server}\"}}"));

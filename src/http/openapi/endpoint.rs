@@ -66,7 +66,7 @@ impl Endpoint {
     /// The action's name in metrics, if the endpoint changes orders.
     pub fn action(&self) -> Option<&str> {
         self.operation.pointer("/responses/200/headers/X-Orders-Affected")?;
-        self.path.strip_prefix(BASE)?.strip_prefix("/orders/")
+        self.path.strip_prefix(BASE)?.strip_prefix("/orders/")?.rsplit('/').next()
     }
 
     /// The group in which the description shows it.
