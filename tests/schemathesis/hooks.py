@@ -92,6 +92,10 @@ def is_controller_id(value):
 # or fields do not go together, which a schema does not say.
 RIGHT = [
     r"JOC-400: ControllerObjectNotExistException: No (\w+ )?orders found\.",
+    r"JOC-400: ControllerObjectNotExistException: No orders to restore found\..*",
+    r"JOC-400: auditLogId: there is no entry \d+ that changed orders",
+    r"JOC-400: auditLogId: was undone already, by the entry \d+",
+    r"JOC-420: auditLogId: the entry is of \S+, only \./orders/cancel can be undone",
     r"JOC-404: controllerId: there is no controller '.*'",
     r"JOC-404: url: there is no controller at this address",
     r"JOC-400: orderId: there is no order '.*'",
