@@ -88,8 +88,9 @@ impl Runs for NoDatabase {
         unreachable!()
     }
 
+    /// Histories ask for them.
     async fn runs(&self, _: &str, _: &str) -> Result<Vec<Run>> {
-        unreachable!()
+        Ok(Vec::new())
     }
 
     async fn watch_marks(&self) -> Result<Box<dyn Watch>> {
