@@ -11,7 +11,7 @@ use joc_orders::store::check::{Checks, RowCounts};
 use joc_orders::store::copy::{Copies, CopyBatch, CopyProgress};
 use joc_orders::store::export::Exports;
 use joc_orders::store::runs::{
-    Continuing, Marked, Outcome, Reported, Run, Runs, Taken, Tenant, Watch,
+    Continuing, Marked, Outcome, Reported, Run, Runs, Taken, LeaseHolder, Watch,
 };
 use joc_orders::store::seals::{Due, FindingSink, SealMaker, Seals, Unsealed, Verified};
 use joc_orders::store::{Account, Accounts, Differences, Health, Item, PoolUse, Result, Role};
@@ -44,7 +44,7 @@ impl Runs for NoDatabase {
         unreachable!()
     }
 
-    async fn take_due(&self, _: &Tenant, _: &[String], _: u32) -> Result<Vec<Taken>> {
+    async fn take_due(&self, _: &LeaseHolder, _: &[String], _: u32) -> Result<Vec<Taken>> {
         unreachable!()
     }
 
@@ -52,11 +52,11 @@ impl Runs for NoDatabase {
         unreachable!()
     }
 
-    async fn run_again(&self, _: &Tenant, _: &str) -> Result<Option<Taken>> {
+    async fn run_again(&self, _: &LeaseHolder, _: &str) -> Result<Option<Taken>> {
         unreachable!()
     }
 
-    async fn report(&self, _: &Tenant, _: &str, _: i64, _: &str, _: &Outcome) -> Result<Reported> {
+    async fn report(&self, _: &LeaseHolder, _: &str, _: i64, _: &str, _: &Outcome) -> Result<Reported> {
         unreachable!()
     }
 
@@ -76,7 +76,7 @@ impl Runs for NoDatabase {
         unreachable!()
     }
 
-    async fn renew(&self, _: &Tenant, _: &[String]) -> Result<Vec<(String, i64)>> {
+    async fn renew(&self, _: &LeaseHolder, _: &[String]) -> Result<Vec<(String, i64)>> {
         unreachable!()
     }
 

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use crate::store::runs::Tenant;
+use crate::store::runs::LeaseHolder;
 use crate::store::{Result, Store};
 
 /// The store, and on whose behalf it is used.
 #[derive(Clone)]
 pub(super) struct Context {
     pub store: Arc<dyn Store>,
-    pub tenant: Tenant,
+    pub holder: LeaseHolder,
 }
 
 impl Context {
@@ -22,7 +22,7 @@ impl Context {
     }
 
     async fn try_join(&self, order_id: &str) -> Result<()> {
-        let controller_id = &self.tenant.controller_id;
+        let controller_id = &self.holder.controller_id;
         if let Some((parent, _)) = order_id.rsplit_once('|') {
             self.store.join(controller_id, parent).await?;
         }

@@ -79,7 +79,7 @@ async fn execute(
     until: Duration,
     mut messages: UnboundedReceiver<Message>,
 ) -> (Ended, Option<Why>) {
-    let (variables, left_out) = environment::of(job, &context.tenant.controller_id, order);
+    let (variables, left_out) = environment::of(job, &context.holder.controller_id, order);
     let (id, number) = (order.order_id.clone(), order.run);
     if !left_out.is_empty() {
         tracing::info!(order = id, arguments = ?left_out, "on standard input only");
@@ -173,9 +173,9 @@ fn judge(job: &Job, order: &Taken, ended: &Ended, why: Option<Why>) -> (&'static
 
 /// Reports until the database has an answer.
 async fn report(context: &Context, order: &Taken, state: &str, outcome: &Outcome) {
-    let Context { store, tenant } = context;
+    let Context { store, holder } = context;
     loop {
-        match store.report(tenant, &order.order_id, order.run, state, outcome).await {
+        match store.report(holder, &order.order_id, order.run, state, outcome).await {
             Ok(Reported::State(now)) => {
                 tracing::info!(order = order.order_id, state = now, "reported");
                 break;

@@ -15,7 +15,7 @@ use super::context::Context;
 use super::guard::clock;
 use super::jobs::Jobs;
 use super::run::{self, Message};
-use crate::store::runs::{Reported, Taken, Tenant};
+use crate::store::runs::{LeaseHolder, Reported, Taken};
 use crate::store::{Result, Store};
 
 /// How often due orders and expired leases are looked for.
@@ -44,9 +44,9 @@ struct Running {
 impl Agent {
     /// An agent over an open store.
     #[must_use]
-    pub fn new(store: Arc<dyn Store>, jobs: Jobs, tenant: Tenant, slots: usize) -> Arc<Self> {
+    pub fn new(store: Arc<dyn Store>, jobs: Jobs, holder: LeaseHolder, slots: usize) -> Arc<Self> {
         let (running, wake) = (Mutex::default(), Notify::new());
-        let context = Context { store, tenant };
+        let context = Context { store, holder };
         Arc::new(Self { context, jobs, slots, running, wake })
     }
 
@@ -65,7 +65,7 @@ impl Agent {
     }
 
     fn lease(&self) -> Duration {
-        Duration::from_secs(self.context.tenant.lease.into())
+        Duration::from_secs(self.context.holder.lease.into())
     }
 
     /// Runs orders until it is stopped. Then jobs have a while to end; a second stop terminates them
@@ -136,7 +136,7 @@ impl Agent {
     /// Acts on marks. Returns when to look again.
     async fn honour_marks(&self) -> Result<Instant> {
         let mut next = MARKS;
-        for marked in self.context.store.marks(&self.context.tenant.controller_id).await? {
+        for marked in self.context.store.marks(&self.context.holder.controller_id).await? {
             let suspends = marked.mark == "SUSPENDING";
             match &*marked.action {
                 "SETTLE" => {
@@ -163,7 +163,7 @@ impl Agent {
 
     async fn settle(&self, order_id: &str) -> Result<()> {
         if let Some(state) =
-            self.context.store.settle(&self.context.tenant.controller_id, order_id).await?
+            self.context.store.settle(&self.context.holder.controller_id, order_id).await?
         {
             tracing::info!(order = order_id, state, "settled a mark");
             self.context.join_parents(order_id).await;
@@ -173,7 +173,7 @@ impl Agent {
 
     /// Takes over expired leases, and starts what may run.
     async fn take(self: &Arc<Self>) -> Result<()> {
-        let controller_id = &self.context.tenant.controller_id;
+        let controller_id = &self.context.holder.controller_id;
         for (order_id, run, path) in self.context.store.expired(controller_id).await? {
             let retries = self.jobs.find(&path).map_or(0, |job| job.retries);
             let state = if run <= i64::from(retries) { "INPROGRESS" } else { "FAILED" };
@@ -209,7 +209,7 @@ impl Agent {
             }
             let at = clock();
             if let Some(taken) =
-                self.context.store.run_again(&self.context.tenant, &order.order_id).await?
+                self.context.store.run_again(&self.context.holder, &order.order_id).await?
             {
                 self.start(taken, at);
             }
@@ -219,7 +219,7 @@ impl Agent {
         let free = u32::try_from(self.free()).unwrap_or(u32::MAX);
         if free > 0 && !paths.is_empty() {
             let at = clock();
-            for taken in self.context.store.take_due(&self.context.tenant, &paths, free).await? {
+            for taken in self.context.store.take_due(&self.context.holder, &paths, free).await? {
                 self.start(taken, at);
             }
         }
@@ -256,7 +256,7 @@ impl Agent {
             }
             let ids: Vec<String> = mine.iter().map(|(id, _)| id.clone()).collect();
             let at = clock();
-            match timeout(every, self.context.store.renew(&self.context.tenant, &ids)).await {
+            match timeout(every, self.context.store.renew(&self.context.holder, &ids)).await {
                 Ok(Ok(held)) => {
                     for order in &mine {
                         let is_held = held.contains(order);
@@ -282,7 +282,7 @@ impl Agent {
                 loop {
                     // Something may have changed before.
                     self.wake.notify_one();
-                    watch.changed(&self.context.tenant.controller_id).await?;
+                    watch.changed(&self.context.holder.controller_id).await?;
                 }
             };
             let ended: Result<()> = watched.await;

@@ -12,7 +12,7 @@ use crate::agent::service::Agent;
 use crate::cli::error::CliError;
 use crate::cli::exit::help_end;
 use crate::config::DatabaseArgs;
-use crate::store::runs::Tenant;
+use crate::store::runs::LeaseHolder;
 use crate::store::{self, Access};
 
 /// Run orders: start a command line for each order of the workflows in a file
@@ -71,8 +71,8 @@ pub async fn run(args: AgentArgs) -> anyhow::Result<()> {
     let id = uuid::Uuid::new_v4().simple().to_string();
     let agent = format!("{}-{}-{}", host.trim(), std::process::id(), &id[..8]);
     tracing::info!(agent, database = store::place(url)?, slots = args.slots, "running orders");
-    let tenant = Tenant { controller_id: args.controller_id, agent, lease: args.lease };
-    let agent = Agent::new(store.clone(), jobs, tenant, args.slots as usize);
+    let holder = LeaseHolder { controller_id: args.controller_id, agent, lease: args.lease };
+    let agent = Agent::new(store.clone(), jobs, holder, args.slots as usize);
     agent.run(|| signals.next(), Duration::from_secs(args.drain.into())).await;
     stop::close(&*store).await;
     Ok(())

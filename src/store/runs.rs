@@ -8,7 +8,7 @@ use super::Result;
 
 /// Who runs orders.
 #[derive(Debug, Clone)]
-pub struct Tenant {
+pub struct LeaseHolder {
     /// Of which controller.
     pub controller_id: String,
     /// The name of the agent, unique among all that ever ran.
@@ -120,15 +120,20 @@ pub trait Runs {
         workflows: &[String],
     ) -> Result<Vec<String>>;
     /// Takes due orders of these workflows, the highest priority first.
-    async fn take_due(&self, tenant: &Tenant, paths: &[String], limit: u32) -> Result<Vec<Taken>>;
+    async fn take_due(
+        &self,
+        holder: &LeaseHolder,
+        paths: &[String],
+        limit: u32,
+    ) -> Result<Vec<Taken>>;
     /// Orders that may continue, the highest priority first.
     async fn continuing(&self, controller_id: &str) -> Result<Vec<Continuing>>;
     /// Runs a started order again, unless it is run already, marked, suspended or terminal.
-    async fn run_again(&self, tenant: &Tenant, order_id: &str) -> Result<Option<Taken>>;
+    async fn run_again(&self, holder: &LeaseHolder, order_id: &str) -> Result<Option<Taken>>;
     /// Ends a run of this agent, and reports the state of its order.
     async fn report(
         &self,
-        tenant: &Tenant,
+        holder: &LeaseHolder,
         order_id: &str,
         run: i64,
         state: &str,
@@ -143,7 +148,8 @@ pub trait Runs {
     /// Ends parents that were cancelled while they had living children, and returns their ids.
     async fn end_cancelled_parents(&self, controller_id: &str) -> Result<Vec<String>>;
     /// Renews the leases of these orders; returns those that are still with this agent.
-    async fn renew(&self, tenant: &Tenant, order_ids: &[String]) -> Result<Vec<(String, i64)>>;
+    async fn renew(&self, holder: &LeaseHolder, order_ids: &[String])
+    -> Result<Vec<(String, i64)>>;
     /// Runs whose lease has expired: order, run and the path of the workflow.
     async fn expired(&self, controller_id: &str) -> Result<Vec<(String, i64, String)>>;
     /// Ends a run whose lease has expired, and reports the state of its order.

@@ -13,7 +13,7 @@ use super::guide::{CONTROLLER_ID, Guide, ORDER_ID, WORKFLOW, line, picked, say, 
 use crate::agent::jobs::Jobs;
 use crate::agent::service::Agent;
 use crate::store::Store;
-use crate::store::runs::Tenant;
+use crate::store::runs::LeaseHolder;
 
 /// How long anything on the machine may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -34,8 +34,9 @@ pub(super) async fn tour(guide: &Guide, store: &Arc<dyn Store>, file: &Path) -> 
     say("\n# An agent (joc-orders agent) starts a process for each due order of this workflow.")?;
     say(&format!("$ cat {}", jobs.display()))?;
     say(text.trim_end())?;
-    let tenant = Tenant { controller_id: CONTROLLER_ID.into(), agent: "demo".into(), lease: 30 };
-    let agent = Agent::new(store.clone(), Jobs::read(&jobs)?, tenant, 1);
+    let holder =
+        LeaseHolder { controller_id: CONTROLLER_ID.into(), agent: "demo".into(), lease: 30 };
+    let agent = Agent::new(store.clone(), Jobs::read(&jobs)?, holder, 1);
     let stop = Arc::new(Notify::new());
     let stopped = stop.clone();
     let stopping = move || {

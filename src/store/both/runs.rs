@@ -8,9 +8,11 @@ use sqlx::{AssertSqlSafe, Row};
 use super::backend::{Backend, DbConnection};
 use super::executing::{
     AMONG, CANCELLED_PARENTS, CONTINUING, JOIN, LEASE, LOCKED, MARKS, NEXT, NOW, REPORT, TAKE,
-    UNLOCKED,
+    UNLESS_LOCKED,
 };
-use crate::store::runs::{Continuing, Marked, Outcome, Reported, Run, Runs, Taken, Tenant, Watch};
+use crate::store::runs::{
+    Continuing, LeaseHolder, Marked, Outcome, Reported, Run, Runs, Taken, Watch,
+};
 use crate::store::{Error, Result, StoredInstant};
 
 /// How many expired leases are looked at together.
@@ -43,10 +45,15 @@ impl Runs for Backend {
         Ok(paths.fetch_all(self.readers()?).await?)
     }
 
-    async fn take_due(&self, tenant: &Tenant, paths: &[String], limit: u32) -> Result<Vec<Taken>> {
+    async fn take_due(
+        &self,
+        holder: &LeaseHolder,
+        paths: &[String],
+        limit: u32,
+    ) -> Result<Vec<Taken>> {
         let mut transaction = self.begin().await?;
         let due = sqlx::query(TAKE)
-            .bind(&tenant.controller_id)
+            .bind(&holder.controller_id)
             .bind(i64::from(limit))
             .bind(json!(paths).to_string())
             .fetch_all(&mut *transaction)
@@ -54,7 +61,7 @@ impl Runs for Backend {
         let mut taken = Vec::new();
         for row in due {
             let order_id: String = row.try_get("order_id")?;
-            let Some(order) = start(&mut transaction, tenant, &order_id).await? else {
+            let Some(order) = start(&mut transaction, holder, &order_id).await? else {
                 let problem = format!("the order {order_id} has not started, and has a run");
                 return Err(Error::Data(problem));
             };
@@ -77,13 +84,13 @@ impl Runs for Backend {
         rows.iter().map(read).collect()
     }
 
-    async fn run_again(&self, tenant: &Tenant, order_id: &str) -> Result<Option<Taken>> {
+    async fn run_again(&self, holder: &LeaseHolder, order_id: &str) -> Result<Option<Taken>> {
         let mut transaction = self.begin().await?;
-        let may = sqlx::query(NEXT).bind(&tenant.controller_id).bind(order_id);
+        let may = sqlx::query(NEXT).bind(&holder.controller_id).bind(order_id);
         if may.fetch_optional(&mut *transaction).await?.is_none() {
             return Ok(None);
         }
-        let taken = start(&mut transaction, tenant, order_id).await?;
+        let taken = start(&mut transaction, holder, order_id).await?;
         if taken.is_some() {
             transaction.commit().await?;
         }
@@ -92,7 +99,7 @@ impl Runs for Backend {
 
     async fn report(
         &self,
-        tenant: &Tenant,
+        holder: &LeaseHolder,
         order_id: &str,
         run: i64,
         state: &str,
@@ -105,19 +112,19 @@ impl Runs for Backend {
              WHERE controller_id = $1 AND order_id = $2 AND run = $3 AND ended IS NULL AND agent = $7"
         );
         let ended = sqlx::query(AssertSqlSafe(sql))
-            .bind(&tenant.controller_id)
+            .bind(&holder.controller_id)
             .bind(order_id)
             .bind(run)
             .bind(outcome.exit_status)
             .bind(outcome.signal)
             .bind(outcome.failure)
-            .bind(&tenant.agent)
+            .bind(&holder.agent)
             .execute(&mut *transaction)
             .await?;
         if ended.rows_affected() == 0 {
             return Ok(Reported::Lost);
         }
-        let now = report(&mut transaction, &tenant.controller_id, order_id, state, None).await?;
+        let now = report(&mut transaction, &holder.controller_id, order_id, state, None).await?;
         transaction.commit().await?;
         Ok(now.map_or(Reported::Late, Reported::State))
     }
@@ -171,7 +178,11 @@ impl Runs for Backend {
         Ok(ended)
     }
 
-    async fn renew(&self, tenant: &Tenant, order_ids: &[String]) -> Result<Vec<(String, i64)>> {
+    async fn renew(
+        &self,
+        holder: &LeaseHolder,
+        order_ids: &[String],
+    ) -> Result<Vec<(String, i64)>> {
         let mut transaction = self.begin().await?;
         let sql = format!(
             "UPDATE order_runs SET lease_until = {LEASE}
@@ -180,10 +191,10 @@ impl Runs for Backend {
              RETURNING order_id, run"
         );
         let held = sqlx::query_as(AssertSqlSafe(sql))
-            .bind(&tenant.controller_id)
-            .bind(&tenant.agent)
+            .bind(&holder.controller_id)
+            .bind(&holder.agent)
             .bind(json!(order_ids).to_string())
-            .bind(i64::from(tenant.lease))
+            .bind(i64::from(holder.lease))
             .fetch_all(&mut *transaction)
             .await?;
         transaction.commit().await?;
@@ -215,7 +226,7 @@ impl Runs for Backend {
         let sql = format!(
             "SELECT run FROM order_runs
              WHERE controller_id = $1 AND order_id = $2 AND run = $3 AND ended IS NULL
-                 AND lease_until <= {NOW}{UNLOCKED}"
+                 AND lease_until <= {NOW}{UNLESS_LOCKED}"
         );
         let expired: Option<i64> = sqlx::query_scalar(AssertSqlSafe(sql))
             .bind(controller_id)
@@ -271,10 +282,10 @@ impl Runs for Backend {
 /// Writes the run of an order that is `RUNNING` now; `None` if it is being run already.
 async fn start(
     connection: &mut DbConnection,
-    tenant: &Tenant,
+    holder: &LeaseHolder,
     order_id: &str,
 ) -> Result<Option<Taken>> {
-    let row = sqlx::query(DETAILS).bind(&tenant.controller_id).bind(order_id);
+    let row = sqlx::query(DETAILS).bind(&holder.controller_id).bind(order_id);
     let row = row.fetch_one(&mut *connection).await?;
     let scheduled_for: Option<StoredInstant> = row.try_get("scheduled_for")?;
     let taken = Taken {
@@ -291,11 +302,11 @@ async fn start(
          ON CONFLICT DO NOTHING"
     );
     let started = sqlx::query(AssertSqlSafe(sql))
-        .bind(&tenant.controller_id)
+        .bind(&holder.controller_id)
         .bind(order_id)
         .bind(taken.run)
-        .bind(i64::from(tenant.lease))
-        .bind(&tenant.agent)
+        .bind(i64::from(holder.lease))
+        .bind(&holder.agent)
         .execute(connection)
         .await?;
     Ok((started.rows_affected() == 1).then_some(taken))

@@ -119,7 +119,7 @@ pub(super) const AMONG: &str = "IN (SELECT jsonb_array_elements_text($3::jsonb))
 
 /// Locks the rows of a query; skips those that others have locked.
 pub(super) const LOCKED: &str = " FOR UPDATE";
-pub(super) const UNLOCKED: &str = " FOR UPDATE SKIP LOCKED";
+pub(super) const UNLESS_LOCKED: &str = " FOR UPDATE SKIP LOCKED";
 
 impl PgStore {
     /// Waits for changes of marks, on the connection of the sealer, which an agent does not need.

@@ -113,7 +113,7 @@ pub(super) const AMONG: &str = "IN (SELECT value FROM json_each($3))";
 
 /// A transaction that writes is exclusive.
 pub(super) const LOCKED: &str = "";
-pub(super) const UNLOCKED: &str = "";
+pub(super) const UNLESS_LOCKED: &str = "";
 
 /// How often a file is polled.
 const POLL: Duration = Duration::from_secs(1);
