@@ -131,7 +131,8 @@ pub(in crate::store) const RULES: &[Invariant] = &[
          GROUP BY d.controller_id, d.audit_log_id",
     ),
     always(
-        concat!("SELECT d.controller_id, d.audit_log_id, d.order_id,
+        concat!(
+            "SELECT d.controller_id, d.audit_log_id, d.order_id,
              'the order was ' || d.new_state || ' then, and is ' || o.state AS problem
          FROM audit_log_details d
          CROSS JOIN orders o
@@ -142,7 +143,8 @@ pub(in crate::store) const RULES: &[Invariant] = &[
         ),
     ),
     always(
-        concat!("SELECT d.controller_id, max(d.audit_log_id) AS audit_log_id, d.order_id,
+        concat!(
+            "SELECT d.controller_id, max(d.audit_log_id) AS audit_log_id, d.order_id,
              'the order was changed after it had ended' AS problem
          FROM audit_log_details d
          CROSS JOIN orders o
