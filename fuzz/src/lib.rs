@@ -9,7 +9,7 @@ use joc_orders::model::action::Action;
 use joc_orders::model::audit::{AuditEntry, AuditFilter, Outcome};
 use joc_orders::model::order::EffectiveState;
 use joc_orders::model::permission::{EVERY_CONTROLLER, Extent, Grant, Principal, Visible};
-use joc_orders::model::selection::Selection;
+use joc_orders::model::selection::{Selection, Sight};
 use joc_orders::model::window::Window;
 use joc_orders::store::add::{Added, Addition, Additions, CurrentWorkflow};
 use joc_orders::store::list::{HistoryFilter, ListedOrder, Lists, PastOrder, Wanted};
@@ -59,7 +59,7 @@ impl Orders for NoDatabase {
 
 #[async_trait]
 impl Undo for NoDatabase {
-    async fn find_undone(&self, _: &str, _: i64, _: &Visible) -> Result<Option<UndoneEntry>> {
+    async fn find_undone(&self, _: &str, _: i64, _: &[Sight]) -> Result<Option<UndoneEntry>> {
         let request = "./orders/cancel".to_owned();
         let outcome = Outcome::Done.as_str().to_owned();
         Ok(Some(UndoneEntry { request, outcome, is_seen: true, undone_by: None }))
@@ -70,7 +70,6 @@ impl Undo for NoDatabase {
         selection: &Selection,
         _: i64,
         _: Option<i64>,
-        _: &Visible,
         _: u32,
     ) -> Result<LeftOrders> {
         limits::selection(selection);

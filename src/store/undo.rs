@@ -3,8 +3,7 @@
 use async_trait::async_trait;
 
 use super::Result;
-use crate::model::permission::Visible;
-use crate::model::selection::Selection;
+use crate::model::selection::{Selection, Sight};
 
 /// An entry that is to be undone.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
@@ -32,6 +31,8 @@ pub struct LeftOrder {
     pub effective_state: Option<String>,
     /// Why it is left alone: a word of [`Fate`](crate::model::undo::Fate).
     pub fate: String,
+    /// How many orders the row stands for.
+    orders: i64,
 }
 
 /// The orders that an undo leaves alone.
@@ -43,6 +44,19 @@ pub struct LeftOrders {
     pub orders: Vec<LeftOrder>,
 }
 
+impl LeftOrders {
+    /// From rows of counts, which have no order id, and of orders.
+    pub(super) fn of(rows: Vec<LeftOrder>) -> Self {
+        let (counts, mut orders): (Vec<_>, Vec<_>) =
+            rows.into_iter().partition(|row| row.order_id.is_empty());
+        let mut counts: Vec<_> =
+            counts.into_iter().map(|row| (row.fate, row.orders.unsigned_abs())).collect();
+        counts.sort();
+        orders.sort_by(|one, other| one.order_id.cmp(&other.order_id));
+        Self { counts, orders }
+    }
+}
+
 /// Looks at what a cancel did.
 #[async_trait]
 pub trait Undo {
@@ -51,7 +65,7 @@ pub trait Undo {
         &self,
         controller_id: &str,
         audit_log_id: i64,
-        visible: &Visible,
+        sight: &[Sight],
     ) -> Result<Option<UndoneEntry>>;
     /// The orders that an undo of the entry leaves alone, or has left alone if it is given: at most
     /// `limit`, and counts of all. The selection is that of the undo.
@@ -60,7 +74,6 @@ pub trait Undo {
         selection: &Selection,
         audit_log_id: i64,
         undone_by: Option<i64>,
-        visible: &Visible,
         limit: u32,
     ) -> Result<LeftOrders>;
 }

@@ -3,12 +3,12 @@
 use async_trait::async_trait;
 
 use super::backend::{Backend, DbConnection};
-use super::checked::query_scalar;
+use super::built::Db;
 use crate::model::audit::AuditEntry;
-use crate::model::permission::Visible;
-use crate::model::selection::Selection;
+use crate::model::selection::{Selection, Sight};
 use crate::store::Result;
-use crate::store::sql::undo::{Left, entry};
+use crate::store::sql::Sql;
+use crate::store::sql::undo::{entry, left, push_undone_by};
 use crate::store::undo::{LeftOrders, Undo, UndoneEntry};
 
 #[async_trait]
@@ -17,9 +17,9 @@ impl Undo for Backend {
         &self,
         controller_id: &str,
         audit_log_id: i64,
-        visible: &Visible,
+        sight: &[Sight],
     ) -> Result<Option<UndoneEntry>> {
-        let entries = self.all(entry(controller_id, audit_log_id, visible), false).await?;
+        let entries = self.all(entry(controller_id, audit_log_id, sight), false).await?;
         Ok(entries.into_iter().next())
     }
 
@@ -28,16 +28,10 @@ impl Undo for Backend {
         selection: &Selection,
         audit_log_id: i64,
         undone_by: Option<i64>,
-        visible: &Visible,
         limit: u32,
     ) -> Result<LeftOrders> {
-        let left = Left { selection, audit_log_id, undone_by, visible };
-        let counts: Vec<(String, i64)> = self.all(left.count(), false).await?;
-        let counts = counts.into_iter().map(|(fate, orders)| (fate, orders.unsigned_abs()));
-        Ok(LeftOrders {
-            counts: counts.collect(),
-            orders: self.all(left.first(limit), false).await?,
-        })
+        let rows = self.all(left(selection, audit_log_id, undone_by, limit), false).await?;
+        Ok(LeftOrders::of(rows))
     }
 }
 
@@ -47,11 +41,7 @@ pub(in super::super) async fn undone_by(
     request: &AuditEntry,
 ) -> Result<Option<i64>> {
     let Some(id) = request.undoes else { return Ok(None) };
-    let undone_by = query_scalar!(
-        r#"SELECT max(id) AS "id: i64" FROM audit_logs
-           WHERE controller_id = $1 AND undoes = $2 AND outcome = 'DONE'"#,
-        request.controller_id,
-        id,
-    );
-    Ok(undone_by.fetch_one(connection).await?)
+    let mut sql = Sql::<Db>::new();
+    push_undone_by(&mut sql, &request.controller_id, id);
+    Ok(sql.builder().build_query_scalar().fetch_one(connection).await?)
 }

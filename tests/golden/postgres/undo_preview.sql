@@ -117,47 +117,16 @@ WITH judged AS MATERIALIZED (
         WHERE o.controller_id = $5 AND o.audit_log_id = $6
     ) d LEFT JOIN (SELECT o.*, o.ctid AS place, effective_state(o.state, o.suspended, o.scheduled_for, $7) AS effective_state FROM orders o) o ON o.order_id = d.order_id AND o.controller_id = $8
 )
-SELECT fate, count(*) AS orders FROM judged
-WHERE fate IN ('STARTED', 'KILLED', 'CHANGED', 'PARENT_CONTINUED', 'GONE', 'UNRECORDED')
-GROUP BY fate
-ORDER BY fate;
-
-WITH judged AS MATERIALIZED (
-    SELECT d.order_id, d.workflow_path, d.workflow_version_id, o.effective_state,
-        CASE
-            WHEN o.order_id IS NULL THEN 'GONE'
-            WHEN d.before IS NULL THEN 'UNRECORDED'
-            WHEN d.kill THEN 'KILLED'
-            WHEN d.mark IS NULL AND d.before ->> 'state' <> 'FRESH' THEN 'STARTED'
-            WHEN o.modified <> d.created OR o.created > d.created THEN 'CHANGED'
-            WHEN d.mark IS NULL AND o.state = 'CANCELLED' THEN CASE
-                WHEN o.parent_id IS NOT NULL AND EXISTS (
-        SELECT 1 FROM orders p
-        WHERE p.controller_id = $1 AND p.order_id = o.parent_id AND p.state NOT IN ('FRESH', 'WAITING')
-          AND NOT EXISTS (
-            SELECT 1 FROM audit_log_details e
-            WHERE e.controller_id = $2 AND e.audit_log_id = $3 AND e.order_id = p.order_id
-              AND p.state = 'CANCELLED' AND e.before ->> 'state' = 'FRESH'
-        )
-    ) THEN 'PARENT_CONTINUED'
-                WHEN CAST(d.before ->> 'suspended' AS boolean) IS TRUE
-                    AND coalesce(d.before ->> 'mark', '') <> 'RESUMING' THEN 'FRESH_SUSPENDED'
-                WHEN o.scheduled_for <= $4 THEN 'OVERDUE'
-                WHEN d.before ->> 'mark' = 'RESUMING' THEN 'FRESH_RESUMING'
-                WHEN d.before ->> 'mark' = 'SUSPENDING' THEN 'FRESH_SUSPENDING'
-                ELSE 'FRESH' END
-            WHEN d.mark = o.mark THEN CASE coalesce(d.before ->> 'mark', '')
-                WHEN 'SUSPENDING' THEN 'MARKED_SUSPENDING'
-                WHEN 'RESUMING' THEN 'MARKED_RESUMING'
-                ELSE CASE WHEN o.kill_requested IS NULL THEN 'MARKED' ELSE 'CHANGED' END END
-            ELSE 'CHANGED' END AS fate
-    FROM (
-        SELECT o.* FROM audit_log_details o
-        WHERE o.controller_id = $5 AND o.audit_log_id = $6
-    ) d LEFT JOIN (SELECT o.*, o.ctid AS place, effective_state(o.state, o.suspended, o.scheduled_for, $7) AS effective_state FROM orders o) o ON o.order_id = d.order_id AND o.controller_id = $8
-)
-SELECT order_id, workflow_path, workflow_version_id, effective_state, fate
+SELECT '' AS order_id, '' AS workflow_path, '' AS workflow_version_id,
+    NULL AS effective_state, fate, count(*) AS orders
 FROM judged
 WHERE fate IN ('STARTED', 'KILLED', 'CHANGED', 'PARENT_CONTINUED', 'GONE', 'UNRECORDED')
-ORDER BY order_id
-LIMIT 1000;
+GROUP BY fate
+UNION ALL
+SELECT f.* FROM (
+    SELECT order_id, workflow_path, workflow_version_id, effective_state, fate, 1
+    FROM judged
+    WHERE fate IN ('STARTED', 'KILLED', 'CHANGED', 'PARENT_CONTINUED', 'GONE', 'UNRECORDED')
+    ORDER BY order_id
+    LIMIT 1000
+) f;

@@ -226,19 +226,33 @@ async fn change<B: ChangeBody>(
         max_orders,
         sigkill_after: context.service.settings.sigkill_after(),
     };
+    let Some((audit_log_id, affected)) = apply(&context, &change).await? else {
+        return Err(ApiError::NotFound(format!("{NOT_EXIST}{}", endpoint.kind.nothing_found)));
+    };
+    let body = context.dated(Acknowledged { ok: true });
+    Ok(changed(endpoint.kind.name(), audit_log_id, affected, body))
+}
+
+/// Changes the orders, and returns the entry's id and their number; `None`: there are none.
+pub(super) async fn apply(
+    context: &Context,
+    change: &Change,
+) -> Result<Option<(i64, u64)>, ApiError> {
     context.progress.no_way_back();
-    let done = context.store().change_orders(&change).await;
+    let done = context.store().change_orders(change).await;
     context.has_changed();
     match done? {
         Changed::Done { audit_log_id, affected } => {
             tracing::info!(audit_log_id, affected, request = context.name(), "orders changed");
-            let body = context.dated(Acknowledged { ok: true });
-            Ok(changed(endpoint.kind.name(), audit_log_id, affected, body))
+            Ok(Some((audit_log_id, affected)))
         }
-        Changed::NoOrders => {
-            Err(ApiError::NotFound(format!("{NOT_EXIST}{}", endpoint.kind.nothing_found)))
+        Changed::NoOrders => Ok(None),
+        Changed::TooMany { affected } => {
+            let max = change.max_orders.unwrap_or_default();
+            let orders = counted(affected, "order");
+            let problem = format!("{orders} would be affected, at most {max} are allowed");
+            Err(Invalid::new("maxOrders", problem).into())
         }
-        Changed::TooMany { affected } => Err(too_many(affected, max_orders)),
         Changed::Undone { by } => Err(undone(by)),
     }
 }
@@ -252,14 +266,6 @@ pub(super) fn listed(limit: Option<Whole<u32>>) -> Result<u32, Invalid> {
         return Err(Invalid::new("limit", problem));
     }
     Ok(limit)
-}
-
-/// The error if more orders would be affected than the request allows.
-pub(super) fn too_many(affected: u64, max_orders: Option<u64>) -> ApiError {
-    let max = max_orders.unwrap_or_default();
-    let orders = counted(affected, "order");
-    let problem = format!("{orders} would be affected, at most {max} are allowed");
-    Invalid::new("maxOrders", problem).into()
 }
 
 /// The error if a cancel has been undone.

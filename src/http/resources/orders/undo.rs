@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::modify::body::PREVIEWED;
 use super::modify::preview::Previewed;
-use super::modify::{listed, too_many, undone};
+use super::modify::{apply, listed, undone};
 use crate::http::context::audit::AuditLog;
 use crate::http::context::body::{Object, RequestBody, Whole};
 use crate::http::context::request::{Context, Request};
@@ -21,12 +21,12 @@ use crate::model::changing::{CANCEL, NOT_EXIST, UNDO};
 use crate::model::counted::counted;
 use crate::model::invalid::Invalid;
 use crate::model::order::EffectiveState;
-use crate::model::permission::{CANCEL_ORDERS, Visible};
+use crate::model::permission::CANCEL_ORDERS;
 use crate::model::selection::{MAX_PREVIEWED, Reach, Selection, Sight, Subject};
 use crate::model::texts;
 use crate::model::undo::{Fate, Overdue};
+use crate::store::Change;
 use crate::store::undo::{LeftOrder, LeftOrders};
-use crate::store::{Change, Changed};
 
 /// Selects the entry of a cancel.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -139,7 +139,6 @@ struct Checked {
     selection: Selection,
     action: Action,
     audit_log_id: i64,
-    visible: Visible,
     limit: u32,
     audit_log: AuditLog,
 }
@@ -155,7 +154,8 @@ async fn check(context: &Context, body: UndoCancel) -> Result<Checked, ApiError>
     let limit = listed(body.limit)?;
     let visible = context.permit(CANCEL_ORDERS, &body.controller_id, &audit_log).await?;
     context.check_comment(&audit_log)?;
-    let entry = context.store().find_undone(&body.controller_id, audit_log_id, &visible).await?;
+    let sight = vec![Sight { states: &[], visible }];
+    let entry = context.store().find_undone(&body.controller_id, audit_log_id, &sight).await?;
     // Of an entry whose orders the account cannot see, it learns nothing.
     let entry = entry.filter(|entry| entry.is_seen).ok_or_else(|| {
         let problem = format!("there is no entry {audit_log_id} that changed orders");
@@ -169,12 +169,11 @@ async fn check(context: &Context, body: UndoCancel) -> Result<Checked, ApiError>
     if let Some(by) = entry.undone_by {
         return Err(undone(by));
     }
-    let sight = vec![Sight { states: &[], visible: visible.clone() }];
     let subject = Subject::Entry(audit_log_id);
     let selection =
         Selection { sight, ..Selection::of(body.controller_id, subject, Reach::Any, context.now) };
     let action = Action::Undo { overdue: body.overdue.unwrap_or_default() };
-    Ok(Checked { selection, action, audit_log_id, visible, limit, audit_log })
+    Ok(Checked { selection, action, audit_log_id, limit, audit_log })
 }
 
 async fn preview(
@@ -202,23 +201,13 @@ async fn undo(Request { context, body }: Request<UndoCancel>) -> Result<HttpResp
         max_orders,
         sigkill_after: context.service.settings.sigkill_after(),
     };
-    context.progress.no_way_back();
-    let done = context.store().change_orders(&change).await;
-    context.has_changed();
-    match done? {
-        Changed::Done { audit_log_id, affected } => {
-            tracing::info!(audit_log_id, affected, request = context.name(), "orders changed");
-            let left = left(&context, &checked, Some(audit_log_id)).await?;
-            let body = context.dated(Undone { ok: true, left: left.into() });
-            Ok(changed(UNDO.name(), audit_log_id, affected, body))
-        }
-        Changed::NoOrders => {
-            let reasons = reasons(&left(&context, &checked, None).await?);
-            Err(ApiError::NotFound(format!("{NOT_EXIST}{}{reasons}", UNDO.nothing_found)))
-        }
-        Changed::TooMany { affected } => Err(too_many(affected, max_orders)),
-        Changed::Undone { by } => Err(undone(by)),
-    }
+    let Some((audit_log_id, affected)) = apply(&context, &change).await? else {
+        let reasons = reasons(&left(&context, &checked, None).await?);
+        return Err(ApiError::NotFound(format!("{NOT_EXIST}{}{reasons}", UNDO.nothing_found)));
+    };
+    let left = left(&context, &checked, Some(audit_log_id)).await?;
+    let body = context.dated(Undone { ok: true, left: left.into() });
+    Ok(changed(UNDO.name(), audit_log_id, affected, body))
 }
 
 async fn left(
@@ -226,9 +215,8 @@ async fn left(
     checked: &Checked,
     undone_by: Option<i64>,
 ) -> Result<LeftOrders, ApiError> {
-    let Checked { selection, audit_log_id, visible, limit, .. } = checked;
-    let left = context.store().left(selection, *audit_log_id, undone_by, visible, *limit);
-    Ok(left.await?)
+    let Checked { selection, audit_log_id, limit, .. } = checked;
+    Ok(context.store().left(selection, *audit_log_id, undone_by, *limit).await?)
 }
 
 /// ` 2 orders had started, 1 order is no longer there.`
