@@ -219,7 +219,7 @@ async fn left(
     Ok(context.store().left(selection, *audit_log_id, undone_by, *limit).await?)
 }
 
-/// ` 2 orders had started, 1 order is no longer there.`
+/// ` 2 orders had started, 1 order disappeared.`
 fn reasons(left: &LeftOrders) -> String {
     let reason = |(fate, orders): &(String, u64)| {
         let because = fate.parse::<Fate>().map_or("were left alone", Fate::because);
