@@ -11,7 +11,7 @@ use joc_orders::store::check::{Checks, RowCounts};
 use joc_orders::store::copy::{Copies, CopyBatch, CopyProgress};
 use joc_orders::store::export::Exports;
 use joc_orders::store::runs::{
-    Continuing, Marked, Outcome, Reported, Run, Runs, Taken, LeaseHolder, Watch,
+    Continuing, LeaseHolder, Marked, Outcome, Reported, Run, Runs, Taken, Watch,
 };
 use joc_orders::store::seals::{Due, FindingSink, SealMaker, Seals, Unsealed, Verified};
 use joc_orders::store::{Account, Accounts, Differences, Health, Item, PoolUse, Result, Role};
@@ -56,7 +56,14 @@ impl Runs for NoDatabase {
         unreachable!()
     }
 
-    async fn report(&self, _: &LeaseHolder, _: &str, _: i64, _: &str, _: &Outcome) -> Result<Reported> {
+    async fn report(
+        &self,
+        _: &LeaseHolder,
+        _: &str,
+        _: i64,
+        _: &str,
+        _: &Outcome,
+    ) -> Result<Reported> {
         unreachable!()
     }
 
