@@ -1,6 +1,6 @@
 //! The store over an SQLite file: one connection that writes, several that read.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use sqlx::query::Query;
@@ -8,6 +8,7 @@ use sqlx::sqlite::{
     Sqlite, SqliteArguments, SqliteConnectOptions, SqliteConnection, SqlitePool, SqlitePoolOptions,
 };
 use sqlx::{AssertSqlSafe, Connection, Transaction};
+use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use tracing::Instrument;
 

@@ -2,11 +2,12 @@
 //! removed or replaced.
 
 use std::mem;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::Connection;
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
+use tokio::sync::Mutex;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::file::{LOG, TIMEOUT, optimize};
@@ -92,18 +93,20 @@ impl Connections {
         if watch.is_off_limits() {
             mem::forget((self.readers.clone(), self.sealer.clone()));
             mem::forget((self.writer.clone(), self.long.clone()));
-            mem::forget(self.take_anchor());
+            mem::forget(self.anchor.lock().await.take());
             return;
         }
         self.end_pools().await;
-        if let Some(mut anchor) = self.take_anchor() {
-            match checkpoint(&mut anchor).await {
+        let mut anchor = self.anchor.lock().await;
+        // Taken out only afterwards: `keep` may be aborted before, and then `close` does this.
+        if let Some(open) = anchor.as_mut() {
+            match checkpoint(open).await {
                 Ok(true) => {}
                 Ok(false) => tracing::error!("others use the file that is lost, and its -wal file"),
                 Err(error) => tracing::error!(%error, "the lost database's -wal file is left"),
             }
-            end(anchor).await;
         }
+        end(&mut anchor).await;
     }
 
     /// Updates the statistics and closes every connection.
@@ -120,9 +123,7 @@ impl Connections {
             tracing::warn!(%error, "cannot update the statistics");
         }
         self.end_pools().await;
-        if let Some(anchor) = self.take_anchor() {
-            end(anchor).await;
-        }
+        end(&mut *self.anchor.lock().await).await;
     }
 
     async fn end_pools(&self) {
@@ -131,14 +132,12 @@ impl Connections {
         self.long.close().await;
         self.writer.close().await;
     }
-
-    fn take_anchor(&self) -> Option<SqliteConnection> {
-        self.anchor.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
 }
 
-async fn end(anchor: SqliteConnection) {
-    if let Err(error) = anchor.close().await {
+async fn end(anchor: &mut Option<SqliteConnection>) {
+    if let Some(anchor) = anchor.take()
+        && let Err(error) = anchor.close().await
+    {
         tracing::warn!(%error, "cannot close the database");
     }
 }
