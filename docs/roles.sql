@@ -38,6 +38,7 @@ ALTER TABLE audit_logs OWNER TO joc_owner;
 ALTER TABLE audit_log_details OWNER TO joc_owner;
 ALTER TABLE audit_seals OWNER TO joc_owner;
 ALTER TABLE audit_cuts OWNER TO joc_owner;
+ALTER TABLE idempotency_keys OWNER TO joc_owner;
 ALTER VIEW joc_audit_log OWNER TO joc_owner;
 ALTER VIEW joc_audit_log_details OWNER TO joc_owner;
 ALTER TABLE orders_changes OWNER TO joc_owner;
@@ -82,6 +83,8 @@ GRANT SELECT, INSERT, UPDATE (created) ON workflows TO joc_service;
 GRANT SELECT, INSERT, UPDATE ON orders TO joc_service;
 GRANT SELECT, INSERT ON audit_logs, audit_log_details, audit_seals TO joc_service;
 GRANT SELECT ON audit_cuts TO joc_service;
+GRANT SELECT, INSERT, UPDATE (audit_log_id, affected, response), DELETE
+    ON idempotency_keys TO joc_service;
 -- Makes partitions of the audit trail as its owner, but drops none.
 GRANT EXECUTE ON FUNCTION make_audit_partitions() TO joc_service;
 GRANT SELECT, INSERT, UPDATE (password_hash, disabled), DELETE ON accounts TO joc_service;
@@ -104,7 +107,7 @@ GRANT SELECT, INSERT, UPDATE (lease_until, ended, exit_status, signal, failure)
 -- Auditors: every query of docs/schema.md, `audit verify`, `audit seals` and `check`, but no
 -- password hash and no session's token.
 GRANT SELECT ON _sqlx_migrations, controllers, workflows, orders, orders_effective, order_runs, audit_logs,
-    audit_log_details, audit_seals, audit_cuts, joc_audit_log, joc_audit_log_details,
+    audit_log_details, audit_seals, audit_cuts, idempotency_keys, joc_audit_log, joc_audit_log_details,
     orders_changes, roles, role_permissions, role_folders, account_roles
     TO joc_auditor;
 GRANT SELECT (account, disabled, created) ON accounts TO joc_auditor;

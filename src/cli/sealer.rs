@@ -1,5 +1,5 @@
-//! The sealer of `serve`: seals the audit trail every few seconds, makes its partitions ahead, and checks
-//! that sealing, here or on another replica, keeps up.
+//! The sealer of `serve`: seals the audit trail every few seconds, makes its partitions ahead, removes
+//! old idempotency keys, and checks that sealing, here or on another replica, keeps up.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,6 +17,10 @@ const LAST: Duration = Duration::from_secs(5);
 
 /// Timeout of asking the database for unsealed entries.
 const ANSWER: Duration = Duration::from_secs(30);
+
+/// How long keys stay after they could be removed, at least: to look costs a statement for each
+/// controller.
+const KEYS: Duration = Duration::from_secs(60);
 
 /// A sealer in the background.
 pub(super) struct Sealer {
@@ -36,11 +40,16 @@ impl Sealer {
             let mut ticks = interval(every);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             let mut has_room = true;
+            let mut forgot = None;
             loop {
                 let turn = async {
                     ticks.tick().await;
                     seal(&*store, &clock).await;
                     make_partitions(&*store, &mut has_room).await;
+                    if forgot.is_none_or(|at: Instant| at.elapsed() >= KEYS) {
+                        forget_keys(&*store).await;
+                        forgot = Some(Instant::now());
+                    }
                 };
                 // A turn may hang: others may have locked the tables.
                 tokio::select! {
@@ -88,6 +97,16 @@ async fn make_partitions(store: &dyn Store, has_room: &mut bool) {
                 tracing::warn!(%error, "no partitions of the audit trail were made ahead");
             }
         }
+    }
+}
+
+/// Removes the keys that have lived long enough.
+#[tracing::instrument(name = "sealer", skip_all)]
+async fn forget_keys(store: &dyn Store) {
+    match store.forget_keys().await {
+        Ok(0) => {}
+        Ok(keys) => tracing::debug!(keys, "removed old idempotency keys"),
+        Err(error) => tracing::warn!(%error, "old idempotency keys were not removed"),
     }
 }
 

@@ -5,12 +5,13 @@ use std::time::Duration;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::http::date::Instant;
 use crate::model::invalid::{Invalid, InvalidKind};
+use crate::model::once::IDEMPOTENCY_KEY;
 use crate::model::permission::Permission;
 use crate::store;
 
@@ -193,6 +194,13 @@ impl ResponseError for ApiError {
     }
 
     fn error_response(&self) -> HttpResponse {
+        self.response_at(Utc::now())
+    }
+}
+
+impl ApiError {
+    /// The response of this date.
+    pub fn response_at(&self, date: DateTime<Utc>) -> HttpResponse {
         let (status, body) = self.status_and_body();
         match self {
             Self::Internal(_) => tracing::error!(error = self.cause(), "failed"),
@@ -222,7 +230,7 @@ impl ResponseError for ApiError {
                 })
             }
             ErrorBody::Coded(code) => builder.json(FailureBody {
-                delivery_date: Instant(Utc::now()),
+                delivery_date: Instant(date),
                 error: CodedMessage { code, message },
             }),
         };
@@ -258,6 +266,10 @@ impl From<store::Error> for ApiError {
             store::Error::NoRoom(_) => Self::NoRoom(error),
             store::Error::ReadOnly(_) => Self::ReadOnly(error),
             store::Error::Unsettled => Self::Unsettled,
+            store::Error::KeyUsed => {
+                let problem = "came with another request before; send a new key";
+                Invalid::new(IDEMPOTENCY_KEY, problem).into()
+            }
             error => Self::Internal(error.into()),
         }
     }

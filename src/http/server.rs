@@ -11,6 +11,7 @@ use actix_web::{App, HttpRequest, HttpResponse};
 use schemars::Schema;
 use serde_json::json;
 
+use crate::http::context::once;
 use crate::http::context::service::Service;
 use crate::http::error::ApiError;
 use crate::http::openapi::{self, Endpoint, Schemas};
@@ -85,7 +86,8 @@ pub fn routes(config: &mut ServiceConfig) {
             None => drop(config.route(&endpoint.path, endpoint.route)),
         }
     }
-    config.service(api.wrap(from_fn(limits::in_time)).wrap(from_fn(drain::admit)));
+    let api = api.wrap(from_fn(once::tell)).wrap(from_fn(limits::in_time));
+    config.service(api.wrap(from_fn(drain::admit)));
     openapi::page::routes(config);
 }
 

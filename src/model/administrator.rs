@@ -50,6 +50,7 @@ impl Administrator {
             client_address: None,
             created: self.now,
             undoes: None,
+            key: None,
         })
     }
 }

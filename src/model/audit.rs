@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use strum::{IntoStaticStr, VariantArray};
 
 use crate::model::folders::Folders;
+use crate::model::once::IdempotencyKey;
 use crate::model::permission::Extent;
 use crate::model::window::Window;
 
@@ -145,6 +146,8 @@ pub struct AuditEntry {
     pub created: DateTime<Utc>,
     /// The entry that the request undoes.
     pub undoes: Option<i64>,
+    /// The key by which a repetition is known. No column: the store keeps it beside the entry.
+    pub key: Option<IdempotencyKey>,
 }
 
 /// The audit entries that a request selects: those that match all of its fields. Texts may contain

@@ -16,6 +16,7 @@ pub mod folders;
 pub mod identities;
 pub mod invalid;
 pub mod json;
+pub mod once;
 pub mod order;
 pub mod order_name;
 pub mod permission;

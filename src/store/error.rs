@@ -30,6 +30,9 @@ pub enum Error {
     /// The database file was removed or replaced while it was open.
     #[error("{0}; restart the service once the right file is there")]
     Lost(String),
+    /// The key of the request came with another request before.
+    #[error("the request's key came with another request before")]
+    KeyUsed,
     /// The object to create exists, or the object to change does not.
     #[error("{0}")]
     Conflict(String),

@@ -158,6 +158,7 @@ pub struct Loss {
 /// What reverting each migration drops, and how to count it.
 type Dropped = (i64, &'static str, Option<&'static str>, bool, &'static str);
 const DROPPED: &[Dropped] = &[
+    (17, "idempotency key", None, false, "SELECT count(*) FROM idempotency_keys"),
     (16, "run", None, false, "SELECT count(*) FROM order_runs"),
     (
         15,

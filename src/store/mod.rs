@@ -22,6 +22,7 @@ mod instant;
 pub mod list;
 mod migrating;
 mod migrations;
+mod once;
 mod open;
 mod orders;
 mod packed;
@@ -54,6 +55,7 @@ pub use import::{Import, Imported, Item, Life, NewOrder};
 pub use instant::StoredInstant;
 pub use migrating::LockPatience;
 pub use migrations::{Access, Loss, Migration};
+pub use once::Keys;
 pub use open::{
     archive_orders, capture_status, distribute, distribution, losses, migrate, migrate_patiently,
     migrations, open, open_to_serve, place, prune_changes, read_archivable, record_migrations,
@@ -83,6 +85,7 @@ pub struct Deadlines {
 pub trait Store:
     Orders
     + add::Additions
+    + Keys
     + list::Lists
     + Audit
     + seals::SealMaker

@@ -229,6 +229,20 @@ pub const TABLES: &[Table] = &[
         ],
     },
     Table {
+        name: "idempotency_keys",
+        columns: &[
+            plain("controller_id", Text),
+            plain("account", Text),
+            plain("key", Text),
+            plain("request", Text),
+            plain("body_sha256", Text),
+            plain("audit_log_id", Integer),
+            plain("affected", Integer),
+            plain("response", Text),
+            plain("created", Instant),
+        ],
+    },
+    Table {
         name: "accounts",
         columns: &[
             plain("account", Text),

@@ -21,6 +21,7 @@ const DISTRIBUTED: [&str; 8] = [
     "audit_log_details",
     "audit_seals",
     "audit_cuts",
+    "idempotency_keys",
 ];
 
 /// Statements that may read a table without a controller: the beginning of the file's name, the

@@ -205,7 +205,7 @@ on_both! {
                 "0005 seals     ", "0006 closed    ", "0007 trail     ", "0008 history   ",
                 "0009 admin     ", "0010 views     ", "0011 capture   ",
                 "0012 archive   ", "0013 partitions", "0014 fewer     ", "0015 undo      ",
-                "0016 runs      "].iter().enumerate()
+                "0016 runs      ", "0017 once      "].iter().enumerate()
                 .map(|(i, name)| format!("{name} {}\n", if i < applied { "applied" } else { "pending" }))
                 .collect()
         };

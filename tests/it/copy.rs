@@ -4,7 +4,9 @@ use chrono::{TimeDelta, Utc};
 use joc_orders::store::{self, Capture};
 use serde_json::json;
 
-use crate::harness::{App, CONTROLLER, Database, Kind, Order, Ran, launch, quote, with_controller};
+use crate::harness::{
+    App, CONTROLLER, Database, Kind, Order, Ran, Response, launch, quote, with_controller,
+};
 
 /// A database with a value in every column of every table, whose audit trail is sealed.
 async fn full(kind: Kind) -> App {
@@ -45,6 +47,9 @@ async fn full(kind: Kind) -> App {
     app.cancel(kill).await.ok();
     let add = json!({"orders": [{"workflowPath": "/sos/eod", "orderName": "new"}]});
     app.post("/orders/add", &with_controller(add)).await.ok();
+    let request = app.client.post(format!("{}/orders/suspend", app.url));
+    let request = request.header("X-Access-Token", &app.token).header("Idempotency-Key", "k '~");
+    Response::of(request.json(&with_controller(ids(&["first"])))).await.ok();
     app.try_login("nobody", "wrong").await;
     app.account("billing", "sos:products:controller:orders", &[("/sos", false), ("/", true)]).await;
     app.store.set_disabled("billing", true).await.unwrap();

@@ -46,6 +46,7 @@ on_both! {
         let token = login("op-password").await.unwrap().headers()["x-access-token"].to_str().unwrap().to_owned();
         let post = async |call: &str, body: serde_json::Value| -> serde_json::Value {
             let request = client.post(format!("{}{call}", served.url)).header("x-access-token", &token);
+            let request = request.header("idempotency-key", "k");
             request.json(&with_controller(body)).send().await.unwrap().json().await.unwrap()
         };
         post("/orders/cancel", with_controller(json!({"orderIds": ["a"]}))).await;
@@ -64,6 +65,8 @@ on_both! {
         // The login that was refused, and the cancel.
         let hers = rows.iter().filter(|row| row[0].as_ref() == Some(&pseudonym)).count();
         assert_eq!((hers, rows.len()), (2, 3), "{text}");
+        let keys = db.rows("SELECT account FROM idempotency_keys").await.unwrap();
+        assert_eq!(keys, [[Some(pseudonym)]]);
         // Verifying needs no key.
         let mut verify = program(&db.url);
         verify.args(["audit", "verify"]);

@@ -47,6 +47,7 @@ mod list;
 mod migrate;
 mod numbers;
 mod observed;
+mod once;
 mod openapi;
 mod oracle;
 mod outside;

@@ -58,8 +58,14 @@ impl AuditLog {
 }
 
 impl Context {
-    /// The entry of the request in the audit trail.
+    /// The entry of a change in the audit trail, with the key of the request.
     pub fn audit_entry(&self, controller_id: &str, why: &AuditLog) -> Result<AuditEntry, ApiError> {
+        let key = self.idempotency_key()?;
+        Ok(AuditEntry { key, ..self.attempt(controller_id, why)? })
+    }
+
+    /// The entry of an attempt that changes nothing, and uses up no key.
+    fn attempt(&self, controller_id: &str, why: &AuditLog) -> Result<AuditEntry, ApiError> {
         Ok(Identities::in_use().entry(AuditEntry {
             controller_id: controller_id.into(),
             account: self.principal.account.clone(),
@@ -73,6 +79,7 @@ impl Context {
             client_address: self.client_address(),
             created: self.now,
             undoes: None,
+            key: None,
         }))
     }
 
@@ -89,7 +96,7 @@ impl Context {
         if let Err(wait) = self.service.denials.count(account) {
             return Ok(ApiError::TooManyDenied(caller, wait));
         }
-        let entry = self.audit_entry(controller_id, why)?;
+        let entry = self.attempt(controller_id, why)?;
         let recorded = self.store().record(&entry, Outcome::Denied).await;
         self.has_changed();
         recorded?;

@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod body;
 pub mod lists;
+pub mod once;
 pub mod parameters;
 pub mod password;
 pub mod readiness;

@@ -14,7 +14,7 @@ impl Context {
     pub fn surveyed(&self) -> DateTime<Utc> {
         match self.reading.get() {
             Some(Source::Replica { current_to }) => current_to,
-            _ => self.now,
+            _ => self.repeats().unwrap_or(self.now),
         }
     }
 

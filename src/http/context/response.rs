@@ -54,30 +54,39 @@ pub struct WorkflowItem {
     pub version_id: String,
 }
 
-/// The response to a change of orders, whose numbers are in headers.
-pub fn changed<T: Serialize>(
-    action: &'static str,
-    audit_log_id: i64,
-    affected: u64,
-    Json(body): Json<T>,
-) -> HttpResponse {
-    prometheus::affected(action, affected);
-    HttpResponse::Ok()
-        .insert_header(("X-Audit-Log-Id", audit_log_id.to_string()))
-        .insert_header(("X-Orders-Affected", affected.to_string()))
-        .json(body)
-}
-
 impl Context {
+    /// The response to a change of orders, whose numbers are in headers.
+    pub fn changed<T: Serialize>(
+        &self,
+        action: &'static str,
+        audit_log_id: i64,
+        affected: u64,
+        Json(body): Json<T>,
+    ) -> HttpResponse {
+        if self.repeats().is_none() {
+            prometheus::affected(action, affected);
+            tracing::info!(audit_log_id, affected, request = self.name(), "orders changed");
+        }
+        HttpResponse::Ok()
+            .insert_header(("X-Audit-Log-Id", audit_log_id.to_string()))
+            .insert_header(("X-Orders-Affected", affected.to_string()))
+            .json(body)
+    }
+
+    /// The response to a request that is recorded but has found nothing to change.
+    pub fn unchanged(&self, reason: &ApiError) -> HttpResponse {
+        reason.response_at(self.delivered_at())
+    }
+
     /// Adds the dates of the response.
     pub fn dated<T>(&self, fields: T) -> Json<Dated<T>> {
-        let delivery_date = Instant(self.service.clock.now());
+        let delivery_date = Instant(self.delivered_at());
         Json(Dated { delivery_date, survey_date: Instant(self.surveyed()), fields })
     }
 
     /// Adds the date of the response.
     pub fn delivered<T>(&self, fields: T) -> Json<Delivered<T>> {
-        Json(Delivered { delivery_date: Instant(self.service.clock.now()), fields })
+        Json(Delivered { delivery_date: Instant(self.delivered_at()), fields })
     }
 
     /// Streams a response with its dates and, in the field `name`, the items as they are read.

@@ -209,6 +209,7 @@ impl Attempt {
             client_address: self.caller.clone(),
             created: self.service.clock.now(),
             undoes: None,
+            key: None,
         };
         tracing::warn!(account = entry.account, "login refused");
         let entry = Identities::in_use().entry(entry);

@@ -17,6 +17,7 @@ pub(in crate::store) mod ended;
 mod exports;
 mod imports;
 mod list;
+pub(super) mod once;
 pub(super) mod preview;
 mod runs;
 mod seals;

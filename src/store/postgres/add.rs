@@ -4,6 +4,7 @@ use sqlx::{Connection, PgConnection};
 
 use super::audit;
 use super::backend::{PgStore, retrying};
+use super::both::once;
 use super::lock::Lock;
 use crate::model::audit::Outcome;
 use crate::store::Result;
@@ -49,6 +50,10 @@ async fn insert(
     sqlx::query!(r#"SELECT pg_advisory_xact_lock_shared($1) AS "shared!: ()""#, lock.0)
         .execute(&mut *transaction)
         .await?;
+    if let Some(added) = once::claim(&mut transaction, audit).await? {
+        transaction.rollback().await?;
+        return Ok(added);
+    }
     let last = sqlx::query_scalar!(
         "UPDATE controllers
          SET last_order_number = greatest(last_order_number, $2::bigint - 1) + $3::bigint
@@ -79,6 +84,7 @@ async fn insert(
     .execute(&mut *transaction)
     .await?;
     let added = Added { audit_log_id, order_ids };
+    once::keep(&mut transaction, audit, &added).await?;
     *to_commit = Some(added.clone());
     transaction.commit().await?;
     Ok(added)

@@ -17,7 +17,7 @@ use crate::store::{Access, Error, Result, migrations};
 
 /// The tables that are distributed, each after those that it refers to. Accounts, roles and sessions
 /// stay where every request begins, or one dead server would stop every login.
-const TABLES: [&str; 8] = [
+const TABLES: [&str; 9] = [
     "controllers",
     "workflows",
     "orders",
@@ -26,6 +26,7 @@ const TABLES: [&str; 8] = [
     "audit_log_details",
     "audit_seals",
     "audit_cuts",
+    "idempotency_keys",
 ];
 
 /// A table that every server gets a copy of, since `check` joins it to the orders. Its key is its id
@@ -134,7 +135,9 @@ async fn empty(connection: &mut PgConnection) -> Result<()> {
     for table in GUARDED {
         sqlx::raw_sql(AssertSqlSafe(unguard(table))).execute(&mut *transaction).await?;
     }
-    for table in ["controllers", "audit_logs", "audit_seals", "audit_cuts", COPIED] {
+    for table in
+        ["controllers", "audit_logs", "audit_seals", "audit_cuts", "idempotency_keys", COPIED]
+    {
         sqlx::query("SELECT truncate_local_data_after_distributing_table($1::regclass)::text")
             .bind(table)
             .execute(&mut *transaction)

@@ -111,6 +111,7 @@ pub(super) fn can_be_gathered(change: &Change) -> bool {
         && !selection.deep
         && !selection.is_limited()
         && change.max_orders.is_none()
+        && change.audit.key.is_none()
 }
 
 /// Whether one statement fits both: they differ in what is bound for each.

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use sqlx::{Connection, PgConnection, Postgres};
 
 use super::backend::{PgStore, retrying};
+use super::both::once;
 use super::both::preview::push_query;
 use super::both::undo::undone_by;
 use super::gatherer::can_be_gathered;
@@ -60,8 +61,11 @@ impl PgStore {
             let mut lease = self.changes.get().await?;
             let process = lease.process();
             // A single statement commits by itself; several do nothing before COMMIT is sent.
-            let may_commit = AtomicBool::new(!self.citus.is_routed);
-            let work = apply_once(lease.connection()?, change, lock, &may_commit);
+            let is_routed = self.citus.is_routed;
+            let is_single =
+                !is_routed && change.audit.key.is_none() && change.audit.undoes.is_none();
+            let may_commit = AtomicBool::new(is_single);
+            let work = apply_once(lease.connection()?, change, lock, is_routed, &may_commit);
             let applied = self.changes.change(process, work).await;
             lease.end(applied.is_ok()).await;
             match applied {
@@ -87,18 +91,19 @@ async fn apply_once(
     connection: &mut PgConnection,
     change: &Change,
     lock: Lock,
+    is_routed: bool,
     may_commit: &AtomicBool,
 ) -> Result<Changed> {
-    let is_routed = !may_commit.load(Ordering::Relaxed);
-    let is_undo = change.audit.undoes.is_some();
+    let is_single = may_commit.load(Ordering::Relaxed);
     // The common case is a single statement, which is a transaction of its own.
-    if !is_routed
-        && !is_undo
-        && let Some(changed) = apply(connection, change, lock).await?
-    {
+    if is_single && let Some(changed) = apply(connection, change, lock).await? {
         return Ok(changed);
     }
     let mut transaction = connection.begin().await?;
+    if let Some(changed) = once::claim(&mut transaction, &change.audit).await? {
+        transaction.rollback().await?;
+        return Ok(changed);
+    }
     if let Some(by) = expect_first_undo(&mut transaction, &change.audit).await? {
         transaction.rollback().await?;
         return Ok(Changed::Undone { by });
@@ -109,6 +114,7 @@ async fn apply_once(
             false => apply(&mut transaction, change, lock).await?,
         };
         let Some(changed) = applied else { continue };
+        once::keep(&mut transaction, &change.audit, &changed).await?;
         may_commit.store(true, Ordering::Relaxed);
         let committed = transaction.commit().await;
         return match committed {

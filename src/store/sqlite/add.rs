@@ -3,6 +3,7 @@
 use sqlx::SqliteConnection;
 
 use super::backend::SqliteStore;
+use super::both::once;
 use super::{audit, change_at};
 use crate::model::audit::Outcome;
 use crate::model::window::iso;
@@ -20,6 +21,9 @@ impl SqliteStore {
 
 async fn add(connection: &mut SqliteConnection, addition: Addition, attempt: u32) -> Result<Added> {
     let Addition { orders, audit } = &addition;
+    if let Some(added) = once::claim(connection, audit).await? {
+        return Ok(added);
+    }
     change_at(audit.created).build().execute(&mut *connection).await?;
     let (first, count) = (addition.first_number(attempt), orders.len() as i64);
     let last = sqlx::query_scalar!(
@@ -54,5 +58,7 @@ async fn add(connection: &mut SqliteConnection, addition: Addition, attempt: u32
         .bind(iso(&audit.created))
         .execute(&mut *connection)
         .await?;
-    Ok(Added { audit_log_id, order_ids })
+    let added = Added { audit_log_id, order_ids };
+    once::keep(connection, audit, &added).await?;
+    Ok(added)
 }

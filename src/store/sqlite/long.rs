@@ -7,6 +7,7 @@ use sqlx::sqlite::{Sqlite, SqliteConnection};
 use tracing::Instrument;
 
 use super::backend::SqliteStore;
+use super::both::once;
 use super::change_at;
 use super::keeper::Connections;
 use super::orders::{changed, count, push_changes, push_judged};
@@ -76,6 +77,10 @@ impl Connections {
         // Keeps other writers of this program from polling for the lock.
         let turn = self.writer.connection().await?;
         sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut *connection).await?;
+        // Closing the connection rolls back a claim without a change.
+        if let Some(changed) = once::claim(&mut *connection, &change.audit).await? {
+            return Ok(changed);
+        }
         if !are_unchanged(connection, change).await? {
             let affected = count(connection, collected(change)).await?;
             if too_many(affected) {
@@ -84,7 +89,8 @@ impl Connections {
         }
         let mut sql = Sql::new();
         push_changes(&mut sql, change);
-        let changed = changed(connection, sql).await?;
+        let changed = changed(&mut *connection, sql).await?;
+        once::keep(&mut *connection, &change.audit, &changed).await?;
         // One text, so that the checkpoint begins before the next commit, which would make one.
         let mut ends = sqlx::raw_sql("COMMIT; PRAGMA wal_checkpoint").execute_many(connection);
         ends.try_next().await?;

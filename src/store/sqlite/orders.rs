@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use sqlx::{Sqlite, SqliteConnection};
 
 use super::backend::SqliteStore;
+use super::both::once;
 use super::both::preview::push_query;
 use super::both::undo::undone_by;
 use super::change_after;
@@ -27,12 +28,21 @@ impl Orders for SqliteStore {
     }
 
     async fn change_orders(&self, change: &Change) -> Result<Changed> {
+        if let Some(key) = &change.audit.key {
+            // So that the repetition of a long change does not collect its orders again.
+            let mut reader = self.readers()?.acquire().await?;
+            if let Some(changed) = once::find(&mut reader, &change.audit, key).await? {
+                return Ok(changed);
+            }
+        }
         let change = change.clone();
         if self.may_be_long(&change).await? {
             return self.change_long(change).await;
         }
-        // Whether there are too many, or it was undone, is known only before the second of two texts.
-        if change.max_orders.is_some() || change.audit.undoes.is_some() {
+        // Whether there are too many, or it was undone, or its key was used, is known only before the
+        // second of two texts.
+        let audit = &change.audit;
+        if change.max_orders.is_some() || audit.undoes.is_some() || audit.key.is_some() {
             let alone = Around::NOTHING;
             return self
                 .writer
@@ -63,8 +73,13 @@ async fn apply(
     around: Around,
 ) -> Result<Changed> {
     let Change { selection, action, max_orders, audit, .. } = &change;
+    if let Some(changed) = once::claim(&mut *connection, audit).await? {
+        return Ok(changed);
+    }
     if let Some(by) = undone_by(&mut *connection, audit).await? {
-        return Ok(Changed::Undone { by });
+        let refused = Changed::Undone { by };
+        once::keep(connection, audit, &refused).await?;
+        return Ok(refused);
     }
     let mut sql = Sql::<Sqlite>::over(change_after(around.begin, selection.now));
     sql.push("DELETE FROM temp.affected").end().push("INSERT INTO temp.affected\n");
@@ -73,13 +88,17 @@ async fn apply(
     if let Some(max) = max_orders {
         let affected = count(&mut *connection, sql).await?;
         if affected > *max {
-            return Ok(Changed::TooMany { affected });
+            let refused = Changed::TooMany { affected };
+            once::keep(connection, audit, &refused).await?;
+            return Ok(refused);
         }
         sql = Sql::new();
     }
     push_changes(&mut sql, &change);
     sql.push(around.end);
-    changed(connection, sql).await
+    let changed = changed(&mut *connection, sql).await?;
+    once::keep(connection, audit, &changed).await?;
+    Ok(changed)
 }
 
 /// Adds the end of an insert into the table of the affected orders.

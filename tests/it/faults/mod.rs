@@ -18,6 +18,7 @@ mod failover;
 mod killed;
 mod lost;
 mod namespace;
+mod once;
 mod proxy;
 mod read_only;
 mod refused;

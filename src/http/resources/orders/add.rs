@@ -10,16 +10,16 @@ use crate::http::context::audit::AuditLog;
 use crate::http::context::body::{Object, RequestBody, Unsupported, Whole, given};
 use crate::http::context::lists::{ADDED, List};
 use crate::http::context::request::{Context, Request};
-use crate::http::context::response::{Dated, Delivered, WorkflowItem, changed};
+use crate::http::context::response::{Dated, Delivered, WorkflowItem};
 use crate::http::error::ApiError;
 use crate::http::openapi::{Endpoint, Schemas, with_examples};
 use crate::model::arguments::{Arguments, Position, check_arguments, check_position};
-use crate::model::audit::Outcome;
+use crate::model::audit::{AuditEntry, Outcome};
 use crate::model::checks::check_workflow_path;
 use crate::model::invalid::{Invalid, displayable};
 use crate::model::json::{Json, JsonObject};
 use crate::model::order_name::{check_order_name, order_name_of};
-use crate::model::permission::CREATE_ORDERS;
+use crate::model::permission::{CREATE_ORDERS, Visible};
 use crate::model::texts;
 use crate::model::window::scheduled::{LocalZone, Schedule, ScheduleError};
 use crate::model::workflow_id::folder_of;
@@ -137,23 +137,30 @@ pub fn endpoints(schemas: &mut Schemas) -> Vec<Endpoint> {
 
 /// `POST /orders/add`
 async fn add(Request { context, body }: Request<AddOrders>) -> Result<HttpResponse, ApiError> {
-    let addition = addition(&context, body, true).await?;
-    context.progress.no_way_back();
-    let added = context.store().add_orders(&addition).await;
-    context.has_changed();
-    let added = added?;
+    let asked = asked(&context, body).await?;
+    let audit = context.audit_entry(&asked.controller_id, &asked.audit_log)?;
+    // A workflow may be gone since, or its name be ambiguous.
+    let added = match context.store().added_before(&audit).await? {
+        Some(added) => added,
+        None => {
+            let addition = Addition { orders: asked.resolve(&context, Some(&audit)).await?, audit };
+            context.progress.no_way_back();
+            let added = context.store().add_orders(&addition).await;
+            context.has_changed();
+            added?
+        }
+    };
     let (audit_log_id, affected) = (added.audit_log_id, added.order_ids.len() as u64);
-    tracing::info!(audit_log_id, affected, "orders added");
     let body = context.delivered(AddedOrders { order_ids: added.order_ids });
-    Ok(changed("add", audit_log_id, affected, body))
+    Ok(context.changed("add", audit_log_id, affected, body))
 }
 
 /// `POST /orders/add/preview`: what [`add`] would add, without ids.
 async fn preview(
     Request { context, body }: Request<AddOrders>,
 ) -> Result<web::Json<Dated<WouldAdd>>, ApiError> {
-    let addition = addition(&context, body, false).await?;
-    let orders = addition.orders.into_iter().map(|order| WouldAddOrder {
+    let orders = asked(&context, body).await?.resolve(&context, None).await?;
+    let orders = orders.into_iter().map(|order| WouldAddOrder {
         order_name: order.name,
         workflow_id: WorkflowItem {
             path: order.workflow_path,
@@ -167,61 +174,81 @@ async fn preview(
     Ok(context.dated(WouldAdd { total: orders.len(), orders }))
 }
 
-/// Checks the body, the permission, the comment, and that each workflow is known. An audited one
-/// that names a workflow where the account may not look is recorded.
-async fn addition(
-    context: &Context,
-    body: AddOrders,
-    is_audited: bool,
-) -> Result<Addition, ApiError> {
+/// The orders that a permitted request asks for.
+struct AskedOrders {
+    controller_id: String,
+    /// With their workflows as they were asked for.
+    orders: Vec<AddedOrder>,
+    visible: Visible,
+    audit_log: AuditLog,
+}
+
+/// Checks the body, the permission and the comment.
+async fn asked(context: &Context, body: AddOrders) -> Result<AskedOrders, ApiError> {
     let audit_log = body.audit_log.map(|Object(log)| log).unwrap_or_default();
     audit_log.check()?;
     if body.orders.is_empty() {
         return Err(Invalid::new("orders", "is empty").into());
     }
     let orders = body.orders.into_iter().enumerate();
-    let mut orders: Vec<AddedOrder> =
+    let orders: Vec<AddedOrder> =
         orders.map(|(i, Object(order))| order.check(i, context)).collect::<Result<_, _>>()?;
-    let controller_id = body.controller_id.as_str();
-    let visible = context.permit(CREATE_ORDERS, controller_id, &audit_log).await?;
+    let controller_id = body.controller_id;
+    let visible = context.permit(CREATE_ORDERS, &controller_id, &audit_log).await?;
     context.check_comment(&audit_log)?;
+    Ok(AskedOrders { controller_id, orders, visible, audit_log })
+}
 
-    let outside = orders.iter().any(|order| {
-        let folder = folder_of(&order.workflow_path);
-        folder.is_some_and(|folder| !visible.shows(folder))
-    });
-    if outside && is_audited {
-        // Whether there is such a workflow or not: the client must see no difference.
-        let entry = context.audit_entry(controller_id, &audit_log)?;
-        context.store().record(&entry, Outcome::Outside).await?;
-    }
+impl AskedOrders {
+    /// The orders with the workflows that are meant. An audited request that names a workflow where
+    /// the account may not look is recorded.
+    async fn resolve(
+        self,
+        context: &Context,
+        audit: Option<&AuditEntry>,
+    ) -> Result<Vec<AddedOrder>, ApiError> {
+        let Self { controller_id, mut orders, visible, .. } = self;
+        let outside = orders.iter().any(|order| {
+            let folder = folder_of(&order.workflow_path);
+            folder.is_some_and(|folder| !visible.shows(folder))
+        });
+        if let Some(entry) = audit.filter(|_| outside) {
+            // Whether there is such a workflow or not: the client must see no difference.
+            context.store().record(entry, Outcome::Outside).await?;
+        }
 
-    let asked: HashSet<&str> = orders.iter().map(|order| order.workflow_path.as_str()).collect();
-    let asked: Vec<&str> = asked.into_iter().collect();
-    let found = context.store().current_workflows(controller_id, &visible, &asked).await?;
-    let mut meant: HashMap<&str, Vec<_>> = HashMap::new();
-    for workflow in &found {
-        meant.entry(&workflow.asked).or_default().push(workflow);
-    }
-    for (i, order) in orders.iter_mut().enumerate() {
-        let field = format!("orders[{i}].workflowPath");
-        let asked = displayable(&order.workflow_path);
-        match meant.get(order.workflow_path.as_str()).map(Vec::as_slice) {
-            Some([workflow]) => {
-                order.workflow_version_id.clone_from(&workflow.version_id);
-                order.workflow_path.clone_from(&workflow.path);
-            }
-            None | Some([]) => {
-                return Err(ApiError::NotFound(format!("{field}: there is no workflow '{asked}'")));
-            }
-            Some(several) => {
-                let problem =
-                    format!("'{asked}' is the name of {} workflows, send a path", several.len());
-                return Err(Invalid::new(field, problem).into());
+        let asked: HashSet<&str> =
+            orders.iter().map(|order| order.workflow_path.as_str()).collect();
+        let asked: Vec<&str> = asked.into_iter().collect();
+        let found = context.store().current_workflows(&controller_id, &visible, &asked).await?;
+        let mut meant: HashMap<&str, Vec<_>> = HashMap::new();
+        for workflow in &found {
+            meant.entry(&workflow.asked).or_default().push(workflow);
+        }
+        for (i, order) in orders.iter_mut().enumerate() {
+            let field = format!("orders[{i}].workflowPath");
+            let asked = displayable(&order.workflow_path);
+            match meant.get(order.workflow_path.as_str()).map(Vec::as_slice) {
+                Some([workflow]) => {
+                    order.workflow_version_id.clone_from(&workflow.version_id);
+                    order.workflow_path.clone_from(&workflow.path);
+                }
+                None | Some([]) => {
+                    return Err(ApiError::NotFound(format!(
+                        "{field}: there is no workflow '{asked}'"
+                    )));
+                }
+                Some(several) => {
+                    let problem = format!(
+                        "'{asked}' is the name of {} workflows, send a path",
+                        several.len()
+                    );
+                    return Err(Invalid::new(field, problem).into());
+                }
             }
         }
+        Ok(orders)
     }
-    Ok(Addition { orders, audit: context.audit_entry(controller_id, &audit_log)? })
 }
 
 impl AddOrder {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::http::context::audit::AuditLog;
 use crate::http::context::body::{Object, Whole, inner};
 use crate::http::context::request::{Context, Request};
-use crate::http::context::response::{Acknowledged, Dated, changed};
+use crate::http::context::response::{Acknowledged, Dated};
 use crate::http::error::ApiError;
 use crate::http::openapi::{Endpoint, Schemas, add_property, with_examples};
 use crate::model::action::Action;
@@ -227,10 +227,11 @@ async fn change<B: ChangeBody>(
         sigkill_after: context.service.settings.sigkill_after(),
     };
     let Some((audit_log_id, affected)) = apply(&context, &change).await? else {
-        return Err(ApiError::NotFound(format!("{NOT_EXIST}{}", endpoint.kind.nothing_found)));
+        let reason = format!("{NOT_EXIST}{}", endpoint.kind.nothing_found);
+        return Ok(context.unchanged(&ApiError::NotFound(reason)));
     };
     let body = context.dated(Acknowledged { ok: true });
-    Ok(changed(endpoint.kind.name(), audit_log_id, affected, body))
+    Ok(context.changed(endpoint.kind.name(), audit_log_id, affected, body))
 }
 
 /// Changes the orders, and returns the entry's id and their number; `None`: there are none.
@@ -242,10 +243,7 @@ pub(super) async fn apply(
     let done = context.store().change_orders(change).await;
     context.has_changed();
     match done? {
-        Changed::Done { audit_log_id, affected } => {
-            tracing::info!(audit_log_id, affected, request = context.name(), "orders changed");
-            Ok(Some((audit_log_id, affected)))
-        }
+        Changed::Done { audit_log_id, affected } => Ok(Some((audit_log_id, affected))),
         Changed::NoOrders => Ok(None),
         Changed::TooMany { affected } => {
             let max = change.max_orders.unwrap_or_default();

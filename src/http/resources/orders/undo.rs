@@ -12,7 +12,7 @@ use super::modify::{apply, listed, undone};
 use crate::http::context::audit::AuditLog;
 use crate::http::context::body::{Object, RequestBody, Whole};
 use crate::http::context::request::{Context, Request};
-use crate::http::context::response::{Dated, WorkflowItem, changed};
+use crate::http::context::response::{Dated, WorkflowItem};
 use crate::http::error::ApiError;
 use crate::http::openapi::{Endpoint, Schemas, add_property, with_examples};
 use crate::model::action::Action;
@@ -141,6 +141,8 @@ struct Checked {
     audit_log_id: i64,
     limit: u32,
     audit_log: AuditLog,
+    /// The entry that has undone it.
+    undone_by: Option<i64>,
 }
 
 /// Checks the fields, the permission, the comment and the entry, in this order.
@@ -166,20 +168,20 @@ async fn check(context: &Context, body: UndoCancel) -> Result<Checked, ApiError>
         let problem = format!("the entry is of {}, only {cancel} can be undone", entry.request);
         return Err(Invalid::new("auditLogId", problem).into());
     }
-    if let Some(by) = entry.undone_by {
-        return Err(undone(by));
-    }
     let subject = Subject::Entry(audit_log_id);
     let selection =
         Selection { sight, ..Selection::of(body.controller_id, subject, Reach::Any, context.now) };
     let action = Action::Undo { overdue: body.overdue.unwrap_or_default() };
-    Ok(Checked { selection, action, audit_log_id, limit, audit_log })
+    Ok(Checked { selection, action, audit_log_id, limit, audit_log, undone_by: entry.undone_by })
 }
 
 async fn preview(
     Request { context, body }: Request<UndoCancel>,
 ) -> Result<Json<Dated<UndoPreview>>, ApiError> {
     let checked = check(&context, body).await?;
+    if let Some(by) = checked.undone_by {
+        return Err(undone(by));
+    }
     let Checked { selection, action, limit, .. } = &checked;
     let preview = context.store().preview(selection, action, *limit).await?;
     let left = left(&context, &checked, None).await?;
@@ -203,11 +205,12 @@ async fn undo(Request { context, body }: Request<UndoCancel>) -> Result<HttpResp
     };
     let Some((audit_log_id, affected)) = apply(&context, &change).await? else {
         let reasons = reasons(&left(&context, &checked, None).await?);
-        return Err(ApiError::NotFound(format!("{NOT_EXIST}{}{reasons}", UNDO.nothing_found)));
+        let reason = format!("{NOT_EXIST}{}{reasons}", UNDO.nothing_found);
+        return Ok(context.unchanged(&ApiError::NotFound(reason)));
     };
     let left = left(&context, &checked, Some(audit_log_id)).await?;
     let body = context.dated(Undone { ok: true, left: left.into() });
-    Ok(changed(UNDO.name(), audit_log_id, affected, body))
+    Ok(context.changed(UNDO.name(), audit_log_id, affected, body))
 }
 
 async fn left(
