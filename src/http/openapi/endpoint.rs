@@ -11,6 +11,11 @@ use crate::http::transport::limits;
 use crate::http::transport::request::BASE;
 use crate::model::permission::Permission;
 
+/// The header of every change of orders.
+const AFFECTED: &str = "X-Orders-Affected";
+/// The header of a response that is given again.
+pub(super) const REPLAYED: &str = "Idempotency-Replayed";
+
 /// An endpoint of the service. Made as a whole, so that no route lacks a description.
 pub struct Endpoint {
     /// `post`, the only method allowed, or `get`, which also allows HEAD.
@@ -131,6 +136,13 @@ impl Endpoint {
     pub fn with_headers(mut self, names: &[&str]) -> Self {
         for name in names {
             self.operation["responses"]["200"]["headers"][name] = header(name);
+        }
+        // What changes orders is audited, and takes a key.
+        if names.contains(&AFFECTED) {
+            self.operation["responses"]["200"]["headers"][REPLAYED] = header(REPLAYED);
+            if let Some(parameters) = self.operation["parameters"].as_array_mut() {
+                parameters.push(json!({ "$ref": "#/components/parameters/IdempotencyKey" }));
+            }
         }
         self
     }

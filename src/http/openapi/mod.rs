@@ -4,13 +4,14 @@
 use serde_json::{Map, Value, json};
 
 use crate::http::error::{FailureBody, RefusalBody};
+use crate::model::once::IDEMPOTENCY_KEY;
 
 mod endpoint;
 pub mod page;
 mod schemas;
 
 pub use self::endpoint::{Endpoint, with_examples};
-use self::endpoint::{add_example, response};
+use self::endpoint::{REPLAYED, add_example, response};
 pub use self::schemas::{Schemas, add_property};
 
 const INTRODUCTION: &str = include_str!("introduction.md");
@@ -57,6 +58,14 @@ pub fn document(endpoints: Vec<Endpoint>, mut schemas: Schemas, tags: &[&str]) -
                     "description": "An id for the logs and the audit trail: 1 to 128 letters, \
                                     digits, `-`, `_`, `.` and `:`. Any other is replaced",
                 },
+                "IdempotencyKey": {
+                    "name": IDEMPOTENCY_KEY, "in": "header",
+                    "schema": { "type": "string", "pattern": "^[ -~]{1,255}$" },
+                    "description": "A key of the client's choice, such as a UUID, for this change. \
+                                    The same request with the same key gets the first response \
+                                    again and changes nothing more; another request with it is \
+                                    refused. A key lives for at least seven days",
+                },
             },
             "headers": {
                 "X-Request-Id": header(
@@ -65,6 +74,10 @@ pub fn document(endpoints: Vec<Endpoint>, mut schemas: Schemas, tags: &[&str]) -
                 ),
                 "X-Audit-Log-Id": header("The `id` of the audit entry", whole_number()),
                 "X-Orders-Affected": header("How many orders were changed", whole_number()),
+                "Idempotency-Replayed": {
+                    "description": "This is the response to an earlier request with the same key",
+                    "schema": { "type": "string", "const": "true" },
+                },
                 "X-Access-Token": header("The access token", json!({ "type": "string" })),
                 "X-JOC-Timeout": header("The `sessionTimeout`, in milliseconds", whole_number()),
                 "Retry-After": header("Seconds to wait before retrying", whole_number()),
@@ -97,7 +110,7 @@ pub fn document(endpoints: Vec<Endpoint>, mut schemas: Schemas, tags: &[&str]) -
                      wrong with the request; the message names the field. `JOC-300`: the \
                      mandatory comment is missing. `JOC-500`: an unexpected error",
                     &failure,
-                    &[],
+                    &[REPLAYED],
                 ),
                 "Throttled": response(
                     "Too many failed logins, or denied requests of the account",
