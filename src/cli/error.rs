@@ -89,7 +89,8 @@ impl CliError {
         };
         match (status, code) {
             (401 | 403 | 429 | 440, _) => Self::NotPermitted(message),
-            (503, _) => Self::Unreachable(message),
+            // Those of a proxy have no message.
+            (502..=504, _) => Self::Unreachable(message),
             (_, Some("JOC-400")) => {
                 // The name of JOC's exception tells people nothing.
                 Self::Nothing(message.strip_prefix(NOT_EXIST).unwrap_or(&message).into())
@@ -122,6 +123,8 @@ mod tests {
             (419, r#"{"errors": [{"code": "JOC-420", "message": "orders[0]: bad"}]}"#.into(), 4),
             (420, joc("JOC-500", "an internal error"), 1),
             (503, joc("JOC-500", "the database cannot be reached"), 7),
+            (502, "<html>".into(), 7),
+            (504, String::new(), 7),
             (401, r#"{"message": "wrong"}"#.into(), 5),
             (403, r#"{"message": "Access denied"}"#.into(), 5),
             (429, r#"{"message": "later"}"#.into(), 5),

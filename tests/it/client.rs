@@ -12,6 +12,7 @@ use crate::harness::{App, Order, client, launch_command, on_terminal, start, wor
 mod completing;
 mod contexts;
 mod lists;
+mod once;
 mod requests;
 mod watch;
 

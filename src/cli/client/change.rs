@@ -218,14 +218,14 @@ impl ChangeRun {
     }
 }
 
-/// Sends a request that changes orders; `done` is the change in an error message.
+/// Sends a request that changes orders, once; `done` is the change in an error message.
 pub(super) async fn change(
     session: &ApiSession,
     call: &str,
     body: &Value,
     done: &str,
 ) -> anyhow::Result<ApiResponse> {
-    match session.call(call, body).await {
+    match session.call_once(call, body).await {
         Err(failure @ CliError::Aborted(_)) => Err(failure).with_context(|| {
             format!("orders may have been {done}: `joc-orders audit` shows whether they were")
         }),

@@ -22,6 +22,7 @@ use crate::cli::terminal::{tell, waiting, write};
 use crate::config::variable;
 use crate::http::BASE;
 use crate::model::json::Json;
+use crate::model::once::IDEMPOTENCY_KEY;
 
 /// Timeout of a logout; an open session expires by itself.
 const LOGOUT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -83,6 +84,11 @@ pub(super) struct ApiResponse {
 }
 
 impl ApiResponse {
+    async fn of(response: Response) -> Result<Self, CliError> {
+        let headers = response.headers().clone();
+        Ok(Self { headers, body: body_of(response).await? })
+    }
+
     /// How many orders a change affected.
     pub(super) fn affected(&self) -> Option<u64> {
         self.number("X-Orders-Affected")
@@ -292,9 +298,18 @@ impl ApiSession {
     /// Sends a request, and returns the response if it is a success.
     pub(super) async fn call(&self, call: &str, body: &Value) -> Result<ApiResponse, CliError> {
         let _waiting = waiting(call);
-        let response = self.send(call, body).await?;
-        let headers = response.headers().clone();
-        Ok(ApiResponse { headers, body: body_of(response).await? })
+        ApiResponse::of(self.send(call, body).await?).await
+    }
+
+    /// Sends a request with an idempotency key, as [`ApiSession::call`].
+    pub(super) async fn attempt(
+        &self,
+        call: &str,
+        body: &Value,
+        key: &str,
+    ) -> Result<ApiResponse, CliError> {
+        let request = self.request(call, body).header(IDEMPOTENCY_KEY, key);
+        ApiResponse::of(sent(request, &self.url, self.ended.as_deref()).await?).await
     }
 
     /// Sends a request, and streams the response to standard output.
@@ -317,9 +332,12 @@ impl ApiSession {
     }
 
     async fn send(&self, call: &str, body: &Value) -> Result<Response, CliError> {
+        sent(self.request(call, body), &self.url, self.ended.as_deref()).await
+    }
+
+    fn request(&self, call: &str, body: &Value) -> RequestBuilder {
         let request = self.client.post(format!("{}{call}", self.url));
-        let request = request.header(ACCESS_TOKEN, &self.token).json(body);
-        sent(request, &self.url, self.ended.as_deref()).await
+        request.header(ACCESS_TOKEN, &self.token).json(body)
     }
 }
 

@@ -16,6 +16,7 @@ mod connection;
 mod context_file;
 mod history;
 mod listing;
+mod once;
 mod selectors;
 mod show;
 mod wait;
