@@ -104,6 +104,17 @@ impl Additions for NoDatabase {
 }
 
 #[async_trait]
+impl Keys for NoDatabase {
+    async fn added_before(&self, _: &AuditEntry) -> Result<Option<Added>> {
+        Ok(None)
+    }
+
+    async fn forget_keys(&self) -> Result<u64> {
+        unreachable!()
+    }
+}
+
+#[async_trait]
 impl Lists for NoDatabase {
     fn orders(
         &self,
