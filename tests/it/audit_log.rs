@@ -33,9 +33,7 @@ async fn read_as(app: &App, token: &str, filter: Value) -> Response {
 /// Cancels these orders with a comment, and returns the entry's id.
 async fn cancel(app: &App, ids: &[&str], comment: &str) -> i64 {
     let log = json!({"comment": comment, "ticketLink": format!("T-{comment}")});
-    let answer = app.cancel(json!({"orderIds": ids, "auditLog": log})).await;
-    answer.ok();
-    answer.headers["x-audit-log-id"].to_str().unwrap().parse().unwrap()
+    app.cancel(json!({"orderIds": ids, "auditLog": log})).await.entry()
 }
 
 /// An account that sees all of one controller, or only these folders of it, and no other
@@ -58,8 +56,7 @@ on_both! {
         let body = with_controller(body);
         let request = app.client.post(format!("{}/orders/cancel", app.url));
         let request = request.header("X-Access-Token", &app.token).header("X-Request-Id", "r-1");
-        let id = Response::of(request.body(body.to_string())).await;
-        let id: i64 = id.headers["x-audit-log-id"].to_str().unwrap().parse().unwrap();
+        let id = Response::of(request.body(body.to_string())).await.entry();
 
         let answer = app.post("/audit_log", &with_controller(json!({}))).await;
         assert_eq!(answer.headers["content-type"], "application/json");

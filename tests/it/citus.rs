@@ -12,7 +12,7 @@ mod left_out;
 pub use left_out::leaves_out;
 
 /// The tables that `migrate --distribute` distributes.
-const DISTRIBUTED: [&str; 8] = [
+const DISTRIBUTED: [&str; 9] = [
     "controllers",
     "workflows",
     "orders",

@@ -120,6 +120,44 @@ on_both! {
         assert_eq!(app.db.count(kept).await, 1);
     }
 
+    async fn an_undo_is_repeated_although_its_cancel_is_undone(kind: Kind) {
+        let app = App::with(kind, &[Order::new("a"), Order::new("b").waits("SLEEPING")]).await;
+        let canceled = |id: &str| app.cancel(json!({"orderIds": [id]}));
+        let both = app.cancel(json!({"orderIds": ["a", "b"]})).await.entry();
+        let body = with_controller(json!({"auditLogId": both}));
+        let undo = async |key: &str| keyed(&app, key, "/orders/cancel/undo", &body).await;
+        let responses = join_all((0..4).map(|_| undo("k"))).await;
+        let (first, again): (Vec<_>, Vec<_>) = responses.iter().partition(|r| !is_replayed(r));
+        assert_eq!((first.len(), again.len()), (1, 3));
+        assert_eq!((first[0].affected(), &first[0].ok()["notRestoredTotal"]), (1, &json!(1)));
+        app.pass(TimeDelta::minutes(1));
+        for response in again.into_iter().chain([&undo("k").await]) {
+            expect_same(first[0], response);
+        }
+        // Any other undo comes too late, and leaves its key free.
+        let late = format!("auditLogId: was undone already, by the entry {}", first[0].entry());
+        let unkeyed = app.post("/orders/cancel/undo", &body).await;
+        for response in [unkeyed, undo("l").await, undo("l").await] {
+            assert_eq!(response.not_found(), late);
+            assert!(!is_replayed(&response));
+        }
+        assert_eq!((entries(&app.db).await, keys(&app.db).await), (2, 1));
+        assert_eq!(canceled("a").await.affected(), 1);
+        expect_same(first[0], &undo("k").await);
+        assert_eq!(app.db.state("a").await, "CANCELLED");
+    }
+
+    async fn an_undo_that_restores_nothing_is_repeated_too(kind: Kind) {
+        let app = App::with(kind, &[Order::new("a").waits("SLEEPING")]).await;
+        let canceled = app.cancel(json!({"orderIds": ["a"]})).await.entry();
+        let body = with_controller(json!({"auditLogId": canceled}));
+        let first = keyed(&app, "k", "/orders/cancel/undo", &body).await;
+        assert!(first.not_found().contains("1 order had started"), "{first:?}");
+        app.pass(TimeDelta::minutes(1));
+        expect_same(&first, &keyed(&app, "k", "/orders/cancel/undo", &body).await);
+        assert_eq!(entries(&app.db).await, 2);
+    }
+
     async fn another_request_with_the_key_is_refused(kind: Kind) {
         let app = App::with(kind, &[Order::new("a"), Order::new("b")]).await;
         let body = ids(&["a"]);

@@ -16,9 +16,7 @@ async fn app(ids: &[&str]) -> App {
 
 /// Cancels an order, and returns the id of the entry.
 async fn cancel(app: &App, id: &str) -> i64 {
-    let response = app.cancel(json!({"orderIds": [id]})).await;
-    response.ok();
-    response.headers["x-audit-log-id"].to_str().unwrap().parse().unwrap()
+    app.cancel(json!({"orderIds": [id]})).await.entry()
 }
 
 /// The next entry gets this id.

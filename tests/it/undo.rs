@@ -20,12 +20,7 @@ fn of_entry(id: i64, mut fields: Value) -> Value {
 
 /// Cancels orders and gives the entry.
 async fn cancel(app: &App, fields: Value) -> i64 {
-    entry(&app.cancel(fields).await)
-}
-
-fn entry(response: &Response) -> i64 {
-    response.ok();
-    response.headers["x-audit-log-id"].to_str().unwrap().parse().unwrap()
+    app.cancel(fields).await.entry()
 }
 
 /// The orders that were left alone, each with the reason.
@@ -198,7 +193,7 @@ on_both! {
         let (done, refused): (Vec<_>, Vec<_>) =
             undoes.iter().partition(|response| response.status == 200);
         assert_eq!(done.len(), 1);
-        let by = entry(done[0]);
+        let by = done[0].entry();
         for response in refused {
             let problem = format!("auditLogId: was undone already, by the entry {by}");
             assert_eq!(response.not_found(), problem);
@@ -215,7 +210,7 @@ on_both! {
         let app = App::with(kind, &[Order::new("a"), Order::new("b"), Order::new("c")]).await;
         let id = cancel(&app, json!({"orderIds": ["a", "b"]})).await;
         let suspend = json!({"controllerId": CONTROLLER, "orderIds": ["c"]});
-        let suspend = entry(&app.post("/orders/suspend", &suspend).await);
+        let suspend = app.post("/orders/suspend", &suspend).await.entry();
         app.cancel(json!({"orderIds": ["a"]})).await.nothing_found();
         for (body, field) in [
             (of_entry(id, json!({"maxOrders": 1})), "maxOrders"),

@@ -150,13 +150,15 @@ on_both! {
                 Some(writer)
             }
         };
-        cancel("b").await;
         // The log reports at the next interval what the pages show at once.
         let errors = || served.log().lines().filter(|line| line.contains("\"ERROR\"")
             && line.contains("not been sealed for 3 intervals")).count();
+        // On a busy machine, the first seal may have been late.
+        let before = errors();
+        cancel("b").await;
         until_told(&served, "sealing\":\"overdue", |page| gauge(page, "unsealed_entries") == Some(1.0)
-            && gauge(page, "unsealed_seconds").is_some_and(|seconds| seconds > 3.0) && errors() > 0).await;
-        assert_eq!(errors(), 1, "{}", served.log());
+            && gauge(page, "unsealed_seconds").is_some_and(|seconds| seconds > 3.0) && errors() > before).await;
+        assert_eq!(errors(), before + 1, "{}", served.log());
         match stopped {
             None => drop(db.execute("DROP TRIGGER stop").await.unwrap()),
             Some(writer) => writer.rollback().await.unwrap(),

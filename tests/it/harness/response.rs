@@ -37,6 +37,13 @@ impl Response {
         self.headers["x-orders-affected"].to_str().unwrap().parse().unwrap()
     }
 
+    /// The audit entry of a change.
+    #[track_caller]
+    pub fn entry(&self) -> i64 {
+        self.ok();
+        self.headers["x-audit-log-id"].to_str().unwrap().parse().unwrap()
+    }
+
     /// The message of a failure with this code.
     #[track_caller]
     pub fn failed(&self, code: &str) -> String {

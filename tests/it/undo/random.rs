@@ -8,7 +8,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, RngExt, SeedableRng};
 use serde_json::{Value, json};
 
-use super::{entry, expect_sound, left, undo};
+use super::{expect_sound, left, undo};
 use crate::harness::{App, CONTROLLER, Order, quote, start_time};
 
 /// How many changes are made.
@@ -171,7 +171,7 @@ on_both! {
                     }
                 }
                 if !done.is_empty() {
-                    cancels.push((entry(&response), step, done, false));
+                    cancels.push((response.entry(), step, done, false));
                 }
             } else if what < 5 && !cancels.is_empty() {
                 let n = cancels.len() - 1 - random.random_range(0..cancels.len().min(3));
