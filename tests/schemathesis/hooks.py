@@ -106,6 +106,7 @@ RIGHT = [
     r"JOC-420: orders\[\d+\]\.workflowPath: '.*' is the name of \d+ workflows.*",
     r"JOC-420: orderIds, workflowIds, folders, states, dateFrom, dateTo: at least one selector is required.*",
     r"JOC-420: maxOrders: \d+ orders would be affected, at most \d+ are allowed",
+    r"JOC-420: Idempotency-Key: came with another request before; send a new key",
     r"JOC-405: \w+: the window is empty: .*",
     # Far dates and long periods, and numbers in names of days.
     r"JOC-405: (\w+|orders\[\d+\]\.scheduledFor): '.*' leaves the years 1 to 9999",
