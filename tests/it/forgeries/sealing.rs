@@ -133,6 +133,9 @@ on_both! {
             assert_eq!(served.post(&token, "/orders/cancel", &body).await.affected(), 1);
         };
         cancel("a").await;
+        // The gauges may still be from before the cancel.
+        let sealed = format!("SELECT count(*) FROM audit_seals WHERE controller_id = '{CONTROLLER}'");
+        until("the cancel is sealed", async || db.count(&sealed).await == 1).await;
         until_told(&served, "sealing\":\"ok", |page| gauge(page, "unsealed_entries") == Some(0.0) && gauge(page, "last_seal").is_some()).await;
 
         // An insert that never commits, or a trigger that blocks sealing.
