@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 pub use app::App;
 pub use client::{client, on_terminal, on_terminal_of, start, words};
 pub use cluster::Cluster;
-pub use database::{Connection, Database, Kind, latest, quote, versions};
+pub use database::{Connection, Database, Kind, WAIT_FOR_ROWS, latest, quote, versions};
 pub use orders::Order;
 pub use program::{Ran, launch, launch_command, program, signal};
 pub use response::Response;

@@ -5,7 +5,8 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::harness::{
-    App, CONTROLLER, Database, Kind, Order, Response, Served, everything, until, with_controller,
+    App, CONTROLLER, Database, Kind, Order, Response, Served, WAIT_FOR_ROWS, everything, until,
+    with_controller,
 };
 
 mod random;
@@ -353,10 +354,8 @@ async fn a_repetition_waits_on_another_replica() {
         let request = request.header("X-Access-Token", &token).header(KEY, "k");
         Response::of(request.json(&ids(&["a"])))
     });
-    let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
-                   AND application_name = 'joc-orders' AND wait_event_type = 'Lock'";
     let (responses, ()) = tokio::join!(join_all(calls), async {
-        until("both wait", async || db.count(waiting).await == 2).await;
+        until("both wait", async || db.count(WAIT_FOR_ROWS).await == 2).await;
         order.execute("COMMIT").await;
     });
     let (first, again): (Vec<_>, Vec<_>) = responses.iter().partition(|r| !is_replayed(r));

@@ -11,7 +11,9 @@ use super::{
     works,
 };
 use crate::citus::is_routed;
-use crate::harness::{CONTROLLER, Database, Kind, Order, Response, Served, until, with_controller};
+use crate::harness::{
+    CONTROLLER, Database, Kind, Order, Response, Served, WAIT_FOR_ROWS, until, with_controller,
+};
 
 /// The longest that a change with a lost connection takes: 5 seconds until the service looks, 10 in
 /// which it cannot reach the server, 10 in which it cannot learn the outcome, and a bit for other
@@ -104,11 +106,9 @@ async fn recovers_from_a_network_that_loses_everything() {
         let (served, token, ids) = (&served, &token, &ids);
         timed(async move { cancel(served, token, &format!("call-{i}"), &ids[i..=i], None).await })
     };
-    let waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'
-                   AND datname = current_database()";
     let under_way = call(0);
     let network = async {
-        until_counted(&db, waiting, 1).await;
+        until_counted(&db, WAIT_FOR_ROWS, 1).await;
         proxy.lose(true);
         let ready = timed(served.page("/ready")).await;
         let meanwhile = async {
@@ -189,9 +189,7 @@ async fn a_stopped_replica_blocks_others_only_for_seconds() {
     let mut workflow = db.lock("BEGIN; SELECT 1 FROM workflows FOR UPDATE").await;
     let stopped = add(&paused, &token);
     let others = async {
-        let waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'
-                       AND datname = current_database()";
-        until_counted(&db, waiting, 1).await;
+        until_counted(&db, WAIT_FOR_ROWS, 1).await;
         paused.signal("-STOP");
         workflow.execute("COMMIT").await;
         until_counted(&db, IDLE, 1).await;

@@ -10,7 +10,9 @@ use std::time::Instant;
 use serde_json::json;
 
 use super::{agrees, cancel, unavailable, works};
-use crate::harness::{Cluster, Database, Order, ROOT, Served, until, with_controller};
+use crate::harness::{
+    Cluster, Database, Order, ROOT, Served, WAIT_FOR_ROWS, until, with_controller,
+};
 
 fn ip(args: &str) -> bool {
     let run = Command::new("ip").args(args.split(' ')).output();
@@ -107,9 +109,7 @@ async fn recovers_when_the_network_loses_every_packet() {
     let ids = ["a".to_owned()];
     let call = cancel(&served, &token, "lost", &ids, None);
     let network = async {
-        let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'
-                     AND application_name = 'joc-orders' AND datname = current_database()";
-        until("the change waits", async || db.count(waits).await == 1).await;
+        until("the change waits", async || db.count(WAIT_FOR_ROWS).await == 1).await;
         assert!(ip(&format!("link set {} down", database.name)));
         Instant::now()
     };

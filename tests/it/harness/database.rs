@@ -254,6 +254,12 @@ fn as_service(owner: &str) -> String {
     owner.replacen("postgres@", "orders@", 1)
 }
 
+/// How many of the service's statements wait for rows that others have locked. Other locks, such as
+/// that of two replicas that make partitions, do not count.
+pub const WAIT_FOR_ROWS: &str = "SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND application_name = 'joc-orders'
+        AND wait_event IN ('transactionid', 'tuple')";
+
 /// A text as an SQL literal.
 pub fn quote(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
