@@ -66,20 +66,28 @@ impl Orders for SqliteStore {
     }
 }
 
-/// Changes and audits what is selected.
+/// Changes and audits what is selected, unless the request's key says that this has happened.
 async fn apply(
     connection: &mut SqliteConnection,
     change: Change,
     around: Around,
 ) -> Result<Changed> {
-    let Change { selection, action, max_orders, audit, .. } = &change;
-    if let Some(changed) = once::claim(&mut *connection, audit).await? {
+    if let Some(changed) = once::claim(&mut *connection, &change.audit).await? {
         return Ok(changed);
     }
+    let changed = apply_first(&mut *connection, &change, around).await?;
+    once::keep(connection, &change.audit, &changed).await?;
+    Ok(changed)
+}
+
+async fn apply_first(
+    connection: &mut SqliteConnection,
+    change: &Change,
+    around: Around,
+) -> Result<Changed> {
+    let Change { selection, action, max_orders, audit, .. } = change;
     if let Some(by) = undone_by(&mut *connection, audit).await? {
-        let refused = Changed::Undone { by };
-        once::keep(connection, audit, &refused).await?;
-        return Ok(refused);
+        return Ok(Changed::Undone { by });
     }
     let mut sql = Sql::<Sqlite>::over(change_after(around.begin, selection.now));
     sql.push("DELETE FROM temp.affected").end().push("INSERT INTO temp.affected\n");
@@ -88,17 +96,13 @@ async fn apply(
     if let Some(max) = max_orders {
         let affected = count(&mut *connection, sql).await?;
         if affected > *max {
-            let refused = Changed::TooMany { affected };
-            once::keep(connection, audit, &refused).await?;
-            return Ok(refused);
+            return Ok(Changed::TooMany { affected });
         }
         sql = Sql::new();
     }
-    push_changes(&mut sql, &change);
+    push_changes(&mut sql, change);
     sql.push(around.end);
-    let changed = changed(&mut *connection, sql).await?;
-    once::keep(connection, audit, &changed).await?;
-    Ok(changed)
+    changed(connection, sql).await
 }
 
 /// Adds the end of an insert into the table of the affected orders.
