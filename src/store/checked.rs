@@ -30,6 +30,12 @@ macro_rules! checked {
     ($database:ident $query:tt $sql:tt BEFORE $($rest:tt)*) => {
         checked!(@either $database $query $sql [" before::text "] [" before "] $($rest)*)
     };
+    // How long keys of requests are kept, by the clock of the database.
+    ($database:ident $query:tt $sql:tt A_WEEK_AGO $($rest:tt)*) => {
+        checked!(@either $database $query $sql
+            [" now() - interval '7 days' "]
+            [" strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-7 days') "] $($rest)*)
+    };
     (@either postgres $query:tt { $($sql:tt)+ } [$text:literal] $other:tt $($rest:tt)*) => {
         checked!(postgres $query { $($sql)+ + $text } $($rest)*)
     };

@@ -7,10 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::add::Added;
 use super::{Changed, Error, Result};
 use crate::model::audit::AuditEntry;
+use crate::model::once::IdempotencyKey;
 use crate::model::window::iso;
-
-/// How many days a key is kept at least.
-pub(super) const DAYS: u32 = 7;
 
 /// How the first request with a key ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,13 +31,13 @@ struct Response {
 }
 
 /// A row of `idempotency_keys`, without its key.
-#[derive(Debug, sqlx::FromRow)]
+#[derive(Debug)]
 pub(super) struct KeyRow {
-    request: String,
-    body_sha256: String,
-    audit_log_id: i64,
-    affected: i64,
-    response: String,
+    pub request: String,
+    pub body_sha256: String,
+    pub audit_log_id: i64,
+    pub affected: i64,
+    pub response: String,
 }
 
 /// An outcome that is kept with the key of its request.
@@ -47,7 +45,7 @@ pub(super) trait Repeatable: Sized {
     /// What is kept; `None`: the request was refused, and its key stays unused.
     fn kept(&self) -> Option<Kept>;
     /// The outcome again.
-    fn again(audit_log_id: i64, kept: Kept) -> Self;
+    fn again(audit_log_id: i64, affected: u64, order_ids: Vec<String>) -> Self;
 }
 
 impl Repeatable for Changed {
@@ -60,7 +58,7 @@ impl Repeatable for Changed {
         Some(Kept { audit_log_id, affected, order_ids: Vec::new() })
     }
 
-    fn again(audit_log_id: i64, Kept { affected, .. }: Kept) -> Self {
+    fn again(audit_log_id: i64, affected: u64, _: Vec<String>) -> Self {
         match affected {
             0 => Self::NoOrders,
             affected => Self::Done { audit_log_id, affected },
@@ -77,7 +75,7 @@ impl Repeatable for Added {
         })
     }
 
-    fn again(audit_log_id: i64, Kept { order_ids, .. }: Kept) -> Self {
+    fn again(audit_log_id: i64, _: u64, order_ids: Vec<String>) -> Self {
         Self { audit_log_id, order_ids }
     }
 }
@@ -96,9 +94,8 @@ impl KeyRow {
     /// # Errors
     ///
     /// [`Error::KeyUsed`] if it is another one.
-    pub(super) fn again<T: Repeatable>(self, request: &AuditEntry) -> Result<T> {
-        let Some(key) = &request.key else { return Err(Error::Data("no key".into())) };
-        if self.request != request.request || self.body_sha256 != key.body_sha256 {
+    pub(super) fn again<T: Repeatable>(self, request: &str, key: &IdempotencyKey) -> Result<T> {
+        if self.request != request || self.body_sha256 != key.body_sha256 {
             return Err(Error::KeyUsed);
         }
         let broken = |error: String| Error::Data(format!("idempotency_keys.response: {error}"));
@@ -106,9 +103,7 @@ impl KeyRow {
             serde_json::from_str(&self.response).map_err(|error| broken(error.to_string()))?;
         let first: DateTime<Utc> = response.at.parse().map_err(|_| broken(response.at))?;
         key.repeats(first);
-        let (affected, order_ids) = (self.affected.unsigned_abs(), response.order_ids);
-        let kept = Kept { audit_log_id: Some(self.audit_log_id), affected, order_ids };
-        Ok(T::again(self.audit_log_id, kept))
+        Ok(T::again(self.audit_log_id, self.affected.unsigned_abs(), response.order_ids))
     }
 }
 

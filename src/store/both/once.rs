@@ -2,13 +2,13 @@
 //! keeps its outcome at the end.
 
 use async_trait::async_trait;
-use sqlx::AssertSqlSafe;
 
-use super::backend::{Backend, DbConnection, days_ago, instant};
+use super::backend::{Backend, DbConnection, instant};
+use super::checked::{query, query_as, query_scalar};
 use crate::model::audit::AuditEntry;
 use crate::model::once::IdempotencyKey;
 use crate::store::add::Added;
-use crate::store::once::{DAYS, KeyRow, Keys, Repeatable};
+use crate::store::once::{KeyRow, Keys, Repeatable};
 use crate::store::{Error, Result, Workflows};
 
 /// How many keys of a controller are removed at a time.
@@ -29,15 +29,16 @@ impl Keys for Backend {
         let mut removed = 0;
         for controller_id in self.controllers().await? {
             // Not one statement for all: they may be on several servers.
-            let sql = format!(
-                "DELETE FROM idempotency_keys WHERE controller_id = $1 AND (account, key) IN (
-                     SELECT account, key FROM idempotency_keys
-                     WHERE controller_id = $1 AND created < {} ORDER BY created LIMIT $2)",
-                days_ago(DAYS)
-            );
             loop {
-                let portion = sqlx::query(AssertSqlSafe(sql.clone())).bind(&controller_id);
-                let keys = self.write(portion.bind(PORTION)).await?;
+                let portion = query!(
+                    "DELETE FROM idempotency_keys WHERE controller_id = $1 AND (account, key) IN (
+                         SELECT account, key FROM idempotency_keys
+                         WHERE controller_id = $1 AND created <" A_WEEK_AGO
+                    "ORDER BY created LIMIT $2)",
+                    controller_id,
+                    PORTION,
+                );
+                let keys = self.write(portion).await?;
                 removed += keys;
                 if keys < PORTION.unsigned_abs() {
                     break;
@@ -54,16 +55,16 @@ pub(in super::super) async fn find<T: Repeatable>(
     request: &AuditEntry,
     key: &IdempotencyKey,
 ) -> Result<Option<T>> {
-    let row: Option<KeyRow> = sqlx::query_as(
+    let row = query_as!(
+        KeyRow,
         "SELECT request, body_sha256, audit_log_id, affected, response FROM idempotency_keys
          WHERE controller_id = $1 AND account = $2 AND key = $3",
-    )
-    .bind(&request.controller_id)
-    .bind(&request.account)
-    .bind(&key.text)
-    .fetch_optional(connection)
-    .await?;
-    row.map(|row| row.again(request)).transpose()
+        request.controller_id,
+        request.account,
+        key.text,
+    );
+    let row = row.fetch_optional(connection).await?;
+    row.map(|row| row.again(&request.request, key)).transpose()
 }
 
 /// Claims the key of a request, if it has one. If another transaction has claimed it, this waits for
@@ -74,18 +75,17 @@ pub(in super::super) async fn claim<T: Repeatable>(
 ) -> Result<Option<T>> {
     let Some(key) = &request.key else { return Ok(None) };
     for _ in 0..LOOKS {
-        let claimed = sqlx::query(
+        let claimed = query!(
             "INSERT INTO idempotency_keys
                  (controller_id, account, key, request, body_sha256, audit_log_id, affected, response)
              VALUES ($1, $2, $3, $4, $5, 0, 0, '') ON CONFLICT DO NOTHING",
-        )
-        .bind(&request.controller_id)
-        .bind(&request.account)
-        .bind(&key.text)
-        .bind(&request.request)
-        .bind(&key.body_sha256)
-        .execute(&mut *connection)
-        .await?;
+            request.controller_id,
+            request.account,
+            key.text,
+            request.request,
+            key.body_sha256,
+        );
+        let claimed = claimed.execute(&mut *connection).await?;
         if claimed.rows_affected() > 0 {
             return Ok(None);
         }
@@ -104,43 +104,42 @@ pub(in super::super) async fn keep<T: Repeatable>(
 ) -> Result<()> {
     let Some(key) = &request.key else { return Ok(()) };
     let Some(kept) = outcome.kept() else {
-        sqlx::query(
+        let freed = query!(
             "DELETE FROM idempotency_keys WHERE controller_id = $1 AND account = $2 AND key = $3",
-        )
-        .bind(&request.controller_id)
-        .bind(&request.account)
-        .bind(&key.text)
-        .execute(connection)
-        .await?;
+            request.controller_id,
+            request.account,
+            key.text,
+        );
+        freed.execute(connection).await?;
         return Ok(());
     };
-    let audit_log_id: i64 = match kept.audit_log_id {
+    let audit_log_id = match kept.audit_log_id {
         Some(id) => id,
         None => {
-            sqlx::query_scalar(
-                "SELECT max(id) FROM audit_logs WHERE controller_id = $1 AND created = $2
-                     AND request_id = $3 AND account = $4 AND request = $5",
-            )
-            .bind(&request.controller_id)
-            .bind(instant(request.created))
-            .bind(&request.request_id)
-            .bind(&request.account)
-            .bind(&request.request)
-            .fetch_one(&mut *connection)
-            .await?
+            let created = instant(request.created);
+            let written = query_scalar!(
+                r#"SELECT max(id) AS "id!: i64" FROM audit_logs WHERE controller_id = $1
+                       AND created = $2 AND request_id = $3 AND account = $4 AND request = $5"#,
+                request.controller_id,
+                created,
+                request.request_id,
+                request.account,
+                request.request,
+            );
+            written.fetch_one(&mut *connection).await?
         }
     };
-    sqlx::query(
+    let (affected, response) = (kept.affected.cast_signed(), kept.response(request));
+    let noted = query!(
         "UPDATE idempotency_keys SET audit_log_id = $4, affected = $5, response = $6
          WHERE controller_id = $1 AND account = $2 AND key = $3",
-    )
-    .bind(&request.controller_id)
-    .bind(&request.account)
-    .bind(&key.text)
-    .bind(audit_log_id)
-    .bind(kept.affected.cast_signed())
-    .bind(kept.response(request))
-    .execute(connection)
-    .await?;
+        request.controller_id,
+        request.account,
+        key.text,
+        audit_log_id,
+        affected,
+        response,
+    );
+    noted.execute(connection).await?;
     Ok(())
 }

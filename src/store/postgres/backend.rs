@@ -48,11 +48,6 @@ pub(super) type Backend = PgStore;
 pub(super) type Statement<'q> = Query<'q, Postgres, PgArguments>;
 pub(super) type DbConnection = PgConnection;
 
-/// The instant so many days ago, by the database's clock.
-pub(super) fn days_ago(days: u32) -> String {
-    format!("now() - interval '{days} days'")
-}
-
 /// An instant as a parameter of a statement.
 pub(super) fn instant(at: DateTime<Utc>) -> DateTime<Utc> {
     at

@@ -45,11 +45,6 @@ pub(super) type Backend = SqliteStore;
 pub(super) type Statement<'q> = Query<'q, Sqlite, SqliteArguments>;
 pub(super) type DbConnection = SqliteConnection;
 
-/// The instant so many days ago, by the database's clock.
-pub(super) fn days_ago(days: u32) -> String {
-    format!("strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-{days} days')")
-}
-
 /// An instant as a parameter of a statement.
 pub(super) fn instant(at: DateTime<Utc>) -> String {
     iso(&at)
