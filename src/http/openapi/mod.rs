@@ -74,7 +74,7 @@ pub fn document(endpoints: Vec<Endpoint>, mut schemas: Schemas, tags: &[&str]) -
                 ),
                 "X-Audit-Log-Id": header("The `id` of the audit entry", whole_number()),
                 "X-Orders-Affected": header("How many orders were changed", whole_number()),
-                "Idempotency-Replayed": {
+                REPLAYED: {
                     "description": "This is the response to an earlier request with the same key",
                     "schema": { "type": "string", "const": "true" },
                 },
