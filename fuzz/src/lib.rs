@@ -11,8 +11,10 @@ use joc_orders::model::order::EffectiveState;
 use joc_orders::model::permission::{EVERY_CONTROLLER, Extent, Grant, Principal, Visible};
 use joc_orders::model::selection::{Selection, Sight};
 use joc_orders::model::window::Window;
+use joc_orders::model::window::buckets::Bounds;
 use joc_orders::store::add::{Added, Addition, Additions, CurrentWorkflow};
 use joc_orders::store::list::{HistoryFilter, ListedOrder, Lists, PastOrder, Wanted};
+use joc_orders::store::overview::{CancellingOrder, Overviews, Requests, Schedule, WorkflowCounts};
 use joc_orders::store::undo::{LeftOrders, Undo, UndoneEntry};
 use joc_orders::store::*;
 
@@ -111,6 +113,34 @@ impl Keys for NoDatabase {
 
     async fn forget_keys(&self) -> Result<u64> {
         unreachable!()
+    }
+}
+
+#[async_trait]
+impl Overviews for NoDatabase {
+    async fn counts_by_workflow(&self, selection: &Selection) -> Result<WorkflowCounts> {
+        limits::selection(selection);
+        Ok(WorkflowCounts::new())
+    }
+
+    async fn schedule(&self, selection: &Selection, bounds: &Bounds) -> Result<Schedule> {
+        limits::selection(selection);
+        limits::bounds(bounds);
+        Ok(Schedule { buckets: vec![1; bounds.buckets().len()], ..Schedule::default() })
+    }
+
+    async fn cancelling(
+        &self,
+        selection: &Selection,
+        _: u32,
+    ) -> Result<(u64, Vec<CancellingOrder>)> {
+        limits::selection(selection);
+        Ok((0, vec![]))
+    }
+
+    async fn requests(&self, _: &AuditFilter, bounds: &Bounds) -> Result<Vec<Requests>> {
+        limits::bounds(bounds);
+        Ok(vec![Requests::default(); bounds.buckets().len()])
     }
 }
 

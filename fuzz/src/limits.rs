@@ -10,6 +10,7 @@ use joc_orders::model::folders::Folder;
 use joc_orders::model::json::Json;
 use joc_orders::model::selection::{Selection, Subject};
 use joc_orders::model::window::Window;
+use joc_orders::model::window::buckets::Bounds;
 use joc_orders::model::workflow_id::WorkflowId;
 use joc_orders::store::add::AddedOrder;
 use joc_orders::store::{Item, NewOrder};
@@ -55,6 +56,13 @@ pub fn instant(at: &DateTime<Utc>) {
 pub fn window(window: &Window) {
     assert!(window.from.zip(window.to).is_none_or(|(from, to)| from < to));
     window.from.iter().chain(&window.to).for_each(instant);
+}
+
+pub fn bounds(bounds: &Bounds) {
+    window(&bounds.window());
+    let buckets: Vec<_> = bounds.buckets().collect();
+    assert!((1..=1000).contains(&buckets.len()));
+    assert!(buckets.iter().all(|[from, to]| from < to));
 }
 
 pub fn folders(folders: &[Folder]) {

@@ -15,8 +15,7 @@ use crate::http::context::once;
 use crate::http::context::service::Service;
 use crate::http::error::ApiError;
 use crate::http::openapi::{self, Endpoint, Schemas};
-use crate::http::resources::orders::history::{self, overview};
-use crate::http::resources::orders::{add, list, modify, undo};
+use crate::http::resources::orders::{add, history, list, modify, undo};
 use crate::http::resources::{
     audit_log, authentication, cockpit, joc, permissions, status, tree, workflows,
 };
@@ -37,14 +36,15 @@ const API: [(&str, &[Resource]); 5] = [
         &[
             list::endpoints,
             history::endpoints,
-            overview::endpoints,
+            history::overview::endpoints,
+            list::overview::endpoints,
             add::endpoints,
             modify::endpoints,
             undo::endpoints,
         ],
     ),
     ("Workflows", &[workflows::endpoints, tree::endpoints]),
-    ("Audit log", &[audit_log::endpoints]),
+    ("Audit log", &[audit_log::endpoints, audit_log::overview::endpoints]),
     ("Controllers", &[cockpit::endpoints, joc::endpoints]),
 ];
 /// What needs no session.

@@ -166,6 +166,10 @@ pub struct AuditFilter {
     pub comment: Option<String>,
     /// The ticket that asked for it.
     pub ticket_link: Option<String>,
+    /// The request: `./orders/cancel`.
+    pub request: Option<String>,
+    /// Its outcome.
+    pub outcome: Option<Outcome>,
     /// The categories; empty: any.
     pub categories: Vec<Category>,
     /// Whether only requests that affected orders match, and of them those with an order that

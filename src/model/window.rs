@@ -14,6 +14,7 @@ use self::value::{Bound, DateValue, Direction};
 use self::zone::Zone;
 use crate::model::invalid::{Invalid, displayable};
 
+pub mod buckets;
 pub mod scheduled;
 mod tzdb;
 mod value;
@@ -94,8 +95,7 @@ impl Fields {
         time_zone: Option<&str>,
         now: DateTime<Utc>,
     ) -> Result<Window, WindowError> {
-        let zone = time_zone.filter(|name| !name.is_empty());
-        let zone = zone.map(Zone::named).transpose().map_err(WindowError::UnknownTimeZone)?;
+        let zone = zone_named(time_zone)?;
         let read = |field, bound, text| BoundText::parse(field, bound, text, zone);
         let from = from.map(|text| read(self.from, Bound::From, text)).transpose()?;
         let to = to.map(|text| read(self.to, Bound::To, text)).transpose()?;
@@ -154,6 +154,12 @@ impl Window {
     ) -> Result<Self, WindowError> {
         Fields::DATES.resolve(date_from, date_to, time_zone, now)
     }
+}
+
+/// The zone that `timeZone` names, if it does.
+fn zone_named(time_zone: Option<&str>) -> Result<Option<Zone>, WindowError> {
+    let name = time_zone.filter(|name| !name.is_empty());
+    name.map(Zone::named).transpose().map_err(WindowError::UnknownTimeZone)
 }
 
 /// Resolves the dates of a list or a count: its window and its horizon, at most one of which limits.

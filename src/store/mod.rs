@@ -25,6 +25,7 @@ mod migrations;
 mod once;
 mod open;
 mod orders;
+pub mod overview;
 mod packed;
 #[cfg(feature = "postgres")]
 mod postgres;
@@ -87,6 +88,7 @@ pub trait Store:
     + add::Additions
     + Keys
     + list::Lists
+    + overview::Overviews
     + Audit
     + seals::SealMaker
     + seals::Seals

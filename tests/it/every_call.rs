@@ -40,13 +40,16 @@ fn needs(path: &str) -> Needs {
         "/tree" | "/workflow" | "/workflows" | "/workflows/order_count" => {
             Needs::Permission("sos:products:controller:workflows:view".into())
         }
-        "/audit_log" | "/audit_log/details" => {
+        "/audit_log" | "/audit_log/details" | "/audit_log/overview" => {
             Needs::Permission("sos:products:joc:auditlog:view".into())
         }
         "/order"
         | "/order/history"
         | "/orders"
         | "/orders/history"
+        | "/orders/overview/cancelling"
+        | "/orders/overview/folders"
+        | "/orders/overview/schedule"
         | "/orders/overview/snapshot"
         | "/orders/overview/summary" => orders("view"),
         "/orders/add" => orders("create"),
@@ -91,6 +94,7 @@ fn orders(folder: &str) -> Vec<Order> {
         Order::new("asks").state("PROMPTING"),
         Order::new("sleeps").waits("SLEEPING"),
         Order::new("finished").state("FINISHED"),
+        Order::new("ends").state("RUNNING").mark("CANCELLING").killed(),
     ];
     orders.map(|order| order.workflow(&workflow, "1")).into()
 }
@@ -237,9 +241,13 @@ on_both! {
                     let empty = answer[list].as_array().is_none_or(Vec::is_empty);
                     assert!(empty, "{path}: {answer}");
                 }
-                if path.starts_with("/orders/overview/") {
-                    let counts = answer["orders"].as_object().unwrap();
-                    assert!(counts.values().all(|count| count == 0), "{answer}");
+                for counted in ["orders", "requests", "overdue", "never"] {
+                    let counts = answer["buckets"].as_array().into_iter().flatten().chain([&answer]);
+                    let mut counts = counts.filter_map(|counts| counts[counted].as_u64());
+                    assert!(counts.all(|count| count == 0), "{path}: {answer}");
+                }
+                if let Some(counts) = answer["orders"].as_object() {
+                    assert!(counts.values().all(|count| count == 0), "{path}: {answer}");
                 }
             }
         }
@@ -249,9 +257,17 @@ on_both! {
 
 /// Whether a response shows anything of the orders, their workflows or their folder.
 fn shows(answer: &str) -> bool {
-    ["fresh\"", "finished\"", "billing", "\"root\"", "\"scheduled\":1", "\"successful\":1"]
-        .iter()
-        .any(|text| answer.contains(text))
+    let texts = [
+        "fresh\"",
+        "finished\"",
+        "ends\"",
+        "billing",
+        "\"root\"",
+        "\"scheduled\":1",
+        "\"successful\":1",
+        "\"orders\":1",
+    ];
+    texts.iter().any(|text| answer.contains(text))
 }
 
 /// Whether an endpoint shows anything of existing orders or workflows.
@@ -262,6 +278,9 @@ fn reads(path: &str) -> bool {
             | "/order/history"
             | "/orders"
             | "/orders/history"
+            | "/orders/overview/cancelling"
+            | "/orders/overview/folders"
+            | "/orders/overview/schedule"
             | "/orders/overview/snapshot"
             | "/orders/overview/summary"
             | "/tree"
@@ -270,5 +289,6 @@ fn reads(path: &str) -> bool {
             | "/workflows/order_count"
             | "/audit_log"
             | "/audit_log/details"
+            | "/audit_log/overview"
     ) || path.ends_with("/preview")
 }

@@ -103,6 +103,12 @@ fn requests() -> Vec<(String, &'static str, bool, Value)> {
     add("snapshot", "/orders/overview/snapshot", false, some.clone());
     add("snapshot_horizon", "/orders/overview/snapshot", false, json!({"dateTo": "1d"}));
     add("snapshot_of_day", "/orders/overview/snapshot", false, dates.clone());
+    let hours = json!({"dateFrom": "2026-11-23T10:00:00Z", "dateTo": "2026-11-23T13:30:00Z", "unit": "HOUR"});
+    add("overview_folders", "/orders/overview/folders", false, some.clone());
+    add("overview_schedule", "/orders/overview/schedule", false, with(hours.clone()));
+    add("overview_schedule_of_all", "/orders/overview/schedule", false, hours.clone());
+    add("overview_cancelling", "/orders/overview/cancelling", false, json!({}));
+    add("overview_cancelling_limited", "/orders/overview/cancelling", true, some.clone());
     add("summary", "/orders/overview/summary", false, dates.clone());
     add("history", "/orders/history", false, json!({}));
     add("history_filtered", "/orders/history", false, {
@@ -151,6 +157,10 @@ fn requests() -> Vec<(String, &'static str, bool, Value)> {
         body["categories"] = json!(["CONTROLLER"]);
         body
     });
+    let mut by_time = hours;
+    by_time["request"] = json!("./orders/cancel");
+    add("audit_log_overview", "/audit_log/overview", false, by_time.clone());
+    add("audit_log_overview_limited", "/audit_log/overview", true, by_time);
     add("audit_log_details", "/audit_log/details", false, json!({"auditLogId": 1}));
     add("audit_log_details_limited", "/audit_log/details", true, json!({"auditLogId": 1}));
     add("controllers", "/controllers", false, json!({}));

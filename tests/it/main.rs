@@ -51,6 +51,7 @@ mod once;
 mod openapi;
 mod oracle;
 mod outside;
+mod overviews;
 mod partitions;
 mod people;
 mod plans;

@@ -125,6 +125,20 @@ fn orders(cases: &mut Cases, order: &str) {
     }
     cases.add(&ALL, "/orders/overview/snapshot", "a folder of 500 workflows", folder(LARGE));
     cases.add(&ALL, "/orders/overview/snapshot", "everything", json!({}));
+    cases.add(&ROWS, "/orders/overview/folders", "a folder of 20 workflows", folder(SMALL));
+    cases.add(&ALL, "/orders/overview/folders", "everything", json!({}));
+    let hours = json!({"dateFrom": "0", "dateTo": "+1d", "unit": "HOUR"});
+    let in_folder = with(hours.clone(), "folders", folder(SMALL)["folders"].clone());
+    cases.add(
+        &ROWS,
+        "/orders/overview/schedule",
+        "two days of a folder of 20 workflows",
+        in_folder,
+    );
+    cases.add(&ALL, "/orders/overview/schedule", "two days of everything", hours);
+    let days = json!({"dateFrom": "-30d", "dateTo": "+30d", "unit": "DAY"});
+    cases.add(&ALL, "/orders/overview/schedule", "two months of everything", days);
+    cases.add(&ROWS, "/orders/overview/cancelling", "everything", json!({}));
     for of in [("a folder of 20 workflows", folder(SMALL)), ("one day", day())] {
         cases.add(&ROWS, "/orders/overview/summary", of.0, of.1);
     }
@@ -192,6 +206,9 @@ fn audit(cases: &mut Cases, (audited, largest): (&str, &str), order: &str) {
         ],
     );
     cases.add(&LONG, "/audit_log", "everything", json!({"limit": -1}));
+    let cancels = |from: &str, unit: &str| json!({"request": "./orders/cancel", "dateFrom": from, "dateTo": "0", "unit": unit});
+    cases.add(&ROWS, "/audit_log/overview", "cancels of a week", cancels("7d", "DAY"));
+    cases.add(&ALL, "/audit_log/overview", "cancels of a year", cancels("1y", "DAY"));
     let details = |id: &str| json!({"auditLogId": id.parse::<i64>().unwrap_or_default()});
     cases.add(&ROWS, "/audit_log/details", "an entry about one order", details(audited));
     cases.add(&LONG, "/audit_log/details", "an entry about 4,000 orders", details(largest));

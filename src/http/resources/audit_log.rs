@@ -30,8 +30,10 @@ use actix_web::web::post;
 /// The default number of entries, as in JOC.
 const LIMIT: u64 = 10_000;
 
+pub mod overview;
+
 /// Selects the entries that match every field. Absent, `null` and empty mean the same.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EntriesOf {
     /// Entries of this controller; without it of every one that the account may see.
@@ -211,6 +213,8 @@ impl EntriesOf {
             account,
             comment,
             ticket_link,
+            request: None,
+            outcome: None,
             categories: self.categories.unwrap_or_default().into_vec(),
             touched_orders: typed || object_name.is_some() || !folders.is_empty(),
             folders,

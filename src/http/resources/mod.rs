@@ -2,6 +2,7 @@
 
 pub mod audit_log;
 pub mod authentication;
+pub mod buckets;
 pub mod cockpit;
 pub mod joc;
 pub mod orders;

@@ -12,8 +12,17 @@ pub type CountsByState = BTreeMap<EffectiveState, u64>;
 
 /// How many orders are in each effective state.
 #[derive(Debug, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
 pub struct Summary {
+    #[serde(flatten)]
+    living: LivingSummary,
+    /// Finished or cancelled, and not removed.
+    terminated: u64,
+}
+
+/// How many orders that are not terminal are in each effective state.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LivingSummary {
     pending: u64,
     scheduled: u64,
     in_progress: u64,
@@ -23,18 +32,30 @@ pub struct Summary {
     waiting: u64,
     blocked: u64,
     failed: u64,
-    /// Finished or cancelled, and not removed.
-    terminated: u64,
+}
+
+/// The sums of some counts.
+pub fn sum_of<'a>(counts: impl IntoIterator<Item = &'a CountsByState>) -> CountsByState {
+    let mut sums = CountsByState::new();
+    for (state, orders) in counts.into_iter().flatten() {
+        *sums.entry(*state).or_default() += orders;
+    }
+    sums
 }
 
 impl Summary {
     /// The sums of some counts.
     pub fn of<'a>(counts: impl IntoIterator<Item = &'a CountsByState>) -> Self {
-        let mut sums = BTreeMap::<EffectiveState, u64>::new();
-        for (state, orders) in counts.into_iter().flatten() {
-            *sums.entry(*state).or_default() += orders;
-        }
+        let sums = sum_of(counts);
         let sum = |state: EffectiveState| sums.get(&state).copied().unwrap_or_default();
+        Self { living: LivingSummary::of(&sums), terminated: sum(Finished) + sum(Cancelled) }
+    }
+}
+
+impl LivingSummary {
+    /// As counted.
+    pub fn of(counts: &CountsByState) -> Self {
+        let sum = |state: EffectiveState| counts.get(&state).copied().unwrap_or_default();
         Self {
             pending: sum(Pending),
             scheduled: sum(Scheduled),
@@ -45,7 +66,6 @@ impl Summary {
             waiting: sum(Waiting),
             blocked: sum(Blocked),
             failed: sum(Failed),
-            terminated: sum(Finished) + sum(Cancelled),
         }
     }
 }

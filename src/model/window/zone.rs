@@ -57,6 +57,11 @@ impl Zone {
 
     /// The local date at `instant`; `None` beyond the dates chrono can represent.
     pub(super) fn date_at(self, instant: DateTime<Utc>) -> Option<NaiveDate> {
+        Some(self.local_at(instant)?.date())
+    }
+
+    /// What the clock shows at `instant`; `None` beyond the dates chrono can represent.
+    pub(super) fn local_at(self, instant: DateTime<Utc>) -> Option<NaiveDateTime> {
         let utc = instant.naive_utc();
         let offset = match self {
             Self::Named(rules) => {
@@ -65,7 +70,7 @@ impl Zone {
             }
             Self::Fixed(offset) => seconds_of(offset),
         };
-        Some(utc.checked_add_signed(offset)?.date())
+        utc.checked_add_signed(offset)
     }
 
     /// The instant of a local time (rule 7): the earlier one if the clock shows it twice. If the

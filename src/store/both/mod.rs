@@ -18,6 +18,7 @@ mod exports;
 mod imports;
 mod list;
 pub(super) mod once;
+mod overview;
 pub(super) mod preview;
 mod runs;
 mod seals;

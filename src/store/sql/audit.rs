@@ -21,7 +21,7 @@ const NAME: &str = "substr(d.workflow_path, \
 
 /// The query for the entries, the newest first.
 pub(in crate::store) fn entries<DB: Dialect>(filter: &AuditFilter, limit: Option<u64>) -> Sql<DB> {
-    let AuditFilter { extent, window, categories, .. } = filter;
+    let extent = &filter.extent;
     let mut sql = Sql::new();
     sql.push(
         "SELECT l.id, l.controller_id, l.account, l.request, l.category, l.comment,\n    \
@@ -31,17 +31,38 @@ pub(in crate::store) fn entries<DB: Dialect>(filter: &AuditFilter, limit: Option
         sql.push("NULL");
     });
     sql.push(" AS parameters,\n    ");
-    push_by_extent(&mut sql, extent, "l.affected", |sql, controller, folders| {
+    push_affected(&mut sql, extent);
+    sql.push(" AS affected");
+    push_matching(&mut sql, filter);
+    sql.push("\nORDER BY l.created DESC, l.id DESC");
+    push_limit(&mut sql, limit);
+    sql
+}
+
+/// Adds how many of the orders that the entry `l` affected the account can see.
+pub(super) fn push_affected<DB: Dialect>(sql: &mut Sql<DB>, extent: &Extent) {
+    push_by_extent(sql, extent, "l.affected", |sql, controller, folders| {
         sql.push("(SELECT count(*) FROM audit_log_details d WHERE ");
         sql.push("d.controller_id = l.controller_id AND d.audit_log_id = l.id AND ");
         push_in_folders(sql, DetailScope::Controller(controller), folders);
         sql.push(")");
     });
-    sql.push(" AS affected\nFROM audit_logs l\nWHERE ");
-    push_within_extent(&mut sql, extent, "l", |sql, controller, visible| {
+}
+
+/// Adds FROM and WHERE: the entries `l` that match a filter.
+pub(super) fn push_matching<DB: Dialect>(sql: &mut Sql<DB>, filter: &AuditFilter) {
+    let AuditFilter { extent, window, categories, .. } = filter;
+    sql.push("\nFROM audit_logs l\nWHERE ");
+    push_within_extent(sql, extent, "l", |sql, controller, visible| {
         push_about(sql, filter, controller, visible);
     });
-    push_within(&mut sql, "l.created", window);
+    push_within(sql, "l.created", window);
+    if let Some(outcome) = filter.outcome {
+        sql.push(format_args!("\n  AND l.outcome = '{}'", outcome.as_str()));
+    }
+    if let Some(request) = &filter.request {
+        push_matches(sql.push("\n  AND "), "l.request", request);
+    }
     if !categories.is_empty() {
         let words = categories.iter().copied().map(Category::as_str);
         sql.push("\n  AND l.category").among(words.collect());
@@ -58,9 +79,6 @@ pub(in crate::store) fn entries<DB: Dialect>(filter: &AuditFilter, limit: Option
             push_matches(sql.push("\n  AND "), column, text);
         }
     }
-    sql.push("\nORDER BY l.created DESC, l.id DESC");
-    push_limit(&mut sql, limit);
-    sql
 }
 
 /// The insert of an entry about `affected` orders, which returns its id. A migration writes one before

@@ -55,8 +55,18 @@ pub(in crate::store) fn orders<DB: Dialect>(selection: &Selection, limit: Option
 
 /// The query of the numbers of orders by effective state.
 pub(in crate::store) fn snapshot<DB: Dialect>(selection: &Selection) -> Sql<DB> {
+    counts(selection, "o.effective_state")
+}
+
+/// The query of the numbers of orders by the path of their workflow and effective state.
+pub(in crate::store) fn counts_by_workflow<DB: Dialect>(selection: &Selection) -> Sql<DB> {
+    counts(selection, "o.workflow_path, o.effective_state")
+}
+
+/// The query of the numbers of orders by these columns.
+fn counts<DB: Dialect>(selection: &Selection, columns: &str) -> Sql<DB> {
     let mut sql = Sql::at(selection.now);
-    sql.push("SELECT o.effective_state, count(*) AS orders");
+    sql.push(format_args!("SELECT {columns}, count(*) AS orders"));
     let has_window = !(selection.window.is_unbounded() && selection.state_window.is_unbounded());
     let parts = match (&selection.subject, selection.reach) {
         (Subject::Everything, Reach::InSight) if !has_window => of(selection, &HALVES),
@@ -68,14 +78,14 @@ pub(in crate::store) fn snapshot<DB: Dialect>(selection: &Selection) -> Sql<DB> 
             sql.push("\nFROM ").nested(|sql| {
                 for (i, selection) in parts.iter().enumerate() {
                     sql.push(if i == 0 { "" } else { "\nUNION ALL\n" });
-                    sql.push("SELECT o.effective_state");
+                    sql.push(format_args!("SELECT {columns}"));
                     push_reached(sql, selection);
                 }
             });
             sql.push(" o");
         }
     }
-    sql.push("\nGROUP BY o.effective_state");
+    sql.push(format_args!("\nGROUP BY {columns}"));
     sql
 }
 
@@ -90,7 +100,7 @@ fn of(selection: &Selection, reaches: &[Reach]) -> Vec<Selection> {
 }
 
 /// Adds FROM and WHERE: the selected orders.
-fn push_reached<DB: Dialect>(sql: &mut Sql<DB>, selection: &Selection) {
+pub(super) fn push_reached<DB: Dialect>(sql: &mut Sql<DB>, selection: &Selection) {
     push_orders(sql.push("\nFROM "), selection.reach, selection.now);
     push_in_reach(sql.push("\nWHERE "), selection);
     push_selected(sql, selection);

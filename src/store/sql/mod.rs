@@ -33,6 +33,7 @@ mod fate;
 mod folders;
 pub(super) mod incoming;
 pub(super) mod list;
+pub(super) mod overview;
 pub(super) mod search;
 pub(super) mod selection;
 mod statement;

@@ -30,6 +30,8 @@ use crate::store::list::{ListedOrder, Wanted};
 use actix_web::HttpResponse;
 use actix_web::web::{Json, post};
 
+pub mod overview;
+
 /// Selects the orders that match every field. Absent, `null` and an empty list mean the same.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -126,6 +128,20 @@ impl RequestBody for CountOrders {
 
 impl RequestBody for OneOrder {}
 
+impl From<CountOrders> for FilterOrders {
+    fn from(body: CountOrders) -> Self {
+        Self {
+            controller_id: body.controller_id,
+            workflow_ids: body.workflow_ids,
+            folders: body.folders,
+            date_from: body.date_from,
+            date_to: body.date_to,
+            time_zone: body.time_zone,
+            ..Self::default()
+        }
+    }
+}
+
 pub fn endpoints(schemas: &mut Schemas) -> Vec<Endpoint> {
     let endpoints = vec![
         Endpoint::post("/orders", post().to(orders), "List orders")
@@ -216,16 +232,7 @@ pub struct Snapshot {
 async fn snapshot(
     Request { context, body }: Request<CountOrders>,
 ) -> Result<Json<Dated<Snapshot>>, ApiError> {
-    let body = FilterOrders {
-        controller_id: body.controller_id,
-        workflow_ids: body.workflow_ids,
-        folders: body.folders,
-        date_from: body.date_from,
-        date_to: body.date_to,
-        time_zone: body.time_zone,
-        ..FilterOrders::default()
-    };
-    let mut selection = select(&context, body).await?;
+    let mut selection = select(&context, body.into()).await?;
     selection.reach = Reach::InSight;
     let counts = context.read(|store| store.snapshot(&selection)).await?;
     let counts: CountsByState = counts.into_iter().collect();
