@@ -5,6 +5,7 @@ mod context;
 mod date;
 mod error;
 mod openapi;
+mod page;
 mod resources;
 mod server;
 mod transport;

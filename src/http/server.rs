@@ -15,6 +15,7 @@ use crate::http::context::once;
 use crate::http::context::service::Service;
 use crate::http::error::ApiError;
 use crate::http::openapi::{self, Endpoint, Schemas};
+use crate::http::page;
 use crate::http::resources::orders::{add, history, list, modify, undo};
 use crate::http::resources::{
     audit_log, authentication, cockpit, joc, permissions, status, tree, workflows,
@@ -89,6 +90,7 @@ pub fn routes(config: &mut ServiceConfig) {
     let api = api.wrap(from_fn(once::tell)).wrap(from_fn(limits::in_time));
     config.service(api.wrap(from_fn(drain::admit)));
     openapi::page::routes(config);
+    page::routes(config);
 }
 
 /// Starts to serve on listening sockets, by TLS if there is a configuration for it.

@@ -52,6 +52,7 @@ mod openapi;
 mod oracle;
 mod outside;
 mod overviews;
+mod page;
 mod partitions;
 mod people;
 mod plans;

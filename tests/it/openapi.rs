@@ -286,6 +286,8 @@ async fn the_page_needs_no_other_server() {
     let initializer = app.get("/docs/swagger-initializer.js").await.text;
     assert!(initializer.contains(r#""../openapi.json""#), "{initializer}");
     assert!(initializer.contains(r#""tryItOutEnabled": false"#), "{initializer}");
+    // The token of the operators' page.
+    assert!(initializer.contains(r#"sessionStorage.getItem("joc-orders.token")"#), "{initializer}");
     assert!(!page.text.contains("//unpkg") && !page.text.contains("http"), "{}", page.text);
     let unknown = app.get("/docs/nothing.js").await;
     assert_eq!(unknown.status, 404);

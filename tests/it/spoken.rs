@@ -250,6 +250,7 @@ async fn head_is_get_without_the_body() {
         .collect();
     assert!(pages.len() >= 4, "{pages:?}");
     pages.extend(["/docs", "/docs/index.html", "/docs/swagger-ui.css", "/docs/none", "/none"]);
+    pages.extend(["/", "/web/index.html", "/web/none"]);
     for page in pages {
         let ask = async |method: &str| {
             let mut wire = Wire::to(&app).await;
