@@ -144,15 +144,12 @@ async fn your_turn(guide: &Guide, origin: &str) -> anyhow::Result<()> {
     let body = json!({"controllerId": CONTROLLER_ID, "folders": [{"folder": "/mft"}]});
     let mut preview = body.clone();
     preview["limit"] = json!(1);
-    say(
-        "\n# Your turn, in another terminal: set JOC and TOKEN as above. The orders below /mft are \
-         still there:",
-    )?;
+    say(&format!(
+        "\n# Your turn: open {origin}/ (account {ACCOUNT}, password {PASSWORD}).\n# Or, in another \
+         terminal, set JOC and TOKEN as above. The orders below /mft are still there:"
+    ))?;
     guide.preview(&preview).await?;
     say("\n# Cancel them:")?;
     say(&Guide::cancel_line(&body))?;
-    say(&format!(
-        "\n# API documentation, to read and try: {origin}/docs (account {ACCOUNT}, password \
-         {PASSWORD})\n# Serving until Ctrl-C."
-    ))
+    say(&format!("\n# API documentation, to read and try: {origin}/docs\n# Serving until Ctrl-C."))
 }

@@ -94,8 +94,9 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
     let scheme = if tls.is_some() { "https" } else { "http" };
     let server = http::serve(listeners, service, tls)?;
     for address in addresses {
-        let docs = format!("{scheme}://{}/docs", config::local(address));
-        tracing::info!(%address, tls = scheme == "https", docs, "listening");
+        let page = format!("{scheme}://{}/", config::local(address));
+        let docs = format!("{page}docs");
+        tracing::info!(%address, tls = scheme == "https", page, docs, "listening");
     }
     let every = Duration::from_secs(args.seal_every.into());
     let sealer = Sealer::start(store.clone(), every, sealing);

@@ -145,6 +145,7 @@ on_both! {
         assert_eq!((&open["database"], &open["migrations"]), (&json!(place), &json!(versions().len())));
         assert_eq!(open["applied_now"], versions()[3..].iter().map(i64::to_string).collect::<Vec<_>>().join(", "));
         assert_eq!(said["created the account"]["password_from"], "standard output");
+        assert_eq!(said["listening"]["page"], format!("http://{}/", served.address()));
         assert_eq!(said["listening"]["docs"], format!("http://{}/docs", served.address()));
         let password = served.stop();
         let password = password.split(' ').nth(7).unwrap().to_owned();

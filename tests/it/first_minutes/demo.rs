@@ -85,8 +85,9 @@ async fn the_demos_lines_print_what_it_shows() {
         "\ngone\n",
         "{\"failure\":\"KILLED\",\"signal\":15}",
         "it hangs",
-        "# Your turn",
-        "/docs (account root, password demo-password)",
+        "# Your turn: open http://127.0.0.1:",
+        "/ (account root, password demo-password)",
+        "# API documentation",
     ] {
         let at = rest.find(step).unwrap_or_else(|| panic!("no {step} in {output}"));
         rest = &rest[at + step.len()..];
@@ -107,8 +108,13 @@ async fn the_demos_lines_print_what_it_shows() {
     let cancelled =
         format!("HTTP/1.1 200 OK\nx-audit-log-id: 6\nx-orders-affected: {}\n", total["total"]);
     assert_eq!(printed[3], cancelled);
-    let page = output.split(' ').find(|word| word.ends_with("/docs")).unwrap();
-    assert_eq!(reqwest::get(page).await.unwrap().status(), 200);
+    let page = output.split("Your turn: open ").nth(1).unwrap().split(' ').next().unwrap();
+    for page in [page.to_owned(), format!("{page}docs")] {
+        assert!(output.contains(&page), "{page}");
+        let page = reqwest::get(page).await.unwrap();
+        assert_eq!(page.status(), 200);
+        assert!(page.text().await.unwrap().contains("<title>joc-orders"));
+    }
 
     // Closing the terminal ends it, and it leaves no file.
     signal(&demo, "-HUP");
