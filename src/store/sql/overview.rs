@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::list::push_reached;
+use super::selection::words;
 use super::{Dialect, Sql, audit};
 use crate::model::audit::AuditFilter;
 use crate::model::order::EffectiveState;
@@ -14,23 +15,23 @@ use crate::store::overview::{NEVER, OVERDUE};
 /// The query of the numbers of orders by bucket.
 pub(in crate::store) fn schedule<DB: Dialect>(selection: &Selection, bounds: &Bounds) -> Sql<DB> {
     let mut sql = Sql::at(selection.now);
-    let of = |states: &[EffectiveState], window| Selection {
-        states: states.into(),
-        window,
-        ..selection.clone()
+    // The states are no part of the selection, which would name the stored ones, too: an index that
+    // has these is not the one that is wanted.
+    let push = |sql: &mut Sql<DB>, states: &[EffectiveState], window| {
+        push_reached(sql, &Selection { window, ..selection.clone() });
+        sql.push(format_args!("\n  AND o.effective_state IN ({})", words(states)));
     };
     sql.push("SELECT b.bucket, count(*) AS orders\nFROM ").nested(|sql| {
         sql.push("SELECT ");
         push_bucket(sql, "o.scheduled_for", bounds.cuts(), 0);
         sql.push(" AS bucket");
-        let in_time = [EffectiveState::Scheduled, EffectiveState::Blocked];
-        push_reached(sql, &of(&in_time, bounds.window()));
+        push(sql, &[EffectiveState::Scheduled, EffectiveState::Blocked], bounds.window());
         sql.push(format_args!("\nUNION ALL\nSELECT {OVERDUE}"));
         // What is due is scheduled before now: a range of an index.
         let due = Window { from: None, to: Some(selection.now) };
-        push_reached(sql, &of(&[EffectiveState::Blocked], due));
+        push(sql, &[EffectiveState::Blocked], due);
         sql.push(format_args!("\nUNION ALL\nSELECT {NEVER}"));
-        push_reached(sql, &of(&[EffectiveState::Pending], Window::UNBOUNDED));
+        push(sql, &[EffectiveState::Pending], Window::UNBOUNDED);
         sql.push("\n  AND o.scheduled_for IS NULL");
     });
     sql.push(" b\nGROUP BY b.bucket");

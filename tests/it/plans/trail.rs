@@ -114,5 +114,26 @@ on_both! {
         let values = [&controller, &controller, &path, &controller, &folder, &path, "10"];
         let plan = crate::plans::golden_plan(&app, "audit_log_of_workflow", &values).await;
         assert!(plan.contains("_folder"), "{plan}");
+
+        let day = |ago: i64| {
+            let at = chrono::Utc::now() - chrono::TimeDelta::days(ago);
+            format!("'{}'", joc_orders::model::window::iso(&at))
+        };
+        let (from, to, cuts) = (day(3), day(2), [day(2), day(2), day(2)]);
+        let request = "'./orders/cancel'";
+        let values = [&*cuts[0], &cuts[1], &cuts[2], &controller, &from, &to, request];
+        let plan = crate::plans::golden_plan(&app, "audit_log_overview", &values).await;
+        assert!(plan.contains("_created") || plan.contains("_recent"), "{plan}");
+        let values = match kind {
+            Kind::Sqlite => vec![&*controller; 4],
+            Kind::Postgres => vec![&*controller, &to, &controller, &controller, &controller],
+        };
+        let plan = crate::plans::golden_plan(&app, "overview_cancelling", &values).await;
+        for index in ["orders_marked", "_order"] {
+            assert!(plan.contains(index), "{index}: {plan}");
+        }
+        for whole in ["Seq Scan on audit_logs_p0", "Seq Scan on audit_log_details_p0", "SCAN l", "SCAN d"] {
+            assert!(!plan.contains(whole), "{whole}: {plan}");
+        }
     }
 }
