@@ -42,25 +42,27 @@ pub(in crate::store) fn schedule<DB: Dialect>(selection: &Selection, bounds: &Bo
 /// those that have had it longest.
 ///
 /// The entry that set the mark is the last one that changed it. One older than the column `before`
-/// may only have asked for a kill.
+/// may only have asked for a kill. To look an order's details up once, `changed` is twice the entry's
+/// id, and one more if the entry set this mark.
 pub(in crate::store) fn cancelling<DB: Dialect>(selection: &Selection, limit: u32) -> Sql<DB> {
     let controller_id = selection.controller_id.as_str();
     let mut sql = Sql::at(selection.now);
     sql.with("marked", |sql| {
         sql.push(
             "SELECT o.order_id, o.workflow_path, o.workflow_version_id, o.effective_state,\n    \
-                 o.kill_requested IS NOT NULL AS kill, o.modified,\n    ",
+                 o.kill_requested IS NOT NULL AS kill, o.modified, ",
         );
         sql.nested(|sql| {
             sql.push(
-                "SELECT max(d.audit_log_id) FROM audit_log_details d\n\
+                "SELECT max(2 * d.audit_log_id + CASE d.mark WHEN 'CANCELLING' THEN 1 ELSE 0 END)\n\
+                 FROM audit_log_details d\n\
                  WHERE d.order_id = o.order_id\n  \
                    AND (d.before -> 'mark' IS NOT NULL OR d.before IS NULL AND d.mark = 'CANCELLING')\n  \
                    AND d.controller_id = ",
             );
             sql.key(controller_id);
         });
-        sql.push(" AS changed_by");
+        sql.push(" AS changed");
         push_reached(sql, selection);
         sql.push("\n  AND o.mark = 'CANCELLING'");
     });
@@ -75,12 +77,9 @@ pub(in crate::store) fn cancelling<DB: Dialect>(selection: &Selection, limit: u3
             "SELECT m.order_id, m.workflow_path, m.workflow_version_id, m.effective_state, m.kill,\n    \
                  coalesce(l.created, m.modified) AS since, l.id, l.account, 1\n\
              FROM marked m\n\
-             LEFT JOIN audit_log_details d\n    \
-                 ON d.audit_log_id = m.changed_by AND d.order_id = m.order_id\n    \
-                 AND d.mark = 'CANCELLING' AND d.controller_id = ",
+             LEFT JOIN audit_logs l\n    \
+                 ON l.id = m.changed / 2 AND m.changed % 2 = 1 AND l.controller_id = ",
         );
-        sql.key(controller_id);
-        sql.push("\nLEFT JOIN audit_logs l ON l.id = d.audit_log_id AND l.controller_id = ");
         sql.key(controller_id);
         sql.push(format_args!("\nORDER BY since, m.order_id\nLIMIT {limit}"));
     });

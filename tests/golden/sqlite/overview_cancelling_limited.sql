@@ -1,13 +1,13 @@
 UPDATE temp.clock SET now = ?;
 WITH marked AS MATERIALIZED (
     SELECT o.order_id, o.workflow_path, o.workflow_version_id, o.effective_state,
-        o.kill_requested IS NOT NULL AS kill, o.modified,
-        (
-        SELECT max(d.audit_log_id) FROM audit_log_details d
+        o.kill_requested IS NOT NULL AS kill, o.modified, (
+        SELECT max(2 * d.audit_log_id + CASE d.mark WHEN 'CANCELLING' THEN 1 ELSE 0 END)
+        FROM audit_log_details d
         WHERE d.order_id = o.order_id
           AND (d.before -> 'mark' IS NOT NULL OR d.before IS NULL AND d.mark = 'CANCELLING')
           AND d.controller_id = (SELECT ?)
-    ) AS changed_by
+    ) AS changed
     FROM orders_effective o
     WHERE o.controller_id = (SELECT ?)
       AND o.state NOT IN ('FINISHED', 'CANCELLED')
@@ -24,10 +24,8 @@ SELECT f.* FROM (
     SELECT m.order_id, m.workflow_path, m.workflow_version_id, m.effective_state, m.kill,
         coalesce(l.created, m.modified) AS since, l.id, l.account, 1
     FROM marked m
-    LEFT JOIN audit_log_details d
-        ON d.audit_log_id = m.changed_by AND d.order_id = m.order_id
-        AND d.mark = 'CANCELLING' AND d.controller_id = (SELECT ?)
-    LEFT JOIN audit_logs l ON l.id = d.audit_log_id AND l.controller_id = (SELECT ?)
+    LEFT JOIN audit_logs l
+        ON l.id = m.changed / 2 AND m.changed % 2 = 1 AND l.controller_id = (SELECT ?)
     ORDER BY since, m.order_id
     LIMIT 1000
 ) f;

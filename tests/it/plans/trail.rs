@@ -125,8 +125,8 @@ on_both! {
         let plan = crate::plans::golden_plan(&app, "audit_log_overview", &values).await;
         assert!(plan.contains("_created") || plan.contains("_recent"), "{plan}");
         let values = match kind {
-            Kind::Sqlite => vec![&*controller; 4],
-            Kind::Postgres => vec![&*controller, &to, &controller, &controller, &controller],
+            Kind::Sqlite => vec![&*controller; 3],
+            Kind::Postgres => vec![&*controller, &to, &controller, &controller],
         };
         let plan = crate::plans::golden_plan(&app, "overview_cancelling", &values).await;
         for index in ["orders_marked", "_order"] {
