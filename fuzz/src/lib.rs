@@ -239,14 +239,23 @@ impl Audit for NoDatabase {
         filter.extent.controllers.iter().for_each(|(id, _)| limits::controller(id));
         limits::window(&filter.window);
         limits::folders(&filter.folders);
-        for text in [&filter.account, &filter.comment, &filter.ticket_link, &filter.object_name] {
+        let AuditFilter { account, comment, ticket_link, object_name, request, request_id, .. } =
+            filter;
+        for text in [account, comment, ticket_link, object_name, request, request_id] {
             text.iter().for_each(|text| limits::name(text));
         }
+        assert!(filter.id.is_none_or(|id| id >= 0));
         stream::empty().boxed()
     }
 
-    fn details(&self, id: i64, extent: &Extent) -> BoxStream<'static, Result<Detail>> {
+    fn details(
+        &self,
+        id: i64,
+        extent: &Extent,
+        order_id: Option<&str>,
+    ) -> BoxStream<'static, Result<Detail>> {
         assert!(id >= 0);
+        order_id.iter().for_each(|id| limits::name(id));
         extent.controllers.iter().for_each(|(id, _)| limits::controller(id));
         stream::empty().boxed()
     }

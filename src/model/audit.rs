@@ -170,6 +170,10 @@ pub struct AuditFilter {
     pub request: Option<String>,
     /// Its outcome.
     pub outcome: Option<Outcome>,
+    /// The request's `X-Request-Id`.
+    pub request_id: Option<String>,
+    /// The entry with this id.
+    pub id: Option<i64>,
     /// The categories; empty: any.
     pub categories: Vec<Category>,
     /// Whether only requests that affected orders match, and of them those with an order that

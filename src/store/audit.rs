@@ -20,8 +20,13 @@ pub trait Audit {
         filter: &AuditFilter,
         limit: Option<u64>,
     ) -> BoxStream<'static, Result<Entry>>;
-    /// The details of an entry for the orders within `extent`, by order id.
-    fn details(&self, audit_log_id: i64, extent: &Extent) -> BoxStream<'static, Result<Detail>>;
+    /// The details of an entry for the orders within `extent`, or for this one of them, by order id.
+    fn details(
+        &self,
+        audit_log_id: i64,
+        extent: &Extent,
+        order_id: Option<&str>,
+    ) -> BoxStream<'static, Result<Detail>>;
 }
 
 /// A row of `audit_logs`, with only what an account may see.
@@ -55,6 +60,8 @@ pub struct Entry {
     pub client_address: Option<String>,
     /// When it was written.
     pub created: StoredInstant,
+    /// The entry that it undid.
+    pub undoes: Option<i64>,
 }
 
 /// A row of `audit_log_details`: what a request did to one order.

@@ -280,6 +280,53 @@ on_both! {
         }
     }
 
+    async fn entries_are_found_by_their_number_and_request(kind: Kind) {
+        let app = App::with(kind, &["a", "b", "c"].map(Order::new)).await;
+        let first = cancel(&app, &["a", "b"], "first").await;
+        let body = with_controller(json!({"orderIds": ["c"], "auditLog": {"comment": "second"}}));
+        let request = app.client.post(format!("{}/orders/suspend", app.url));
+        let request = request.header("X-Access-Token", &app.token).header("X-Request-Id", "r-2");
+        Response::of(request.body(body.to_string())).await.ok();
+
+        for (filter, expected) in [
+            (json!({"auditLogId": first}), vec!["first"]),
+            (json!({"auditLogId": first, "controllerId": "prod"}), vec!["first"]),
+            (json!({"auditLogId": first, "account": "nobody"}), vec![]),
+            (json!({"auditLogId": 999_999}), vec![]),
+            (json!({"auditLogId": null, "requestId": "", "request": ""}), vec!["second", "first"]),
+            (json!({"requestId": "r-2"}), vec!["second"]),
+            // Not a pattern.
+            (json!({"requestId": "r-*"}), vec![]),
+            (json!({"request": "./orders/suspend"}), vec!["second"]),
+            (json!({"request": "./orders/*"}), vec!["second", "first"]),
+            (json!({"request": "./orders/suspend", "requestId": "r-1"}), vec![]),
+        ] {
+            assert_eq!(read(&app, filter.clone()).await, expected, "{filter}");
+        }
+        for (filter, message) in [
+            (json!({"auditLogId": -1}), "auditLogId: is negative"),
+            (json!({"requestId": "a\nb"}), "requestId: contains a control character"),
+            (json!({"request": "a\nb"}), "request: contains a control character"),
+        ] {
+            let refused = app.post("/audit_log", &filter).await.failed("JOC-420");
+            assert!(refused.starts_with(message.split(' ').next().unwrap()), "{refused}");
+        }
+
+        for (order, expected) in [("a", vec!["a"]), ("c", vec![]), ("", vec!["a", "b"])] {
+            let body = json!({"auditLogId": first, "orderId": order});
+            let details = app.post("/audit_log/details", &body).await.ok();
+            let details = items(&details, "auditLogDetails").iter();
+            let ids: Vec<_> = details.map(|detail| detail["orderId"].clone()).collect();
+            assert_eq!(ids, expected, "{order}");
+        }
+
+        app.post("/orders/cancel/undo", &with_controller(json!({"auditLogId": first}))).await.ok();
+        let entries = app.post("/audit_log", &json!({"request": "./orders/cancel*"})).await.ok();
+        let undoes: Vec<_> =
+            items(&entries, "auditLog").iter().map(|entry| entry.get("undoes").cloned()).collect();
+        assert_eq!(undoes, [Some(json!(first)), None]);
+    }
+
     async fn requires_the_permission_to_read(kind: Kind) {
         let app = App::with(kind, &[]).await;
         let token = app.account("canceller", "sos:products:controller:orders:cancel", &[]).await;

@@ -161,6 +161,15 @@ fn requests() -> Vec<(String, &'static str, bool, Value)> {
     by_time["request"] = json!("./orders/cancel");
     add("audit_log_overview", "/audit_log/overview", false, by_time.clone());
     add("audit_log_overview_limited", "/audit_log/overview", true, by_time);
+    add(
+        "audit_log_of_request",
+        "/audit_log",
+        false,
+        json!({"requestId": "r-1", "request": "./orders/*"}),
+    );
+    add("audit_log_by_number", "/audit_log", false, json!({"auditLogId": 1}));
+    let of_order = json!({"auditLogId": 1, "orderId": "a"});
+    add("audit_log_details_of_order", "/audit_log/details", false, of_order);
     add("audit_log_details", "/audit_log/details", false, json!({"auditLogId": 1}));
     add("audit_log_details_limited", "/audit_log/details", true, json!({"auditLogId": 1}));
     add("controllers", "/controllers", false, json!({}));

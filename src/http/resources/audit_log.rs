@@ -39,6 +39,15 @@ pub struct EntriesOf {
     /// Entries of this controller; without it of every one that the account may see.
     #[schemars(with = "Option<OptionalControllerId>")]
     controller_id: Option<String>,
+    /// The entry with this `id`. Not in JOC.
+    #[schemars(range(min = 0), example = 42)]
+    audit_log_id: Option<Whole<i64>>,
+    /// The request, as the response shows it. Not in JOC.
+    #[schemars(with = "Option<texts::Wildcards>", example = "./orders/cancel")]
+    request: Option<String>,
+    /// The `X-Request-Id` of the request. Not in JOC.
+    #[schemars(with = "Option<texts::OptionalName>")]
+    request_id: Option<String>,
     /// Who sent the request.
     #[schemars(with = "Option<texts::Wildcards>")]
     account: Option<String>,
@@ -104,6 +113,9 @@ pub struct DetailsOf {
     audit_log_id: Whole<i64>,
     #[schemars(with = "Option<OptionalControllerId>")]
     controller_id: Option<String>,
+    /// Only what it did to this order. Not in JOC.
+    #[schemars(with = "Option<texts::OptionalName>")]
+    order_id: Option<String>,
 }
 
 impl RequestBody for EntriesOf {}
@@ -147,14 +159,23 @@ async fn entries(Request { context, body }: Request<EntriesOf>) -> Result<HttpRe
 
 /// `POST /audit_log/details`
 async fn details(Request { context, body }: Request<DetailsOf>) -> Result<HttpResponse, ApiError> {
-    let Whole(id) = body.audit_log_id;
-    if id < 0 {
-        return Err(Invalid::new("auditLogId", "is negative").into());
-    }
+    let id = entry_id(body.audit_log_id)?;
+    let order_id = text("orderId", body.order_id)?;
     let extent = extent(&context, named(body.controller_id)?).await?;
-    let details = context.read_rows(|store| store.details(id, &extent)).await;
+    let details = context.read_rows(|store| store.details(id, &extent, order_id.as_deref())).await;
     let details = details.map_ok(DetailItem::from);
     context.list("auditLogDetails", details.boxed()).await
+}
+
+fn entry_id(Whole(id): Whole<i64>) -> Result<i64, Invalid> {
+    if id < 0 { Err(Invalid::new("auditLogId", "is negative")) } else { Ok(id) }
+}
+
+/// A text that a request may leave empty.
+fn text(field: &str, text: Option<String>) -> Result<Option<String>, Invalid> {
+    let text = given(text);
+    text.as_deref().map_or(Ok(()), |text| check_name(field, text))?;
+    Ok(text)
 }
 
 /// A controller that a request names.
@@ -190,10 +211,9 @@ impl EntriesOf {
 
     /// Checks every field. The result still needs the extent of what the account can see.
     fn resolve(self, now: DateTime<Utc>) -> Result<impl FnOnce(Extent) -> AuditFilter, Invalid> {
-        let text = |field, text| match given(text) {
-            Some(text) => check_name(field, &text).map(|()| Some(text)),
-            None => Ok(None),
-        };
+        let id = self.audit_log_id.map(entry_id).transpose()?;
+        let request = text("request", self.request)?;
+        let request_id = text("requestId", self.request_id)?;
         let account = text("account", self.account)?;
         let comment = text("comment", self.comment)?;
         let ticket_link = text("ticketLink", self.ticket_link)?;
@@ -213,8 +233,10 @@ impl EntriesOf {
             account,
             comment,
             ticket_link,
-            request: None,
+            request,
             outcome: None,
+            request_id,
+            id,
             categories: self.categories.unwrap_or_default().into_vec(),
             touched_orders: typed || object_name.is_some() || !folders.is_empty(),
             folders,
@@ -256,6 +278,9 @@ pub struct EntryItem {
     request_id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     client_address: Option<String>,
+    /// The entry that it undid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    undoes: Option<i64>,
 }
 
 impl EntryItem {
@@ -282,6 +307,7 @@ impl EntryItem {
             affected: entry.affected,
             request_id: entry.request_id,
             client_address: entry.client_address,
+            undoes: entry.undoes,
         }
     }
 }

@@ -28,7 +28,12 @@ impl Audit for Backend {
         self.rows_of(audit::entries(filter, limit), Sieve::default())
     }
 
-    fn details(&self, audit_log_id: i64, extent: &Extent) -> BoxStream<'static, Result<Detail>> {
-        self.rows_of(audit::details(audit_log_id, extent), Sieve::default())
+    fn details(
+        &self,
+        audit_log_id: i64,
+        extent: &Extent,
+        order_id: Option<&str>,
+    ) -> BoxStream<'static, Result<Detail>> {
+        self.rows_of(audit::details(audit_log_id, extent, order_id), Sieve::default())
     }
 }

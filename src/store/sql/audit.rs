@@ -25,7 +25,8 @@ pub(in crate::store) fn entries<DB: Dialect>(filter: &AuditFilter, limit: Option
     let mut sql = Sql::new();
     sql.push(
         "SELECT l.id, l.controller_id, l.account, l.request, l.category, l.comment,\n    \
-             l.time_spent, l.ticket_link, l.outcome, l.request_id, l.client_address, l.created,\n    ",
+             l.time_spent, l.ticket_link, l.outcome, l.request_id, l.client_address, l.created,\n    \
+             l.undoes, ",
     );
     push_by_extent(&mut sql, extent, "CAST(l.parameters AS text)", |sql, _, _| {
         sql.push("NULL");
@@ -62,6 +63,12 @@ pub(super) fn push_matching<DB: Dialect>(sql: &mut Sql<DB>, filter: &AuditFilter
     }
     if let Some(request) = &filter.request {
         push_matches(sql.push("\n  AND "), "l.request", request);
+    }
+    if let Some(request_id) = &filter.request_id {
+        sql.push("\n  AND l.request_id = ").text(request_id);
+    }
+    if let Some(id) = filter.id {
+        sql.push("\n  AND l.id = ").integer(id);
     }
     if !categories.is_empty() {
         let words = categories.iter().copied().map(Category::as_str);
@@ -109,8 +116,12 @@ pub(in crate::store) fn insert<DB: Dialect>(
     sql
 }
 
-/// The query for what an entry did to the orders within the extent.
-pub(in crate::store) fn details<DB: Dialect>(audit_log_id: i64, extent: &Extent) -> Sql<DB> {
+/// The query for what an entry did to the orders within the extent, or to this one of them.
+pub(in crate::store) fn details<DB: Dialect>(
+    audit_log_id: i64,
+    extent: &Extent,
+    order_id: Option<&str>,
+) -> Sql<DB> {
     let mut sql = Sql::new();
     sql.push(
         "SELECT d.order_id, d.workflow_path, d.workflow_version_id, d.previous_state,\n    \
@@ -119,6 +130,9 @@ pub(in crate::store) fn details<DB: Dialect>(audit_log_id: i64, extent: &Extent)
          WHERE ",
     );
     push_of_entry(&mut sql, "d", audit_log_id);
+    if let Some(order_id) = order_id {
+        sql.push("\n  AND d.order_id = ").key(order_id);
+    }
     sql.push("\n  AND ");
     push_within_extent(&mut sql, extent, "d", |sql, _, visible| {
         if let Visible::Folders(folders) = visible {

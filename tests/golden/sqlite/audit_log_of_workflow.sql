@@ -1,6 +1,6 @@
 SELECT l.id, l.controller_id, l.account, l.request, l.category, l.comment,
     l.time_spent, l.ticket_link, l.outcome, l.request_id, l.client_address, l.created,
-    CAST(l.parameters AS text) AS parameters,
+    l.undoes, CAST(l.parameters AS text) AS parameters,
     l.affected AS affected
 FROM audit_logs l
 WHERE (l.controller_id = ? AND (l.controller_id, l.id) IN (

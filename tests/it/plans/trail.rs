@@ -115,6 +115,11 @@ on_both! {
         let plan = crate::plans::golden_plan(&app, "audit_log_of_workflow", &values).await;
         assert!(plan.contains("_folder"), "{plan}");
 
+        let pattern = if kind == Kind::Sqlite { "'./orders/*'" } else { "'./orders/%'" };
+        let values = [&*controller, pattern, "'r7'", "100"];
+        let plan = crate::plans::golden_plan(&app, "audit_log_of_request", &values).await;
+        assert!(plan.contains("_request"), "{plan}");
+
         let day = |ago: i64| {
             let at = chrono::Utc::now() - chrono::TimeDelta::days(ago);
             format!("'{}'", joc_orders::model::window::iso(&at))

@@ -6,14 +6,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{EntriesOf, extent, named};
-use crate::http::context::body::{RequestBody, given};
+use crate::http::context::body::RequestBody;
 use crate::http::context::request::Request;
 use crate::http::context::response::Dated;
 use crate::http::error::ApiError;
 use crate::http::openapi::{Endpoint, Schemas, with_examples};
 use crate::http::resources::buckets::{Bucket, buckets};
 use crate::model::audit::{AuditFilter, Outcome};
-use crate::model::checks::check_name;
 use crate::model::permission::VIEW_AUDIT_LOG;
 use crate::model::texts::{self, OptionalControllerId};
 use crate::model::window::Fields;
@@ -82,15 +81,14 @@ async fn overview(
     Request { context, body }: Request<OverviewOf>,
 ) -> Result<Json<Dated<RequestsByTime>>, ApiError> {
     let controller_id = named(body.controller_id)?;
-    let request = given(body.request);
-    request.as_deref().map_or(Ok(()), |request| check_name("request", request))?;
     let window = [&*body.date_from, &*body.date_to];
     let zone = body.time_zone.as_deref();
     let bounds = Fields::PAST_DATES.buckets(window, zone, body.unit, context.now)?;
-    let entries = EntriesOf { account: body.account, ..EntriesOf::default() };
+    let entries =
+        EntriesOf { request: body.request, account: body.account, ..EntriesOf::default() };
     let resolve = entries.resolve(context.now)?;
     let filter = resolve(extent(&context, controller_id).await?);
-    let filter = AuditFilter { request, outcome: Some(Outcome::Done), ..filter };
+    let filter = AuditFilter { outcome: Some(Outcome::Done), ..filter };
     let counted = context.read(|store| store.requests(&filter, &bounds)).await?;
     let counted = counted
         .into_iter()
