@@ -104,7 +104,7 @@ pub(super) trait Dialect: sqlx::Database {
     /// What a list without a limit ends with. Without LIMIT, PostgreSQL packs rows before it sorts
     /// them; since they are then short, it sorts instead of reading an index, and the first comes late.
     const NO_LIMIT: &str;
-    /// Before a column in ORDER BY: the rows are to be found by another index, and then sorted.
+    /// Before a column in ORDER BY or a condition: the rows are to be found by another index.
     /// (SQLite does not know how few they are.)
     const SORTED: &str;
     /// The function that makes a character from its number.

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::list::push_reached;
-use super::selection::words;
+use super::selection::{is_of_workflows, push_within, words};
 use super::{Dialect, Sql, audit};
 use crate::model::audit::AuditFilter;
 use crate::model::order::EffectiveState;
@@ -17,9 +17,11 @@ pub(in crate::store) fn schedule<DB: Dialect>(selection: &Selection, bounds: &Bo
     let mut sql = Sql::at(selection.now);
     // The states are no part of the selection, which would name the stored ones, too: an index that
     // has these is not the one that is wanted.
+    let at = if is_of_workflows(selection) { DB::SORTED } else { "" };
     let push = |sql: &mut Sql<DB>, states: &[EffectiveState], window| {
-        push_reached(sql, &Selection { window, ..selection.clone() });
+        push_reached(sql, &Selection { window: Window::UNBOUNDED, ..selection.clone() });
         sql.push(format_args!("\n  AND o.effective_state IN ({})", words(states)));
+        push_within(sql, &format!("{at}o.scheduled_for"), &window);
     };
     sql.push("SELECT b.bucket, count(*) AS orders\nFROM ").nested(|sql| {
         sql.push("SELECT ");
@@ -32,7 +34,7 @@ pub(in crate::store) fn schedule<DB: Dialect>(selection: &Selection, bounds: &Bo
         push(sql, &[EffectiveState::Blocked], due);
         sql.push(format_args!("\nUNION ALL\nSELECT {NEVER}"));
         push(sql, &[EffectiveState::Pending], Window::UNBOUNDED);
-        sql.push("\n  AND o.scheduled_for IS NULL");
+        sql.push(format_args!("\n  AND {at}o.scheduled_for IS NULL"));
     });
     sql.push(" b\nGROUP BY b.bucket");
     sql

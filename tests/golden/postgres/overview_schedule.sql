@@ -5,17 +5,17 @@ FROM (
     WHERE o.controller_id = $5
       AND o.state NOT IN ('FINISHED', 'CANCELLED')
       AND ((o.workflow_path >= $6 AND o.workflow_path < $7))
+      AND o.effective_state IN ('BLOCKED', 'SCHEDULED')
       AND o.scheduled_for >= $8
       AND o.scheduled_for < $9
-      AND o.effective_state IN ('BLOCKED', 'SCHEDULED')
     UNION ALL
     SELECT -1
     FROM (SELECT o.*, o.ctid AS place, effective_state(o.state, o.suspended, o.scheduled_for, $10) AS effective_state FROM orders o) o
     WHERE o.controller_id = $11
       AND o.state NOT IN ('FINISHED', 'CANCELLED')
       AND ((o.workflow_path >= $12 AND o.workflow_path < $13))
-      AND o.scheduled_for < $14
       AND o.effective_state IN ('BLOCKED')
+      AND o.scheduled_for < $14
     UNION ALL
     SELECT -2
     FROM (SELECT o.*, o.ctid AS place, effective_state(o.state, o.suspended, o.scheduled_for, $15) AS effective_state FROM orders o) o

@@ -4,16 +4,16 @@ FROM (
     FROM (SELECT o.*, o.ctid AS place, effective_state(o.state, o.suspended, o.scheduled_for, $4) AS effective_state FROM orders o) o
     WHERE o.controller_id = $5
       AND o.state NOT IN ('FINISHED', 'CANCELLED')
+      AND o.effective_state IN ('BLOCKED', 'SCHEDULED')
       AND o.scheduled_for >= $6
       AND o.scheduled_for < $7
-      AND o.effective_state IN ('BLOCKED', 'SCHEDULED')
     UNION ALL
     SELECT -1
     FROM (SELECT o.*, o.ctid AS place, effective_state(o.state, o.suspended, o.scheduled_for, $8) AS effective_state FROM orders o) o
     WHERE o.controller_id = $9
       AND o.state NOT IN ('FINISHED', 'CANCELLED')
-      AND o.scheduled_for < $10
       AND o.effective_state IN ('BLOCKED')
+      AND o.scheduled_for < $10
     UNION ALL
     SELECT -2
     FROM (SELECT o.*, o.ctid AS place, effective_state(o.state, o.suspended, o.scheduled_for, $11) AS effective_state FROM orders o) o

@@ -6,17 +6,17 @@ FROM (
     WHERE o.controller_id = (SELECT ?)
       AND o.state NOT IN ('FINISHED', 'CANCELLED')
       AND ((o.workflow_path >= ? AND o.workflow_path < ?))
-      AND o.scheduled_for >= ?
-      AND o.scheduled_for < ?
       AND o.effective_state IN ('BLOCKED', 'SCHEDULED')
+      AND +o.scheduled_for >= ?
+      AND +o.scheduled_for < ?
     UNION ALL
     SELECT -1
     FROM orders_effective o
     WHERE o.controller_id = (SELECT ?)
       AND o.state NOT IN ('FINISHED', 'CANCELLED')
       AND ((o.workflow_path >= ? AND o.workflow_path < ?))
-      AND o.scheduled_for < ?
       AND o.effective_state IN ('BLOCKED')
+      AND +o.scheduled_for < ?
     UNION ALL
     SELECT -2
     FROM orders_effective o
@@ -24,6 +24,6 @@ FROM (
       AND o.state NOT IN ('FINISHED', 'CANCELLED')
       AND ((o.workflow_path >= ? AND o.workflow_path < ?))
       AND o.effective_state IN ('PENDING')
-      AND o.scheduled_for IS NULL
+      AND +o.scheduled_for IS NULL
 ) b
 GROUP BY b.bucket;

@@ -5,16 +5,16 @@ FROM (
     FROM orders_effective o
     WHERE o.controller_id = (SELECT ?)
       AND o.state NOT IN ('FINISHED', 'CANCELLED')
+      AND o.effective_state IN ('BLOCKED', 'SCHEDULED')
       AND o.scheduled_for >= ?
       AND o.scheduled_for < ?
-      AND o.effective_state IN ('BLOCKED', 'SCHEDULED')
     UNION ALL
     SELECT -1
     FROM orders_effective o
     WHERE o.controller_id = (SELECT ?)
       AND o.state NOT IN ('FINISHED', 'CANCELLED')
-      AND o.scheduled_for < ?
       AND o.effective_state IN ('BLOCKED')
+      AND o.scheduled_for < ?
     UNION ALL
     SELECT -2
     FROM orders_effective o
