@@ -1,0 +1,119 @@
+/** What the page can do to orders, as data. Selection, preview and confirmation are the same. */
+
+/**
+ * @typedef {{name: string, value: any, label: string, hint: string}} Choice
+ *
+ * @typedef {object} Action
+ * @property {string} path
+ * @property {string} command Of `joc-orders orders`.
+ * @property {string} verb
+ * @property {string} done
+ * @property {string[]} permissions Any of these.
+ * @property {boolean} destructive
+ * @property {boolean} undoable
+ * @property {Choice[]} choices Fields of the request.
+ * @property {[count: string, means: string][]} effects Counts of the preview.
+ */
+
+/** @type {Choice[]} */
+const HOW = [
+  {
+    name: "kill",
+    value: true,
+    label: "Kill running jobs",
+    hint: "They get SIGTERM at once and SIGKILL some seconds later.",
+  },
+  {
+    name: "deep",
+    value: true,
+    label: "Include child orders",
+    hint: "Of every order that the filter selects, wherever they are.",
+  },
+  {
+    name: "orderType",
+    value: "FreshOnly",
+    label: "Skip orders that have started",
+    hint: "Only pending, scheduled and blocked orders are affected.",
+  },
+];
+
+/** @type {Action} */
+export const CANCEL = {
+  path: "/orders/cancel",
+  command: "cancel",
+  verb: "Cancel",
+  done: "cancelled or marked",
+  permissions: ["cancel"],
+  destructive: true,
+  undoable: true,
+  choices: HOW,
+  effects: [
+    ["cancelled", "end at once"],
+    ["marked", "get the mark CANCELLING; their executor ends them"],
+    ["killed", "get the mark, and their jobs are killed"],
+  ],
+};
+
+/** @type {Action} */
+export const SUSPEND = {
+  path: "/orders/suspend",
+  command: "suspend",
+  verb: "Suspend",
+  done: "suspended or marked",
+  permissions: ["suspendResume"],
+  destructive: false,
+  undoable: false,
+  choices: [
+    ...HOW,
+    {
+      name: "reset",
+      value: true,
+      label: "Restart the current instruction",
+      hint: "Of waiting and prompting orders, when they are resumed.",
+    },
+  ],
+  effects: [
+    ["suspended", "stop at once"],
+    ["marked", "get the mark SUSPENDING; their executor stops them"],
+    ["killed", "get the mark, and their jobs are killed"],
+  ],
+};
+
+/** @type {Action} */
+export const RESUME = {
+  path: "/orders/resume",
+  command: "resume",
+  verb: "Resume",
+  done: "resumed",
+  permissions: ["suspendResume", "resumeFailed"],
+  destructive: false,
+  undoable: false,
+  choices: [],
+  effects: [["resumed", "continue"]],
+};
+
+/** @type {Action} */
+export const UNDO = {
+  path: "/orders/cancel/undo",
+  command: "undo",
+  verb: "Restore",
+  done: "restored",
+  permissions: ["cancel"],
+  destructive: false,
+  undoable: false,
+  choices: [
+    {
+      name: "overdue",
+      value: "run",
+      label: "Let overdue orders start at once",
+      hint: "Otherwise orders whose date has passed come back suspended.",
+    },
+  ],
+  effects: [
+    ["restored", "come back as they were"],
+    ["suspended", "come back suspended, since their date has passed"],
+    ["unmarked", "lose the mark CANCELLING and go on"],
+  ],
+};
+
+export const ACTIONS = [CANCEL, SUSPEND, RESUME];

@@ -1,0 +1,362 @@
+/** The view of the audit log: entries, and what each did to each order. */
+
+import { call } from "./api.js";
+import { announce, clearProblems, field, foreign, h, newId, put, showProblem } from "./dom.js";
+import { EntryPanel, OUTCOMES } from "./entry.js";
+import { csv, download } from "./export.js";
+import { given } from "./filter.js";
+import { Freshness, Live, showIn } from "./live.js";
+import { ticket } from "./order.js";
+import { go } from "./route.js";
+import { session } from "./session.js";
+import { counted, number } from "./states.js";
+import { Table } from "./table.js";
+import { onZone, timeElement } from "./time.js";
+
+/** @typedef {import("./trail.js").Entry} Entry */
+
+/** How many entries are read, at first and on request. */
+const LIMIT = 1000;
+const MORE = 10_000;
+
+/** Milliseconds after a key before the filter counts as changed. */
+const TYPING = 400;
+
+/** The fields of the form: in the address, in the API, and for people. */
+const FIELDS = [
+  { name: "account", api: "account", label: "Account", hint: "" },
+  { name: "ticket", api: "ticketLink", label: "Ticket", hint: "* is any text" },
+  { name: "object", api: "objectName", label: "Order or workflow", hint: "" },
+  { name: "comment", api: "comment", label: "Comment", hint: "" },
+  { name: "request", api: "", label: "Request", hint: "./orders/cancel" },
+  { name: "requestId", api: "", label: "Request id", hint: "" },
+  { name: "from", api: "dateFrom", label: "From", hint: "-7d or a date" },
+  { name: "to", api: "dateTo", label: "to", hint: "0 or a date" },
+  { name: "zone", api: "timeZone", label: "Zone of the dates", hint: "UTC" },
+];
+
+/** @type {import("./table.js").Column<Entry>[]} */
+const COLUMNS = [
+  { name: "id", label: "Entry", width: 4, cell: ({ id }) => id, by: ({ id }) => id },
+  {
+    name: "created",
+    label: "When",
+    width: 12,
+    cell: ({ created }) => timeElement(created),
+    by: ({ created }) => created,
+  },
+  {
+    name: "account",
+    label: "Account",
+    width: 7,
+    cell: ({ account }) => foreign(account),
+    by: ({ account }) => account,
+  },
+  {
+    name: "request",
+    label: "Request",
+    width: 11,
+    cell: ({ request }) => request,
+    by: ({ request }) => request,
+  },
+  {
+    name: "outcome",
+    label: "Outcome",
+    width: 7,
+    cell: ({ outcome }) =>
+      h("span", { class: `outcome o-${outcome.toLowerCase()}`, title: OUTCOMES[outcome] }, outcome),
+    by: ({ outcome }) => outcome,
+  },
+  {
+    name: "affected",
+    label: "Orders",
+    width: 5,
+    cell: ({ affected }) => number(affected),
+    by: ({ affected }) => affected,
+  },
+  {
+    name: "comment",
+    label: "Comment",
+    width: 12,
+    cell: ({ comment }) => comment && foreign(comment, ""),
+    by: ({ comment }) => comment ?? "",
+  },
+  {
+    name: "ticketLink",
+    label: "Ticket",
+    width: 7,
+    cell: ({ ticketLink }) => ticketLink && ticket(ticketLink),
+    by: ({ ticketLink }) => ticketLink ?? "",
+  },
+];
+
+const EXPORTED = [
+  "id",
+  "created",
+  "controllerId",
+  "account",
+  "request",
+  "outcome",
+  "affected",
+  "comment",
+  "ticketLink",
+  "timeSpent",
+  "requestId",
+  "clientAddress",
+  "undoes",
+  "parameters",
+];
+
+/**
+ * @param {HTMLElement} main
+ * @param {string} controllerId
+ * @param {AbortSignal} signal
+ * @returns {import("./main.js").View}
+ */
+export function auditView(main, controllerId, signal) {
+  if (!session.mayAudit) {
+    put(
+      main,
+      h("h1", null, "Audit log"),
+      h("p", { class: "alert" }, "This account may not see the audit log."),
+    );
+    return { update() {}, focusFilter() {}, back: () => false };
+  }
+  let params = new URLSearchParams();
+  let shown = "";
+  let limit = LIMIT;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let timer;
+  let lastTyped = false;
+
+  const inputs = FIELDS.map(({ name, api, label, hint }) => {
+    const input = h("input", {
+      type: "text",
+      name: api || name,
+      placeholder: hint,
+      autocomplete: "off",
+      spellcheck: "false",
+    });
+    input.addEventListener("input", () => {
+      clearTimeout(timer);
+      timer = setTimeout(() => set(name, input.value.trim(), true), TYPING);
+    });
+    return { name, input, element: field(label, input) };
+  });
+  const onlyChanges = h("input", {
+    type: "checkbox",
+    id: newId(),
+    onchange: () => set("done", onlyChanges.checked ? "yes" : "", false),
+  });
+
+  /** @param {string} name @param {string} value @param {boolean} typing */
+  function set(name, value, typing) {
+    const changed = new URLSearchParams(params);
+    changed.delete("entry");
+    if (value) {
+      changed.set(name, value);
+    } else {
+      changed.delete(name);
+    }
+    const replace = typing && lastTyped;
+    lastTyped = typing;
+    go("audit", changed, { replace });
+  }
+
+  /** @type {Table<Entry>} */
+  const table = new Table({
+    label: "Audit entries",
+    columns: COLUMNS.filter(
+      ({ name }) => innerWidth >= 600 || ["created", "request", "affected"].includes(name),
+    ),
+    key: ({ id }) => String(id),
+    open: (entry) => select(entry.id),
+  });
+  const panel = new EntryPanel({
+    controllerId,
+    signal,
+    changed: () => void list.reload(),
+    closed: () => select(undefined),
+  });
+  const age = new Freshness();
+  const total = h("p", { class: "total", role: "status" });
+  const exports = h("div", { class: "actions" });
+
+  /** @param {number | undefined} id */
+  function select(id) {
+    const changed = new URLSearchParams(params);
+    if (id === undefined) {
+      changed.delete("entry");
+      table.element.focus();
+    } else {
+      changed.set("entry", String(id));
+    }
+    go("audit", changed);
+  }
+
+  /** @type {Live<any>} */
+  const list = new Live(
+    async (flight) => {
+      const fields = FIELDS.filter(({ api }) => api).map(({ name, api }) => [
+        api,
+        params.get(name) ?? "",
+      ]);
+      const body = { controllerId, ...given(Object.fromEntries(fields)), limit: wanted() };
+      return (await call("/audit_log", body, { signal: flight })).body;
+    },
+    draw,
+    { signal, every: 30 },
+  );
+
+  /** The service does not know these filters, so they apply to what was read. */
+  function isNarrowed() {
+    return ["request", "requestId", "done"].some((name) => params.get(name));
+  }
+
+  function wanted() {
+    return isNarrowed() ? MORE : limit;
+  }
+
+  /** @returns {Entry[]} */
+  function entries() {
+    const request = params.get("request") ?? "";
+    const requestId = params.get("requestId") ?? "";
+    const done = params.get("done") !== null;
+    return (list.data?.auditLog ?? []).filter(
+      (/** @type {Entry} */ entry) =>
+        (!request || entry.request === request) &&
+        (!requestId || entry.requestId === requestId) &&
+        (!done || (entry.outcome === "DONE" && entry.affected > 0)),
+    );
+  }
+
+  function draw() {
+    const { data, error, isLoading } = list;
+    age.show(list);
+    showIn(table.element, list, () => {});
+    const all = entries();
+    const read = data?.auditLog.length ?? 0;
+    table.setItems(all);
+    clearProblems(form);
+    if (error && showProblem(form, /** @type {any} */ (error).field, error.message)) {
+      put(age.element, "The filter is not valid.");
+    } else if (data && !isLoading) {
+      announce(`${counted(all.length, "entry").replace("entrys", "entries")} listed`);
+    }
+    const isCut = read === wanted();
+    const more = () => {
+      limit = MORE;
+      void list.reload();
+    };
+    put(
+      total,
+      data && `${number(all.length)} ${all.length === 1 ? "entry" : "entries"}`,
+      isCut && ` among the newest ${number(read)}. Older ones were not read. `,
+      isCut &&
+        wanted() < MORE &&
+        h("button", { type: "button", onclick: more }, `Read ${number(MORE)}`),
+    );
+    put(
+      exports,
+      h(
+        "button",
+        {
+          type: "button",
+          disabled: !all.length,
+          onclick: () => save("csv", "text/csv", csv(EXPORTED, table.items)),
+        },
+        "Export CSV",
+      ),
+      h(
+        "button",
+        {
+          type: "button",
+          disabled: !all.length,
+          onclick: () => save("json", "application/json", JSON.stringify(table.items, null, 2)),
+        },
+        "Export JSON",
+      ),
+    );
+    showEntry();
+  }
+
+  /** @param {string} ending @param {string} type @param {string} text */
+  function save(ending, type, text) {
+    const time = new Date(list.at).toISOString().replace(/[:.]/g, "-");
+    download(`audit-${controllerId}-${time}.${ending}`, type, text);
+  }
+
+  function showEntry() {
+    const id = params.get("entry");
+    const entry = (list.data?.auditLog ?? []).find(
+      (/** @type {Entry} */ each) => String(each.id) === id,
+    );
+    table.current = id ?? "";
+    table.draw();
+    if (id === null) {
+      panel.hide();
+    } else if (entry || (list.data && !list.isLoading)) {
+      panel.open(Number(id), entry);
+    }
+  }
+
+  const clear = () => go("audit", { controller: controllerId });
+  const form = h(
+    "form",
+    {
+      class: "filter",
+      "aria-label": "Filter",
+      onsubmit: (/** @type {Event} */ event) => event.preventDefault(),
+    },
+    h(
+      "div",
+      { class: "fields" },
+      inputs.map(({ element }) => element),
+      h("label", { class: "check" }, onlyChanges, "Only what changed orders"),
+      h("button", { type: "button", class: "quiet", onclick: clear }, "Clear filter"),
+    ),
+  );
+  put(
+    main,
+    h("h1", { class: "unseen" }, "Audit log"),
+    h(
+      "div",
+      { class: "split" },
+      h(
+        "section",
+        { class: "middle", "aria-label": "Audit entries" },
+        form,
+        h("div", { class: "bar" }, total, exports),
+        age.element,
+        table.element,
+      ),
+      panel.element,
+    ),
+  );
+  onZone(() => table.draw(), signal);
+
+  return {
+    update(changed) {
+      params = changed;
+      for (const { name, input } of inputs) {
+        const value = params.get(name) ?? "";
+        if (input.value.trim() !== value) {
+          input.value = value;
+        }
+      }
+      onlyChanges.checked = params.get("done") !== null;
+      const filter = new URLSearchParams(params);
+      filter.delete("entry");
+      if (filter.toString() !== shown || list.data === undefined) {
+        shown = filter.toString();
+        limit = LIMIT;
+        table.element.scrollTop = 0;
+        void list.reload({ forget: true });
+      } else {
+        showEntry();
+      }
+    },
+    focusFilter: () => inputs[0]?.input.focus(),
+    back: () => panel.close(),
+  };
+}

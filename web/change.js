@@ -1,0 +1,319 @@
+/**
+ * Changes orders: options, preview, reason, confirmation, result. One request is built; the
+ * preview, the change and the lines to copy all come from it.
+ */
+
+import { UNDO } from "./actions.js";
+import { ApiError, call, change } from "./api.js";
+import { commandLine, curlLine } from "./commands.js";
+import { openDialog } from "./dialog.js";
+import { clearProblems, field, h, put, showProblem } from "./dom.js";
+import { given } from "./filter.js";
+import { alertOf, Freshness, Live } from "./live.js";
+import { leftAlone, previewOf } from "./preview.js";
+import { href } from "./route.js";
+import { may, session } from "./session.js";
+import { counted } from "./states.js";
+
+/** From this many orders on, their number must be typed. */
+const TYPED = 100;
+
+/** How many orders a preview shows. */
+const SHOWN = 20;
+
+/**
+ * @param {object} options
+ * @param {import("./actions.js").Action} options.action
+ * @param {Record<string, any>} options.base The selectors, or the entry to undo.
+ * @param {string} options.title
+ * @param {() => void} options.changed Called when orders have changed.
+ */
+export function openChange({ action, base, title, changed }) {
+  const closing = new AbortController();
+  const onclose = () => closing.abort();
+  const { dialog, content, heading } = openDialog(title, { className: "change", onclose });
+  let isSending = false;
+  /** The change that was sent and whose outcome is unknown. @type {{body: object, key: string} | undefined} */
+  let unknown;
+
+  const boxes = action.choices.map((choice) => {
+    const input = h("input", { type: "checkbox", name: choice.name });
+    return { choice, input };
+  });
+  const comment = h("input", {
+    type: "text",
+    name: "auditLog.comment",
+    required: session.commentRequired,
+  });
+  const ticket = h("input", { type: "text", name: "auditLog.ticketLink" });
+  const minutes = h("input", {
+    type: "number",
+    name: "auditLog.timeSpent",
+    min: 0,
+    inputmode: "numeric",
+  });
+  const typed = h("input", {
+    type: "text",
+    name: "maxOrders",
+    autocomplete: "off",
+    inputmode: "numeric",
+  });
+  const place = h("section", { "aria-label": "Preview" });
+  const lines = h("div");
+  const problem = h("div");
+  const submit = h("button", { class: action.destructive ? "danger" : "main" });
+  const again = h("button", { type: "button", onclick: () => live.reload() }, "Preview again");
+  const age = new Freshness();
+  const confirmation = field(
+    "Number of orders",
+    typed,
+    "So that nobody changes this many by accident.",
+  );
+
+  /** The request, apart from `maxOrders` and the preview's `limit`. */
+  function request() {
+    const chosen = boxes.filter(({ input }) => input.checked);
+    const reason = {
+      comment: comment.value.trim(),
+      ticketLink: ticket.value.trim(),
+      timeSpent: minutes.value === "" ? "" : Number(minutes.value),
+    };
+    const auditLog = given(reason);
+    return {
+      ...base,
+      ...Object.fromEntries(chosen.map(({ choice }) => [choice.name, choice.value])),
+      ...(Object.keys(auditLog).length ? { auditLog } : {}),
+    };
+  }
+
+  /** The change: no more orders than the preview has shown. */
+  function whole() {
+    return { ...request(), ...(live.data ? { maxOrders: live.data.total } : {}) };
+  }
+
+  /** @type {Live<any>} */
+  const live = new Live(
+    async (signal) => {
+      const body = { ...request(), limit: SHOWN };
+      return (await call(`${action.path}/preview`, body, { signal })).body;
+    },
+    draw,
+    { signal: closing.signal },
+  );
+
+  function draw() {
+    const { data, error, isLoading } = live;
+    age.show(live);
+    place.setAttribute("aria-busy", String(isLoading));
+    place.classList.toggle("stale", isLoading || error !== undefined);
+    if (error instanceof ApiError && showProblem(form, error.field, error.message)) {
+      put(age.element, "The request is not valid.");
+    }
+    put(place, ...(data ? previewOf(action, base, data, new Set(Object.keys(request()))) : []));
+    const total = data?.total ?? 0;
+    const isReady = total > 0 && !isLoading && !error && !isSending;
+    put(submit, unknown ? "Send again" : `${action.verb} ${counted(total)}`);
+    submit.disabled = !isReady;
+    submit.hidden = total === 0;
+    confirmation.hidden = total < TYPED;
+    put(/** @type {Element} */ (confirmation.firstElementChild), `Type ${total} to confirm`);
+    drawLines();
+  }
+
+  function drawLines() {
+    const body = whole();
+    put(
+      lines,
+      copyable("curl", curlLine(action.path, body)),
+      copyable("Command line", commandLine(action.command, body)),
+    );
+  }
+
+  /** @param {Event} event */
+  async function send(event) {
+    event.preventDefault();
+    clearProblems(form);
+    put(problem);
+    const total = live.data?.total ?? 0;
+    if (total >= TYPED && typed.value.replace(/[\s,.]/g, "") !== String(total)) {
+      showProblem(form, "maxOrders", `This is not ${total}.`);
+      typed.focus();
+      return;
+    }
+    // What was sent, and may have happened, is sent again as it was.
+    unknown ??= { body: whole(), key: crypto.randomUUID() };
+    isSending = true;
+    draw();
+    put(problem, h("p", { role: "status" }, "Sending …"));
+    try {
+      const lost = (/** @type {number} */ attempt) =>
+        put(
+          problem,
+          h(
+            "p",
+            { role: "status" },
+            `No response. Sending it again with the same key (${attempt}) …`,
+          ),
+        );
+      const answer = await change(action.path, unknown.body, { key: unknown.key, lost });
+      changed();
+      showResult(answer);
+    } catch (error) {
+      isSending = false;
+      refuse(error);
+    }
+  }
+
+  /** @param {unknown} error */
+  function refuse(error) {
+    const isLost = error instanceof ApiError && error.isLost;
+    if (!isLost) {
+      unknown = undefined;
+    }
+    const isNamed = error instanceof ApiError && showProblem(form, error.field, error.message);
+    if (isLost) {
+      put(
+        problem,
+        alertOf(error),
+        h(
+          "p",
+          null,
+          "Nobody knows whether the change happened. Send it again: it has the same key, so that it happens once. The ",
+          h("a", { href: href("audit") }, "audit log"),
+          " shows what has happened.",
+        ),
+      );
+    } else if (isNamed) {
+      /** @type {HTMLElement | null} */ (form.querySelector("[aria-invalid]"))?.focus();
+    } else {
+      put(problem, alertOf(error));
+    }
+    draw();
+    if (error instanceof ApiError && error.field === "maxOrders") {
+      // There are more orders by now: show them, and ask again.
+      typed.value = "";
+      put(problem, alertOf(error));
+      void live.reload();
+    }
+  }
+
+  /** @param {import("./api.js").Answer} answer */
+  function showResult({ body, auditLogId, affected }) {
+    isSending = false;
+    closing.abort();
+    const { controllerId } = base;
+    const entry =
+      auditLogId === undefined
+        ? null
+        : h(
+            "a",
+            { href: href("audit", { entry: String(auditLogId) }), onclick: () => dialog.close() },
+            `Audit entry ${auditLogId}`,
+          );
+    const canUndo = action.undoable && auditLogId !== undefined && may(controllerId, "cancel");
+    const undo = () => {
+      dialog.close();
+      openUndo(controllerId, auditLogId ?? 0, changed);
+    };
+    put(heading, "Done");
+    put(
+      content,
+      h(
+        "p",
+        { class: "result", role: "status" },
+        `${counted(affected ?? 0)} ${action.done}. `,
+        session.mayAudit ? entry : `Audit entry ${auditLogId}.`,
+      ),
+      body.notRestored && leftAlone(body),
+      h(
+        "div",
+        { class: "buttons" },
+        canUndo && h("button", { type: "button", onclick: undo }, "Undo …"),
+        h("button", { type: "button", class: "main", onclick: () => dialog.close() }, "Close"),
+      ),
+    );
+    heading.focus();
+  }
+
+  const form = h(
+    "form",
+    { onsubmit: send, novalidate: true },
+    boxes.length > 0 &&
+      h(
+        "fieldset",
+        { onchange: () => live.reload() },
+        h("legend", null, "How"),
+        boxes.map(({ choice, input }) =>
+          h(
+            "label",
+            { class: "check" },
+            input,
+            h("span", null, choice.label, h("small", null, choice.hint)),
+          ),
+        ),
+      ),
+    place,
+    h("div", { class: "bar" }, age.element, again),
+    h(
+      "fieldset",
+      { class: "fields", oninput: drawLines },
+      h("legend", null, "Reason, for the audit log"),
+      field(session.commentRequired ? "Comment (required)" : "Comment", comment),
+      field("Ticket", ticket),
+      field("Minutes spent", minutes),
+    ),
+    h("details", null, h("summary", null, "The same as a command"), lines),
+    confirmation,
+    problem,
+    h(
+      "div",
+      { class: "buttons" },
+      h("button", { type: "button", onclick: () => dialog.close() }, "Do nothing"),
+      submit,
+    ),
+  );
+  dialog.addEventListener("cancel", (event) => isSending && event.preventDefault());
+  put(content, form);
+  void live.reload();
+}
+
+/**
+ * @param {string} controllerId
+ * @param {number} auditLogId
+ * @param {() => void} changed
+ */
+export function openUndo(controllerId, auditLogId, changed) {
+  const base = { controllerId, auditLogId };
+  openChange({
+    action: UNDO,
+    base,
+    title: `Undo the cancel of audit entry ${auditLogId}`,
+    changed,
+  });
+}
+
+/** @param {string} label @param {string} line */
+function copyable(label, line) {
+  const copied = h("span", { role: "status" });
+  const onclick = async () => {
+    try {
+      await navigator.clipboard.writeText(line);
+      put(copied, "Copied");
+    } catch {
+      put(copied, "Select the line and copy it");
+    }
+  };
+  return h(
+    "div",
+    { class: "copyable" },
+    h(
+      "p",
+      null,
+      label,
+      " ",
+      h("button", { type: "button", class: "quiet", onclick }, "Copy"),
+      copied,
+    ),
+    h("pre", { tabindex: 0, "aria-label": label }, line),
+  );
+}

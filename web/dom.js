@@ -1,0 +1,178 @@
+/** Makes elements. Texts become text nodes, so an order named `<img>` stays text. */
+
+/**
+ * @typedef {Node | string | number | null | undefined | false} Child
+ * @typedef {Child | Child[]} Children
+ * @typedef {Record<string, string | number | boolean | null | undefined | ((event: any) => void)>} Properties
+ */
+
+const SVG = "http://www.w3.org/2000/svg";
+
+/**
+ * @template {keyof HTMLElementTagNameMap} K
+ * @param {K} tag
+ * @param {Properties | null} [properties] Attributes, and listeners such as `onclick`.
+ * @param {...Children} children
+ * @returns {HTMLElementTagNameMap[K]}
+ */
+export function h(tag, properties, ...children) {
+  return fill(document.createElement(tag), properties, children);
+}
+
+/**
+ * @template {keyof SVGElementTagNameMap} K
+ * @param {K} tag
+ * @param {Properties | null} [properties]
+ * @param {...Children} children
+ * @returns {SVGElementTagNameMap[K]}
+ */
+export function svg(tag, properties, ...children) {
+  return fill(
+    /** @type {SVGElementTagNameMap[K]} */ (document.createElementNS(SVG, tag)),
+    properties,
+    children,
+  );
+}
+
+/**
+ * @template {Element} E
+ * @param {E} element
+ * @param {Properties | null | undefined} properties
+ * @param {Children[]} children
+ * @returns {E}
+ */
+function fill(element, properties, children) {
+  for (const [name, value] of Object.entries(properties ?? {})) {
+    if (typeof value === "function") {
+      element.addEventListener(name.slice(2), value);
+    } else if (value === true) {
+      element.setAttribute(name, "");
+    } else if (value !== false && value !== null && value !== undefined) {
+      element.setAttribute(name, String(value));
+    }
+  }
+  append(element, ...children);
+  return element;
+}
+
+/**
+ * @param {Node} parent
+ * @param {...Children} children
+ */
+export function append(parent, ...children) {
+  for (const child of children.flat()) {
+    if (child !== null && child !== undefined && child !== false) {
+      parent.appendChild(child instanceof Node ? child : document.createTextNode(String(child)));
+    }
+  }
+}
+
+/**
+ * Replaces what an element contains.
+ *
+ * @param {Element} element
+ * @param {...Children} children
+ */
+export function put(element, ...children) {
+  element.replaceChildren();
+  append(element, ...children);
+}
+
+/**
+ * An element of the page's own HTML.
+ *
+ * @param {string} id
+ */
+export function byId(id) {
+  const element = document.getElementById(id);
+  if (!element) {
+    throw new Error(`no element #${id}`);
+  }
+  return element;
+}
+
+/**
+ * A text from outside, such as an order's id: it may be written from right to left, and must not
+ * reorder what is around it.
+ *
+ * @param {string} text
+ * @param {string} [className]
+ */
+export function foreign(text, className = "id") {
+  return h("bdi", { class: className, title: text }, visible(text));
+}
+
+/**
+ * Shows control characters, and those that change the direction of a text, as `\u{202e}`.
+ *
+ * @param {string} text
+ */
+export function visible(text) {
+  return text.replace(
+    /[\p{Cc}\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/gu,
+    (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`,
+  );
+}
+
+/**
+ * Says a text to screen readers, without a visible change.
+ *
+ * @param {string} text
+ */
+export function announce(text) {
+  byId("live").textContent = text;
+}
+
+let ids = 0;
+
+/** An id for an element that a label or `aria-controls` names. */
+export function newId() {
+  ids += 1;
+  return `e${ids}`;
+}
+
+/**
+ * A field with a visible label, a hint and a place for its error.
+ *
+ * @param {string} label
+ * @param {HTMLInputElement | HTMLSelectElement | HTMLTextAreaElement} input `name` is the field of the API.
+ * @param {Children} [hint]
+ */
+export function field(label, input, hint) {
+  input.id ||= newId();
+  const problem = h("p", { class: "problem", id: `${input.id}-problem`, hidden: true });
+  const help = hint ? h("p", { class: "hint", id: `${input.id}-hint` }, hint) : null;
+  input.setAttribute("aria-describedby", help ? `${problem.id} ${help.id}` : problem.id);
+  return h("div", { class: "field" }, h("label", { for: input.id }, label), input, problem, help);
+}
+
+/**
+ * Shows an error at the field that it names. Returns whether there is such a field.
+ *
+ * @param {Element} form
+ * @param {string | undefined} name
+ * @param {string} message
+ */
+export function showProblem(form, name, message) {
+  clearProblems(form);
+  const inputs = /** @type {NodeListOf<HTMLInputElement>} */ (form.querySelectorAll("[name]"));
+  const input = [...inputs].find((candidate) => name && candidate.name === name);
+  const place = input && form.querySelector(`#${CSS.escape(input.id)}-problem`);
+  if (!input || !place) {
+    return false;
+  }
+  input.setAttribute("aria-invalid", "true");
+  place.textContent = message;
+  place.removeAttribute("hidden");
+  return true;
+}
+
+/** @param {Element} form */
+export function clearProblems(form) {
+  for (const problem of form.querySelectorAll(".problem")) {
+    problem.setAttribute("hidden", "");
+  }
+  for (const input of form.querySelectorAll("[aria-invalid]")) {
+    input.removeAttribute("aria-invalid");
+  }
+}

@@ -1,0 +1,212 @@
+/** One audit entry beside the list: who, why, the request, and what it did to each order. */
+
+import { openUndo } from "./change.js";
+import { foreign, h, put, visible } from "./dom.js";
+import { parse, pretty } from "./json.js";
+import { alertOf, Live } from "./live.js";
+import { definitions, ticket } from "./order.js";
+import { href } from "./route.js";
+import { may } from "./session.js";
+import { counted } from "./states.js";
+import { Table } from "./table.js";
+import { timeElement } from "./time.js";
+import { changeOf, detailsOf } from "./trail.js";
+
+/**
+ * @typedef {import("./trail.js").Entry} Entry
+ * @typedef {import("./trail.js").Detail} Detail
+ */
+
+/** What the outcomes of entries mean. @type {Record<string, string>} */
+export const OUTCOMES = {
+  DONE: "the request was carried out",
+  NO_ORDERS: "no order was found",
+  DENIED: "the account may not do that, or could not log in",
+  OUTSIDE: "it was for folders that the account may not see",
+};
+
+export class EntryPanel {
+  /**
+   * @param {object} options
+   * @param {string} options.controllerId
+   * @param {AbortSignal} options.signal
+   * @param {() => void} options.changed
+   * @param {() => void} options.closed
+   */
+  constructor({ controllerId, signal, changed, closed }) {
+    this.controllerId = controllerId;
+    this.changed = changed;
+    this.closed = closed;
+    this.id = -1;
+    this.heading = h("h2", { tabindex: -1 });
+    this.about = h("div");
+    this.state = h("div");
+    const close = h(
+      "button",
+      { type: "button", class: "quiet", onclick: () => this.close() },
+      "Close",
+    );
+    /** @type {Table<Detail>} */
+    this.table = new Table({
+      label: "Orders of the entry",
+      columns: [
+        {
+          name: "order",
+          label: "Order",
+          width: 12,
+          cell: ({ orderId }) => foreign(orderId),
+          by: ({ orderId }) => orderId,
+        },
+        {
+          name: "change",
+          label: "Before → after",
+          width: 14,
+          cell: (detail) => changeOf(detail),
+          by: (detail) => detail.previousState,
+        },
+        {
+          name: "workflow",
+          label: "Workflow",
+          width: 12,
+          cell: ({ workflowId }) => foreign(workflowId.path),
+          by: ({ workflowId }) => workflowId.path,
+        },
+      ],
+      key: ({ orderId }) => orderId,
+      open: ({ orderId }) => {
+        location.hash = href("orders", { controller: controllerId, order: orderId });
+      },
+    });
+    this.element = h(
+      "aside",
+      { class: "panel", "aria-label": "Audit entry", hidden: true },
+      h("header", null, this.heading, close),
+      this.about,
+      this.state,
+      this.table.element,
+    );
+    /** @type {Live<Detail[]>} */
+    this.details = new Live(
+      (flight) => detailsOf({ id: this.id, controllerId }, flight),
+      () => this.drawDetails(),
+      { signal },
+    );
+  }
+
+  /** @param {number} id @param {Entry | undefined} entry */
+  open(id, entry) {
+    const isNew = this.id !== id || this.element.hidden;
+    this.element.hidden = false;
+    this.draw(id, entry);
+    if (isNew) {
+      this.id = id;
+      this.table.element.scrollTop = 0;
+      void this.details.reload({ forget: true });
+      this.heading.focus({ preventScroll: innerWidth >= 900 });
+    }
+  }
+
+  hide() {
+    this.element.hidden = true;
+    this.id = -1;
+    this.details.flight?.abort();
+  }
+
+  /** Returns whether it was open. */
+  close() {
+    if (this.element.hidden) {
+      return false;
+    }
+    this.hide();
+    this.closed();
+    return true;
+  }
+
+  /** @param {number} id @param {Entry | undefined} entry */
+  draw(id, entry) {
+    put(this.heading, `Audit entry ${id}`);
+    if (!entry) {
+      put(
+        this.about,
+        h(
+          "p",
+          { class: "hint" },
+          "The entry is not among those listed; clear the filter to look for it.",
+        ),
+      );
+      return;
+    }
+    const { controllerId, changed } = this;
+    const canUndo =
+      entry.request === "./orders/cancel" &&
+      entry.outcome === "DONE" &&
+      entry.affected > 0 &&
+      may(controllerId, "cancel");
+    const undo = () => openUndo(controllerId, id, changed);
+    put(
+      this.about,
+      definitions([
+        ["When", timeElement(entry.created)],
+        ["Account", foreign(entry.account)],
+        ["Request", entry.request],
+        ["Outcome", `${entry.outcome}: ${OUTCOMES[entry.outcome] ?? ""}`],
+        ["Orders", entry.affected],
+        ["Comment", entry.comment && foreign(entry.comment, "")],
+        ["Ticket", entry.ticketLink && ticket(entry.ticketLink)],
+        ["Minutes spent", entry.timeSpent],
+        [
+          "Undoes",
+          entry.undoes !== undefined &&
+            h(
+              "a",
+              { href: href("audit", { entry: String(entry.undoes) }) },
+              `entry ${entry.undoes}`,
+            ),
+        ],
+        ["Request id", foreign(entry.requestId)],
+        ["Address", entry.clientAddress && foreign(entry.clientAddress)],
+      ]),
+      canUndo &&
+        h("div", { class: "actions" }, h("button", { type: "button", onclick: undo }, "Undo …")),
+      entry.parameters &&
+        h(
+          "details",
+          null,
+          h("summary", null, "Request body"),
+          h("pre", { tabindex: 0, "aria-label": "Request body" }, visibleJson(entry.parameters)),
+        ),
+    );
+  }
+
+  drawDetails() {
+    const { data, error, isLoading } = this.details;
+    this.table.setItems(data ?? []);
+    this.table.element.hidden = !data?.length;
+    put(
+      this.state,
+      h("h3", null, "Orders"),
+      error
+        ? alertOf(error)
+        : h(
+            "p",
+            { class: "hint" },
+            data
+              ? data.length
+                ? `${counted(data.length)}, before → after`
+                : "None"
+              : isLoading
+                ? "Loading …"
+                : "",
+          ),
+    );
+  }
+}
+
+/** @param {string} text */
+function visibleJson(text) {
+  try {
+    return pretty(parse(text)).split("\n").map(visible).join("\n");
+  } catch {
+    return visible(text);
+  }
+}

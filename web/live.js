@@ -1,0 +1,165 @@
+/**
+ * Data that the page loads, and loads again. A newer request aborts the one in flight; a response
+ * that comes too late is dropped; if a refresh fails, the old data stay, with the time of the last
+ * success.
+ */
+
+import { ApiError } from "./api.js";
+import { append, h, put } from "./dom.js";
+import { isAttended } from "./session.js";
+import { ago, clock } from "./time.js";
+
+let paused = false;
+
+/** What refreshes itself. @type {Set<Live<any>>} */
+const refreshing = new Set();
+
+/** Refreshes everything that refreshes itself, now. */
+export function refreshAll() {
+  for (const live of refreshing) {
+    void live.reload();
+  }
+}
+
+/** @param {boolean} pause Whether nothing refreshes itself. */
+export function setPaused(pause) {
+  paused = pause;
+}
+
+/** @template T */
+export class Live {
+  /**
+   * @param {(signal: AbortSignal) => Promise<T>} load
+   * @param {(live: Live<T>) => void} show Called after each change of this object.
+   * @param {object} options
+   * @param {AbortSignal} options.signal
+   * @param {number} [options.every] Seconds between refreshes.
+   * @param {() => boolean} [options.wanted] Whether there is something to load.
+   */
+  constructor(load, show, { signal, every, wanted = () => true }) {
+    /** @type {T | undefined} */
+    this.data = undefined;
+    /** @type {Error | undefined} */
+    this.error = undefined;
+    this.isLoading = false;
+    /** The instant of the last data. */
+    this.at = 0;
+    this.load = load;
+    this.wanted = wanted;
+    this.show = show;
+    /** @type {AbortController | undefined} */
+    this.flight = undefined;
+    signal.addEventListener("abort", () => this.flight?.abort());
+    if (every) {
+      const timer = setInterval(() => this.tick(), every * 1000);
+      refreshing.add(this);
+      signal.addEventListener("abort", () => {
+        clearInterval(timer);
+        refreshing.delete(this);
+      });
+    }
+  }
+
+  tick() {
+    if (!paused && !this.isLoading && !document.hidden && isAttended()) {
+      void this.reload();
+    }
+  }
+
+  /** Loads with what is wanted now. @param {{forget?: boolean}} [options] */
+  async reload({ forget = false } = {}) {
+    this.flight?.abort();
+    this.isLoading = false;
+    if (!this.wanted()) {
+      return;
+    }
+    const flight = new AbortController();
+    this.flight = flight;
+    this.isLoading = true;
+    if (forget) {
+      this.data = undefined;
+      this.error = undefined;
+    }
+    this.show(this);
+    try {
+      const data = await this.load(flight.signal);
+      if (flight.signal.aborted) {
+        return;
+      }
+      this.data = data;
+      this.error = undefined;
+      this.at = Date.parse(/** @type {any} */ (data)?.deliveryDate) || Date.now();
+    } catch (error) {
+      if (flight.signal.aborted) {
+        return;
+      }
+      this.error = /** @type {Error} */ (error);
+    }
+    this.isLoading = false;
+    this.show(this);
+  }
+}
+
+/** The line that says how old data are. */
+export class Freshness {
+  /** @param {string} [className] */
+  constructor(className = "fresh") {
+    this.element = h("p", { class: className });
+  }
+
+  /** @param {Live<any>} live */
+  show({ data, error, at, isLoading }) {
+    const element = this.element;
+    element.classList.toggle("bad", error !== undefined);
+    if (error && data !== undefined) {
+      put(element, `Could not be refreshed since ${clock(at)}, `, ago(at), `: ${error.message}`);
+    } else if (error) {
+      put(element, ...failure(error));
+    } else if (data === undefined) {
+      put(element, isLoading ? "Loading …" : "");
+    } else {
+      put(element, `As of ${clock(at)}, `, ago(at));
+    }
+  }
+}
+
+/**
+ * Shows data or their failure in a place: loaded, greyed if they are old.
+ *
+ * @param {HTMLElement} place
+ * @param {Live<any>} live
+ * @param {() => void} draw
+ */
+export function showIn(place, live, draw) {
+  place.classList.toggle("stale", live.error !== undefined && live.data !== undefined);
+  place.setAttribute("aria-busy", String(live.isLoading));
+  if (live.data !== undefined) {
+    draw();
+  } else {
+    place.replaceChildren();
+  }
+}
+
+/** An error in the API's words. @param {unknown} error @returns {import("./dom.js").Child[]} */
+export function failure(error) {
+  if (!(error instanceof ApiError)) {
+    return [error instanceof Error ? error.message : String(error)];
+  }
+  if (error.isMissing) {
+    return [`Not available: this service is older than the page (${error.message}).`];
+  }
+  const again = error.retryAfter ? ` Try again in ${error.retryAfter} s.` : "";
+  const id = error.requestId ? ` (request ${error.requestId})` : "";
+  return [error.message + again, h("small", null, id)];
+}
+
+/**
+ * An error for a form or a view, read out when it appears.
+ *
+ * @param {unknown} error
+ */
+export function alertOf(error) {
+  const element = h("p", { class: "alert", role: "alert" });
+  append(element, ...failure(error));
+  return element;
+}

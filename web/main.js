@@ -1,0 +1,182 @@
+/** Starts the page: session, header, and the view that the address names. */
+
+import { auditView } from "./audit.js";
+import { byId, h, put } from "./dom.js";
+import { listen, showKeys } from "./keys.js";
+import { alertOf, refreshAll, setPaused } from "./live.js";
+import { askLogin } from "./login.js";
+import { ordersView } from "./orders.js";
+import { overviewView } from "./overview.js";
+import { current, go, href, start } from "./route.js";
+import { endsIn, learn, logOut, restore, session, touch } from "./session.js";
+import { duration, LOCAL, setLocal, zone } from "./time.js";
+
+/**
+ * @typedef {object} View
+ * @property {(params: URLSearchParams) => void} update With each new address.
+ * @property {() => void} focusFilter
+ * @property {() => boolean} back Closes what is open. Returns whether there was something.
+ *
+ * @typedef {(main: HTMLElement, controllerId: string, signal: AbortSignal) => View} MakeView
+ */
+
+/** @type {Record<string, {title: string, make: MakeView}>} */
+const VIEWS = {
+  overview: { title: "Overview", make: overviewView },
+  orders: { title: "Orders", make: ordersView },
+  audit: { title: "Audit log", make: auditView },
+};
+
+const main = byId("main");
+/** @type {View | undefined} */
+let view;
+let shown = "";
+let leaving = new AbortController();
+
+/** @param {import("./route.js").Route} route */
+function follow({ view: name, params }) {
+  const { title = "", make } = VIEWS[name] ?? {};
+  const controllerId = params.get("controller") || (session.controllers[0] ?? "");
+  if (!make || !params.get("controller")) {
+    const known = make ? name : "overview";
+    if (controllerId) {
+      params.set("controller", controllerId);
+      go(known, params, { replace: true });
+      return;
+    }
+  }
+  const isNew = shown !== `${name} ${controllerId}`;
+  if (isNew) {
+    leaving.abort();
+    leaving = new AbortController();
+    shown = `${name} ${controllerId}`;
+    put(main);
+    drawHeader(name, controllerId);
+    document.title = `${title} · ${controllerId} · joc-orders`;
+    view = undefined;
+    if (!controllerId) {
+      put(main, h("p", { class: "alert" }, "There is no controller that this account may see."));
+      return;
+    }
+    view = make?.(main, controllerId, leaving.signal);
+    if (document.activeElement !== document.body || wasStarted) {
+      main.focus({ preventScroll: true });
+    }
+    wasStarted = true;
+  }
+  view?.update(params);
+}
+let wasStarted = false;
+
+/** @param {string} name @param {string} controllerId */
+function drawHeader(name, controllerId) {
+  const links = Object.entries(VIEWS)
+    .filter(([key]) => key !== "audit" || session.mayAudit)
+    .map(([key, { title }]) => {
+      const isCurrent = key === name && "page";
+      return h(
+        "a",
+        { href: href(key, { controller: controllerId }), "aria-current": isCurrent },
+        title,
+      );
+    });
+  put(byId("views"), links);
+  const select = /** @type {HTMLSelectElement} */ (byId("controller"));
+  const known = session.controllers.includes(controllerId) ? [] : [controllerId];
+  put(
+    select,
+    [...session.controllers, ...known].map((id) =>
+      h("option", { value: id, selected: id === controllerId }, id),
+    ),
+  );
+  put(byId("account"), session.account);
+}
+
+function drawZone() {
+  const select = /** @type {HTMLSelectElement} */ (byId("zone"));
+  const names = LOCAL === "UTC" ? ["UTC"] : ["UTC", LOCAL];
+  put(
+    select,
+    names.map((name) => h("option", { value: name, selected: name === zone() }, name)),
+  );
+  select.addEventListener("change", () => setLocal(select.value !== "UTC"));
+}
+
+/** Says when the session ends soon. */
+function watchSession() {
+  const left = endsIn();
+  const place = byId("ending");
+  if (left === undefined) {
+    place.hidden = true;
+    return;
+  }
+  if (place.hidden) {
+    const stay = h(
+      "button",
+      { type: "button", onclick: () => void touch().then(watchSession) },
+      "Stay logged in",
+    );
+    put(place, h("span"), " ", stay);
+    place.hidden = false;
+  }
+  const text = left > 0 ? `Your session ends in ${duration(left)}.` : "Your session has ended.";
+  // Screen readers hear it once, not every second.
+  if (!place.dataset.said || left === 0) {
+    put(byId("live"), text);
+    place.dataset.said = "yes";
+  }
+  put(/** @type {Element} */ (place.firstElementChild), text);
+}
+
+async function leave() {
+  await logOut();
+  location.hash = "";
+  location.reload();
+}
+
+function pause() {
+  const button = byId("pause");
+  const isPaused = button.getAttribute("aria-pressed") !== "true";
+  button.setAttribute("aria-pressed", String(isPaused));
+  put(button, isPaused ? "Refreshing is paused" : "Refreshing");
+  setPaused(isPaused);
+}
+
+async function begin() {
+  drawZone();
+  byId("controller").addEventListener("change", (event) => {
+    const { value } = /** @type {HTMLSelectElement} */ (event.target);
+    go(current().view, { controller: value });
+  });
+  byId("logout").addEventListener("click", () => void leave());
+  byId("help").addEventListener("click", showKeys);
+  byId("pause").addEventListener("click", pause);
+  byId("skip").addEventListener("click", (event) => {
+    event.preventDefault();
+    main.focus();
+  });
+  listen({
+    go: (name) => go(name, { controller: current().params.get("controller") ?? "" }),
+    focusFilter: () => view?.focusFilter(),
+    refresh: refreshAll,
+    back: () => view?.back() ?? false,
+  });
+  setInterval(watchSession, 1000);
+  if (!restore()) {
+    await askLogin("");
+  }
+  try {
+    await learn();
+  } catch (error) {
+    put(
+      main,
+      alertOf(error),
+      h("button", { type: "button", onclick: () => location.reload() }, "Try again"),
+    );
+    return;
+  }
+  byId("header").hidden = false;
+  start(follow);
+}
+
+void begin();

@@ -1,0 +1,295 @@
+/** One order beside the list: what it is, its children, and its whole trail. */
+
+import { ACTIONS } from "./actions.js";
+import { call } from "./api.js";
+import { openChange } from "./change.js";
+import { foreign, h, put } from "./dom.js";
+import { everything, selection } from "./filter.js";
+import { pretty } from "./json.js";
+import { alertOf, Freshness, Live, showIn } from "./live.js";
+import { plain } from "./preview.js";
+import { href } from "./route.js";
+import { may, session } from "./session.js";
+import { badge, counted, ENDED, LIVING } from "./states.js";
+import { timeElement } from "./time.js";
+import { changeOf, trailOf } from "./trail.js";
+
+/** @typedef {import("./columns.js").Order} Order */
+
+export class OrderPanel {
+  /**
+   * @param {object} options
+   * @param {string} options.controllerId
+   * @param {AbortSignal} options.signal
+   * @param {() => void} options.changed
+   * @param {() => void} options.closed
+   */
+  constructor({ controllerId, signal, changed, closed }) {
+    this.controllerId = controllerId;
+    this.changed = changed;
+    this.closed = closed;
+    this.orderId = "";
+    this.path = "";
+    this.heading = h("h2", { tabindex: -1 });
+    this.about = h("div");
+    this.rest = h("div");
+    this.age = new Freshness("fresh small");
+    const close = h(
+      "button",
+      { type: "button", class: "quiet", onclick: () => this.close() },
+      "Close",
+    );
+    this.element = h(
+      "aside",
+      { class: "panel", "aria-label": "Order", hidden: true },
+      h("header", null, this.heading, close),
+      this.age.element,
+      this.about,
+      this.rest,
+    );
+    /** @type {Live<any>} */
+    this.order = new Live(
+      (flight) => this.load("/order", { orderId: this.orderId }, flight, true),
+      () => this.draw(),
+      { signal, every: 15, wanted: () => this.orderId !== "" },
+    );
+    /** @type {Live<Order[]>} */
+    this.children = new Live(
+      (flight) => this.loadChildren(flight),
+      () => this.drawRest(),
+      { signal },
+    );
+    /** @type {Live<any>} */
+    this.history = new Live(
+      (flight) => this.load("/order/history", { orderId: this.orderId }, flight),
+      () => this.drawRest(),
+      { signal },
+    );
+    /** @type {Live<import("./trail.js").Step[]>} */
+    this.trail = new Live(
+      (flight) => trailOf(this.controllerId, this.orderId, flight),
+      () => this.drawRest(),
+      { signal },
+    );
+  }
+
+  /** @param {Order} order */
+  open({ orderId, workflowId }) {
+    this.orderId = orderId;
+    this.path = workflowId.path;
+    put(this.heading, foreign(orderId));
+    this.element.hidden = false;
+    const forget = { forget: true };
+    void this.children.reload(forget);
+    void this.history.reload(forget);
+    if (session.mayAudit) {
+      void this.trail.reload(forget);
+    }
+    void this.order.reload(forget);
+    this.heading.focus({ preventScroll: innerWidth >= 900 });
+  }
+
+  /** Returns whether it was open. */
+  close() {
+    if (this.element.hidden) {
+      return false;
+    }
+    this.element.hidden = true;
+    this.orderId = "";
+    for (const live of [this.order, this.children, this.history, this.trail]) {
+      live.flight?.abort();
+      live.isLoading = false;
+    }
+    this.closed();
+    return true;
+  }
+
+  /**
+   * @param {string} path
+   * @param {object} body
+   * @param {AbortSignal} signal
+   * @param {boolean} [exact]
+   */
+  async load(path, body, signal, exact) {
+    const whole = { controllerId: this.controllerId, ...body };
+    return (await call(path, whole, { signal, exact })).body;
+  }
+
+  /** Children, also ended ones: their ids begin with the parent's and a bar. @param {AbortSignal} signal */
+  async loadChildren(signal) {
+    const prefix = `${this.orderId}|`;
+    // The service takes no look-around, and `%` for any text.
+    const regex = `/${prefix.replace(/[\\^$.*+?()[\]{}|#&~-]/g, "\\$&").replaceAll("%", ".")}`;
+    const states = [...LIVING, ...ENDED].map(({ state }) => state);
+    const body = { workflowIds: [{ path: this.path }], regex, states };
+    const { orders } = await this.load("/orders", body, signal);
+    return orders.filter((/** @type {Order} */ { orderId }) => orderId.startsWith(prefix));
+  }
+
+  draw() {
+    this.age.show(this.order);
+    showIn(this.about, this.order, () =>
+      put(this.about, this.fields(this.order.data), this.buttons()),
+    );
+  }
+
+  buttons() {
+    const { controllerId, orderId } = this;
+    const base = selection(controllerId, { ...everything(), orderIds: [orderId] });
+    const permitted = ACTIONS.filter(({ permissions }) =>
+      permissions.some((name) => may(controllerId, name)),
+    );
+    const done = () => {
+      this.changed();
+      if (this.orderId === orderId) {
+        this.open(this.order.data);
+      }
+    };
+    return h(
+      "div",
+      { class: "actions" },
+      permitted.map((action) => {
+        const title = `${action.verb} this order`;
+        const onclick = () => openChange({ action, base, title, changed: done });
+        const attributes = { type: "button", class: action.destructive ? "danger" : "", onclick };
+        return h("button", attributes, `${action.verb} …`);
+      }),
+    );
+  }
+
+  /** @param {Order} order */
+  fields(order) {
+    const { workflowId, state, marked, scheduledFor } = order;
+    const link = href("orders", { controller: this.controllerId, workflow: workflowId.path });
+    /** @type {[string, import("./dom.js").Children][]} */
+    const rows = [
+      ["State", [badge(state._text), marked ? h("span", { class: "marked" }, marked._text) : null]],
+      ["Waits for", state._reason],
+      ["Workflow", h("a", { href: link }, foreign(workflowId.path))],
+      ["Version", foreign(workflowId.versionId)],
+      ["Scheduled", scheduledFor === undefined ? "never" : timeElement(scheduledFor)],
+      ["Position", order.positionString],
+      ["Priority", order.priority || null],
+    ];
+    const values = Object.entries(order.arguments ?? {});
+    return [
+      definitions(rows),
+      h("h3", null, "Arguments"),
+      values.length
+        ? definitions(
+            values.map(([name, value]) => [
+              name,
+              h("code", null, typeof value === "string" ? foreign(value) : pretty(value)),
+            ]),
+          )
+        : h("p", { class: "hint" }, "None"),
+    ];
+  }
+
+  drawRest() {
+    const { children, history, trail } = this;
+    const { data } = history;
+    put(
+      this.rest,
+      this.part("Children", children, (orders) => [orders.length ? this.childList(orders) : null]),
+      data?.runs?.length ? [h("h3", null, "Runs"), runs(data.runs)] : null,
+      session.mayAudit
+        ? this.part("Trail", trail, (steps) => [
+            steps.length ? h("ol", { class: "trail" }, steps.map(drawStep)) : null,
+          ])
+        : h("p", { class: "hint" }, "This account may not see the audit log."),
+    );
+  }
+
+  /**
+   * @template T
+   * @param {string} title
+   * @param {Live<T>} live
+   * @param {(data: T) => import("./dom.js").Child[]} draw
+   */
+  part(title, { data, error, isLoading }, draw) {
+    const content = error
+      ? [alertOf(error)]
+      : data === undefined
+        ? [isLoading ? "Loading …" : ""]
+        : draw(data);
+    const isEmpty = content.every((child) => child === null);
+    return [h("h3", null, title), ...(isEmpty ? [h("p", { class: "hint" }, "None")] : content)];
+  }
+
+  /** @param {Order[]} orders */
+  childList(orders) {
+    return h(
+      "ul",
+      { class: "children" },
+      orders.map((order) => {
+        const onclick = () => this.open(order);
+        const name = foreign(order.orderId);
+        const button = h("button", { type: "button", class: "link", onclick }, name);
+        return h("li", null, button, badge(order.state._text));
+      }),
+    );
+  }
+}
+
+/** @param {[string, import("./dom.js").Children][]} rows */
+export function definitions(rows) {
+  const given = rows.filter(
+    ([, value]) => value !== undefined && value !== null && value !== "" && value !== false,
+  );
+  return h(
+    "dl",
+    null,
+    given.flatMap(([name, value]) => [h("dt", null, foreign(name, "")), h("dd", null, value)]),
+  );
+}
+
+/** @param {any[]} all */
+function runs(all) {
+  const rows = all.map(({ run, agent, started, ended, exitStatus, signal, failure }) =>
+    h(
+      "tr",
+      null,
+      h("td", null, run),
+      h("td", null, foreign(agent ?? "")),
+      h("td", null, timeElement(started)),
+      h("td", null, ended ? timeElement(ended) : "running"),
+      h("td", null, failure ?? (signal === undefined ? exitStatus : `signal ${signal}`)),
+    ),
+  );
+  return plain(counted(all.length, "run"), ["Run", "Agent", "Started", "Ended", "Result"], rows);
+}
+
+/** @param {import("./trail.js").Step} step */
+function drawStep({ entry, detail }) {
+  const link = href("audit", { entry: String(entry.id), object: detail?.orderId ?? "" });
+  return h(
+    "li",
+    null,
+    h(
+      "p",
+      null,
+      timeElement(entry.created),
+      " ",
+      foreign(entry.account),
+      " ",
+      h("a", { href: link }, entry.request),
+    ),
+    detail && h("p", null, changeOf(detail)),
+    !detail &&
+      h(
+        "p",
+        { class: "hint" },
+        entry.outcome === "DONE" ? "Open the entry for its details." : entry.outcome,
+      ),
+    entry.comment && h("p", null, "“", foreign(entry.comment, ""), "”"),
+    entry.ticketLink && h("p", null, ticket(entry.ticketLink)),
+  );
+}
+
+/** A ticket is a link only if it is an address of the web. @param {string} text */
+export function ticket(text) {
+  return /^https?:\/\//i.test(text)
+    ? h("a", { href: text, rel: "noopener noreferrer", target: "_blank" }, foreign(text))
+    : foreign(text);
+}

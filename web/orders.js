@@ -1,0 +1,269 @@
+/** The view of orders: folders, the filter, the table, and what can be done to what is meant. */
+
+import { ACTIONS } from "./actions.js";
+import { call } from "./api.js";
+import { openChange } from "./change.js";
+import { columnChooser, shownColumns } from "./columns.js";
+import { announce, h, put } from "./dom.js";
+import { everything, fromParams, listing, selection, selects, toParams } from "./filter.js";
+import { FilterBar } from "./filterbar.js";
+import { FolderTree, pathsOf, treeOf } from "./folders.js";
+import { Freshness, Live, showIn } from "./live.js";
+import { OrderPanel } from "./order.js";
+import { go } from "./route.js";
+import { may } from "./session.js";
+import { counted, number, sum } from "./states.js";
+import { Table } from "./table.js";
+import { onZone } from "./time.js";
+
+const LIMIT = 10_000;
+const MORE = 100_000;
+
+/** The most orders that a filter names by id: the address has to hold them. */
+const NAMED = 200;
+
+/**
+ * @param {HTMLElement} main
+ * @param {string} controllerId
+ * @param {AbortSignal} signal
+ * @returns {import("./main.js").View}
+ */
+export function ordersView(main, controllerId, signal) {
+  let filter = everything();
+  let shown = "";
+  let limit = LIMIT;
+
+  const permitted = ACTIONS.filter(({ permissions }) =>
+    permissions.some((name) => may(controllerId, name)),
+  );
+  const bar = new FilterBar({
+    controllerId,
+    resolver: permitted[0] && `${permitted[0].path}/preview`,
+    signal,
+    changed(changed, typing) {
+      const wasTyping = typing && lastTyped;
+      lastTyped = typing;
+      show(changed, { replace: wasTyping });
+    },
+  });
+  let lastTyped = false;
+
+  const tree = new FolderTree((folder, add) => {
+    const { folders } = filter;
+    const has = folders.some((chosen) => chosen.folder === folder);
+    const others = add ? folders.filter((chosen) => chosen.folder !== folder) : [];
+    const left =
+      has && (add || folders.length === 1) ? others : [...others, { folder, recursive: true }];
+    lastTyped = false;
+    show({ ...filter, folders: left });
+  });
+
+  /** @type {Table<import("./columns.js").Order>} */
+  const table = new Table({
+    label: "Orders",
+    columns: shownColumns(),
+    key: ({ orderId }) => orderId,
+    open: (order) => panel.open(order),
+    marked: () => drawActions(),
+  });
+  const panel = new OrderPanel({
+    controllerId,
+    signal,
+    changed: reload,
+    closed: () => table.element.focus(),
+  });
+  const age = new Freshness();
+  const total = h("p", { class: "total", role: "status" });
+  const actions = h("div", { class: "actions" });
+  const folderAge = new Freshness("fresh small");
+  const columns = columnChooser((chosen) => table.setColumns(chosen));
+
+  /** @type {Live<any>} */
+  const list = new Live(
+    async (flight) => {
+      const body = { ...listing(controllerId, filter), limit };
+      return (await call("/orders", body, { signal: flight })).body;
+    },
+    drawList,
+    { signal, every: 30 },
+  );
+  /** @type {Live<any>} */
+  const counts = new Live(
+    async (flight) => {
+      const { workflowIds, dateFrom, dateTo, timeZone } = filter;
+      const counted = { ...everything(), workflowIds, dateFrom, dateTo, timeZone };
+      const body = listing(controllerId, counted);
+      return (await call("/orders/overview/folders", body, { signal: flight })).body;
+    },
+    drawTree,
+    { signal, every: 30 },
+  );
+  const folders = known("/tree", "folders");
+  const workflows = known("/workflows", "workflows");
+
+  /** What exists apart from orders; it changes rarely. @param {string} path @param {string} name */
+  function known(path, name) {
+    const body = { controllerId, ...(name === "workflows" ? { compact: true } : {}) };
+    return new Live(
+      async (flight) => (await call(path, body, { signal: flight })).body[name],
+      () => (name === "workflows" ? bar.setWorkflows(workflows.data ?? []) : drawTree()),
+      { signal },
+    );
+  }
+
+  function reload() {
+    void list.reload();
+    void counts.reload();
+  }
+
+  /** @param {import("./filter.js").Filter} changed @param {{replace?: boolean}} [options] */
+  function show(changed, options) {
+    go("orders", withController(toParams(changed)), options);
+  }
+
+  /** @param {URLSearchParams} params */
+  function withController(params) {
+    params.set("controller", controllerId);
+    return params;
+  }
+
+  function drawList() {
+    const { data, error, isLoading } = list;
+    age.show(list);
+    showIn(table.element, list, () => {});
+    table.setItems(data?.orders ?? []);
+    const count = data?.orders.length ?? 0;
+    const cut = count === limit;
+    if (error && bar.refuse(error)) {
+      put(age.element, "The filter is not valid.");
+    } else if (!error && !isLoading) {
+      clearTimeout(announcing);
+      announcing = setTimeout(() => announce(`${counted(count)} listed`), 500);
+    }
+    const more = h("button", { type: "button", onclick: showMore }, `List up to ${number(MORE)}`);
+    put(
+      total,
+      data &&
+        (cut
+          ? `The first ${counted(count)} by id are listed; there may be more. `
+          : counted(count)),
+      cut && limit === LIMIT && more,
+    );
+    drawActions();
+  }
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let announcing;
+
+  function showMore() {
+    limit = MORE;
+    void list.reload();
+  }
+
+  function drawTree() {
+    folderAge.show(counts);
+    const states = filter.states;
+    const of = new Map(
+      (counts.data?.folders ?? []).map((/** @type {any} */ entry) => [
+        entry.folder,
+        sum(entry.orders, states),
+      ]),
+    );
+    tree.setRoot(treeOf(pathsOf(folders.data ?? []), of), counts.data !== undefined);
+  }
+
+  function drawActions() {
+    const marks = [...table.marks];
+    const problem = filter.regex
+      ? "A change cannot select by text. Remove the text, or mark orders and filter by their ids."
+      : selects(filter)
+        ? ""
+        : "To change orders, choose what is meant: a folder (/ is all), a workflow, states or dates.";
+    const buttons = permitted.map((action) => {
+      const onclick = () =>
+        openChange({
+          action,
+          base: selection(controllerId, filter),
+          title: `${action.verb} all orders of the filter`,
+          changed: reload,
+        });
+      const className = action.destructive ? "danger" : "";
+      const attributes = { type: "button", class: className, disabled: problem !== "", onclick };
+      return h("button", attributes, `${action.verb} …`);
+    });
+    const named = marks.slice(0, NAMED);
+    const onlyMarked = () => {
+      table.setMarks(new Set());
+      show({ ...everything(), orderIds: named });
+    };
+    put(
+      actions,
+      buttons,
+      marks.length > 0 &&
+        h(
+          "button",
+          { type: "button", onclick: onlyMarked },
+          `Filter by ${counted(named.length, "marked order")}`,
+        ),
+      permitted.length > 0 && problem && h("p", { class: "hint" }, problem),
+    );
+  }
+
+  if (!may(controllerId, "view")) {
+    put(
+      main,
+      h("h1", null, "Orders"),
+      h("p", { class: "alert" }, "This account may not see orders here."),
+    );
+    return { update() {}, focusFilter() {}, back: () => false };
+  }
+  put(
+    main,
+    h("h1", { class: "unseen" }, "Orders"),
+    h(
+      "div",
+      { class: "split" },
+      h(
+        "details",
+        { class: "side", open: innerWidth >= 900 },
+        h("summary", null, "Folders"),
+        tree.element,
+        folderAge.element,
+      ),
+      h(
+        "section",
+        { class: "middle", "aria-label": "List of orders" },
+        bar.element,
+        h("div", { class: "bar" }, total, actions, columns),
+        age.element,
+        table.element,
+      ),
+      panel.element,
+    ),
+  );
+  if (may(controllerId, "view", "workflows")) {
+    void folders.reload();
+    void workflows.reload();
+  }
+  onZone(() => table.draw(), signal);
+
+  return {
+    update(params) {
+      filter = fromParams(params);
+      const address = toParams(filter).toString();
+      const isNew = address !== shown || list.data === undefined;
+      shown = address;
+      bar.show(filter);
+      tree.setChosen(filter.folders.map(({ folder }) => folder));
+      if (isNew) {
+        limit = LIMIT;
+        table.element.scrollTop = 0;
+        table.setMarks(new Set());
+        void list.reload({ forget: true });
+        void counts.reload();
+      }
+      drawTree();
+    },
+    focusFilter: () => bar.focus(),
+    back: () => panel.close(),
+  };
+}

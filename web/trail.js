@@ -1,0 +1,90 @@
+/** What was done to orders, as the audit log has it. */
+
+import { call } from "./api.js";
+import { foreign, h } from "./dom.js";
+import { badge } from "./states.js";
+
+/**
+ * @typedef {object} Entry
+ * @property {number} id
+ * @property {string} created
+ * @property {string} controllerId
+ * @property {string} account
+ * @property {string} request
+ * @property {string} category
+ * @property {string} [parameters]
+ * @property {string} [comment]
+ * @property {number} [timeSpent]
+ * @property {string} [ticketLink]
+ * @property {string} outcome
+ * @property {number} affected
+ * @property {string} requestId
+ * @property {string} [clientAddress]
+ * @property {number} [undoes]
+ *
+ * @typedef {object} Detail
+ * @property {string} orderId
+ * @property {{path: string, versionId: string}} workflowId
+ * @property {string} previousState
+ * @property {string} newState
+ * @property {string} [mark]
+ * @property {boolean} [kill]
+ * @property {string} [viaParent]
+ * @property {Record<string, any>} [before]
+ *
+ * @typedef {{entry: Entry, detail: Detail | undefined}} Step
+ */
+
+/** How many entries of an order are shown, and up to how many orders their details are read. */
+const ENTRIES = 50;
+const ORDERS = 2000;
+
+/**
+ * @param {string} controllerId
+ * @param {string} orderId
+ * @param {AbortSignal} signal
+ * @returns {Promise<Step[]>} The newest first.
+ */
+export async function trailOf(controllerId, orderId, signal) {
+  const body = { controllerId, objectName: orderId, limit: ENTRIES };
+  /** @type {Entry[]} */
+  const entries = (await call("/audit_log", body, { signal })).body.auditLog;
+  return Promise.all(
+    entries.map(async (entry) => {
+      const isShort = entry.affected > 0 && entry.affected <= ORDERS;
+      const details = isShort ? await detailsOf(entry, signal) : [];
+      return { entry, detail: details.find((detail) => detail.orderId === orderId) };
+    }),
+  );
+}
+
+/**
+ * @param {{id: number, controllerId?: string}} entry
+ * @param {AbortSignal} signal
+ * @returns {Promise<Detail[]>}
+ */
+export async function detailsOf({ id, controllerId }, signal) {
+  const { body } = await call("/audit_log/details", { auditLogId: id, controllerId }, { signal });
+  return body.auditLogDetails;
+}
+
+/** Before → after. @param {Detail} detail */
+export function changeOf({ previousState, newState, mark, kill, viaParent, before }) {
+  const isSame = previousState === newState;
+  const old = Object.entries(before ?? {}).filter(([, value]) => value !== null);
+  return h(
+    "span",
+    { class: "step" },
+    badge(previousState),
+    !isSame && [" → ", badge(newState)],
+    mark && h("span", { class: "marked" }, `mark ${mark}`),
+    kill && h("span", { class: "marked" }, "kill"),
+    viaParent && h("span", null, " as a child of ", foreign(viaParent)),
+    old.length > 0 &&
+      h(
+        "small",
+        null,
+        ` before: ${old.map(([name, value]) => `${name} ${JSON.stringify(value)}`).join(", ")}`,
+      ),
+  );
+}
