@@ -48,9 +48,9 @@ export const CANCEL = {
   undoable: true,
   choices: HOW,
   effects: [
-    ["cancelled", "end at once"],
-    ["marked", "get the mark CANCELLING; their executor ends them"],
-    ["killed", "get the mark, and their jobs are killed"],
+    ["cancelled", "ended at once"],
+    ["marked", "marked CANCELLING, for the executor to end"],
+    ["killed", "marked, and the job is killed"],
   ],
 };
 
@@ -73,9 +73,9 @@ export const SUSPEND = {
     },
   ],
   effects: [
-    ["suspended", "stop at once"],
-    ["marked", "get the mark SUSPENDING; their executor stops them"],
-    ["killed", "get the mark, and their jobs are killed"],
+    ["suspended", "stopped at once"],
+    ["marked", "marked SUSPENDING, for the executor to stop"],
+    ["killed", "marked, and the job is killed"],
   ],
 };
 
@@ -89,7 +89,7 @@ export const RESUME = {
   destructive: false,
   undoable: false,
   choices: [],
-  effects: [["resumed", "continue"]],
+  effects: [["resumed", "continued"]],
 };
 
 /** @type {Action} */
@@ -110,9 +110,9 @@ export const UNDO = {
     },
   ],
   effects: [
-    ["restored", "come back as they were"],
-    ["suspended", "come back suspended, since their date has passed"],
-    ["unmarked", "lose the mark CANCELLING and go on"],
+    ["restored", "restored as before the cancel"],
+    ["suspended", "restored suspended, since the date has passed"],
+    ["unmarked", "going on without the mark CANCELLING"],
   ],
 };
 

@@ -150,7 +150,7 @@ async function send(path, body, token, { signal, key, basic, exact }) {
     // Without credentials the browser shows no password dialog of its own after a 401.
     const request = { method: "POST", headers, body, signal, credentials: "omit" };
     response = await fetch(BASE + path, /** @type {RequestInit} */ (request));
-  } catch (error) {
+  } catch {
     signal?.throwIfAborted();
     throw new ApiError(0, "", "The service cannot be reached.", { requestId: requestId(headers) });
   }

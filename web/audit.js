@@ -5,13 +5,13 @@ import { announce, clearProblems, field, foreign, h, newId, put, showProblem } f
 import { EntryPanel, OUTCOMES } from "./entry.js";
 import { csv, download } from "./export.js";
 import { given } from "./filter.js";
-import { Freshness, Live, showIn } from "./live.js";
+import { Freshness, Live, mark } from "./live.js";
 import { ticket } from "./order.js";
 import { go } from "./route.js";
 import { session } from "./session.js";
 import { counted, number } from "./states.js";
 import { Table } from "./table.js";
-import { onZone, timeElement } from "./time.js";
+import { timeElement } from "./time.js";
 
 /** @typedef {import("./trail.js").Entry} Entry */
 
@@ -103,7 +103,6 @@ const EXPORTED = [
   "timeSpent",
   "requestId",
   "clientAddress",
-  "undoes",
   "parameters",
 ];
 
@@ -233,7 +232,7 @@ export function auditView(main, controllerId, signal) {
   function draw() {
     const { data, error, isLoading } = list;
     age.show(list);
-    showIn(table.element, list, () => {});
+    mark(table.element, list);
     const all = entries();
     const read = data?.auditLog.length ?? 0;
     table.setItems(all);
@@ -333,7 +332,6 @@ export function auditView(main, controllerId, signal) {
       panel.element,
     ),
   );
-  onZone(() => table.draw(), signal);
 
   return {
     update(changed) {

@@ -160,6 +160,7 @@ export function openChange({ action, base, title, changed }) {
       showResult(answer);
     } catch (error) {
       isSending = false;
+      put(problem);
       refuse(error);
     }
   }
@@ -241,7 +242,7 @@ export function openChange({ action, base, title, changed }) {
     boxes.length > 0 &&
       h(
         "fieldset",
-        { onchange: () => live.reload() },
+        { class: "how", onchange: () => live.reload() },
         h("legend", null, "How"),
         boxes.map(({ choice, input }) =>
           h(
@@ -263,13 +264,17 @@ export function openChange({ action, base, title, changed }) {
       field("Minutes spent", minutes),
     ),
     h("details", null, h("summary", null, "The same as a command"), lines),
-    confirmation,
-    problem,
     h(
       "div",
-      { class: "buttons" },
-      h("button", { type: "button", onclick: () => dialog.close() }, "Do nothing"),
-      submit,
+      { class: "confirm" },
+      confirmation,
+      problem,
+      h(
+        "div",
+        { class: "buttons" },
+        h("button", { type: "button", onclick: () => dialog.close() }, "Do nothing"),
+        submit,
+      ),
     ),
   );
   dialog.addEventListener("cancel", (event) => isSending && event.preventDefault());

@@ -21,7 +21,8 @@ const GAP = 2;
  * @param {Bar[]} bars
  */
 export function histogram(caption, heads, bars) {
-  const highest = Math.max(1, ...bars.map(({ value }) => value));
+  const most = Math.max(0, ...bars.map(({ value }) => value));
+  const highest = most || 1;
   const width = 1000 / Math.max(1, bars.length);
   const columns = bars.map(({ title, value, note, href }, index) => {
     const height = value && Math.max(2, (value / highest) * HEIGHT);
@@ -56,7 +57,7 @@ export function histogram(caption, heads, bars) {
   return h(
     "figure",
     { class: "histogram" },
-    h("p", { class: "scale", "aria-hidden": "true" }, `highest ${number(highest)}`),
+    h("p", { class: "scale", "aria-hidden": "true" }, most ? `highest ${number(most)}` : "none"),
     drawing,
     h("div", { class: "labels", "aria-hidden": "true" }, labels),
     table(caption, heads, bars),

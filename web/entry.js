@@ -10,7 +10,7 @@ import { may } from "./session.js";
 import { counted } from "./states.js";
 import { Table } from "./table.js";
 import { timeElement } from "./time.js";
-import { changeOf, detailsOf } from "./trail.js";
+import { changeOf, detailsOf, undoneBy } from "./trail.js";
 
 /**
  * @typedef {import("./trail.js").Entry} Entry
@@ -137,6 +137,7 @@ export class EntryPanel {
       return;
     }
     const { controllerId, changed } = this;
+    const undone = undoneBy(entry);
     const canUndo =
       entry.request === "./orders/cancel" &&
       entry.outcome === "DONE" &&
@@ -156,12 +157,8 @@ export class EntryPanel {
         ["Minutes spent", entry.timeSpent],
         [
           "Undoes",
-          entry.undoes !== undefined &&
-            h(
-              "a",
-              { href: href("audit", { entry: String(entry.undoes) }) },
-              `entry ${entry.undoes}`,
-            ),
+          undone !== undefined &&
+            h("a", { href: href("audit", { entry: String(undone) }) }, `entry ${undone}`),
         ],
         ["Request id", foreign(entry.requestId)],
         ["Address", entry.clientAddress && foreign(entry.clientAddress)],

@@ -7,7 +7,7 @@
 import { ApiError } from "./api.js";
 import { append, h, put } from "./dom.js";
 import { isAttended } from "./session.js";
-import { ago, clock } from "./time.js";
+import { ago, timeElement } from "./time.js";
 
 let paused = false;
 
@@ -112,31 +112,46 @@ export class Freshness {
     const element = this.element;
     element.classList.toggle("bad", error !== undefined);
     if (error && data !== undefined) {
-      put(element, `Could not be refreshed since ${clock(at)}, `, ago(at), `: ${error.message}`);
+      put(element, "Could not be refreshed since ", clock(at), ", ", ago(at), `: ${error.message}`);
     } else if (error) {
       put(element, ...failure(error));
     } else if (data === undefined) {
       put(element, isLoading ? "Loading …" : "");
     } else {
-      put(element, `As of ${clock(at)}, `, ago(at));
+      put(element, "As of ", clock(at), ", ", ago(at));
     }
   }
 }
 
+/** @param {number} at */
+function clock(at) {
+  return timeElement(at, { clock: true });
+}
+
 /**
- * Shows data or their failure in a place: loaded, greyed if they are old.
+ * Greys a place whose data are old, and says whether it is being loaded.
+ *
+ * @param {HTMLElement} place
+ * @param {Live<any>} live
+ */
+export function mark(place, { data, error, isLoading }) {
+  place.classList.toggle("stale", error !== undefined && data !== undefined);
+  place.setAttribute("aria-busy", String(isLoading));
+}
+
+/**
+ * Draws data in a place, or nothing without any.
  *
  * @param {HTMLElement} place
  * @param {Live<any>} live
  * @param {() => void} draw
  */
 export function showIn(place, live, draw) {
-  place.classList.toggle("stale", live.error !== undefined && live.data !== undefined);
-  place.setAttribute("aria-busy", String(live.isLoading));
-  if (live.data !== undefined) {
-    draw();
-  } else {
+  mark(place, live);
+  if (live.data === undefined) {
     place.replaceChildren();
+  } else {
+    draw();
   }
 }
 

@@ -3,7 +3,6 @@
 import { session as transport } from "./api.js";
 import { clearProblems, field, h, put } from "./dom.js";
 import { alertOf } from "./live.js";
-import { go } from "./route.js";
 import { learn, logIn, session } from "./session.js";
 
 /** @type {Promise<void> | undefined} */
@@ -57,7 +56,6 @@ function ask(reason) {
       }
       if (previous && previous !== session.account) {
         // Another account may see other things: nothing of the old one stays.
-        go("overview", { controller: "" }, { replace: true });
         location.reload();
         return;
       }

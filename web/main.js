@@ -130,7 +130,7 @@ function watchSession() {
 
 async function leave() {
   await logOut();
-  location.hash = "";
+  history.replaceState(null, "", location.pathname);
   location.reload();
 }
 

@@ -128,9 +128,7 @@ export class OrderPanel {
 
   draw() {
     this.age.show(this.order);
-    showIn(this.about, this.order, () =>
-      put(this.about, this.fields(this.order.data), this.buttons()),
-    );
+    showIn(this.about, this.order, () => put(this.about, this.fields(this.order.data)));
   }
 
   buttons() {
@@ -174,6 +172,7 @@ export class OrderPanel {
     const values = Object.entries(order.arguments ?? {});
     return [
       definitions(rows),
+      this.buttons(),
       h("h3", null, "Arguments"),
       values.length
         ? definitions(

@@ -8,13 +8,12 @@ import { announce, h, put } from "./dom.js";
 import { everything, fromParams, listing, selection, selects, toParams } from "./filter.js";
 import { FilterBar } from "./filterbar.js";
 import { FolderTree, pathsOf, treeOf } from "./folders.js";
-import { Freshness, Live, showIn } from "./live.js";
+import { Freshness, Live, mark } from "./live.js";
 import { OrderPanel } from "./order.js";
 import { go } from "./route.js";
 import { may } from "./session.js";
 import { counted, number, sum } from "./states.js";
 import { Table } from "./table.js";
-import { onZone } from "./time.js";
 
 const LIMIT = 10_000;
 const MORE = 100_000;
@@ -130,7 +129,7 @@ export function ordersView(main, controllerId, signal) {
   function drawList() {
     const { data, error, isLoading } = list;
     age.show(list);
-    showIn(table.element, list, () => {});
+    mark(table.element, list);
     table.setItems(data?.orders ?? []);
     const count = data?.orders.length ?? 0;
     const cut = count === limit;
@@ -244,7 +243,6 @@ export function ordersView(main, controllerId, signal) {
     void folders.reload();
     void workflows.reload();
   }
-  onZone(() => table.draw(), signal);
 
   return {
     update(params) {

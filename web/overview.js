@@ -239,7 +239,7 @@ export function overviewView(main, controllerId, signal) {
  */
 function redraw(place, draw) {
   const links = () => /** @type {HTMLElement[]} */ ([...place.querySelectorAll("a")]);
-  const index = links().findIndex((link) => link === document.activeElement);
+  const index = links().indexOf(/** @type {HTMLElement} */ (document.activeElement));
   draw();
   links()[index]?.focus();
 }
@@ -253,8 +253,8 @@ function redraw(place, draw) {
  * @param {Unit} unit
  */
 function label(from, index, length, unit) {
-  const step = Math.max(1, Math.ceil(length / 7));
-  return index % step === 0 ? tick(from, unit) : "";
+  const step = Math.max(1, Math.ceil(length / 6));
+  return index % step === 0 && index + step / 2 < length ? tick(from, unit) : "";
 }
 
 /** @param {string} from @param {Unit} unit */

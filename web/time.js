@@ -1,4 +1,4 @@
-/** Shows instants, always with their zone: UTC or the browser's, which this tab's user chooses. */
+/** Shows instants, always with their zone: UTC or the browser's, as the user chooses. */
 
 import { h } from "./dom.js";
 
@@ -31,6 +31,9 @@ export function setLocal(useLocal) {
     localStorage.setItem(KEPT, useLocal ? "local" : "UTC");
   } catch {
     // The choice then lasts as long as the page.
+  }
+  for (const element of document.querySelectorAll("time")) {
+    element.textContent = shown(element.dateTime, element.className === "clock");
   }
   for (const listener of listeners) {
     listener();
@@ -81,16 +84,18 @@ function parts(instant) {
   return { ...result, offset: offset === "" || timeZone === "UTC" ? "Z" : offset };
 }
 
-/** `2026-11-23 12:34:56Z` or `2026-11-23 13:34:56+01:00`. @param {Instant} instant */
-export function stamp(instant) {
+/**
+ * `2026-11-23 12:34:56Z` or `2026-11-23 13:34:56+01:00`; of today's data `12:34:56 UTC`.
+ *
+ * @param {Instant} instant
+ * @param {boolean} isClock
+ */
+function shown(instant, isClock) {
   const { year, month, day, hour, minute, second, offset } = parts(instant);
-  return `${year}-${month}-${day} ${hour}:${minute}:${second}${offset}`;
-}
-
-/** `12:34:56 UTC`. @param {Instant} instant */
-export function clock(instant) {
-  const { hour, minute, second, offset } = parts(instant);
-  return `${hour}:${minute}:${second} ${offset === "Z" ? "UTC" : offset}`;
+  const time = `${hour}:${minute}:${second}`;
+  return isClock
+    ? `${time} ${offset === "Z" ? "UTC" : offset}`
+    : `${year}-${month}-${day} ${time}${offset}`;
 }
 
 /**
@@ -104,9 +109,15 @@ export function tick(instant, unit) {
   return unit === "HOUR" ? `${hour}:${minute}` : `${weekday} ${day}`;
 }
 
-/** @param {Instant} instant */
-export function timeElement(instant) {
-  return h("time", { datetime: new Date(instant).toISOString() }, stamp(instant));
+/**
+ * An instant in the zone of the page, also after that has changed.
+ *
+ * @param {Instant} instant
+ * @param {{clock?: boolean}} [options] `clock`: without the date.
+ */
+export function timeElement(instant, { clock = false } = {}) {
+  const attributes = { datetime: new Date(instant).toISOString(), class: clock && "clock" };
+  return h("time", attributes, shown(instant, clock));
 }
 
 /** `8 s`, `3 min`, `2 h 5 min`, `4 d`. @param {number} milliseconds */

@@ -20,7 +20,6 @@ import { badge } from "./states.js";
  * @property {number} affected
  * @property {string} requestId
  * @property {string} [clientAddress]
- * @property {number} [undoes]
  *
  * @typedef {object} Detail
  * @property {string} orderId
@@ -66,6 +65,11 @@ export async function trailOf(controllerId, orderId, signal) {
 export async function detailsOf({ id, controllerId }, signal) {
   const { body } = await call("/audit_log/details", { auditLogId: id, controllerId }, { signal });
   return body.auditLogDetails;
+}
+
+/** The entry that an undo names in its request. @param {Entry} entry @returns {number | undefined} */
+export function undoneBy({ request, parameters }) {
+  return request.endsWith("/undo") && parameters ? JSON.parse(parameters).auditLogId : undefined;
 }
 
 /** Before → after. @param {Detail} detail */
