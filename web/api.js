@@ -95,7 +95,7 @@ export async function call(path, body, options = {}) {
         throw error;
       }
       // Another request may have led to a new token meanwhile.
-      if (token === session.token) {
+      if (token === session.token || session.token === "") {
         await session.ended();
       }
       options.signal?.throwIfAborted();

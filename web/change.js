@@ -94,7 +94,12 @@ export function openChange({ action, base, title, changed }) {
   /** @type {Live<any>} */
   const live = new Live(
     async (signal) => {
+      /** @type {Record<string, any>} */
       const body = { ...request(), limit: SHOWN };
+      if (session.commentRequired && !body.auditLog?.comment) {
+        // A preview is not audited, but the service requires its comment all the same.
+        body.auditLog = { ...body.auditLog, comment: "preview" };
+      }
       return (await call(`${action.path}/preview`, body, { signal })).body;
     },
     draw,
@@ -171,7 +176,10 @@ export function openChange({ action, base, title, changed }) {
     if (!isLost) {
       unknown = undefined;
     }
-    const isNamed = error instanceof ApiError && showProblem(form, error.field, error.message);
+    // More orders than were shown: the field for their number may be hidden.
+    const isMore = error instanceof ApiError && error.field === "maxOrders";
+    const isNamed =
+      error instanceof ApiError && !isMore && showProblem(form, error.field, error.message);
     if (isLost) {
       put(
         problem,
@@ -190,10 +198,8 @@ export function openChange({ action, base, title, changed }) {
       put(problem, alertOf(error));
     }
     draw();
-    if (error instanceof ApiError && error.field === "maxOrders") {
-      // There are more orders by now: show them, and ask again.
+    if (isMore) {
       typed.value = "";
-      put(problem, alertOf(error));
       void live.reload();
     }
   }

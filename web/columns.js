@@ -25,14 +25,14 @@ export const COLUMNS = [
   {
     name: "order",
     label: "Order",
-    width: 15,
+    width: 11,
     cell: ({ orderId }) => foreign(orderId),
     by: ({ orderId }) => orderId,
   },
   {
     name: "state",
     label: "State",
-    width: 9,
+    width: 8,
     cell: ({ state, marked }) => [
       badge(state._text),
       marked ? h("span", { class: "marked" }, marked._text) : null,
@@ -42,14 +42,14 @@ export const COLUMNS = [
   {
     name: "scheduled",
     label: "Scheduled",
-    width: 12,
+    width: 11,
     cell: ({ scheduledFor }) => (scheduledFor === undefined ? "never" : timeElement(scheduledFor)),
     by: ({ scheduledFor }) => scheduledFor ?? Number.POSITIVE_INFINITY,
   },
   {
     name: "workflow",
     label: "Workflow",
-    width: 13,
+    width: 11,
     cell: ({ workflowId }) => foreign(workflowId.path),
     by: ({ workflowId }) => workflowId.path,
   },

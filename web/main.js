@@ -1,7 +1,7 @@
 /** Starts the page: session, header, and the view that the address names. */
 
 import { auditView } from "./audit.js";
-import { byId, h, put } from "./dom.js";
+import { announce, byId, h, put } from "./dom.js";
 import { listen, showKeys } from "./keys.js";
 import { alertOf, refreshAll, setPaused } from "./live.js";
 import { askLogin } from "./login.js";
@@ -108,6 +108,7 @@ function watchSession() {
   const place = byId("ending");
   if (left === undefined) {
     place.hidden = true;
+    place.dataset.said = "";
     return;
   }
   if (place.hidden) {
@@ -120,10 +121,15 @@ function watchSession() {
     place.hidden = false;
   }
   const text = left > 0 ? `Your session ends in ${duration(left)}.` : "Your session has ended.";
-  // Screen readers hear it once, not every second.
-  if (!place.dataset.said || left === 0) {
-    put(byId("live"), text);
-    place.dataset.said = "yes";
+  // Screen readers hear it twice, not every second.
+  const stage = left > 0 ? "soon" : "over";
+  if (place.dataset.said !== stage) {
+    place.dataset.said = stage;
+    announce(text);
+    if (left === 0) {
+      // The service says so too, and that leads to the login.
+      setTimeout(() => void touch(), 1000);
+    }
   }
   put(/** @type {Element} */ (place.firstElementChild), text);
 }

@@ -172,7 +172,7 @@ export function overviewView(main, controllerId, signal) {
             title: span(from, "DAY"),
             value: orders,
             note: ` in ${counted(requests, "request")}`,
-            href: href("audit", { from, to, request: "./orders/cancel" }),
+            href: href("audit", { from, to, request: "./orders/cancel", done: "yes" }),
           }),
         );
         put(place, histogram(`Orders cancelled by day, ${zone()}`, ["Day", "Orders"], bars));

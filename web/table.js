@@ -75,7 +75,10 @@ export class Table {
     const marks = this.whenMarked ? "2rem " : "";
     const widths = columns.map(({ width }) => `minmax(${width}rem, ${width}fr)`).join(" ");
     this.element.style.setProperty("--columns", marks + widths);
-    const least = columns.reduce((sum, { width }) => sum + width + 1, this.whenMarked ? 3 : 0);
+    const least = columns.reduce(
+      (sum, { width }) => sum + width + 0.75,
+      this.whenMarked ? 2.75 : 0,
+    );
     this.element.style.setProperty("--least", `${least}rem`);
     this.drawHead();
     this.draw();
