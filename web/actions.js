@@ -1,5 +1,7 @@
 /** What the page can do to orders, as data. Selection, preview and confirmation are the same. */
 
+import { may } from "./session.js";
+
 /**
  * @typedef {{name: string, value: any, label: string, hint: string}} Choice
  *
@@ -116,4 +118,9 @@ export const UNDO = {
   ],
 };
 
-export const ACTIONS = [CANCEL, SUSPEND, RESUME];
+/** What the account may do. @param {string} controllerId */
+export function permitted(controllerId) {
+  return [CANCEL, SUSPEND, RESUME].filter(({ permissions }) =>
+    permissions.some((permission) => may(controllerId, permission)),
+  );
+}

@@ -1,16 +1,16 @@
 /** The view of the audit log: entries, and what each did to each order. */
 
 import { call } from "./api.js";
-import { announce, clearProblems, field, foreign, h, newId, put, showProblem } from "./dom.js";
+import { announce, clearProblems, field, h, newId, put, showProblem } from "./dom.js";
 import { EntryPanel, OUTCOMES } from "./entry.js";
 import { csv, download } from "./export.js";
 import { given } from "./filter.js";
 import { Freshness, Live, mark } from "./live.js";
-import { ticket } from "./order.js";
+import { ticket } from "./panel.js";
 import { go } from "./route.js";
 import { session } from "./session.js";
 import { counted, number } from "./states.js";
-import { Table } from "./table.js";
+import { column, Table } from "./table.js";
 import { timeElement } from "./time.js";
 
 /** @typedef {import("./trail.js").Entry} Entry */
@@ -37,57 +37,39 @@ const FIELDS = [
 
 /** @type {import("./table.js").Column<Entry>[]} */
 const COLUMNS = [
-  { name: "id", label: "Entry", width: 4, cell: ({ id }) => id, by: ({ id }) => id },
-  {
-    name: "created",
-    label: "When",
-    width: 12,
-    cell: ({ created }) => timeElement(created),
-    by: ({ created }) => created,
-  },
-  {
-    name: "account",
-    label: "Account",
-    width: 7,
-    cell: ({ account }) => foreign(account),
-    by: ({ account }) => account,
-  },
-  {
-    name: "request",
-    label: "Request",
-    width: 11,
-    cell: ({ request }) => request,
-    by: ({ request }) => request,
-  },
-  {
-    name: "outcome",
-    label: "Outcome",
-    width: 7,
-    cell: ({ outcome }) =>
-      h("span", { class: `outcome o-${outcome.toLowerCase()}`, title: OUTCOMES[outcome] }, outcome),
-    by: ({ outcome }) => outcome,
-  },
-  {
-    name: "affected",
-    label: "Orders",
-    width: 5,
-    cell: ({ affected }) => number(affected),
-    by: ({ affected }) => affected,
-  },
-  {
-    name: "comment",
-    label: "Comment",
-    width: 12,
-    cell: ({ comment }) => comment && foreign(comment, ""),
-    by: ({ comment }) => comment ?? "",
-  },
-  {
-    name: "ticketLink",
-    label: "Ticket",
-    width: 7,
-    cell: ({ ticketLink }) => ticketLink && ticket(ticketLink),
-    by: ({ ticketLink }) => ticketLink ?? "",
-  },
+  column("id", "Entry", 4, ({ id }) => id),
+  column(
+    "created",
+    "When",
+    11,
+    ({ created }) => created,
+    ({ created }) => timeElement(created),
+  ),
+  column("account", "Account", 7, ({ account }) => account),
+  column("request", "Request", 11, ({ request }) => request),
+  column(
+    "outcome",
+    "Outcome",
+    7,
+    ({ outcome }) => outcome,
+    ({ outcome }) =>
+      h("span", { class: `o-${outcome.toLowerCase()}`, title: OUTCOMES[outcome] }, outcome),
+  ),
+  column(
+    "affected",
+    "Orders",
+    5,
+    ({ affected }) => affected,
+    ({ affected }) => number(affected),
+  ),
+  column("comment", "Comment", 12, ({ comment }) => comment ?? ""),
+  column(
+    "ticketLink",
+    "Ticket",
+    7,
+    ({ ticketLink }) => ticketLink ?? "",
+    ({ ticketLink }) => ticketLink && ticket(ticketLink),
+  ),
 ];
 
 const EXPORTED = [

@@ -3,7 +3,7 @@
  * preview, the change and the lines to copy all come from it.
  */
 
-import { UNDO } from "./actions.js";
+import { permitted, UNDO } from "./actions.js";
 import { ApiError, call, change } from "./api.js";
 import { commandLine, curlLine } from "./commands.js";
 import { openDialog } from "./dialog.js";
@@ -28,7 +28,7 @@ const SHOWN = 20;
  * @param {string} options.title
  * @param {() => void} options.changed Called when orders have changed.
  */
-export function openChange({ action, base, title, changed }) {
+function openChange({ action, base, title, changed }) {
   const closing = new AbortController();
   const onclose = () => closing.abort();
   const { dialog, content, heading } = openDialog(title, { className: "change", onclose });
@@ -300,6 +300,24 @@ export function openUndo(controllerId, auditLogId, changed) {
     base,
     title: `Undo the cancel of audit entry ${auditLogId}`,
     changed,
+  });
+}
+
+/**
+ * A button for each action that the account may do.
+ *
+ * @param {Record<string, any>} base
+ * @param {string} what Which orders, in words.
+ * @param {() => void} changed
+ * @param {boolean} [disabled]
+ */
+export function actionButtons(base, what, changed, disabled = false) {
+  return permitted(base.controllerId).map((action) => {
+    const title = `${action.verb} ${what}`;
+    const onclick = () => openChange({ action, base, title, changed });
+    const className = action.destructive ? "danger" : "";
+    const attributes = { type: "button", class: className, disabled, onclick };
+    return h("button", attributes, `${action.verb} …`);
   });
 }
 

@@ -1,7 +1,9 @@
 /** The columns of the list of orders, and which of them this browser shows. */
 
-import { foreign, h } from "./dom.js";
+import { h } from "./dom.js";
+import { recall, remember } from "./remember.js";
 import { badge } from "./states.js";
+import { column } from "./table.js";
 import { timeElement } from "./time.js";
 
 /**
@@ -18,92 +20,49 @@ import { timeElement } from "./time.js";
  * @property {boolean} [hasChildOrders]
  */
 
-const KEPT = "joc-orders.columns";
+const KEPT = "columns";
 
 /** @type {import("./table.js").Column<Order>[]} */
 export const COLUMNS = [
-  {
-    name: "order",
-    label: "Order",
-    width: 11,
-    cell: ({ orderId }) => foreign(orderId),
-    by: ({ orderId }) => orderId,
-  },
-  {
-    name: "state",
-    label: "State",
-    width: 8,
-    cell: ({ state, marked }) => [
-      badge(state._text),
-      marked ? h("span", { class: "marked" }, marked._text) : null,
-    ],
-    by: ({ state, marked }) => `${state._text} ${marked?._text ?? ""}`,
-  },
-  {
-    name: "scheduled",
-    label: "Scheduled",
-    width: 11,
-    cell: ({ scheduledFor }) => (scheduledFor === undefined ? "never" : timeElement(scheduledFor)),
-    by: ({ scheduledFor }) => scheduledFor ?? Number.POSITIVE_INFINITY,
-  },
-  {
-    name: "workflow",
-    label: "Workflow",
-    width: 11,
-    cell: ({ workflowId }) => foreign(workflowId.path),
-    by: ({ workflowId }) => workflowId.path,
-  },
-  {
-    name: "version",
-    label: "Version",
-    width: 5,
-    cell: ({ workflowId }) => foreign(workflowId.versionId),
-    by: ({ workflowId }) => workflowId.versionId,
-  },
-  {
-    name: "reason",
-    label: "Waits for",
-    width: 9,
-    cell: ({ state }) => state._reason ?? "",
-    by: ({ state }) => state._reason ?? "",
-  },
-  {
-    name: "position",
-    label: "Position",
-    width: 6,
-    cell: ({ positionString }) => positionString ?? "",
-    by: ({ positionString }) => positionString ?? "",
-  },
-  {
-    name: "priority",
-    label: "Priority",
-    width: 5,
-    cell: ({ priority }) => priority ?? "",
-    by: ({ priority }) => priority ?? 0,
-  },
-  {
-    name: "children",
-    label: "Children",
-    width: 5,
-    cell: ({ hasChildOrders }) => (hasChildOrders ? "yes" : ""),
-    by: ({ hasChildOrders }) => (hasChildOrders ? 0 : 1),
-  },
+  column("order", "Order", 11, ({ orderId }) => orderId),
+  column(
+    "state",
+    "State",
+    8,
+    ({ state, marked }) => `${state._text} ${marked?._text ?? ""}`,
+    ({ state, marked }) => states(state._text, marked?._text),
+  ),
+  column(
+    "scheduled",
+    "Scheduled",
+    11,
+    ({ scheduledFor }) => scheduledFor ?? Number.POSITIVE_INFINITY,
+    ({ scheduledFor }) => scheduled(scheduledFor),
+  ),
+  column("workflow", "Workflow", 11, ({ workflowId }) => workflowId.path),
+  column("version", "Version", 5, ({ workflowId }) => workflowId.versionId),
+  column("reason", "Waits for", 9, ({ state }) => state._reason ?? ""),
+  column("position", "Position", 6, ({ positionString }) => positionString ?? ""),
+  column("priority", "Priority", 5, ({ priority }) => priority ?? 0),
+  column("children", "Children", 5, ({ hasChildOrders }) => (hasChildOrders ? "yes" : "")),
 ];
+
+/** @param {string} state @param {string} [mark] */
+export function states(state, mark) {
+  return [badge(state), mark ? h("span", { class: "marked" }, mark) : null];
+}
+
+/** @param {number | undefined} instant */
+export function scheduled(instant) {
+  return instant === undefined ? "never" : timeElement(instant);
+}
 
 const USUAL = ["order", "state", "scheduled", "workflow", "version"];
 const NARROW = ["order", "state"];
 
-function remembered() {
-  try {
-    const names = JSON.parse(localStorage.getItem(KEPT) ?? "null");
-    return Array.isArray(names) ? names : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
 export function shownColumns() {
-  const names = remembered() ?? (innerWidth < 600 ? NARROW : USUAL);
+  const usual = innerWidth < 600 ? NARROW : USUAL;
+  const names = recall(KEPT)?.split(" ") ?? usual;
   return COLUMNS.filter(({ name }) => name === "order" || names.includes(name));
 }
 
@@ -120,11 +79,7 @@ export function columnChooser(changed) {
   const onchange = () => {
     const inputs = boxes.map((label) => /** @type {HTMLInputElement} */ (label.firstElementChild));
     const names = inputs.filter(({ checked }) => checked).map(({ value }) => value);
-    try {
-      localStorage.setItem(KEPT, JSON.stringify(names));
-    } catch {
-      // The choice then lasts as long as the view.
-    }
+    remember(KEPT, names.join(" "));
     changed(COLUMNS.filter(({ name }) => names.includes(name)));
   };
   const list = h("fieldset", { class: "menu", onchange }, h("legend", null, "Columns"), boxes);

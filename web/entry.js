@@ -1,14 +1,14 @@
 /** One audit entry beside the list: who, why, the request, and what it did to each order. */
 
 import { openUndo } from "./change.js";
-import { foreign, h, put, visible } from "./dom.js";
+import { append, foreign, h, put, visible } from "./dom.js";
 import { parse, pretty } from "./json.js";
 import { alertOf, Live } from "./live.js";
-import { definitions, ticket } from "./order.js";
+import { definitions, Panel, ticket } from "./panel.js";
 import { href } from "./route.js";
 import { may } from "./session.js";
 import { counted } from "./states.js";
-import { Table } from "./table.js";
+import { column, Table } from "./table.js";
 import { timeElement } from "./time.js";
 import { changeOf, detailsOf, undoneBy } from "./trail.js";
 
@@ -25,7 +25,7 @@ export const OUTCOMES = {
   OUTSIDE: "it was for folders that the account may not see",
 };
 
-export class EntryPanel {
+export class EntryPanel extends Panel {
   /**
    * @param {object} options
    * @param {string} options.controllerId
@@ -34,57 +34,26 @@ export class EntryPanel {
    * @param {() => void} options.closed
    */
   constructor({ controllerId, signal, changed, closed }) {
+    super("Audit entry", closed);
     this.controllerId = controllerId;
     this.changed = changed;
-    this.closed = closed;
     this.id = -1;
-    this.heading = h("h2", { tabindex: -1 });
     this.about = h("div");
     this.state = h("div");
-    const close = h(
-      "button",
-      { type: "button", class: "quiet", onclick: () => this.close() },
-      "Close",
-    );
     /** @type {Table<Detail>} */
     this.table = new Table({
       label: "Orders of the entry",
       columns: [
-        {
-          name: "order",
-          label: "Order",
-          width: 12,
-          cell: ({ orderId }) => foreign(orderId),
-          by: ({ orderId }) => orderId,
-        },
-        {
-          name: "change",
-          label: "Before → after",
-          width: 14,
-          cell: (detail) => changeOf(detail),
-          by: (detail) => detail.previousState,
-        },
-        {
-          name: "workflow",
-          label: "Workflow",
-          width: 12,
-          cell: ({ workflowId }) => foreign(workflowId.path),
-          by: ({ workflowId }) => workflowId.path,
-        },
+        column("order", "Order", 12, ({ orderId }) => orderId),
+        column("change", "Before → after", 14, ({ previousState }) => previousState, changeOf),
+        column("workflow", "Workflow", 12, ({ workflowId }) => workflowId.path),
       ],
       key: ({ orderId }) => orderId,
       open: ({ orderId }) => {
         location.hash = href("orders", { controller: controllerId, order: orderId });
       },
     });
-    this.element = h(
-      "aside",
-      { class: "panel", "aria-label": "Audit entry", hidden: true },
-      h("header", null, this.heading, close),
-      this.about,
-      this.state,
-      this.table.element,
-    );
+    append(this.element, this.about, this.state, this.table.element);
     /** @type {Live<Detail[]>} */
     this.details = new Live(
       (flight) => detailsOf({ id: this.id, controllerId }, flight),
@@ -95,36 +64,23 @@ export class EntryPanel {
 
   /** @param {number} id @param {Entry | undefined} entry */
   open(id, entry) {
-    const isNew = this.id !== id || this.element.hidden;
-    this.element.hidden = false;
     this.draw(id, entry);
-    if (isNew) {
+    if (this.id !== id) {
       this.id = id;
       this.table.element.scrollTop = 0;
       void this.details.reload({ forget: true });
-      this.heading.focus({ preventScroll: innerWidth >= 900 });
+      this.show(`Audit entry ${id}`);
     }
   }
 
   hide() {
-    this.element.hidden = true;
+    super.hide();
     this.id = -1;
     this.details.flight?.abort();
   }
 
-  /** Returns whether it was open. */
-  close() {
-    if (this.element.hidden) {
-      return false;
-    }
-    this.hide();
-    this.closed();
-    return true;
-  }
-
   /** @param {number} id @param {Entry | undefined} entry */
   draw(id, entry) {
-    put(this.heading, `Audit entry ${id}`);
     if (!entry) {
       put(
         this.about,

@@ -2,8 +2,9 @@
 
 import { isDialogOpen, openDialog } from "./dialog.js";
 import { h, put } from "./dom.js";
+import { recall, remember } from "./remember.js";
 
-const KEPT = "joc-orders.keys";
+const KEPT = "keys";
 
 /** Milliseconds within which the second key of `g o` must follow. */
 const SECOND = 1500;
@@ -31,22 +32,12 @@ const HELP = [
  */
 
 function isOn() {
-  try {
-    return localStorage.getItem(KEPT) !== "off";
-  } catch {
-    return true;
-  }
+  return recall(KEPT) !== "off";
 }
 
 export function showKeys() {
   const { content } = openDialog("Keys");
-  const switched = () => {
-    try {
-      localStorage.setItem(KEPT, box.checked ? "on" : "off");
-    } catch {
-      // Then they stay on.
-    }
-  };
+  const switched = () => remember(KEPT, box.checked ? "on" : "off");
   const box = h("input", { type: "checkbox", checked: isOn(), onchange: switched });
   const rows = HELP.map(([keys = "", means = ""]) =>
     h("tr", null, h("th", { scope: "row" }, h("kbd", null, keys)), h("td", null, means)),

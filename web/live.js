@@ -151,8 +151,21 @@ export function showIn(place, live, draw) {
   if (live.data === undefined) {
     place.replaceChildren();
   } else {
-    draw();
+    keepFocus(place, draw);
   }
+}
+
+/**
+ * Draws anew without taking the focus from the link or button that has it.
+ *
+ * @param {HTMLElement} place
+ * @param {() => void} draw
+ */
+function keepFocus(place, draw) {
+  const stops = () => /** @type {HTMLElement[]} */ ([...place.querySelectorAll("a, button")]);
+  const index = stops().indexOf(/** @type {HTMLElement} */ (document.activeElement));
+  draw();
+  stops()[index]?.focus();
 }
 
 /** An error in the API's words. @param {unknown} error @returns {import("./dom.js").Child[]} */

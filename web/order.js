@@ -1,22 +1,23 @@
 /** One order beside the list: what it is, its children, and its whole trail. */
 
-import { ACTIONS } from "./actions.js";
 import { call } from "./api.js";
-import { openChange } from "./change.js";
-import { foreign, h, put } from "./dom.js";
+import { actionButtons } from "./change.js";
+import { scheduled, states } from "./columns.js";
+import { append, foreign, h, put } from "./dom.js";
 import { everything, selection } from "./filter.js";
 import { pretty } from "./json.js";
 import { alertOf, Freshness, Live, showIn } from "./live.js";
+import { definitions, Panel, ticket } from "./panel.js";
 import { plain } from "./preview.js";
 import { href } from "./route.js";
-import { may, session } from "./session.js";
+import { session } from "./session.js";
 import { badge, counted, ENDED, LIVING } from "./states.js";
 import { timeElement } from "./time.js";
 import { changeOf, trailOf } from "./trail.js";
 
 /** @typedef {import("./columns.js").Order} Order */
 
-export class OrderPanel {
+export class OrderPanel extends Panel {
   /**
    * @param {object} options
    * @param {string} options.controllerId
@@ -25,28 +26,15 @@ export class OrderPanel {
    * @param {() => void} options.closed
    */
   constructor({ controllerId, signal, changed, closed }) {
+    super("Order", closed);
     this.controllerId = controllerId;
     this.changed = changed;
-    this.closed = closed;
     this.orderId = "";
     this.path = "";
-    this.heading = h("h2", { tabindex: -1 });
     this.about = h("div");
     this.rest = h("div");
     this.age = new Freshness("fresh small");
-    const close = h(
-      "button",
-      { type: "button", class: "quiet", onclick: () => this.close() },
-      "Close",
-    );
-    this.element = h(
-      "aside",
-      { class: "panel", "aria-label": "Order", hidden: true },
-      h("header", null, this.heading, close),
-      this.age.element,
-      this.about,
-      this.rest,
-    );
+    append(this.element, this.age.element, this.about, this.rest);
     /** @type {Live<any>} */
     this.order = new Live(
       (flight) => this.load("/order", { orderId: this.orderId }, flight, true),
@@ -73,12 +61,10 @@ export class OrderPanel {
     );
   }
 
-  /** @param {Order} order */
-  open({ orderId, workflowId }) {
+  /** @param {{orderId: string, path: string}} order `path` of its workflow. */
+  open({ orderId, path }) {
     this.orderId = orderId;
-    this.path = workflowId.path;
-    put(this.heading, foreign(orderId));
-    this.element.hidden = false;
+    this.path = path;
     const forget = { forget: true };
     void this.children.reload(forget);
     void this.history.reload(forget);
@@ -86,22 +72,15 @@ export class OrderPanel {
       void this.trail.reload(forget);
     }
     void this.order.reload(forget);
-    this.heading.focus({ preventScroll: innerWidth >= 900 });
+    this.show(foreign(orderId));
   }
 
-  /** Returns whether it was open. */
-  close() {
-    if (this.element.hidden) {
-      return false;
-    }
-    this.element.hidden = true;
+  hide() {
+    super.hide();
     this.orderId = "";
     for (const live of [this.order, this.children, this.history, this.trail]) {
       live.flight?.abort();
-      live.isLoading = false;
     }
-    this.closed();
-    return true;
   }
 
   /**
@@ -120,8 +99,8 @@ export class OrderPanel {
     const prefix = `${this.orderId}|`;
     // The service takes no look-around, and `%` for any text.
     const regex = `/${prefix.replace(/[\\^$.*+?()[\]{}|#&~-]/g, "\\$&").replaceAll("%", ".")}`;
-    const states = [...LIVING, ...ENDED].map(({ state }) => state);
-    const body = { workflowIds: [{ path: this.path }], regex, states };
+    const all = [...LIVING, ...ENDED].map(({ state }) => state);
+    const body = { workflowIds: [{ path: this.path }], regex, states: all };
     const { orders } = await this.load("/orders", body, signal);
     return orders.filter((/** @type {Order} */ { orderId }) => orderId.startsWith(prefix));
   }
@@ -134,25 +113,13 @@ export class OrderPanel {
   buttons() {
     const { controllerId, orderId } = this;
     const base = selection(controllerId, { ...everything(), orderIds: [orderId] });
-    const permitted = ACTIONS.filter(({ permissions }) =>
-      permissions.some((name) => may(controllerId, name)),
-    );
-    const done = () => {
+    const changed = () => {
       this.changed();
       if (this.orderId === orderId) {
-        this.open(this.order.data);
+        this.open({ orderId, path: this.path });
       }
     };
-    return h(
-      "div",
-      { class: "actions" },
-      permitted.map((action) => {
-        const title = `${action.verb} this order`;
-        const onclick = () => openChange({ action, base, title, changed: done });
-        const attributes = { type: "button", class: action.destructive ? "danger" : "", onclick };
-        return h("button", attributes, `${action.verb} …`);
-      }),
-    );
+    return h("div", { class: "actions" }, actionButtons(base, "this order", changed));
   }
 
   /** @param {Order} order */
@@ -161,13 +128,13 @@ export class OrderPanel {
     const link = href("orders", { controller: this.controllerId, workflow: workflowId.path });
     /** @type {[string, import("./dom.js").Children][]} */
     const rows = [
-      ["State", [badge(state._text), marked ? h("span", { class: "marked" }, marked._text) : null]],
+      ["State", states(state._text, marked?._text)],
       ["Waits for", state._reason],
       ["Workflow", h("a", { href: link }, foreign(workflowId.path))],
       ["Version", foreign(workflowId.versionId)],
-      ["Scheduled", scheduledFor === undefined ? "never" : timeElement(scheduledFor)],
+      ["Scheduled", scheduled(scheduledFor)],
       ["Position", order.positionString],
-      ["Priority", order.priority || null],
+      ["Priority", order.priority],
     ];
     const values = Object.entries(order.arguments ?? {});
     return [
@@ -222,25 +189,14 @@ export class OrderPanel {
       "ul",
       { class: "children" },
       orders.map((order) => {
-        const onclick = () => this.open(order);
-        const name = foreign(order.orderId);
+        const { orderId, workflowId } = order;
+        const onclick = () => this.open({ orderId, path: workflowId.path });
+        const name = foreign(orderId);
         const button = h("button", { type: "button", class: "link", onclick }, name);
         return h("li", null, button, badge(order.state._text));
       }),
     );
   }
-}
-
-/** @param {[string, import("./dom.js").Children][]} rows */
-export function definitions(rows) {
-  const given = rows.filter(
-    ([, value]) => value !== undefined && value !== null && value !== "" && value !== false,
-  );
-  return h(
-    "dl",
-    null,
-    given.flatMap(([name, value]) => [h("dt", null, foreign(name, "")), h("dd", null, value)]),
-  );
 }
 
 /** @param {any[]} all */
@@ -284,11 +240,4 @@ function drawStep({ entry, detail }) {
     entry.comment && h("p", null, "“", foreign(entry.comment, ""), "”"),
     entry.ticketLink && h("p", null, ticket(entry.ticketLink)),
   );
-}
-
-/** A ticket is a link only if it is an address of the web. @param {string} text */
-export function ticket(text) {
-  return /^https?:\/\//i.test(text)
-    ? h("a", { href: text, rel: "noopener noreferrer", target: "_blank" }, foreign(text))
-    : foreign(text);
 }

@@ -1,8 +1,8 @@
 /** The view of orders: folders, the filter, the table, and what can be done to what is meant. */
 
-import { ACTIONS } from "./actions.js";
+import { permitted } from "./actions.js";
 import { call } from "./api.js";
-import { openChange } from "./change.js";
+import { actionButtons } from "./change.js";
 import { columnChooser, shownColumns } from "./columns.js";
 import { announce, h, put } from "./dom.js";
 import { everything, fromParams, listing, selection, selects, toParams } from "./filter.js";
@@ -32,12 +32,10 @@ export function ordersView(main, controllerId, signal) {
   let shown = "";
   let limit = LIMIT;
 
-  const permitted = ACTIONS.filter(({ permissions }) =>
-    permissions.some((name) => may(controllerId, name)),
-  );
+  const resolver = permitted(controllerId)[0]?.path;
   const bar = new FilterBar({
     controllerId,
-    resolver: permitted[0] && `${permitted[0].path}/preview`,
+    resolver: resolver && `${resolver}/preview`,
     signal,
     changed(changed, typing) {
       const wasTyping = typing && lastTyped;
@@ -62,7 +60,7 @@ export function ordersView(main, controllerId, signal) {
     label: "Orders",
     columns: shownColumns(),
     key: ({ orderId }) => orderId,
-    open: (order) => panel.open(order),
+    open: ({ orderId, workflowId }) => panel.open({ orderId, path: workflowId.path }),
     marked: () => drawActions(),
   });
   const panel = new OrderPanel({
@@ -177,18 +175,8 @@ export function ordersView(main, controllerId, signal) {
       : selects(filter)
         ? ""
         : "To change orders, choose what is meant: a folder (/ is all), a workflow, states or dates.";
-    const buttons = permitted.map((action) => {
-      const onclick = () =>
-        openChange({
-          action,
-          base: selection(controllerId, filter),
-          title: `${action.verb} all orders of the filter`,
-          changed: reload,
-        });
-      const className = action.destructive ? "danger" : "";
-      const attributes = { type: "button", class: className, disabled: problem !== "", onclick };
-      return h("button", attributes, `${action.verb} …`);
-    });
+    const base = selection(controllerId, filter);
+    const buttons = actionButtons(base, "all orders of the filter", reload, problem !== "");
     const named = marks.slice(0, NAMED);
     const onlyMarked = () => {
       table.setMarks(new Set());
@@ -203,7 +191,7 @@ export function ordersView(main, controllerId, signal) {
           { type: "button", onclick: onlyMarked },
           `Filter by ${counted(named.length, "marked order")}`,
         ),
-      permitted.length > 0 && problem && h("p", { class: "hint" }, problem),
+      buttons.length > 0 && problem && h("p", { class: "hint" }, problem),
     );
   }
 

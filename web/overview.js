@@ -49,7 +49,7 @@ export function overviewView(main, controllerId, signal) {
       async (flight) => (await call(path, { controllerId, ...body() }, { signal: flight })).body,
       () => {
         age.show(live);
-        showIn(place, live, () => redraw(place, () => draw(place, live.data)));
+        showIn(place, live, () => draw(place, live.data));
       },
       { signal, every: EVERY },
     );
@@ -229,19 +229,6 @@ export function overviewView(main, controllerId, signal) {
   }
   onZone(() => all.forEach((live) => void live.reload()), signal);
   return { update() {}, focusFilter() {}, back: () => false };
-}
-
-/**
- * Draws anew without taking the focus from the bar that has it.
- *
- * @param {HTMLElement} place
- * @param {() => void} draw
- */
-function redraw(place, draw) {
-  const links = () => /** @type {HTMLElement[]} */ ([...place.querySelectorAll("a")]);
-  const index = links().indexOf(/** @type {HTMLElement} */ (document.activeElement));
-  draw();
-  links()[index]?.focus();
 }
 
 /**

@@ -3,7 +3,7 @@
  * row: arrows, page keys, Home, End; Enter opens it, the space bar marks it.
  */
 
-import { h, newId, put } from "./dom.js";
+import { foreign, h, newId, put } from "./dom.js";
 
 /** Rows above and below the visible part, so that scrolling shows no gaps. */
 const SPARE = 8;
@@ -18,8 +18,23 @@ const ROW = 2;
  * @property {string} label
  * @property {number} width At least this many rem; what is left is shared in proportion.
  * @property {(item: T) => import("./dom.js").Children} cell
- * @property {(item: T) => string | number} [by] What it is sorted by.
+ * @property {(item: T) => string | number} by What it is sorted by.
  */
+
+/**
+ * A column that shows what it is sorted by, unless it is given a cell.
+ *
+ * @template T
+ * @param {string} name
+ * @param {string} label
+ * @param {number} width
+ * @param {(item: T) => string | number} by
+ * @param {(item: T) => import("./dom.js").Children} [cell]
+ * @returns {Column<T>}
+ */
+export function column(name, label, width, by, cell = (item) => foreign(String(by(item)))) {
+  return { name, label, width, by, cell };
+}
 
 /** @template T */
 export class Table {
@@ -85,14 +100,11 @@ export class Table {
   }
 
   drawHead() {
-    const cells = this.columns.map(({ name, label, by }) => {
+    const cells = this.columns.map(({ name, label }) => {
       const order = this.descending ? "descending" : "ascending";
       const sorted = name === this.sortedBy;
       const arrow = sorted ? (this.descending ? " ↓" : " ↑") : "";
       const attributes = { role: "columnheader", "aria-sort": sorted ? order : null };
-      if (!by) {
-        return h("div", attributes, label);
-      }
       const onclick = () => this.sort(name);
       return h("div", attributes, h("button", { type: "button", onclick }, label, arrow));
     });

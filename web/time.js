@@ -1,23 +1,16 @@
 /** Shows instants, always with their zone: UTC or the browser's, as the user chooses. */
 
 import { h } from "./dom.js";
+import { recall, remember } from "./remember.js";
 
-const KEPT = "joc-orders.zone";
+const KEPT = "zone";
 
 /** The zone of the browser. */
 export const LOCAL = Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
 
 /** @type {Set<() => void>} */
 const listeners = new Set();
-let local = remembered();
-
-function remembered() {
-  try {
-    return localStorage.getItem(KEPT) === "local";
-  } catch {
-    return false;
-  }
-}
+let local = recall(KEPT) === "local";
 
 /** The zone in which the page shows times. */
 export function zone() {
@@ -27,11 +20,7 @@ export function zone() {
 /** @param {boolean} useLocal */
 export function setLocal(useLocal) {
   local = useLocal;
-  try {
-    localStorage.setItem(KEPT, useLocal ? "local" : "UTC");
-  } catch {
-    // The choice then lasts as long as the page.
-  }
+  remember(KEPT, useLocal ? "local" : "UTC");
   for (const element of document.querySelectorAll("time")) {
     element.textContent = shown(element.dateTime, element.className === "clock");
   }
