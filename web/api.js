@@ -104,6 +104,19 @@ export async function call(path, body, options = {}) {
 }
 
 /**
+ * What an endpoint responds.
+ *
+ * @param {string} path
+ * @param {object} body
+ * @param {AbortSignal} signal
+ * @param {Options} [options]
+ * @returns {Promise<any>}
+ */
+export async function ask(path, body, signal, options) {
+  return (await call(path, body, { ...options, signal })).body;
+}
+
+/**
  * Sends a change. If its response is lost, sends the same bytes with the same key again, so that
  * it happens once.
  *

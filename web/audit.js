@@ -1,10 +1,21 @@
 /** The view of the audit log: entries, and what each did to each order. */
 
-import { call } from "./api.js";
-import { announce, clearProblems, field, h, newId, put, showProblem } from "./dom.js";
+import { ask } from "./api.js";
+import {
+  announce,
+  button,
+  clearProblems,
+  field,
+  h,
+  newId,
+  put,
+  showProblem,
+  textInput,
+} from "./dom.js";
 import { EntryPanel, OUTCOMES } from "./entry.js";
 import { csv, download } from "./export.js";
 import { given } from "./filter.js";
+import { pretty } from "./json.js";
 import { Freshness, Live, mark } from "./live.js";
 import { ticket } from "./panel.js";
 import { go } from "./route.js";
@@ -19,9 +30,6 @@ import { timeElement } from "./time.js";
 const LIMIT = 1000;
 const MORE = 10_000;
 
-/** Milliseconds after a key before the filter counts as changed. */
-const TYPING = 400;
-
 /** The fields of the form: in the address, in the API, and for people. */
 const FIELDS = [
   { name: "account", api: "account", label: "Account", hint: "" },
@@ -33,6 +41,11 @@ const FIELDS = [
   { name: "from", api: "dateFrom", label: "From", hint: "-7d or a date" },
   { name: "to", api: "dateTo", label: "to", hint: "0 or a date" },
   { name: "zone", api: "timeZone", label: "Zone of the dates", hint: "UTC" },
+];
+
+const BOXES = [
+  { name: "done", label: "Only what changed orders" },
+  { name: "all", label: "Every controller" },
 ];
 
 /** @type {import("./table.js").Column<Entry>[]} */
@@ -101,47 +114,31 @@ export function auditView(main, controllerId, signal) {
       h("h1", null, "Audit log"),
       h("p", { class: "alert" }, "This account may not see the audit log."),
     );
-    return { update() {}, focusFilter() {}, back: () => false };
+    return {};
   }
   let params = new URLSearchParams();
   let shown = "";
   let limit = LIMIT;
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  let timer;
   let lastTyped = false;
 
+  const requests = h("datalist", { id: newId() });
   const inputs = FIELDS.map(({ name, api, label, hint }) => {
-    const input = h("input", {
-      type: "text",
-      name: api || name,
-      placeholder: hint,
-      autocomplete: "off",
-      spellcheck: "false",
-    });
-    input.addEventListener("input", () => {
-      clearTimeout(timer);
-      timer = setTimeout(() => set(name, input.value.trim(), true), TYPING);
-    });
+    const input = textInput(api || name, hint, set);
+    input.setAttribute("list", name === "request" ? requests.id : "");
     return { name, input, element: field(label, input) };
   });
-  const onlyChanges = h("input", {
-    type: "checkbox",
-    id: newId(),
-    onchange: () => set("done", onlyChanges.checked ? "yes" : "", false),
+  const boxes = BOXES.map(({ name, label }) => {
+    const input = h("input", { type: "checkbox", onchange: () => set(false) });
+    return { name, input, element: h("label", { class: "check" }, input, label) };
   });
 
-  /** @param {string} name @param {string} value @param {boolean} typing */
-  function set(name, value, typing) {
-    const changed = new URLSearchParams(params);
-    changed.delete("entry");
-    if (value) {
-      changed.set(name, value);
-    } else {
-      changed.delete(name);
-    }
-    const replace = typing && lastTyped;
+  /** Changes the address to what is typed and checked. @param {boolean} typing */
+  function set(typing) {
+    const texts = inputs.map(({ name, input }) => [name, input.value.trim()]);
+    const checks = boxes.map(({ name, input }) => [name, input.checked ? "yes" : ""]);
+    const fields = Object.fromEntries([...texts, ...checks]);
+    go("audit", given({ controller: controllerId, ...fields }), { replace: typing && lastTyped });
     lastTyped = typing;
-    go("audit", changed, { replace });
   }
 
   /** @type {Table<Entry>} */
@@ -161,7 +158,10 @@ export function auditView(main, controllerId, signal) {
   });
   const age = new Freshness();
   const total = h("p", { class: "total", role: "status" });
-  const exports = h("div", { class: "actions" });
+  const exports = [
+    button("Export CSV", () => save("csv", "text/csv", csv(EXPORTED, table.items))),
+    button("Export JSON", () => save("json", "application/json", pretty(table.items))),
+  ];
 
   /** @param {number | undefined} id */
   function select(id) {
@@ -177,13 +177,14 @@ export function auditView(main, controllerId, signal) {
 
   /** @type {Live<any>} */
   const list = new Live(
-    async (flight) => {
+    (flight) => {
       const fields = FIELDS.filter(({ api }) => api).map(({ name, api }) => [
         api,
         params.get(name) ?? "",
       ]);
-      const body = { controllerId, ...given(Object.fromEntries(fields)), limit: wanted() };
-      return (await call("/audit_log", body, { signal: flight })).body;
+      const where = params.has("all") ? {} : { controllerId };
+      const body = { ...where, ...given(Object.fromEntries(fields)), limit: wanted() };
+      return ask("/audit_log", body, flight);
     },
     draw,
     { signal, every: 30 },
@@ -202,7 +203,7 @@ export function auditView(main, controllerId, signal) {
   function entries() {
     const request = params.get("request") ?? "";
     const requestId = params.get("requestId") ?? "";
-    const done = params.get("done") !== null;
+    const done = params.has("done");
     return (list.data?.auditLog ?? []).filter(
       (/** @type {Entry} */ entry) =>
         (!request || entry.request === request) &&
@@ -222,7 +223,7 @@ export function auditView(main, controllerId, signal) {
     if (error && showProblem(form, /** @type {any} */ (error).field, error.message)) {
       put(age.element, "The filter is not valid.");
     } else if (data && !isLoading) {
-      announce(`${counted(all.length, "entry").replace("entrys", "entries")} listed`);
+      announce(`${counted(all.length, "entry", "entries")} listed`);
     }
     const isCut = read === wanted();
     const more = () => {
@@ -231,32 +232,19 @@ export function auditView(main, controllerId, signal) {
     };
     put(
       total,
-      data && `${number(all.length)} ${all.length === 1 ? "entry" : "entries"}`,
+      data && counted(all.length, "entry", "entries"),
       isCut && ` among the newest ${number(read)}. Older ones were not read. `,
-      isCut &&
-        wanted() < MORE &&
-        h("button", { type: "button", onclick: more }, `Read ${number(MORE)}`),
+      isCut && wanted() < MORE && button(`Read ${number(MORE)}`, more),
+    );
+    for (const each of exports) {
+      each.disabled = all.length === 0;
+    }
+    const named = new Set(
+      (data?.auditLog ?? []).map((/** @type {Entry} */ { request }) => request),
     );
     put(
-      exports,
-      h(
-        "button",
-        {
-          type: "button",
-          disabled: !all.length,
-          onclick: () => save("csv", "text/csv", csv(EXPORTED, table.items)),
-        },
-        "Export CSV",
-      ),
-      h(
-        "button",
-        {
-          type: "button",
-          disabled: !all.length,
-          onclick: () => save("json", "application/json", JSON.stringify(table.items, null, 2)),
-        },
-        "Export JSON",
-      ),
+      requests,
+      [...named].sort().map((value) => h("option", { value })),
     );
     showEntry();
   }
@@ -293,8 +281,9 @@ export function auditView(main, controllerId, signal) {
       "div",
       { class: "fields" },
       inputs.map(({ element }) => element),
-      h("label", { class: "check" }, onlyChanges, "Only what changed orders"),
-      h("button", { type: "button", class: "quiet", onclick: clear }, "Clear filter"),
+      boxes.map(({ element }) => element),
+      requests,
+      button("Clear filter", clear, "quiet"),
     ),
   );
   put(
@@ -307,7 +296,7 @@ export function auditView(main, controllerId, signal) {
         "section",
         { class: "middle", "aria-label": "Audit entries" },
         form,
-        h("div", { class: "bar" }, total, exports),
+        h("div", { class: "bar" }, total, h("div", { class: "actions" }, exports)),
         age.element,
         table.element,
       ),
@@ -324,7 +313,9 @@ export function auditView(main, controllerId, signal) {
           input.value = value;
         }
       }
-      onlyChanges.checked = params.get("done") !== null;
+      for (const { name, input } of boxes) {
+        input.checked = params.has(name);
+      }
       const filter = new URLSearchParams(params);
       filter.delete("entry");
       if (filter.toString() !== shown || list.data === undefined) {

@@ -4,10 +4,10 @@
  */
 
 import { permitted, UNDO } from "./actions.js";
-import { ApiError, call, change } from "./api.js";
+import { ApiError, ask, change } from "./api.js";
 import { commandLine, curlLine } from "./commands.js";
 import { openDialog } from "./dialog.js";
-import { clearProblems, field, h, put, showProblem } from "./dom.js";
+import { button, clearProblems, field, h, put, showProblem } from "./dom.js";
 import { given } from "./filter.js";
 import { alertOf, Freshness, Live } from "./live.js";
 import { leftAlone, previewOf } from "./preview.js";
@@ -57,12 +57,14 @@ function openChange({ action, base, title, changed }) {
     name: "maxOrders",
     autocomplete: "off",
     inputmode: "numeric",
+    onkeydown: (/** @type {KeyboardEvent} */ event) => event.key === "Enter" && send(),
   });
   const place = h("section", { "aria-label": "Preview" });
   const lines = h("div");
   const problem = h("div");
-  const submit = h("button", { class: action.destructive ? "danger" : "main" });
-  const again = h("button", { type: "button", onclick: () => live.reload() }, "Preview again");
+  // No key in another field may carry out the change: only this button, or Enter after the number.
+  const submit = button("", () => send(), action.destructive ? "danger" : "main");
+  const again = button("Preview again", () => live.reload());
   const age = new Freshness();
   const confirmation = field(
     "Number of orders",
@@ -93,14 +95,14 @@ function openChange({ action, base, title, changed }) {
 
   /** @type {Live<any>} */
   const live = new Live(
-    async (signal) => {
+    (signal) => {
       /** @type {Record<string, any>} */
       const body = { ...request(), limit: SHOWN };
       if (session.commentRequired && !body.auditLog?.comment) {
         // A preview is not audited, but the service requires its comment all the same.
         body.auditLog = { ...body.auditLog, comment: "preview" };
       }
-      return (await call(`${action.path}/preview`, body, { signal })).body;
+      return ask(`${action.path}/preview`, body, signal);
     },
     draw,
     { signal: closing.signal },
@@ -116,10 +118,10 @@ function openChange({ action, base, title, changed }) {
     }
     put(place, ...(data ? previewOf(action, base, data, new Set(Object.keys(request()))) : []));
     const total = data?.total ?? 0;
-    const isReady = total > 0 && !isLoading && !error && !isSending;
+    const isReady = unknown !== undefined || (total > 0 && !isLoading && !error);
     put(submit, unknown ? "Send again" : `${action.verb} ${counted(total)}`);
-    submit.disabled = !isReady;
-    submit.hidden = total === 0;
+    submit.disabled = isSending || !isReady;
+    submit.hidden = total === 0 && !unknown;
     confirmation.hidden = total < TYPED;
     put(/** @type {Element} */ (confirmation.firstElementChild), `Type ${total} to confirm`);
     drawLines();
@@ -134,13 +136,14 @@ function openChange({ action, base, title, changed }) {
     );
   }
 
-  /** @param {Event} event */
-  async function send(event) {
-    event.preventDefault();
+  async function send() {
+    if (submit.disabled) {
+      return;
+    }
     clearProblems(form);
     put(problem);
     const total = live.data?.total ?? 0;
-    if (total >= TYPED && typed.value.replace(/[\s,.]/g, "") !== String(total)) {
+    if (!unknown && total >= TYPED && typed.value.replace(/[\s,.]/g, "") !== String(total)) {
       showProblem(form, "maxOrders", `This is not ${total}.`);
       typed.focus();
       return;
@@ -235,8 +238,8 @@ function openChange({ action, base, title, changed }) {
       h(
         "div",
         { class: "buttons" },
-        canUndo && h("button", { type: "button", onclick: undo }, "Undo …"),
-        h("button", { type: "button", class: "main", onclick: () => dialog.close() }, "Close"),
+        canUndo && button("Undo …", undo),
+        button("Close", () => dialog.close(), "main"),
       ),
     );
     heading.focus();
@@ -244,7 +247,7 @@ function openChange({ action, base, title, changed }) {
 
   const form = h(
     "form",
-    { onsubmit: send, novalidate: true },
+    { onsubmit: (/** @type {Event} */ event) => event.preventDefault(), novalidate: true },
     boxes.length > 0 &&
       h(
         "fieldset",
@@ -278,7 +281,7 @@ function openChange({ action, base, title, changed }) {
       h(
         "div",
         { class: "buttons" },
-        h("button", { type: "button", onclick: () => dialog.close() }, "Do nothing"),
+        button("Do nothing", () => dialog.close()),
         submit,
       ),
     ),
@@ -306,18 +309,16 @@ export function openUndo(controllerId, auditLogId, changed) {
 /**
  * A button for each action that the account may do.
  *
- * @param {Record<string, any>} base
+ * @param {string} controllerId
+ * @param {() => Record<string, any>} base The selectors when the button is pressed.
  * @param {string} what Which orders, in words.
  * @param {() => void} changed
- * @param {boolean} [disabled]
  */
-export function actionButtons(base, what, changed, disabled = false) {
-  return permitted(base.controllerId).map((action) => {
+export function actionButtons(controllerId, base, what, changed) {
+  return permitted(controllerId).map((action) => {
     const title = `${action.verb} ${what}`;
-    const onclick = () => openChange({ action, base, title, changed });
-    const className = action.destructive ? "danger" : "";
-    const attributes = { type: "button", class: className, disabled, onclick };
-    return h("button", attributes, `${action.verb} …`);
+    const onclick = () => openChange({ action, base: base(), title, changed });
+    return button(`${action.verb} …`, onclick, action.destructive ? "danger" : "");
   });
 }
 
@@ -335,14 +336,7 @@ function copyable(label, line) {
   return h(
     "div",
     { class: "copyable" },
-    h(
-      "p",
-      null,
-      label,
-      " ",
-      h("button", { type: "button", class: "quiet", onclick }, "Copy"),
-      copied,
-    ),
+    h("p", null, label, " ", button("Copy", onclick, "quiet"), copied),
     h("pre", { tabindex: 0, "aria-label": label }, line),
   );
 }

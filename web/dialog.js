@@ -1,6 +1,6 @@
 /** Dialogs: the browser keeps the focus within and Escape closes; afterwards it is where it was. */
 
-import { byId, h, newId } from "./dom.js";
+import { button, byId, h, newId } from "./dom.js";
 
 /**
  * Opens a dialog with a heading and a button that closes it.
@@ -11,11 +11,7 @@ import { byId, h, newId } from "./dom.js";
 export function openDialog(title, { className = "", onclose } = {}) {
   const before = document.activeElement;
   const heading = h("h2", { id: newId(), tabindex: -1 }, title);
-  const close = h(
-    "button",
-    { type: "button", class: "quiet", onclick: () => dialog.close() },
-    "Close",
-  );
+  const close = button("Close", () => dialog.close(), "quiet");
   const content = h("div", { class: "content" });
   const dialog = h(
     "dialog",

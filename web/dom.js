@@ -68,6 +68,20 @@ export function append(parent, ...children) {
 }
 
 /**
+ * @param {Children} label
+ * @param {(event: any) => void} onclick
+ * @param {string} [className] `main`, `danger`, `quiet` or `link`.
+ */
+export function button(label, onclick, className = "") {
+  return h("button", { type: "button", class: className, onclick }, label);
+}
+
+/** A line of small print. @param {...Children} children */
+export function hint(...children) {
+  return h("p", { class: "hint" }, ...children);
+}
+
+/**
  * Replaces what an element contains.
  *
  * @param {Element} element
@@ -129,6 +143,31 @@ let ids = 0;
 export function newId() {
   ids += 1;
   return `e${ids}`;
+}
+
+/** Milliseconds after the last key before a text counts as typed. */
+const TYPING = 300;
+
+/**
+ * An input that tells when its text is typed: after a moment without a key, or when it is left.
+ *
+ * @param {string} name
+ * @param {string} placeholder
+ * @param {(typing: boolean) => void} changed
+ */
+export function textInput(name, placeholder, changed) {
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let timer;
+  const tell = () => {
+    clearTimeout(timer);
+    changed(true);
+  };
+  const oninput = () => {
+    clearTimeout(timer);
+    timer = setTimeout(tell, TYPING);
+  };
+  const attributes = { type: "text", name, placeholder, autocomplete: "off", spellcheck: "false" };
+  return h("input", { ...attributes, oninput, onchange: tell });
 }
 
 /**

@@ -1,7 +1,7 @@
 /** One audit entry beside the list: who, why, the request, and what it did to each order. */
 
 import { openUndo } from "./change.js";
-import { append, foreign, h, put, visible } from "./dom.js";
+import { append, button, foreign, h, hint, put, visible } from "./dom.js";
 import { parse, pretty } from "./json.js";
 import { alertOf, Live } from "./live.js";
 import { definitions, Panel, ticket } from "./panel.js";
@@ -35,7 +35,6 @@ export class EntryPanel extends Panel {
    */
   constructor({ controllerId, signal, changed, closed }) {
     super("Audit entry", closed);
-    this.controllerId = controllerId;
     this.changed = changed;
     this.id = -1;
     this.about = h("div");
@@ -56,7 +55,7 @@ export class EntryPanel extends Panel {
     append(this.element, this.about, this.state, this.table.element);
     /** @type {Live<Detail[]>} */
     this.details = new Live(
-      (flight) => detailsOf({ id: this.id, controllerId }, flight),
+      (flight) => detailsOf(this.id, flight),
       () => this.drawDetails(),
       { signal },
     );
@@ -84,15 +83,12 @@ export class EntryPanel extends Panel {
     if (!entry) {
       put(
         this.about,
-        h(
-          "p",
-          { class: "hint" },
-          "The entry is not among those listed; clear the filter to look for it.",
-        ),
+        hint("The entry is not among those listed; clear the filter to look for it."),
       );
       return;
     }
-    const { controllerId, changed } = this;
+    const { changed } = this;
+    const { controllerId } = entry;
     const undone = undoneBy(entry);
     const canUndo =
       entry.request === "./orders/cancel" &&
@@ -119,8 +115,7 @@ export class EntryPanel extends Panel {
         ["Request id", foreign(entry.requestId)],
         ["Address", entry.clientAddress && foreign(entry.clientAddress)],
       ]),
-      canUndo &&
-        h("div", { class: "actions" }, h("button", { type: "button", onclick: undo }, "Undo …")),
+      canUndo && h("div", { class: "actions" }, button("Undo …", undo)),
       entry.parameters &&
         h(
           "details",
@@ -140,9 +135,7 @@ export class EntryPanel extends Panel {
       h("h3", null, "Orders"),
       error
         ? alertOf(error)
-        : h(
-            "p",
-            { class: "hint" },
+        : hint(
             data
               ? data.length
                 ? `${counted(data.length)}, before → after`

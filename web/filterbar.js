@@ -1,7 +1,17 @@
 /** The form that is the filter. It tells each change, and shows a filter that it is given. */
 
-import { ApiError, call } from "./api.js";
-import { clearProblems, field, h, newId, put, showProblem, visible } from "./dom.js";
+import { ApiError, ask } from "./api.js";
+import {
+  button,
+  clearProblems,
+  field,
+  foreign,
+  h,
+  newId,
+  put,
+  showProblem,
+  textInput,
+} from "./dom.js";
 import { everything, hasWindow, windowOf } from "./filter.js";
 import { Live } from "./live.js";
 import { ENDED, LIVING } from "./states.js";
@@ -9,8 +19,7 @@ import { LOCAL, timeElement } from "./time.js";
 
 /** @typedef {import("./filter.js").Filter} Filter */
 
-/** Milliseconds after a key before the filter counts as changed. */
-const TYPING = 300;
+const TEXTS = /** @type {const} */ (["dateFrom", "dateTo", "timeZone", "regex"]);
 
 export class FilterBar {
   /**
@@ -23,8 +32,6 @@ export class FilterBar {
   constructor({ controllerId, resolver, signal, changed }) {
     this.filter = everything();
     this.changed = changed;
-    /** @type {ReturnType<typeof setTimeout> | undefined} */
-    this.timer = undefined;
     this.chips = h("ul", { class: "chips", "aria-label": "Folders, workflows and orders" });
     this.note = h("p", { class: "hint" });
     this.resolved = h("p", { class: "resolved", "aria-live": "polite" });
@@ -49,7 +56,6 @@ export class FilterBar {
   layout() {
     const zones = h("datalist", { id: newId() }, zoneNames());
     this.timeZone.setAttribute("list", zones.id);
-    const add = h("button", { type: "button", onclick: () => this.addWorkflow() }, "Add");
     this.workflow.addEventListener("input", () => this.showVersions());
     this.workflow.addEventListener("keydown", (event) => {
       if (event.key === "Enter") {
@@ -57,7 +63,6 @@ export class FilterBar {
         this.addWorkflow();
       }
     });
-    const clear = () => this.set(everything(), false);
     return h(
       "form",
       { class: "filter", "aria-label": "Filter", onsubmit: stop },
@@ -73,8 +78,8 @@ export class FilterBar {
         field("Workflow", this.workflow),
         field("Version", this.versions),
         this.known,
-        add,
-        h("button", { type: "button", class: "quiet", onclick: clear }, "Clear filter"),
+        button("Add", () => this.addWorkflow()),
+        button("Clear filter", () => this.set(everything()), "quiet"),
       ),
       this.resolved,
       this.chips,
@@ -82,23 +87,9 @@ export class FilterBar {
     );
   }
 
-  /** @param {"dateFrom" | "dateTo" | "timeZone" | "regex"} name @param {string} placeholder */
+  /** @param {typeof TEXTS[number]} name @param {string} placeholder */
   input(name, placeholder) {
-    const input = h("input", {
-      type: "text",
-      name,
-      placeholder,
-      autocomplete: "off",
-      spellcheck: "false",
-    });
-    input.addEventListener("input", () => {
-      clearTimeout(this.timer);
-      this.timer = setTimeout(
-        () => this.set({ ...this.filter, [name]: input.value.trim() }, true),
-        TYPING,
-      );
-    });
-    return input;
+    return textInput(name, placeholder, () => this.set({}, true));
   }
 
   /** @param {string} state @param {string} means */
@@ -106,7 +97,7 @@ export class FilterBar {
     const input = h("input", { type: "checkbox", value: state, class: "unseen" });
     input.addEventListener("change", () => {
       const chosen = this.stateInputs().filter(({ checked }) => checked);
-      this.set({ ...this.filter, states: chosen.map(({ value }) => value) }, false);
+      this.set({ states: chosen.map(({ value }) => value) });
     });
     const className = `toggle state s-${state.toLowerCase()}`;
     return h("label", { class: className, title: means }, input, h("span", null, state));
@@ -122,17 +113,17 @@ export class FilterBar {
     this.regex.select();
   }
 
-  /** @param {Filter} filter @param {boolean} typing */
-  set(filter, typing) {
-    clearTimeout(this.timer);
-    this.changed(filter, typing);
+  /** Changes the filter to what is typed and chosen. @param {Partial<Filter>} change @param {boolean} [typing] */
+  set(change, typing = false) {
+    const texts = Object.fromEntries(TEXTS.map((name) => [name, this[name].value.trim()]));
+    this.changed({ ...this.filter, ...texts, ...change }, typing);
   }
 
   /** Shows a filter, and resolves its window. @param {Filter} filter */
   show(filter) {
     const before = JSON.stringify(windowOf(this.filter));
     this.filter = filter;
-    for (const name of /** @type {const} */ (["dateFrom", "dateTo", "timeZone", "regex"])) {
+    for (const name of TEXTS) {
       if (this[name].value.trim() !== filter[name]) {
         this[name].value = filter[name];
       }
@@ -155,14 +146,9 @@ export class FilterBar {
     const folders = filter.folders.map((chosen, index) => {
       const flip = () => {
         const flipped = { ...chosen, recursive: !chosen.recursive };
-        this.set({ ...filter, folders: filter.folders.with(index, flipped) }, false);
+        this.set({ folders: filter.folders.with(index, flipped) });
       };
-      const below = chosen.recursive ? "and below" : "only";
-      const toggle = h(
-        "button",
-        { type: "button", title: "With or without subfolders", onclick: flip },
-        below,
-      );
+      const toggle = button(chosen.recursive ? "and below" : "only", flip);
       return this.chip("folder", chosen.folder, toggle, () => ({
         folders: filter.folders.toSpliced(index, 1),
       }));
@@ -195,14 +181,15 @@ export class FilterBar {
    * @param {() => Partial<Filter>} without
    */
   chip(kind, text, more, without) {
-    const onclick = () => this.set({ ...this.filter, ...without() }, false);
+    const remove = button("×", () => this.set(without()));
+    remove.setAttribute("aria-label", `Remove ${kind} ${text}`);
     return h(
       "li",
       { class: "chip" },
       h("span", { class: "kind" }, kind),
-      h("bdi", { class: "id", title: text }, visible(text)),
+      foreign(text),
       more,
-      h("button", { type: "button", "aria-label": `Remove ${kind} ${text}`, onclick }, "×"),
+      remove,
     );
   }
 
@@ -236,13 +223,13 @@ export class FilterBar {
       const workflowIds = [...this.filter.workflowIds, versionId ? { path, versionId } : { path }];
       this.workflow.value = "";
       this.showVersions();
-      this.set({ ...this.filter, workflowIds }, false);
+      this.set({ workflowIds });
     }
   }
 
   showWindow() {
     const { data, error, isLoading } = this.window;
-    if (error instanceof ApiError && showProblem(this.element, error.field, error.message)) {
+    if (this.refuse(error)) {
       put(this.resolved);
     } else if (error) {
       put(this.resolved, error.message);
@@ -284,8 +271,8 @@ function zoneNames() {
 }
 
 /**
- * The window as instants: the service knows what dates mean. A preview of an order that cannot
- * exist, since ids are not empty after their separator, costs nothing.
+ * The window as instants: the service knows what dates mean. A preview costs nothing if no order
+ * can have its id.
  *
  * @param {string | undefined} preview
  * @param {string} controllerId
@@ -296,7 +283,7 @@ async function resolve(preview, controllerId, filter, signal) {
   const window = windowOf(filter);
   if (preview) {
     const body = { controllerId, orderIds: ["|"], ...window, limit: 1 };
-    return (await call(preview, body, { signal })).body;
+    return ask(preview, body, signal);
   }
   if (!filter.dateFrom || !filter.dateTo) {
     return undefined;
@@ -307,6 +294,6 @@ async function resolve(preview, controllerId, filter, signal) {
     ...window,
     unit: "DAY",
   };
-  const { buckets } = (await call("/orders/overview/schedule", body, { signal })).body;
+  const { buckets } = await ask("/orders/overview/schedule", body, signal);
   return { dateFrom: buckets.at(0)?.from, dateTo: buckets.at(-1)?.to };
 }

@@ -28,7 +28,7 @@ const HELP = [
  * @property {(view: string) => void} go
  * @property {() => void} focusFilter
  * @property {() => void} refresh
- * @property {() => boolean} back
+ * @property {() => void} back
  */
 
 function isOn() {

@@ -44,6 +44,9 @@ export class Live {
     this.isLoading = false;
     /** The instant of the last data. */
     this.at = 0;
+    /** Milliseconds that the last load took, and when it ended. */
+    this.took = 0;
+    this.ended = 0;
     this.load = load;
     this.wanted = wanted;
     this.show = show;
@@ -61,7 +64,9 @@ export class Live {
   }
 
   tick() {
-    if (!paused && !this.isLoading && !document.hidden && isAttended()) {
+    // What takes long is refreshed less often: at most a tenth of the time.
+    const isSoon = Date.now() - this.ended < 10 * this.took;
+    if (!paused && !this.isLoading && !document.hidden && !isSoon && isAttended()) {
       void this.reload();
     }
   }
@@ -81,6 +86,7 @@ export class Live {
       this.error = undefined;
     }
     this.show(this);
+    const started = Date.now();
     try {
       const data = await this.load(flight.signal);
       if (flight.signal.aborted) {
@@ -96,6 +102,8 @@ export class Live {
       this.error = /** @type {Error} */ (error);
     }
     this.isLoading = false;
+    this.ended = Date.now();
+    this.took = this.ended - started;
     this.show(this);
   }
 }

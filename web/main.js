@@ -1,7 +1,7 @@
 /** Starts the page: session, header, and the view that the address names. */
 
 import { auditView } from "./audit.js";
-import { announce, byId, h, put } from "./dom.js";
+import { announce, button, byId, h, put } from "./dom.js";
 import { listen, showKeys } from "./keys.js";
 import { alertOf, refreshAll, setPaused } from "./live.js";
 import { askLogin } from "./login.js";
@@ -13,9 +13,9 @@ import { duration, LOCAL, setLocal, zone } from "./time.js";
 
 /**
  * @typedef {object} View
- * @property {(params: URLSearchParams) => void} update With each new address.
- * @property {() => void} focusFilter
- * @property {() => boolean} back Closes what is open. Returns whether there was something.
+ * @property {(params: URLSearchParams) => void} [update] With each new address.
+ * @property {() => void} [focusFilter]
+ * @property {() => void} [back] Closes what is open.
  *
  * @typedef {(main: HTMLElement, controllerId: string, signal: AbortSignal) => View} MakeView
  */
@@ -64,7 +64,7 @@ function follow({ view: name, params }) {
     }
     wasStarted = true;
   }
-  view?.update(params);
+  view?.update?.(params);
 }
 let wasStarted = false;
 
@@ -112,11 +112,7 @@ function watchSession() {
     return;
   }
   if (place.hidden) {
-    const stay = h(
-      "button",
-      { type: "button", onclick: () => void touch().then(watchSession) },
-      "Stay logged in",
-    );
+    const stay = button("Stay logged in", () => void touch().then(watchSession));
     put(place, h("span"), " ", stay);
     place.hidden = false;
   }
@@ -144,7 +140,6 @@ function pause() {
   const button = byId("pause");
   const isPaused = button.getAttribute("aria-pressed") !== "true";
   button.setAttribute("aria-pressed", String(isPaused));
-  put(button, isPaused ? "Refreshing is paused" : "Refreshing");
   setPaused(isPaused);
 }
 
@@ -163,9 +158,9 @@ async function begin() {
   });
   listen({
     go: (name) => go(name, { controller: current().params.get("controller") ?? "" }),
-    focusFilter: () => view?.focusFilter(),
+    focusFilter: () => view?.focusFilter?.(),
     refresh: refreshAll,
-    back: () => view?.back() ?? false,
+    back: () => view?.back?.(),
   });
   setInterval(watchSession, 1000);
   if (!restore()) {
@@ -177,7 +172,7 @@ async function begin() {
     put(
       main,
       alertOf(error),
-      h("button", { type: "button", onclick: () => location.reload() }, "Try again"),
+      button("Try again", () => location.reload()),
     );
     return;
   }

@@ -1,9 +1,9 @@
 /** One order beside the list: what it is, its children, and its whole trail. */
 
-import { call } from "./api.js";
+import { ask } from "./api.js";
 import { actionButtons } from "./change.js";
 import { scheduled, states } from "./columns.js";
-import { append, foreign, h, put } from "./dom.js";
+import { append, button, foreign, h, hint, put } from "./dom.js";
 import { everything, selection } from "./filter.js";
 import { pretty } from "./json.js";
 import { alertOf, Freshness, Live, showIn } from "./live.js";
@@ -89,9 +89,9 @@ export class OrderPanel extends Panel {
    * @param {AbortSignal} signal
    * @param {boolean} [exact]
    */
-  async load(path, body, signal, exact) {
+  load(path, body, signal, exact) {
     const whole = { controllerId: this.controllerId, ...body };
-    return (await call(path, whole, { signal, exact })).body;
+    return ask(path, whole, signal, { exact });
   }
 
   /** Children, also ended ones: their ids begin with the parent's and a bar. @param {AbortSignal} signal */
@@ -112,14 +112,14 @@ export class OrderPanel extends Panel {
 
   buttons() {
     const { controllerId, orderId } = this;
-    const base = selection(controllerId, { ...everything(), orderIds: [orderId] });
+    const base = () => selection(controllerId, { ...everything(), orderIds: [orderId] });
     const changed = () => {
       this.changed();
       if (this.orderId === orderId) {
         this.open({ orderId, path: this.path });
       }
     };
-    return h("div", { class: "actions" }, actionButtons(base, "this order", changed));
+    return h("div", { class: "actions" }, actionButtons(controllerId, base, "this order", changed));
   }
 
   /** @param {Order} order */
@@ -148,7 +148,7 @@ export class OrderPanel extends Panel {
               h("code", null, typeof value === "string" ? foreign(value) : pretty(value)),
             ]),
           )
-        : h("p", { class: "hint" }, "None"),
+        : hint("None"),
     ];
   }
 
@@ -163,7 +163,7 @@ export class OrderPanel extends Panel {
         ? this.part("Trail", trail, (steps) => [
             steps.length ? h("ol", { class: "trail" }, steps.map(drawStep)) : null,
           ])
-        : h("p", { class: "hint" }, "This account may not see the audit log."),
+        : hint("This account may not see the audit log."),
     );
   }
 
@@ -180,7 +180,7 @@ export class OrderPanel extends Panel {
         ? [isLoading ? "Loading …" : ""]
         : draw(data);
     const isEmpty = content.every((child) => child === null);
-    return [h("h3", null, title), ...(isEmpty ? [h("p", { class: "hint" }, "None")] : content)];
+    return [h("h3", null, title), ...(isEmpty ? [hint("None")] : content)];
   }
 
   /** @param {Order[]} orders */
@@ -188,12 +188,9 @@ export class OrderPanel extends Panel {
     return h(
       "ul",
       { class: "children" },
-      orders.map((order) => {
-        const { orderId, workflowId } = order;
-        const onclick = () => this.open({ orderId, path: workflowId.path });
-        const name = foreign(orderId);
-        const button = h("button", { type: "button", class: "link", onclick }, name);
-        return h("li", null, button, badge(order.state._text));
+      orders.map(({ orderId, workflowId, state }) => {
+        const open = () => this.open({ orderId, path: workflowId.path });
+        return h("li", null, button(foreign(orderId), open, "link"), badge(state._text));
       }),
     );
   }
@@ -231,12 +228,7 @@ function drawStep({ entry, detail }) {
       h("a", { href: link }, entry.request),
     ),
     detail && h("p", null, changeOf(detail)),
-    !detail &&
-      h(
-        "p",
-        { class: "hint" },
-        entry.outcome === "DONE" ? "Open the entry for its details." : entry.outcome,
-      ),
+    !detail && hint(entry.outcome === "DONE" ? "Open the entry for its details." : entry.outcome),
     entry.comment && h("p", null, "“", foreign(entry.comment, ""), "”"),
     entry.ticketLink && h("p", null, ticket(entry.ticketLink)),
   );

@@ -1,10 +1,10 @@
 /** The view of orders: folders, the filter, the table, and what can be done to what is meant. */
 
 import { permitted } from "./actions.js";
-import { call } from "./api.js";
+import { ask } from "./api.js";
 import { actionButtons } from "./change.js";
 import { columnChooser, shownColumns } from "./columns.js";
-import { announce, h, put } from "./dom.js";
+import { announce, button, h, put } from "./dom.js";
 import { everything, fromParams, listing, selection, selects, toParams } from "./filter.js";
 import { FilterBar } from "./filterbar.js";
 import { FolderTree, pathsOf, treeOf } from "./folders.js";
@@ -31,6 +31,7 @@ export function ordersView(main, controllerId, signal) {
   let filter = everything();
   let shown = "";
   let limit = LIMIT;
+  let lastTyped = false;
 
   const resolver = permitted(controllerId)[0]?.path;
   const bar = new FilterBar({
@@ -38,21 +39,18 @@ export function ordersView(main, controllerId, signal) {
     resolver: resolver && `${resolver}/preview`,
     signal,
     changed(changed, typing) {
-      const wasTyping = typing && lastTyped;
+      show(changed, { replace: typing && lastTyped });
       lastTyped = typing;
-      show(changed, { replace: wasTyping });
     },
   });
-  let lastTyped = false;
 
   const tree = new FolderTree((folder, add) => {
     const { folders } = filter;
-    const has = folders.some((chosen) => chosen.folder === folder);
-    const others = add ? folders.filter((chosen) => chosen.folder !== folder) : [];
-    const left =
-      has && (add || folders.length === 1) ? others : [...others, { folder, recursive: true }];
-    lastTyped = false;
-    show({ ...filter, folders: left });
+    const others = folders.filter((chosen) => chosen.folder !== folder);
+    const wasChosen = others.length < folders.length;
+    const isOnly = wasChosen && folders.length === 1;
+    const one = wasChosen && (add || isOnly) ? [] : [{ folder, recursive: true }];
+    bar.set({ folders: add ? [...others, ...one] : one });
   });
 
   /** @type {Table<import("./columns.js").Order>} */
@@ -71,26 +69,34 @@ export function ordersView(main, controllerId, signal) {
   });
   const age = new Freshness();
   const total = h("p", { class: "total", role: "status" });
-  const actions = h("div", { class: "actions" });
+  const buttons = actionButtons(
+    controllerId,
+    () => selection(controllerId, filter),
+    "all orders of the filter",
+    reload,
+  );
+  const onlyMarked = button("", filterMarked);
+  const hint = h("p", { class: "hint" });
+  const actions = h("div", { class: "actions" }, buttons, onlyMarked, hint);
   const folderAge = new Freshness("fresh small");
   const columns = columnChooser((chosen) => table.setColumns(chosen));
 
   /** @type {Live<any>} */
   const list = new Live(
-    async (flight) => {
+    (flight) => {
       const body = { ...listing(controllerId, filter), limit };
-      return (await call("/orders", body, { signal: flight })).body;
+      return ask("/orders", body, flight);
     },
     drawList,
     { signal, every: 30 },
   );
   /** @type {Live<any>} */
   const counts = new Live(
-    async (flight) => {
+    (flight) => {
       const { workflowIds, dateFrom, dateTo, timeZone } = filter;
       const counted = { ...everything(), workflowIds, dateFrom, dateTo, timeZone };
       const body = listing(controllerId, counted);
-      return (await call("/orders/overview/folders", body, { signal: flight })).body;
+      return ask("/orders/overview/folders", body, flight);
     },
     drawTree,
     { signal, every: 30 },
@@ -102,7 +108,7 @@ export function ordersView(main, controllerId, signal) {
   function known(path, name) {
     const body = { controllerId, ...(name === "workflows" ? { compact: true } : {}) };
     return new Live(
-      async (flight) => (await call(path, body, { signal: flight })).body[name],
+      async (flight) => (await ask(path, body, flight))[name],
       () => (name === "workflows" ? bar.setWorkflows(workflows.data ?? []) : drawTree()),
       { signal },
     );
@@ -113,15 +119,11 @@ export function ordersView(main, controllerId, signal) {
     void counts.reload();
   }
 
-  /** @param {import("./filter.js").Filter} changed @param {{replace?: boolean}} [options] */
+  /** @param {import("./filter.js").Filter} changed @param {{replace: boolean}} options */
   function show(changed, options) {
-    go("orders", withController(toParams(changed)), options);
-  }
-
-  /** @param {URLSearchParams} params */
-  function withController(params) {
+    const params = toParams(changed);
     params.set("controller", controllerId);
-    return params;
+    go("orders", params, options);
   }
 
   function drawList() {
@@ -137,7 +139,7 @@ export function ordersView(main, controllerId, signal) {
       clearTimeout(announcing);
       announcing = setTimeout(() => announce(`${counted(count)} listed`), 500);
     }
-    const more = h("button", { type: "button", onclick: showMore }, `List up to ${number(MORE)}`);
+    const more = button(`List up to ${number(MORE)}`, showMore);
     put(
       total,
       data &&
@@ -169,30 +171,24 @@ export function ordersView(main, controllerId, signal) {
   }
 
   function drawActions() {
-    const marks = [...table.marks];
     const problem = filter.regex
       ? "A change cannot select by text. Remove the text, or mark orders and filter by their ids."
       : selects(filter)
         ? ""
         : "To change orders, choose what is meant: a folder (/ is all), a workflow, states or dates.";
-    const base = selection(controllerId, filter);
-    const buttons = actionButtons(base, "all orders of the filter", reload, problem !== "");
-    const named = marks.slice(0, NAMED);
-    const onlyMarked = () => {
-      table.setMarks(new Set());
-      show({ ...everything(), orderIds: named });
-    };
-    put(
-      actions,
-      buttons,
-      marks.length > 0 &&
-        h(
-          "button",
-          { type: "button", onclick: onlyMarked },
-          `Filter by ${counted(named.length, "marked order")}`,
-        ),
-      buttons.length > 0 && problem && h("p", { class: "hint" }, problem),
-    );
+    for (const each of buttons) {
+      each.disabled = problem !== "";
+    }
+    put(hint, buttons.length > 0 && problem);
+    const named = Math.min(table.marks.size, NAMED);
+    onlyMarked.hidden = named === 0;
+    put(onlyMarked, `Filter by ${counted(named, "marked order")}`);
+  }
+
+  function filterMarked() {
+    const orderIds = [...table.marks].slice(0, NAMED);
+    table.setMarks(new Set());
+    bar.set({ ...everything(), orderIds });
   }
 
   if (!may(controllerId, "view")) {
@@ -201,7 +197,7 @@ export function ordersView(main, controllerId, signal) {
       h("h1", null, "Orders"),
       h("p", { class: "alert" }, "This account may not see orders here."),
     );
-    return { update() {}, focusFilter() {}, back: () => false };
+    return {};
   }
   put(
     main,

@@ -1,8 +1,8 @@
 /** The first view: how many orders are in which state, what comes, what was cancelled. */
 
-import { call } from "./api.js";
+import { ask } from "./api.js";
 import { counts, histogram } from "./chart.js";
-import { foreign, h, put } from "./dom.js";
+import { foreign, h, hint, put } from "./dom.js";
 import { Freshness, Live, showIn } from "./live.js";
 import { plain } from "./preview.js";
 import { href } from "./route.js";
@@ -46,7 +46,7 @@ export function overviewView(main, controllerId, signal) {
     const heading = h("h2", null, title);
     /** @type {Live<any>} */
     const live = new Live(
-      async (flight) => (await call(path, { controllerId, ...body() }, { signal: flight })).body,
+      (flight) => ask(path, { controllerId, ...body() }, flight),
       () => {
         age.show(live);
         showIn(place, live, () => draw(place, live.data));
@@ -186,7 +186,7 @@ export function overviewView(main, controllerId, signal) {
       () => ({ limit: 10 }),
       (place, { total, orders }) => {
         if (total === 0) {
-          put(place, h("p", { class: "hint" }, "No order waits for its executor to end it."));
+          put(place, hint("No order waits for its executor to end it."));
           return;
         }
         const rows = orders.map((/** @type {any} */ order) => cancellingRow(order));
@@ -228,7 +228,7 @@ export function overviewView(main, controllerId, signal) {
     main.append(h("p", { class: "alert" }, "This account may not see orders here."));
   }
   onZone(() => all.forEach((live) => void live.reload()), signal);
-  return { update() {}, focusFilter() {}, back: () => false };
+  return {};
 }
 
 /**

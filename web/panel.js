@@ -1,6 +1,6 @@
 /** The details beside a list: they open, take the focus, and give it back. */
 
-import { h, put } from "./dom.js";
+import { button, h, put } from "./dom.js";
 
 export class Panel {
   /**
@@ -10,7 +10,6 @@ export class Panel {
   constructor(label, closed) {
     this.closed = closed;
     this.heading = h("h2", { tabindex: -1 });
-    const onclick = () => this.close();
     this.element = h(
       "aside",
       { class: "panel", "aria-label": label, hidden: true },
@@ -18,7 +17,7 @@ export class Panel {
         "header",
         null,
         this.heading,
-        h("button", { type: "button", class: "quiet", onclick }, "Close"),
+        button("Close", () => this.close(), "quiet"),
       ),
     );
   }
@@ -35,14 +34,11 @@ export class Panel {
     this.element.hidden = true;
   }
 
-  /** Returns whether it was open. */
   close() {
-    if (this.element.hidden) {
-      return false;
+    if (!this.element.hidden) {
+      this.hide();
+      this.closed();
     }
-    this.hide();
-    this.closed();
-    return true;
   }
 }
 

@@ -55,7 +55,7 @@ export function restore() {
   const [account, timeout] = JSON.parse(sessionStorage.getItem(ACCOUNT) ?? '["", 0]');
   session.account = account;
   session.timeout = timeout;
-  return transport.token !== "";
+  return transport.token !== "" && timeout > 0;
 }
 
 /**

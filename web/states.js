@@ -68,7 +68,7 @@ export function number(value) {
   return NUMBERS.format(value);
 }
 
-/** `1 order`, `12,345 orders`. @param {number} count @param {string} [noun] */
-export function counted(count, noun = "order") {
-  return `${number(count)} ${noun}${count === 1 ? "" : "s"}`;
+/** `1 order`, `12,345 orders`. @param {number} count @param {string} [noun] @param {string} [plural] */
+export function counted(count, noun = "order", plural = `${noun}s`) {
+  return `${number(count)} ${count === 1 ? noun : plural}`;
 }

@@ -3,7 +3,7 @@
  * row: arrows, page keys, Home, End; Enter opens it, the space bar marks it.
  */
 
-import { foreign, h, newId, put } from "./dom.js";
+import { button, foreign, h, newId, put } from "./dom.js";
 
 /** Rows above and below the visible part, so that scrolling shows no gaps. */
 const SPARE = 8;
@@ -106,7 +106,7 @@ export class Table {
       const arrow = sorted ? (this.descending ? " ↓" : " ↑") : "";
       const attributes = { role: "columnheader", "aria-sort": sorted ? order : null };
       const onclick = () => this.sort(name);
-      return h("div", attributes, h("button", { type: "button", onclick }, label, arrow));
+      return h("div", attributes, button([label, arrow], onclick));
     });
     const marks = h("div", { role: "columnheader" }, h("span", { class: "unseen" }, "Marked"));
     const row = { role: "row", class: "row", "aria-rowindex": 1 };

@@ -1,6 +1,6 @@
 /** What was done to orders, as the audit log has it. */
 
-import { call } from "./api.js";
+import { ask } from "./api.js";
 import { foreign, h } from "./dom.js";
 import { badge } from "./states.js";
 
@@ -47,24 +47,23 @@ const ORDERS = 2000;
 export async function trailOf(controllerId, orderId, signal) {
   const body = { controllerId, objectName: orderId, limit: ENTRIES };
   /** @type {Entry[]} */
-  const entries = (await call("/audit_log", body, { signal })).body.auditLog;
+  const entries = (await ask("/audit_log", body, signal)).auditLog;
   return Promise.all(
     entries.map(async (entry) => {
       const isShort = entry.affected > 0 && entry.affected <= ORDERS;
-      const details = isShort ? await detailsOf(entry, signal) : [];
+      const details = isShort ? await detailsOf(entry.id, signal) : [];
       return { entry, detail: details.find((detail) => detail.orderId === orderId) };
     }),
   );
 }
 
 /**
- * @param {{id: number, controllerId?: string}} entry
+ * @param {number} auditLogId
  * @param {AbortSignal} signal
  * @returns {Promise<Detail[]>}
  */
-export async function detailsOf({ id, controllerId }, signal) {
-  const { body } = await call("/audit_log/details", { auditLogId: id, controllerId }, { signal });
-  return body.auditLogDetails;
+export async function detailsOf(auditLogId, signal) {
+  return (await ask("/audit_log/details", { auditLogId }, signal)).auditLogDetails;
 }
 
 /** The entry that an undo names in its request. @param {Entry} entry @returns {number | undefined} */
