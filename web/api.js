@@ -70,6 +70,12 @@ export const session = {
   ended: () => Promise.reject(new Error("no session")),
 };
 
+/** A random key. It need not be a UUID, which browsers make only over HTTPS. */
+export function newKey() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
 /** The address of an endpoint, for a line that people copy. @param {string} path */
 export function address(path) {
   return BASE + path;
@@ -149,7 +155,7 @@ export async function change(path, body, { key, signal, lost }) {
  */
 async function send(path, body, token, { signal, key, basic, exact }) {
   /** @type {Record<string, string>} */
-  const headers = { "Content-Type": "application/json", "X-Request-Id": crypto.randomUUID() };
+  const headers = { "Content-Type": "application/json", "X-Request-Id": newKey() };
   if (basic !== undefined) {
     headers.Authorization = `Basic ${basic}`;
   } else {

@@ -4,7 +4,7 @@
  */
 
 import { permitted, UNDO } from "./actions.js";
-import { ApiError, ask, change } from "./api.js";
+import { ApiError, ask, change, newKey } from "./api.js";
 import { commandLine, curlLine } from "./commands.js";
 import { openDialog } from "./dialog.js";
 import { button, clearProblems, field, h, put, showProblem } from "./dom.js";
@@ -149,7 +149,7 @@ function openChange({ action, base, title, changed }) {
       return;
     }
     // What was sent, and may have happened, is sent again as it was.
-    unknown ??= { body: whole(), key: crypto.randomUUID() };
+    unknown ??= { body: whole(), key: newKey() };
     isSending = true;
     draw();
     put(problem, h("p", { role: "status" }, "Sending …"));
