@@ -59,7 +59,6 @@ function ask(reason) {
         location.reload();
         return;
       }
-      await learn().catch(() => {});
       dialog.close();
       dialog.remove();
       before?.focus();
@@ -91,5 +90,6 @@ function ask(reason) {
 
 transport.ended = () => {
   transport.token = "";
-  return askLogin("Your session has ended. Log in again; what you have typed is still there.");
+  const reason = "Your session has ended. Log in again; what you have typed is still there.";
+  return askLogin(reason).then(learn);
 };
