@@ -141,7 +141,7 @@ export async function change(path, body, { key, signal, lost }) {
         throw error;
       }
       lost?.(attempt + 1);
-      await sleep(pause, signal);
+      await sleep(Math.max(pause, 1000 * (error.retryAfter ?? 0)), signal);
     }
   }
 }

@@ -59,6 +59,7 @@ function openChange({ action, base, title, changed }) {
     inputmode: "numeric",
     onkeydown: (/** @type {KeyboardEvent} */ event) => event.key === "Enter" && send(),
   });
+  const count = h("p", { class: "count", role: "status" });
   const place = h("section", { "aria-label": "Preview" });
   const lines = h("div");
   const problem = h("div");
@@ -118,6 +119,7 @@ function openChange({ action, base, title, changed }) {
     }
     put(place, ...(data ? previewOf(action, base, data, new Set(Object.keys(request()))) : []));
     const total = data?.total ?? 0;
+    put(count, data && (total ? counted(total) : "No orders would be affected."));
     const isReady = unknown !== undefined || (total > 0 && !isLoading && !error);
     put(submit, unknown ? "Send again" : `${action.verb} ${counted(total)}`);
     submit.disabled = isSending || !isReady;
@@ -160,7 +162,7 @@ function openChange({ action, base, title, changed }) {
           h(
             "p",
             { role: "status" },
-            `No response. Sending it again with the same key (${attempt}) …`,
+            `No result yet. Sending it again with the same key (${attempt}) …`,
           ),
         );
       const answer = await change(action.path, unknown.body, { key: unknown.key, lost });
@@ -262,6 +264,7 @@ function openChange({ action, base, title, changed }) {
           ),
         ),
       ),
+    count,
     place,
     h("div", { class: "bar" }, age.element, again),
     h(

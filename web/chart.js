@@ -2,6 +2,7 @@
 
 import { h, svg } from "./dom.js";
 import { number } from "./states.js";
+import { zone } from "./time.js";
 
 const HEIGHT = 120;
 const GAP = 2;
@@ -57,7 +58,11 @@ export function histogram(caption, heads, bars) {
   return h(
     "figure",
     { class: "histogram" },
-    h("p", { class: "scale", "aria-hidden": "true" }, most ? `highest ${number(most)}` : "none"),
+    h(
+      "p",
+      { class: "scale", "aria-hidden": "true" },
+      `${most ? `highest ${number(most)}` : "none"}, times in ${zone()}`,
+    ),
     drawing,
     h("div", { class: "labels", "aria-hidden": "true" }, labels),
     table(caption, heads, bars),

@@ -83,5 +83,14 @@ export function columnChooser(changed) {
     changed(COLUMNS.filter(({ name }) => names.includes(name)));
   };
   const list = h("fieldset", { class: "menu", onchange }, h("legend", null, "Columns"), boxes);
-  return h("details", { class: "chooser" }, h("summary", null, "Columns"), list);
+  const summary = h("summary", null, "Columns");
+  const chooser = h("details", { class: "chooser" }, summary, list);
+  chooser.addEventListener("keydown", (event) => {
+    if (event.key === "Escape" && chooser.open) {
+      chooser.open = false;
+      summary.focus();
+      event.stopPropagation();
+    }
+  });
+  return chooser;
 }

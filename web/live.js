@@ -14,6 +14,13 @@ let paused = false;
 /** What refreshes itself. @type {Set<Live<any>>} */
 const refreshing = new Set();
 
+// What is seen again must not be old.
+document.addEventListener("visibilitychange", () => {
+  for (const live of refreshing) {
+    live.tick();
+  }
+});
+
 /** Refreshes everything that refreshes itself, now. */
 export function refreshAll() {
   for (const live of refreshing) {

@@ -112,8 +112,7 @@ function watchSession() {
     return;
   }
   if (place.hidden) {
-    const stay = button("Stay logged in", () => void touch().then(watchSession));
-    put(place, h("span"), " ", stay);
+    put(place, h("span"), " ", button("Stay logged in", stay));
     place.hidden = false;
   }
   const text = left > 0 ? `Your session ends in ${duration(left)}.` : "Your session has ended.";
@@ -124,10 +123,15 @@ function watchSession() {
     announce(text);
     if (left === 0) {
       // The service says so too, and that leads to the login.
-      setTimeout(() => void touch(), 1000);
+      setTimeout(stay, 1000);
     }
   }
   put(/** @type {Element} */ (place.firstElementChild), text);
+}
+
+/** Renews the session; if it has ended, that leads to the login. */
+function stay() {
+  touch().then(watchSession, () => {});
 }
 
 async function leave() {

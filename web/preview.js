@@ -15,11 +15,9 @@ export function previewOf(action, base, data, fields) {
   const { total, byState, orders, byCycle } = data;
   const window = windowText(data);
   if (total === 0) {
-    const none = h("p", { class: "count" }, "No orders would be affected.");
-    return [none, window.length > 0 && h("p", null, window), data.notRestored && leftAlone(data)];
+    return [window.length > 0 && h("p", null, window), data.notRestored && leftAlone(data)];
   }
   return [
-    h("p", { class: "count" }, counted(total)),
     h(
       "ul",
       { class: "effects" },
