@@ -1,6 +1,6 @@
 /** The only module that sends requests. */
 
-import { parse } from "./json.js";
+import { parse } from "./formats.js";
 
 const BASE = new URL("../joc/api", import.meta.url).href;
 

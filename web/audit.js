@@ -13,9 +13,8 @@ import {
   textInput,
 } from "./dom.js";
 import { EntryPanel, OUTCOMES } from "./entry.js";
-import { csv, download } from "./export.js";
 import { given } from "./filter.js";
-import { pretty } from "./json.js";
+import { csv, download, pretty } from "./formats.js";
 import { Freshness, Live, mark } from "./live.js";
 import { ticket } from "./panel.js";
 import { go } from "./route.js";

@@ -6,10 +6,10 @@
 import { permitted, UNDO } from "./actions.js";
 import { ApiError, ask, change, newKey } from "./api.js";
 import { commandLine, curlLine } from "./commands.js";
-import { openDialog } from "./dialog.js";
 import { button, clearProblems, field, h, put, showProblem } from "./dom.js";
 import { given } from "./filter.js";
 import { alertOf, Freshness, Live } from "./live.js";
+import { openDialog } from "./panel.js";
 import { leftAlone, previewOf } from "./preview.js";
 import { href } from "./route.js";
 import { may, session } from "./session.js";
@@ -31,7 +31,7 @@ const SHOWN = 20;
 function openChange({ action, base, title, changed }) {
   const closing = new AbortController();
   const onclose = () => closing.abort();
-  const { dialog, content, heading } = openDialog(title, { className: "change", onclose });
+  const opened = openDialog(title, { className: "change", onclose });
   let isSending = false;
   /** The change that was sent and whose outcome is unknown. @type {{body: object, key: string} | undefined} */
   let unknown;
@@ -214,12 +214,16 @@ function openChange({ action, base, title, changed }) {
     isSending = false;
     closing.abort();
     const { controllerId } = base;
+    // A browser closes a dialog at the second Escape, whoever objects.
+    const { dialog, content, heading, close } = opened.dialog.isConnected
+      ? opened
+      : openDialog("Done");
     const entry =
       auditLogId === undefined
         ? null
         : h(
             "a",
-            { href: href("audit", { entry: String(auditLogId) }), onclick: () => dialog.close() },
+            { href: href("audit", { entry: String(auditLogId) }), onclick: close },
             `Audit entry ${auditLogId}`,
           );
     const canUndo = action.undoable && auditLogId !== undefined && may(controllerId, "cancel");
@@ -241,7 +245,7 @@ function openChange({ action, base, title, changed }) {
         "div",
         { class: "buttons" },
         canUndo && button("Undo …", undo),
-        button("Close", () => dialog.close(), "main"),
+        button("Close", close, "main"),
       ),
     );
     heading.focus();
@@ -249,7 +253,11 @@ function openChange({ action, base, title, changed }) {
 
   const form = h(
     "form",
-    { onsubmit: (/** @type {Event} */ event) => event.preventDefault(), novalidate: true },
+    {
+      onsubmit: (/** @type {Event} */ event) => event.preventDefault(),
+      oninput: () => clearProblems(form),
+      novalidate: true,
+    },
     boxes.length > 0 &&
       h(
         "fieldset",
@@ -281,16 +289,11 @@ function openChange({ action, base, title, changed }) {
       { class: "confirm" },
       confirmation,
       problem,
-      h(
-        "div",
-        { class: "buttons" },
-        button("Do nothing", () => dialog.close()),
-        submit,
-      ),
+      h("div", { class: "buttons" }, button("Do nothing", opened.close), submit),
     ),
   );
-  dialog.addEventListener("cancel", (event) => isSending && event.preventDefault());
-  put(content, form);
+  opened.dialog.addEventListener("cancel", (event) => isSending && event.preventDefault());
+  put(opened.content, form);
   void live.reload();
 }
 

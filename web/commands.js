@@ -1,12 +1,11 @@
 /** A request as lines to copy: for curl, and for `joc-orders`. */
 
 import { address } from "./api.js";
-
-const NEEDS_ESCAPE = /[\p{Cc}\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/gu;
+import { HIDDEN } from "./dom.js";
 
 /** @param {string} character */
 function code(character) {
-  return `\\u${(character.codePointAt(0) ?? 0).toString(16).padStart(4, "0")}`;
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
 }
 
 /** Quotes a text for a shell. @param {string} text */
@@ -14,9 +13,9 @@ export function quoted(text) {
   if (/^[\w@%+=:,./-]+$/.test(text)) {
     return text;
   }
-  if (NEEDS_ESCAPE.test(text)) {
+  if (text.search(HIDDEN) >= 0) {
     // A hidden character would get lost in copying, or would change how the line looks.
-    const escaped = text.replace(/[\\']/g, "\\$&").replace(NEEDS_ESCAPE, code);
+    const escaped = text.replace(/[\\']/g, "\\$&").replace(HIDDEN, code);
     return `$'${escaped}'`;
   }
   return `'${text.replaceAll("'", "'\\''")}'`;
@@ -27,7 +26,7 @@ export function quoted(text) {
  * @param {object} body
  */
 export function curlLine(path, body) {
-  const json = JSON.stringify(body).replace(NEEDS_ESCAPE, code);
+  const json = JSON.stringify(body).replace(HIDDEN, code);
   return `curl -s ${quoted(address(path))} -H "X-Access-Token: $TOKEN" -d '${json.replaceAll("'", "'\\''")}'`;
 }
 

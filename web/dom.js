@@ -116,16 +116,12 @@ export function foreign(text, className = "id") {
   return h("bdi", { class: className, title: text }, visible(text));
 }
 
-/**
- * Shows control characters, and those that change the direction of a text, as `\u{202e}`.
- *
- * @param {string} text
- */
+/** Characters that cannot be seen, or that change the direction of a text. */
+export const HIDDEN = /[\p{Cc}\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/gu;
+
+/** Shows hidden characters as `\u{202e}`. @param {string} text */
 export function visible(text) {
-  return text.replace(
-    /[\p{Cc}\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/gu,
-    (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`,
-  );
+  return text.replace(HIDDEN, (character) => `\\u{${character.charCodeAt(0).toString(16)}}`);
 }
 
 /**

@@ -2,7 +2,7 @@
 
 import { openUndo } from "./change.js";
 import { append, button, foreign, h, hint, put, visible } from "./dom.js";
-import { parse, pretty } from "./json.js";
+import { parse, pretty } from "./formats.js";
 import { alertOf, Live } from "./live.js";
 import { definitions, Panel, ticket } from "./panel.js";
 import { href } from "./route.js";
@@ -26,13 +26,7 @@ export const OUTCOMES = {
 };
 
 export class EntryPanel extends Panel {
-  /**
-   * @param {object} options
-   * @param {string} options.controllerId
-   * @param {AbortSignal} options.signal
-   * @param {() => void} options.changed
-   * @param {() => void} options.closed
-   */
+  /** @param {import("./panel.js").PanelOptions} options */
   constructor({ controllerId, signal, changed, closed }) {
     super("Audit entry", closed);
     this.changed = changed;

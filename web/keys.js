@@ -1,7 +1,7 @@
 /** The keys, and the dialog that lists them. */
 
-import { isDialogOpen, openDialog } from "./dialog.js";
 import { h, put } from "./dom.js";
+import { isDialogOpen, openDialog } from "./panel.js";
 import { recall, remember } from "./remember.js";
 
 const KEPT = "keys";

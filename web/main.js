@@ -7,6 +7,7 @@ import { alertOf, refreshAll, setPaused } from "./live.js";
 import { askLogin } from "./login.js";
 import { ordersView } from "./orders.js";
 import { overviewView } from "./overview.js";
+import { closeDialogs } from "./panel.js";
 import { current, go, href, start } from "./route.js";
 import { endsIn, learn, logOut, restore, session, touch } from "./session.js";
 import { duration, LOCAL, setLocal, zone } from "./time.js";
@@ -45,6 +46,7 @@ function follow({ view: name, params }) {
       return;
     }
   }
+  closeDialogs();
   const isNew = shown !== `${name} ${controllerId}`;
   if (isNew) {
     leaving.abort();

@@ -5,7 +5,7 @@ import { actionButtons } from "./change.js";
 import { scheduled, states } from "./columns.js";
 import { append, button, foreign, h, hint, put } from "./dom.js";
 import { everything, selection } from "./filter.js";
-import { pretty } from "./json.js";
+import { pretty } from "./formats.js";
 import { alertOf, Freshness, Live, showIn } from "./live.js";
 import { definitions, Panel, ticket } from "./panel.js";
 import { plain } from "./preview.js";
@@ -18,13 +18,7 @@ import { changeOf, trailOf } from "./trail.js";
 /** @typedef {import("./columns.js").Order} Order */
 
 export class OrderPanel extends Panel {
-  /**
-   * @param {object} options
-   * @param {string} options.controllerId
-   * @param {AbortSignal} options.signal
-   * @param {() => void} options.changed
-   * @param {() => void} options.closed
-   */
+  /** @param {import("./panel.js").PanelOptions} options */
   constructor({ controllerId, signal, changed, closed }) {
     super("Order", closed);
     this.controllerId = controllerId;

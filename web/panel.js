@@ -1,6 +1,14 @@
-/** The details beside a list: they open, take the focus, and give it back. */
+/** What opens beside the list or above the page: it takes the focus, and gives it back. */
 
-import { button, h, put } from "./dom.js";
+import { button, byId, h, newId, put } from "./dom.js";
+
+/**
+ * @typedef {object} PanelOptions
+ * @property {string} controllerId
+ * @property {AbortSignal} signal
+ * @property {() => void} changed Called when orders have changed.
+ * @property {() => void} closed
+ */
 
 export class Panel {
   /**
@@ -63,4 +71,52 @@ export function ticket(text) {
   return /^https?:\/\//i.test(text)
     ? h("a", { href: text, rel: "noopener noreferrer", target: "_blank" }, text)
     : text;
+}
+
+/**
+ * Opens a dialog with a heading and a button that closes it.
+ *
+ * @param {string} title
+ * @param {{className?: string, onclose?: () => void}} [options]
+ */
+export function openDialog(title, { className = "", onclose } = {}) {
+  const before = document.activeElement;
+  const heading = h("h2", { id: newId(), tabindex: -1 }, title);
+  /** As Escape: whoever listens to `cancel` may object. */
+  const close = () => {
+    if (dialog.dispatchEvent(new Event("cancel", { cancelable: true }))) {
+      dialog.close();
+    }
+  };
+  const content = h("div", { class: "content" });
+  const dialog = h(
+    "dialog",
+    { class: className, "aria-labelledby": heading.id },
+    h("header", null, heading, button("Close", close, "quiet")),
+    content,
+  );
+  dialog.addEventListener("close", () => {
+    dialog.remove();
+    onclose?.();
+    if (before instanceof HTMLElement || before instanceof SVGElement) {
+      const target = before.isConnected ? before : byId("main");
+      target.focus();
+    }
+  });
+  document.body.append(dialog);
+  dialog.showModal();
+  heading.focus();
+  return { dialog, content, heading, close };
+}
+
+/** Closes every dialog but the login: what they are about is no longer shown. */
+export function closeDialogs() {
+  for (const dialog of document.querySelectorAll("dialog:not(.login)")) {
+    /** @type {HTMLDialogElement} */ (dialog).close();
+  }
+}
+
+/** Whether a dialog is open, so that keys belong to it. */
+export function isDialogOpen() {
+  return document.querySelector("dialog[open]") !== null;
 }
