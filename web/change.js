@@ -258,32 +258,36 @@ function openChange({ action, base, title, changed }) {
       oninput: () => clearProblems(form),
       novalidate: true,
     },
-    boxes.length > 0 &&
-      h(
-        "fieldset",
-        { class: "how", onchange: () => live.reload() },
-        h("legend", null, "How"),
-        boxes.map(({ choice, input }) =>
-          h(
-            "label",
-            { class: "check" },
-            input,
-            h("span", null, choice.label, h("small", null, choice.hint)),
+    h(
+      "div",
+      { class: "scrolling" },
+      boxes.length > 0 &&
+        h(
+          "fieldset",
+          { class: "how", onchange: () => live.reload() },
+          h("legend", null, "How"),
+          boxes.map(({ choice, input }) =>
+            h(
+              "label",
+              { class: "check" },
+              input,
+              h("span", null, choice.label, h("small", null, choice.hint)),
+            ),
           ),
         ),
+      count,
+      place,
+      h("div", { class: "bar" }, age.element, again),
+      h(
+        "fieldset",
+        { class: "fields", oninput: drawLines },
+        h("legend", null, "Reason, for the audit log"),
+        field(session.commentRequired ? "Comment (required)" : "Comment", comment),
+        field("Ticket", ticket),
+        field("Minutes spent", minutes),
       ),
-    count,
-    place,
-    h("div", { class: "bar" }, age.element, again),
-    h(
-      "fieldset",
-      { class: "fields", oninput: drawLines },
-      h("legend", null, "Reason, for the audit log"),
-      field(session.commentRequired ? "Comment (required)" : "Comment", comment),
-      field("Ticket", ticket),
-      field("Minutes spent", minutes),
+      h("details", null, h("summary", null, "The same as a command"), lines),
     ),
-    h("details", null, h("summary", null, "The same as a command"), lines),
     h(
       "div",
       { class: "confirm" },
