@@ -100,12 +100,7 @@ const EXPORTED = [
   "parameters",
 ];
 
-/**
- * @param {HTMLElement} main
- * @param {string} controllerId
- * @param {AbortSignal} signal
- * @returns {import("./main.js").View}
- */
+/** @type {import("./main.js").MakeView} */
 export function auditView(main, controllerId, signal) {
   if (!session.mayAudit) {
     put(
@@ -174,7 +169,7 @@ export function auditView(main, controllerId, signal) {
     go("audit", changed);
   }
 
-  /** @type {Live<any>} */
+  /** @type {Live<{auditLog: Entry[]}>} */
   const list = new Live(
     (flight) => {
       const fields = FIELDS.filter(({ api }) => api).map(({ name, api }) => [
@@ -204,7 +199,7 @@ export function auditView(main, controllerId, signal) {
     const requestId = params.get("requestId") ?? "";
     const done = params.has("done");
     return (list.data?.auditLog ?? []).filter(
-      (/** @type {Entry} */ entry) =>
+      (entry) =>
         (!request || entry.request === request) &&
         (!requestId || entry.requestId === requestId) &&
         (!done || (entry.outcome === "DONE" && entry.affected > 0)),
@@ -238,9 +233,7 @@ export function auditView(main, controllerId, signal) {
     for (const each of exports) {
       each.disabled = all.length === 0;
     }
-    const named = new Set(
-      (data?.auditLog ?? []).map((/** @type {Entry} */ { request }) => request),
-    );
+    const named = new Set((data?.auditLog ?? []).map(({ request }) => request));
     put(
       requests,
       [...named].sort().map((value) => h("option", { value })),
@@ -256,9 +249,7 @@ export function auditView(main, controllerId, signal) {
 
   function showEntry() {
     const id = params.get("entry");
-    const entry = (list.data?.auditLog ?? []).find(
-      (/** @type {Entry} */ each) => String(each.id) === id,
-    );
+    const entry = (list.data?.auditLog ?? []).find((each) => String(each.id) === id);
     table.current = id ?? "";
     table.draw();
     if (id === null) {
@@ -274,7 +265,7 @@ export function auditView(main, controllerId, signal) {
     {
       class: "filter",
       "aria-label": "Filter",
-      onsubmit: (/** @type {Event} */ event) => event.preventDefault(),
+      onsubmit: (event) => event.preventDefault(),
     },
     h(
       "div",

@@ -57,7 +57,7 @@ function openChange({ action, base, title, changed }) {
     name: "maxOrders",
     autocomplete: "off",
     inputmode: "numeric",
-    onkeydown: (/** @type {KeyboardEvent} */ event) => event.key === "Enter" && send(),
+    onkeydown: (event) => event.key === "Enter" && send(),
   });
   const count = h("p", { class: "count", role: "status" });
   const place = h("section", { "aria-label": "Preview" });
@@ -254,7 +254,7 @@ function openChange({ action, base, title, changed }) {
   const form = h(
     "form",
     {
-      onsubmit: (/** @type {Event} */ event) => event.preventDefault(),
+      onsubmit: (event) => event.preventDefault(),
       oninput: () => clearProblems(form),
       novalidate: true,
     },

@@ -64,8 +64,8 @@ export class FolderTree {
       class: "tree",
       "aria-label": "Folders",
       "aria-multiselectable": "true",
-      onkeydown: (/** @type {KeyboardEvent} */ event) => this.press(event),
-      onclick: (/** @type {MouseEvent} */ event) => this.click(event),
+      onkeydown: (event) => this.press(event),
+      onclick: (event) => this.click(event),
     });
   }
 
@@ -151,7 +151,7 @@ export class FolderTree {
   }
 
   focus() {
-    const items = /** @type {NodeListOf<HTMLElement>} */ (this.element.querySelectorAll("li"));
+    const items = this.element.querySelectorAll("li");
     [...items].find((item) => item.dataset.path === this.current)?.focus();
   }
 
@@ -166,7 +166,7 @@ export class FolderTree {
   /** @param {MouseEvent} event */
   click(event) {
     const target = /** @type {Element} */ (event.target);
-    const path = /** @type {HTMLElement | null} */ (target.closest("li"))?.dataset.path;
+    const path = target.closest("li")?.dataset.path;
     if (path === undefined) {
       return;
     }

@@ -1,8 +1,9 @@
 /** The login, over whatever the page shows: what was typed there stays. */
 
 import { session as transport } from "./api.js";
-import { clearProblems, field, h, put } from "./dom.js";
+import { field, h, put } from "./dom.js";
 import { alertOf } from "./live.js";
+import { openDialog } from "./panel.js";
 import { learn, logIn, session } from "./session.js";
 
 /** @type {Promise<void> | undefined} */
@@ -24,26 +25,17 @@ export function askLogin(reason) {
 /** @param {string} reason @returns {Promise<void>} */
 function ask(reason) {
   return new Promise((resolve) => {
-    const before = /** @type {HTMLElement | null} */ (document.activeElement);
     const previous = session.account;
-    const account = h("input", {
-      type: "text",
-      autocomplete: "username",
-      required: true,
-      value: previous,
-    });
-    const password = h("input", {
-      type: "password",
-      autocomplete: "current-password",
-      required: true,
-    });
+    const input = { required: true, autocomplete: "username" };
+    const account = h("input", { ...input, type: "text", value: previous });
+    const password = h("input", { ...input, type: "password", autocomplete: "current-password" });
     const submit = h("button", { class: "main" }, "Log in");
     const problem = h("div");
+    let isDone = false;
 
     /** @param {Event} event */
     async function send(event) {
       event.preventDefault();
-      clearProblems(dialog);
       submit.disabled = true;
       put(problem, h("p", { role: "status" }, "Logging in …"));
       try {
@@ -59,19 +51,25 @@ function ask(reason) {
         location.reload();
         return;
       }
+      isDone = true;
       dialog.close();
-      dialog.remove();
-      before?.focus();
       resolve();
     }
 
-    const dialog = h(
-      "dialog",
-      { class: "login", "aria-labelledby": "login-title" },
+    const className = "login";
+    const { dialog, content } = openDialog("Log in to joc-orders", { className, isFixed: true });
+    // Browsers close a dialog at the second Escape, whoever objects.
+    dialog.addEventListener("close", () => {
+      if (!isDone) {
+        document.body.append(dialog);
+        dialog.showModal();
+      }
+    });
+    put(
+      content,
       h(
         "form",
         { onsubmit: send },
-        h("h2", { id: "login-title" }, "Log in to joc-orders"),
         reason && h("p", null, reason),
         field("Account", account),
         field("Password", password),
@@ -79,11 +77,6 @@ function ask(reason) {
         h("div", { class: "buttons" }, submit),
       ),
     );
-    dialog.addEventListener("cancel", (event) => event.preventDefault());
-    // Browsers close a dialog at the second Escape whatever `cancel` says.
-    dialog.addEventListener("close", () => dialog.isConnected && dialog.showModal());
-    document.body.append(dialog);
-    dialog.showModal();
     (previous ? password : account).focus();
   });
 }

@@ -21,12 +21,7 @@ const MORE = 100_000;
 /** The most orders that a filter names by id: the address has to hold them. */
 const NAMED = 200;
 
-/**
- * @param {HTMLElement} main
- * @param {string} controllerId
- * @param {AbortSignal} signal
- * @returns {import("./main.js").View}
- */
+/** @type {import("./main.js").MakeView} */
 export function ordersView(main, controllerId, signal) {
   let filter = everything();
   let shown = "";

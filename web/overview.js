@@ -21,12 +21,7 @@ const AHEAD = {
   DAY: { label: "14 days", dateFrom: "0", dateTo: "+13d" },
 };
 
-/**
- * @param {HTMLElement} main
- * @param {string} controllerId
- * @param {AbortSignal} signal
- * @returns {import("./main.js").View}
- */
+/** @type {import("./main.js").MakeView} */
 export function overviewView(main, controllerId, signal) {
   /** @type {Unit} */
   let unit = "HOUR";

@@ -74,12 +74,12 @@ export function ticket(text) {
 }
 
 /**
- * Opens a dialog with a heading and a button that closes it.
+ * Opens a dialog with a heading and, unless it is fixed, a button that closes it.
  *
  * @param {string} title
- * @param {{className?: string, onclose?: () => void}} [options]
+ * @param {{className?: string, isFixed?: boolean, onclose?: () => void}} [options]
  */
-export function openDialog(title, { className = "", onclose } = {}) {
+export function openDialog(title, { className = "", isFixed = false, onclose } = {}) {
   const before = document.activeElement;
   const heading = h("h2", { id: newId(), tabindex: -1 }, title);
   /** As Escape: whoever listens to `cancel` may object. */
@@ -92,9 +92,10 @@ export function openDialog(title, { className = "", onclose } = {}) {
   const dialog = h(
     "dialog",
     { class: className, "aria-labelledby": heading.id },
-    h("header", null, heading, button("Close", close, "quiet")),
+    h("header", null, heading, !isFixed && button("Close", close, "quiet")),
     content,
   );
+  dialog.addEventListener("cancel", (event) => isFixed && event.preventDefault());
   dialog.addEventListener("close", () => {
     dialog.remove();
     onclose?.();
