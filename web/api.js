@@ -58,6 +58,7 @@ export class ApiError extends Error {
  * @property {AbortSignal} [signal]
  * @property {string} [key] The `Idempotency-Key` of a change.
  * @property {string} [basic] Credentials of a login, in Base64.
+ * @property {boolean} [isLast] Whether an ended session is no reason to log in again.
  * @property {boolean} [exact] Whether numbers keep all their digits.
  */
 
@@ -97,7 +98,7 @@ export async function call(path, body, options = {}) {
       session.renewed();
       return answer;
     } catch (error) {
-      if (!(error instanceof ApiError) || !error.isEnded || options.basic !== undefined) {
+      if (!(error instanceof ApiError) || !error.isEnded || options.isLast) {
         throw error;
       }
       // Another request may have led to a new token meanwhile.

@@ -9,6 +9,9 @@ import { append, h, put } from "./dom.js";
 import { isAttended } from "./session.js";
 import { ago, timeElement } from "./time.js";
 
+/** Milliseconds after which a load is not taken for longer: it may have waited for a login. */
+const LONG = 30_000;
+
 let paused = false;
 
 /** What refreshes itself. @type {Set<Live<any>>} */
@@ -72,7 +75,7 @@ export class Live {
 
   tick() {
     // What takes long is refreshed less often: at most a tenth of the time.
-    const isSoon = Date.now() - this.ended < 10 * this.took;
+    const isSoon = Date.now() - this.ended < 10 * Math.min(this.took, LONG);
     if (!paused && !this.isLoading && !document.hidden && !isSoon && isAttended()) {
       void this.reload();
     }

@@ -32,6 +32,7 @@ const main = byId("main");
 /** @type {View | undefined} */
 let view;
 let shown = "";
+let wasStarted = false;
 let leaving = new AbortController();
 
 /** @param {import("./route.js").Route} route */
@@ -61,14 +62,13 @@ function follow({ view: name, params }) {
       return;
     }
     view = make?.(main, controllerId, leaving.signal);
-    if (document.activeElement !== document.body || wasStarted) {
+    if (wasStarted) {
       main.focus({ preventScroll: true });
     }
     wasStarted = true;
   }
   view?.update?.(params);
 }
-let wasStarted = false;
 
 /** @param {string} name @param {string} controllerId */
 function drawHeader(name, controllerId) {

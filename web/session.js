@@ -65,7 +65,7 @@ export function restore() {
 export async function logIn(account, password) {
   const bytes = new TextEncoder().encode(`${account}:${password}`);
   const basic = btoa(String.fromCharCode(...bytes));
-  const { body } = await call("/authentication/login", {}, { basic });
+  const { body } = await call("/authentication/login", {}, { basic, isLast: true });
   transport.token = body.accessToken;
   session.account = body.account;
   session.timeout = body.sessionTimeout;
@@ -80,7 +80,7 @@ export async function logOut() {
   sessionStorage.removeItem(ACCOUNT);
   if (token) {
     // A service that cannot be reached ends the session by itself when it has been idle.
-    await call("/authentication/logout", {}).catch(() => {});
+    await call("/authentication/logout", {}, { isLast: true }).catch(() => {});
   }
   transport.token = "";
 }
