@@ -36,12 +36,10 @@ export class ApiError extends Error {
     return LOST.has(this.status);
   }
 
-  /** Whether the token is missing, unknown or expired. */
   get isEnded() {
     return this.status === 401 || this.status === 440;
   }
 
-  /** Whether the service has no such endpoint. */
   get isMissing() {
     return this.status === 404;
   }
@@ -111,8 +109,6 @@ export async function call(path, body, options = {}) {
 }
 
 /**
- * What an endpoint responds.
- *
  * @param {string} path
  * @param {object} body
  * @param {AbortSignal} signal

@@ -18,7 +18,6 @@ import { counted } from "./states.js";
 /** From this many orders on, their number must be typed. */
 const TYPED = 100;
 
-/** How many orders a preview shows. */
 const SHOWN = 20;
 
 /**

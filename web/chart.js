@@ -84,7 +84,7 @@ function move(event) {
 /**
  * Horizontal bars, a link each.
  *
- * @param {{label: Node, name: string, value: number, href: string, className: string}[]} bars
+ * @param {{label: Node, value: number, href: string, className: string}[]} bars
  */
 export function counts(bars) {
   const highest = Math.max(1, ...bars.map(({ value }) => value));

@@ -82,8 +82,6 @@ export function hint(...children) {
 }
 
 /**
- * Replaces what an element contains.
- *
  * @param {Element} element
  * @param {...Children} children
  */
@@ -93,8 +91,6 @@ export function put(element, ...children) {
 }
 
 /**
- * An element of the page's own HTML.
- *
  * @param {string} id
  */
 export function byId(id) {

@@ -107,7 +107,6 @@ export class FilterBar {
     return this.states.map((label) => /** @type {HTMLInputElement} */ (label.firstElementChild));
   }
 
-  /** Where `/` leads. */
   focus() {
     this.regex.focus();
     this.regex.select();
@@ -250,8 +249,6 @@ function stop(event) {
 }
 
 /**
- * A resolved window in words.
- *
  * @param {{dateFrom?: string, dateTo?: string}} window
  */
 export function windowText({ dateFrom, dateTo }) {

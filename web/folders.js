@@ -47,7 +47,6 @@ export function pathsOf(folders) {
   return folders.flatMap((folder) => [folder.path, ...pathsOf(folder.folders ?? [])]);
 }
 
-/** Arrows move and open, Enter chooses, the space bar adds or removes. */
 export class FolderTree {
   /** @param {(path: string, add: boolean) => void} choose */
   constructor(choose) {

@@ -24,7 +24,6 @@ document.addEventListener("visibilitychange", () => {
   }
 });
 
-/** Refreshes everything that refreshes itself, now. */
 export function refreshAll() {
   for (const live of refreshing) {
     void live.reload();
@@ -52,7 +51,6 @@ export class Live {
     /** @type {Error | undefined} */
     this.error = undefined;
     this.isLoading = false;
-    /** The instant of the last data. */
     this.at = 0;
     /** Milliseconds that the last load took, and when it ended. */
     this.took = 0;

@@ -104,7 +104,6 @@ function drawZone() {
   select.addEventListener("change", () => setLocal(select.value !== "UTC"));
 }
 
-/** Says when the session ends soon. */
 function watchSession() {
   const left = endsIn();
   const place = byId("ending");

@@ -51,8 +51,6 @@ export class Panel {
 }
 
 /**
- * Names with their values, without those that have none.
- *
  * @param {[Node | string, import("./dom.js").Children][]} rows
  */
 export function definitions(rows) {

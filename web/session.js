@@ -85,7 +85,6 @@ export async function logOut() {
   transport.token = "";
 }
 
-/** Renews the session. */
 export function touch() {
   return call("/touch", {});
 }

@@ -155,7 +155,6 @@ export class Table {
     this.draw();
   }
 
-  /** The index of the current row, or -1. */
   get index() {
     return this.items.findIndex((item) => this.key(item) === this.current);
   }

@@ -5,7 +5,6 @@ import { recall, remember } from "./remember.js";
 
 const KEPT = "zone";
 
-/** The zone of the browser. */
 export const LOCAL = Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
 
 /** @type {Set<() => void>} */
