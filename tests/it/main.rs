@@ -15,6 +15,7 @@ mod attacks;
 mod audit_log;
 mod before;
 mod body;
+mod browser;
 mod calls;
 mod cancel;
 mod capture;
