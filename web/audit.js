@@ -35,8 +35,8 @@ const FIELDS = [
   { name: "ticket", api: "ticketLink", label: "Ticket", hint: "* is any text" },
   { name: "object", api: "objectName", label: "Order or workflow", hint: "" },
   { name: "comment", api: "comment", label: "Comment", hint: "" },
-  { name: "request", api: "", label: "Request", hint: "./orders/cancel" },
-  { name: "requestId", api: "", label: "Request id", hint: "" },
+  { name: "request", api: "request", label: "Request", hint: "./orders/cancel" },
+  { name: "requestId", api: "requestId", label: "Request id", hint: "" },
   { name: "from", api: "dateFrom", label: "From", hint: "-7d or a date" },
   { name: "to", api: "dateTo", label: "to", hint: "0 or a date" },
   { name: "zone", api: "timeZone", label: "Zone of the dates", hint: "UTC" },
@@ -172,10 +172,7 @@ export function auditView(main, controllerId, signal) {
   /** @type {Live<{auditLog: Entry[]}>} */
   const list = new Live(
     (flight) => {
-      const fields = FIELDS.filter(({ api }) => api).map(({ name, api }) => [
-        api,
-        params.get(name) ?? "",
-      ]);
+      const fields = FIELDS.map(({ name, api }) => [api, params.get(name) ?? ""]);
       const where = params.has("all") ? {} : { controllerId };
       const body = { ...where, ...given(Object.fromEntries(fields)), limit: wanted() };
       return ask("/audit_log", body, flight);
@@ -184,9 +181,9 @@ export function auditView(main, controllerId, signal) {
     { signal, every: 30 },
   );
 
-  /** The service does not know these filters, so they apply to what was read. */
+  /** The service does not know this filter, so it applies to what was read. */
   function isNarrowed() {
-    return ["request", "requestId", "done"].some((name) => params.get(name));
+    return params.has("done");
   }
 
   function wanted() {
@@ -195,15 +192,10 @@ export function auditView(main, controllerId, signal) {
 
   /** @returns {Entry[]} */
   function entries() {
-    const request = params.get("request") ?? "";
-    const requestId = params.get("requestId") ?? "";
-    const done = params.has("done");
-    return (list.data?.auditLog ?? []).filter(
-      (entry) =>
-        (!request || entry.request === request) &&
-        (!requestId || entry.requestId === requestId) &&
-        (!done || (entry.outcome === "DONE" && entry.affected > 0)),
-    );
+    const all = list.data?.auditLog ?? [];
+    const isChange = (/** @type {Entry} */ { outcome, affected }) =>
+      outcome === "DONE" && affected > 0;
+    return isNarrowed() ? all.filter(isChange) : all;
   }
 
   function draw() {

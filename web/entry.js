@@ -10,7 +10,7 @@ import { may } from "./session.js";
 import { counted } from "./states.js";
 import { column, Table } from "./table.js";
 import { timeElement } from "./time.js";
-import { changeOf, detailsOf, undoneBy } from "./trail.js";
+import { changeOf, detailsOf, entryOf } from "./trail.js";
 
 /**
  * @typedef {import("./trail.js").Entry} Entry
@@ -53,13 +53,32 @@ export class EntryPanel extends Panel {
       () => this.drawDetails(),
       { signal },
     );
+    /** The entry, if it is not among those listed. @type {Live<Entry | undefined>} */
+    this.entry = new Live(
+      (flight) => entryOf(this.id, flight),
+      ({ data, error, isLoading }) => {
+        if (data) {
+          this.draw(this.id, data);
+        } else {
+          const none = hint("There is no such entry, or this account may not see it.");
+          put(this.about, error ? alertOf(error) : isLoading ? hint("Loading …") : none);
+        }
+      },
+      { signal },
+    );
   }
 
   /** @param {number} id @param {Entry | undefined} entry */
   open(id, entry) {
-    this.draw(id, entry);
-    if (this.id !== id) {
-      this.id = id;
+    const isNew = this.id !== id;
+    this.id = id;
+    if (entry) {
+      this.entry.flight?.abort();
+      this.draw(id, entry);
+    } else if (isNew) {
+      void this.entry.reload({ forget: true });
+    }
+    if (isNew) {
       this.table.element.scrollTop = 0;
       void this.details.reload({ forget: true });
       this.show(`Audit entry ${id}`);
@@ -70,20 +89,13 @@ export class EntryPanel extends Panel {
     super.hide();
     this.id = -1;
     this.details.flight?.abort();
+    this.entry.flight?.abort();
   }
 
-  /** @param {number} id @param {Entry | undefined} entry */
+  /** @param {number} id @param {Entry} entry */
   draw(id, entry) {
-    if (!entry) {
-      put(
-        this.about,
-        hint("The entry is not among those listed; clear the filter to look for it."),
-      );
-      return;
-    }
     const { changed } = this;
-    const { controllerId } = entry;
-    const undone = undoneBy(entry);
+    const { controllerId, undoes: undone } = entry;
     const canUndo =
       entry.request === "./orders/cancel" &&
       entry.outcome === "DONE" &&

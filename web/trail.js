@@ -20,6 +20,7 @@ import { badge } from "./states.js";
  * @property {number} affected
  * @property {string} requestId
  * @property {string} [clientAddress]
+ * @property {number} [undoes] The entry that it undoes.
  *
  * @typedef {object} Detail
  * @property {string} orderId
@@ -34,9 +35,8 @@ import { badge } from "./states.js";
  * @typedef {{entry: Entry, detail: Detail | undefined}} Step
  */
 
-/** How many entries of an order are shown, and up to how many orders their details are read. */
+/** How many entries of an order are shown. */
 const ENTRIES = 50;
-const ORDERS = 2000;
 
 /**
  * @param {string} controllerId
@@ -50,9 +50,8 @@ export async function trailOf(controllerId, orderId, signal) {
   const entries = (await ask("/audit_log", body, signal)).auditLog;
   return Promise.all(
     entries.map(async (entry) => {
-      const isShort = entry.affected > 0 && entry.affected <= ORDERS;
-      const details = isShort ? await detailsOf(entry.id, signal) : [];
-      return { entry, detail: details.find((detail) => detail.orderId === orderId) };
+      const [detail] = entry.affected > 0 ? await detailsOf(entry.id, signal, orderId) : [];
+      return { entry, detail };
     }),
   );
 }
@@ -60,15 +59,20 @@ export async function trailOf(controllerId, orderId, signal) {
 /**
  * @param {number} auditLogId
  * @param {AbortSignal} signal
- * @returns {Promise<Detail[]>}
+ * @returns {Promise<Entry | undefined>}
  */
-export async function detailsOf(auditLogId, signal) {
-  return (await ask("/audit_log/details", { auditLogId }, signal)).auditLogDetails;
+export async function entryOf(auditLogId, signal) {
+  return (await ask("/audit_log", { auditLogId }, signal)).auditLog[0];
 }
 
-/** The entry that an undo names in its request. @param {Entry} entry @returns {number | undefined} */
-export function undoneBy({ request, parameters }) {
-  return request.endsWith("/undo") && parameters ? JSON.parse(parameters).auditLogId : undefined;
+/**
+ * @param {number} auditLogId
+ * @param {AbortSignal} signal
+ * @param {string} [orderId] Only that of this order.
+ * @returns {Promise<Detail[]>}
+ */
+export async function detailsOf(auditLogId, signal, orderId) {
+  return (await ask("/audit_log/details", { auditLogId, orderId }, signal)).auditLogDetails;
 }
 
 /** Before → after. @param {Detail} detail */

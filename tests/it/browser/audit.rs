@@ -28,7 +28,8 @@ on_both! {
         browser.fill("Request id", request_id).await;
         browser.until_shown("1 entry").await;
         browser.until_shown_in("[role=grid]", "T-2").await;
-        browser.goto(&format!("#/audit?entry={first}")).await;
+        // A link leads to its entry, also if the filter leaves that out.
+        browser.goto(&format!("#/audit?entry={first}&ticket=T-2")).await;
         browser.until_shown_in("aside", "2 orders").await;
         let shown = browser.text("aside").await;
         for text in ["BLOCKED", "PENDING", "CANCELLED", "late", "never", "before: state \"FRESH\"", "root"] {
@@ -39,6 +40,11 @@ on_both! {
         browser.press("Restore 2 orders").await;
         browser.until_shown_in("dialog", "2 orders restored").await;
         assert_eq!(app.db.state("never").await, "FRESH");
+        browser.press("Close").await;
+        browser.goto("#/audit?request=./orders/cancel/undo").await;
+        browser.until_shown("1 entry").await;
+        browser.press_at("[role=grid] [data-index]").await;
+        browser.until_shown_in("aside", &format!("entry {first}")).await;
         browser.expect_quiet().await;
     }
 
