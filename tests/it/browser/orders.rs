@@ -28,10 +28,12 @@ on_both! {
         for part in ["folder=/sos", "state=BLOCKED", "state=FAILED", "text=LAT"] {
             assert!(address.contains(part), "{address}");
         }
-        // A colleague sees the same.
-        let colleague = opened_at(&app, address.strip_prefix("#/").unwrap()).await;
-        colleague.until(&format!("{ROWS}.join() === 'late'")).await;
         browser.expect_quiet().await;
+        // A colleague sees the same. There is a limited number of browsers.
+        let view = address.strip_prefix("#/").unwrap().to_owned();
+        drop(browser);
+        let colleague = opened_at(&app, &view).await;
+        colleague.until(&format!("{ROWS}.join() === 'late'")).await;
     }
 
     async fn a_window_is_resolved_as_it_is_typed(kind: Kind) {

@@ -1,5 +1,6 @@
 //! The overview.
 
+use chrono::TimeDelta;
 use serde_json::json;
 
 use super::{opened, orders};
@@ -24,6 +25,7 @@ on_both! {
         for ids in [&["p000", "p001"][..], &["p002"]] {
             app.cancel(json!({"orderIds": ids})).await.ok();
         }
+        app.pass(TimeDelta::minutes(1));
         let browser = opened(&app).await;
         browser.until_shown("1 overdue").await;
         browser.until_shown("1 never").await;
@@ -31,7 +33,6 @@ on_both! {
             format!("document.querySelector('svg[aria-label^=\"{caption}\"] [aria-label^=\"{title}\"]')\
                      ?.getAttribute('aria-label')")
         };
-        // Due within an hour, in the browser's hours of UTC.
         browser.until(&format!("{}", bar("Orders by when they are scheduled", "Mon 23 13:00"))).await;
         let label = browser.get(&bar("Orders by when they are scheduled", "Mon 23 13:00")).await;
         assert_eq!(label, "Mon 23 13:00 UTC: 147");
