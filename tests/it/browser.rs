@@ -3,9 +3,11 @@
 mod audit;
 mod change;
 mod chromium;
+mod cut;
 mod looks;
 mod orders;
 mod overview;
+mod pictures;
 mod session;
 
 use self::chromium::Browser;

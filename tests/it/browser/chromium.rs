@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::str::FromStr;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -297,8 +297,8 @@ pub async fn downloaded(folder: &Path, ending: &str) -> PathBuf {
 
 /// The address of chromedriver, which ends with this process and takes its browsers along.
 fn driver_url() -> &'static str {
-    static DRIVER: OnceLock<(String, ChildStdin)> = OnceLock::new();
-    let (url, _) = DRIVER.get_or_init(|| {
+    static DRIVER: OnceLock<(String, Child, ChildStdin)> = OnceLock::new();
+    let (url, ..) = DRIVER.get_or_init(|| {
         let script = "set -m; chromedriver --port=0 & read -r _; kill -KILL -- -$!";
         let mut shell = Command::new("bash");
         // A time zone of its own, other than UTC.
@@ -313,7 +313,8 @@ fn driver_url() -> &'static str {
         let port = port.expect("no chromedriver: scripts/setup installs it and Chromium");
         // Keeps the pipe from filling up.
         std::thread::spawn(move || lines.for_each(drop));
-        (format!("http://127.0.0.1:{port}"), shell.stdin.take().unwrap())
+        let stdin = shell.stdin.take().unwrap();
+        (format!("http://127.0.0.1:{port}"), shell, stdin)
     });
     url
 }

@@ -1,12 +1,10 @@
-//! Accessibility, narrow windows, the keyboard, and the pictures of the documentation.
-
-use std::path::Path;
+//! Accessibility, narrow windows and the keyboard.
 
 use fantoccini::key::Key;
 use serde_json::json;
 
 use super::{Browser, opened, orders};
-use crate::harness::{App, Kind, Order, ROOT};
+use crate::harness::{App, Kind, ROOT};
 
 /// Something to see in every view.
 async fn filled(kind: Kind) -> App {
@@ -114,41 +112,4 @@ async fn until_focused(browser: &Browser, name: &str, key: &str) {
         browser.keys(key).await;
     }
     panic!("'{name}' is never focused");
-}
-
-/// With `UPDATE_IMAGES=1`, the pictures go to docs/images.
-#[tokio::test(flavor = "multi_thread")]
-async fn pictures_for_the_documentation() {
-    let app = filled(Kind::Sqlite).await;
-    app.db
-        .insert(&[
-            Order::new("asks").state("PROMPTING"),
-            Order::new("waits").waits("WAITING_FOR_LOCK"),
-        ])
-        .await;
-    let folder = tempfile::tempdir().unwrap();
-    let kept = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/images"));
-    let is_kept = std::env::var_os("UPDATE_IMAGES").is_some();
-    let folder = if is_kept { kept } else { folder.path() };
-    let browser = opened(&app).await;
-    browser.resize(1280, 800).await;
-    for scheme in ["light", "dark"] {
-        browser.prefer(scheme).await;
-        let picture = async |name: &str| {
-            let file = folder.join(format!("page-{name}-{scheme}.png"));
-            browser.screenshot(&file).await;
-            assert!(std::fs::metadata(file).unwrap().len() > 10_000);
-        };
-        browser.goto("#/overview").await;
-        browser.until_shown("The first 1 of 1 order").await;
-        picture("overview").await;
-        browser.goto("#/orders?folder=%2Fsos").await;
-        browser.press("Cancel …").await;
-        browser.until_shown_in("dialog .count", "orders").await;
-        picture("preview").await;
-        browser.press("Do nothing").await;
-        browser.goto("#/audit?entry=1").await;
-        browser.until_shown_in("aside", "before → after").await;
-        picture("audit").await;
-    }
 }

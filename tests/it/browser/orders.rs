@@ -2,8 +2,9 @@
 
 use fantoccini::key::Key;
 
-use super::{opened_at, orders};
-use crate::harness::{App, Order};
+use super::cut::Line;
+use super::{Browser, opened_at, orders};
+use crate::harness::{App, Order, ROOT};
 
 /// The ids in the table, as far as they are in the document.
 const ROWS: &str = "[...document.querySelectorAll('[role=grid] [data-index]')]\
@@ -79,6 +80,31 @@ on_both! {
         browser.press("Order").await;
         browser.until(&format!("{ROWS}[0] === 'o09999' || document.querySelector('[role=grid]').scrollTop > 0")).await;
         browser.expect_quiet().await;
+    }
+
+    async fn a_list_that_is_cut_off_is_not_shown(kind: Kind) {
+        let many: Vec<Order> = (0..5_000).map(|i| Order::new(&format!("o{i:04}"))).collect();
+        let app = App::with(kind, &many).await;
+        let line = Line::to(app.address()).await;
+        let browser = Browser::logged_in(&line.address, ROOT.0, ROOT.1).await;
+        browser.goto("#/orders").await;
+        browser.until_shown_in(".total", "5,000 orders").await;
+        app.db.execute("DELETE FROM orders WHERE order_id = 'o0000'").await.unwrap();
+        line.cut(true);
+        browser.keys("r").await;
+        browser.until_shown("The response was cut off, so nothing of it is shown.").await;
+        // The old list stays, and says so.
+        browser.until_shown("Could not be refreshed since").await;
+        assert_eq!(browser.text(".total").await, "5,000 orders");
+        browser.until(&format!("{ROWS}[0] === 'o0000'")).await;
+        // Without an old one there is none.
+        browser.reload().await;
+        browser.until_shown("The response was cut off, so nothing of it is shown.").await;
+        assert_eq!(browser.get(&format!("{ROWS}.length")).await, 0);
+        assert_eq!(browser.text(".total").await, "");
+        line.cut(false);
+        browser.keys("r").await;
+        browser.until_shown_in(".total", "4,999 orders").await;
     }
 
     async fn an_order_is_shown_with_its_children_and_its_trail(kind: Kind) {

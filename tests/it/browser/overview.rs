@@ -33,7 +33,7 @@ on_both! {
             format!("document.querySelector('svg[aria-label^=\"{caption}\"] [aria-label^=\"{title}\"]')\
                      ?.getAttribute('aria-label')")
         };
-        browser.until(&format!("{}", bar("Orders by when they are scheduled", "Mon 23 13:00"))).await;
+        browser.until(&bar("Orders by when they are scheduled", "Mon 23 13:00")).await;
         let label = browser.get(&bar("Orders by when they are scheduled", "Mon 23 13:00")).await;
         assert_eq!(label, "Mon 23 13:00 UTC: 147");
         let label = browser.get(&bar("Orders by when they were cancelled", "Mon 23")).await;

@@ -1,5 +1,7 @@
 //! Logging in, and sessions that end.
 
+use chrono::TimeDelta;
+
 use super::{Browser, opened, opened_at, orders};
 use crate::harness::{App, Cluster, Database, Order, ROOT, Served};
 
@@ -50,6 +52,24 @@ on_both! {
         assert_eq!(app.db.state("failed").await, "CANCELLED");
         let typed = "SELECT count(*) FROM audit_logs WHERE comment = 'typed before'";
         assert_eq!(app.db.count(typed).await, 1);
+    }
+
+    async fn a_session_about_to_end_can_be_renewed(kind: Kind) {
+        // The page warns when a quarter is left. The clock of the service stands still.
+        let app = App::start(kind, &["--session-timeout=12"]).await;
+        app.db.insert(&orders()).await;
+        let browser = opened(&app).await;
+        browser.press("Pause refresh").await;
+        let is_warned = "!document.querySelector('#ending').hidden";
+        browser.until(is_warned).await;
+        browser.until_shown_in("#ending", "Your session ends in").await;
+        browser.press("Stay logged in").await;
+        browser.until(&format!("!({is_warned})")).await;
+        app.pass(TimeDelta::seconds(13));
+        browser.until_shown("Your session has ended. Log in again").await;
+        browser.log_in(ROOT.0, ROOT.1).await;
+        browser.until(&format!("!({is_warned}) && !document.querySelector('dialog')")).await;
+        assert!(browser.text("main").await.contains("Orders by state"));
     }
 
     async fn a_limited_account_sees_and_may_only_what_it_is_granted(kind: Kind) {
