@@ -1,6 +1,7 @@
 /** What the page can do to orders, as data. Selection, preview and confirmation are the same. */
 
-import { may } from "./session.js";
+import { ask } from "./api.js";
+import { may, session } from "./session.js";
 
 /**
  * @typedef {{name: string, value: any, label: string, hint: string}} Choice
@@ -117,6 +118,21 @@ export const UNDO = {
     ["unmarked", "going on without the mark CANCELLING"],
   ],
 };
+
+/**
+ * What an action would do. A preview is not audited, but where changes need a comment, it does too.
+ *
+ * @param {string} path Of the action.
+ * @param {Record<string, any>} body
+ * @param {AbortSignal} signal
+ * @returns {Promise<any>}
+ */
+export function preview(path, body, signal) {
+  const auditLog = session.commentRequired
+    ? { comment: "preview", ...body.auditLog }
+    : body.auditLog;
+  return ask(`${path}/preview`, { ...body, auditLog }, signal);
+}
 
 /** What the account may do. @param {string} controllerId */
 export function permitted(controllerId) {

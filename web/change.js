@@ -3,8 +3,8 @@
  * preview, the change and the lines to copy all come from it.
  */
 
-import { permitted, UNDO } from "./actions.js";
-import { ApiError, ask, change, newKey } from "./api.js";
+import { permitted, preview, UNDO } from "./actions.js";
+import { ApiError, change, newKey } from "./api.js";
 import { commandLine, curlLine } from "./commands.js";
 import { button, clearProblems, field, h, put, showProblem } from "./dom.js";
 import { given } from "./filter.js";
@@ -90,7 +90,9 @@ function openChange({ action, base, title, changed }) {
 
   /** The change: no more orders than the preview has shown. */
   function whole() {
-    return { ...request(), ...(live.data ? { maxOrders: live.data.total } : {}) };
+    const { dateFrom, dateTo, total } = live.data ?? base;
+    const timeZone = live.data ? "" : base.timeZone;
+    return given({ ...request(), dateFrom, dateTo, timeZone, maxOrders: total });
   }
 
   /** @type {Live<any>} */

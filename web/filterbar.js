@@ -1,5 +1,6 @@
 /** The form that is the filter. It tells each change, and shows a filter that it is given. */
 
+import { preview } from "./actions.js";
 import { ApiError, ask } from "./api.js";
 import {
   button,
@@ -25,7 +26,7 @@ export class FilterBar {
   /**
    * @param {object} options
    * @param {string} options.controllerId
-   * @param {string | undefined} options.resolver A preview that the account may send.
+   * @param {string | undefined} options.resolver The path of an action that the account may do.
    * @param {AbortSignal} options.signal
    * @param {(filter: Filter, typing: boolean) => void} options.changed
    */
@@ -271,16 +272,15 @@ function zoneNames() {
  * The window as instants: the service knows what dates mean. A preview costs nothing if no order
  * can have its id.
  *
- * @param {string | undefined} preview
+ * @param {string | undefined} path
  * @param {string} controllerId
  * @param {Filter} filter
  * @param {AbortSignal} signal
  */
-async function resolve(preview, controllerId, filter, signal) {
+async function resolve(path, controllerId, filter, signal) {
   const window = windowOf(filter);
-  if (preview) {
-    const body = { controllerId, orderIds: ["|"], ...window, limit: 1 };
-    return ask(preview, body, signal);
+  if (path) {
+    return preview(path, { controllerId, orderIds: ["|"], ...window, limit: 1 }, signal);
   }
   if (!filter.dateFrom || !filter.dateTo) {
     return undefined;

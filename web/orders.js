@@ -28,10 +28,9 @@ export function ordersView(main, controllerId, signal) {
   let limit = LIMIT;
   let lastTyped = false;
 
-  const resolver = permitted(controllerId)[0]?.path;
   const bar = new FilterBar({
     controllerId,
-    resolver: resolver && `${resolver}/preview`,
+    resolver: permitted(controllerId)[0]?.path,
     signal,
     changed(changed, typing) {
       show(changed, { replace: typing && lastTyped });
