@@ -30,7 +30,8 @@ const SHOWN = 20;
 function openChange({ action, base, title, changed }) {
   const closing = new AbortController();
   const onclose = () => closing.abort();
-  const opened = openDialog(title, { className: "change", onclose });
+  const { controllerId } = base;
+  const opened = openDialog(`${title} · ${controllerId}`, { className: "change", onclose });
   let isSending = false;
   /** The change that was sent and whose outcome is unknown. @type {{body: object, key: string} | undefined} */
   let unknown;
