@@ -64,7 +64,9 @@ function openChange({ action, base, title, changed }) {
   const lines = h("div");
   const problem = h("div");
   // No key in another field may carry out the change: only this button, or Enter after the number.
-  const submit = button("", () => send(), action.destructive ? "danger" : "main");
+  // A double click is one: its second half would confirm what the first has just made appear.
+  const confirm = (/** @type {MouseEvent} */ event) => event.detail < 2 && send();
+  const submit = button("", confirm, action.destructive ? "danger" : "main");
   const again = button("Preview again", () => live.reload());
   const age = new Freshness();
   const confirmation = field(
