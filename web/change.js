@@ -91,7 +91,7 @@ function openChange({ action, base, title, changed }) {
     };
   }
 
-  /** The change: no more orders than the preview has shown. */
+  /** The change: within the window that the preview has shown, and no more orders than that. */
   function whole() {
     const { dateFrom, dateTo, total } = live.data ?? base;
     const timeZone = live.data ? "" : base.timeZone;
