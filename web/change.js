@@ -100,15 +100,7 @@ function openChange({ action, base, title, changed }) {
 
   /** @type {Live<any>} */
   const live = new Live(
-    (signal) => {
-      /** @type {Record<string, any>} */
-      const body = { ...request(), limit: SHOWN };
-      if (session.commentRequired && !body.auditLog?.comment) {
-        // A preview is not audited, but the service requires its comment all the same.
-        body.auditLog = { ...body.auditLog, comment: "preview" };
-      }
-      return ask(`${action.path}/preview`, body, signal);
-    },
+    (signal) => preview(action.path, { ...request(), limit: SHOWN }, signal),
     draw,
     { signal: closing.signal },
   );
@@ -124,7 +116,12 @@ function openChange({ action, base, title, changed }) {
     put(place, ...(data ? previewOf(action, base, data, new Set(Object.keys(request()))) : []));
     const total = data?.total ?? 0;
     put(count, data && (total ? counted(total) : "No orders would be affected."));
-    const isReady = unknown !== undefined || (total > 0 && !isLoading && !error);
+    // What may have happened already is not chosen anew.
+    const isFixed = unknown !== undefined;
+    for (const control of [again, ...form.querySelectorAll("fieldset")]) {
+      control.disabled = isFixed;
+    }
+    const isReady = isFixed || (total > 0 && !isLoading && !error);
     put(submit, unknown ? "Send again" : `${action.verb} ${counted(total)}`);
     submit.disabled = isSending || !isReady;
     submit.hidden = total === 0 && !unknown;
@@ -185,6 +182,8 @@ function openChange({ action, base, title, changed }) {
     if (!isLost) {
       unknown = undefined;
     }
+    opened.show();
+    draw();
     // More orders than were shown: the field for their number may be hidden.
     const isMore = error instanceof ApiError && error.field === "maxOrders";
     const isNamed =
@@ -206,7 +205,6 @@ function openChange({ action, base, title, changed }) {
     } else {
       put(problem, alertOf(error));
     }
-    draw();
     if (isMore) {
       typed.value = "";
       void live.reload();
@@ -217,11 +215,8 @@ function openChange({ action, base, title, changed }) {
   function showResult({ body, auditLogId, affected }) {
     isSending = false;
     closing.abort();
-    const { controllerId } = base;
-    // A browser closes a dialog at the second Escape, whoever objects.
-    const { dialog, content, heading, close } = opened.dialog.isConnected
-      ? opened
-      : openDialog("Done");
+    const { dialog, content, heading, close, show } = opened;
+    show();
     const entry =
       auditLogId === undefined
         ? null

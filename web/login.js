@@ -56,15 +56,9 @@ function ask(reason) {
       resolve();
     }
 
-    const className = "login";
-    const { dialog, content } = openDialog("Log in to joc-orders", { className, isFixed: true });
-    // Browsers close a dialog at the second Escape, whoever objects.
-    dialog.addEventListener("close", () => {
-      if (!isDone) {
-        document.body.append(dialog);
-        dialog.showModal();
-      }
-    });
+    const options = { className: "login", isFixed: true };
+    const { dialog, content, show } = openDialog("Log in to joc-orders", options);
+    dialog.addEventListener("close", () => !isDone && show());
     put(
       content,
       h(

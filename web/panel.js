@@ -102,10 +102,16 @@ export function openDialog(title, { className = "", isFixed = false, onclose } =
       target.focus();
     }
   });
-  document.body.append(dialog);
-  dialog.showModal();
+  /** Browsers close a dialog at the second Escape, whoever objects. */
+  const show = () => {
+    if (!dialog.isConnected) {
+      document.body.append(dialog);
+      dialog.showModal();
+    }
+  };
+  show();
   heading.focus();
-  return { dialog, content, heading, close };
+  return { dialog, content, heading, close, show };
 }
 
 /** Closes every dialog but the login: what they are about is no longer shown. */
