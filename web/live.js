@@ -51,7 +51,9 @@ export class Live {
     /** @type {Error | undefined} */
     this.error = undefined;
     this.isLoading = false;
+    /** The time of the data by the clock of the service, and of their arrival by the browser's. */
     this.at = 0;
+    this.arrived = 0;
     /** Milliseconds that the last load took, and when it ended. */
     this.took = 0;
     this.ended = 0;
@@ -102,7 +104,8 @@ export class Live {
       }
       this.data = data;
       this.error = undefined;
-      this.at = Date.parse(/** @type {any} */ (data)?.deliveryDate) || Date.now();
+      this.arrived = Date.now();
+      this.at = Date.parse(/** @type {any} */ (data)?.deliveryDate) || this.arrived;
     } catch (error) {
       if (flight.signal.aborted) {
         return;
@@ -124,17 +127,17 @@ export class Freshness {
   }
 
   /** @param {Live<any>} live */
-  show({ data, error, at, isLoading }) {
+  show({ data, error, at, arrived, isLoading }) {
     const element = this.element;
     element.classList.toggle("bad", error !== undefined);
     if (error && data !== undefined) {
-      put(element, "Could not be refreshed since ", clock(at), ", ", ago(at), `: ${error.message}`);
+      put(element, "Could not be refreshed since ", clock(at), ", ", ago(arrived), `: ${error.message}`);
     } else if (error) {
       put(element, ...failure(error));
     } else if (data === undefined) {
       put(element, isLoading ? "Loading …" : "");
     } else {
-      put(element, "As of ", clock(at), ", ", ago(at));
+      put(element, "As of ", clock(at), ", ", ago(arrived));
     }
   }
 }

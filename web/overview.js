@@ -70,24 +70,25 @@ export function overviewView(main, controllerId, signal) {
   };
 
   /** @param {any} data @returns {import("./dom.js").Child[]} */
-  const cancelling = ({ total, orders }) => {
+  const cancelling = ({ total, orders, deliveryDate }) => {
     if (total === 0) {
       return [hint("No order waits for its executor to end it.")];
     }
-    const rows = orders.map(cancellingRow);
+    const now = Date.parse(deliveryDate);
+    const rows = orders.map((/** @type {any} */ order) => cancellingRow(order, now));
     const heads = ["Order", "State", "For", "Since", "Entry"];
     return [plain(`The first ${rows.length} of ${counted(total)}`, heads, rows)];
   };
 
-  /** @param {any} order */
-  function cancellingRow({ orderId, state, kill, since, auditLogId, account }) {
+  /** @param {any} order @param {number} now */
+  function cancellingRow({ orderId, state, kill, since, auditLogId, account }, now) {
     const entry = auditLogId !== undefined && href("audit", { entry: String(auditLogId) });
     return h(
       "tr",
       null,
       h("td", null, h("a", { href: href("orders", { order: orderId }) }, foreign(orderId))),
       h("td", null, badge(state), kill && h("span", { class: "marked" }, "kill")),
-      h("td", null, duration(Date.now() - Date.parse(since))),
+      h("td", null, duration(now - Date.parse(since))),
       h("td", null, timeElement(since)),
       h(
         "td",

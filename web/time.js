@@ -125,10 +125,10 @@ export function duration(milliseconds) {
 /**
  * An element that says how long ago something was, and keeps up with the clock.
  *
- * @param {Instant} instant
+ * @param {number} instant By the clock of the browser.
  */
 export function ago(instant) {
-  const element = h("span", { "data-ago": new Date(instant).getTime() });
+  const element = h("span", { "data-ago": instant });
   tell(element);
   return element;
 }
