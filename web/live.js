@@ -131,7 +131,8 @@ export class Freshness {
     const element = this.element;
     element.classList.toggle("bad", error !== undefined);
     if (error && data !== undefined) {
-      put(element, "Could not be refreshed since ", clock(at), ", ", ago(arrived), `: ${error.message}`);
+      const since = [clock(at), ", ", ago(arrived)];
+      put(element, "Could not be refreshed since ", since, `: ${error.message}`);
     } else if (error) {
       put(element, ...failure(error));
     } else if (data === undefined) {

@@ -131,6 +131,10 @@ export function overviewView(main, controllerId, signal) {
         return { ...(await ask(path, { controllerId, ...sent }, flight)), sent };
       },
       () => {
+        // Bars of another zone or unit would get the wrong names.
+        if (JSON.stringify(live.data?.sent) !== JSON.stringify(body())) {
+          live.data = undefined;
+        }
         age.show(live);
         showIn(place, live, () => put(place, draw(live.data)));
       },
