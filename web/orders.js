@@ -27,6 +27,8 @@ export function ordersView(main, controllerId, signal) {
   let shown = "";
   let limit = LIMIT;
   let lastTyped = false;
+  /** Of the counts in the tree. */
+  let counting = "";
 
   const bar = new FilterBar({
     controllerId,
@@ -86,12 +88,7 @@ export function ordersView(main, controllerId, signal) {
   );
   /** @type {Live<any>} */
   const counts = new Live(
-    (flight) => {
-      const { workflowIds, dateFrom, dateTo, timeZone } = filter;
-      const counted = { ...everything(), workflowIds, dateFrom, dateTo, timeZone };
-      const body = listing(controllerId, counted);
-      return ask("/orders/overview/folders", body, flight);
-    },
+    (flight) => ask("/orders/overview/folders", toCount(), flight),
     drawTree,
     { signal, every: 30 },
   );
@@ -106,6 +103,12 @@ export function ordersView(main, controllerId, signal) {
       () => (name === "workflows" ? bar.setWorkflows(workflows.data ?? []) : drawTree()),
       { signal },
     );
+  }
+
+  /** What the tree counts; its numbers are then those of the chosen states. */
+  function toCount() {
+    const { workflowIds, dateFrom, dateTo, timeZone } = filter;
+    return listing(controllerId, { ...everything(), workflowIds, dateFrom, dateTo, timeZone });
   }
 
   function reload() {
@@ -235,7 +238,9 @@ export function ordersView(main, controllerId, signal) {
         table.element.scrollTop = 0;
         table.setMarks(new Set());
         void list.reload({ forget: true });
-        void counts.reload();
+        const body = JSON.stringify(toCount());
+        void counts.reload({ forget: body !== counting });
+        counting = body;
       }
       drawTree();
     },
