@@ -50,6 +50,7 @@ const BOXES = [
 /** @type {import("./table.js").Column<Entry>[]} */
 const COLUMNS = [
   column("id", "Entry", 4, ({ id }) => id),
+  column("controller", "Controller", 6, ({ controllerId }) => controllerId),
   column(
     "created",
     "When",
@@ -138,14 +139,11 @@ export function auditView(main, controllerId, signal) {
   /** @type {Table<Entry>} */
   const table = new Table({
     label: "Audit entries",
-    columns: COLUMNS.filter(
-      ({ name }) => innerWidth >= 600 || ["created", "request", "affected"].includes(name),
-    ),
+    columns: [],
     key: ({ id }) => String(id),
     open: (entry) => select(entry.id),
   });
   const panel = new EntryPanel({
-    controllerId,
     signal,
     changed: () => void list.reload(),
     closed: () => select(undefined),
@@ -244,7 +242,7 @@ export function auditView(main, controllerId, signal) {
     const entry = (list.data?.auditLog ?? []).find((each) => String(each.id) === id);
     table.current = id ?? "";
     table.draw();
-    if (id === null) {
+    if (id === null || !/^\d+$/.test(id)) {
       panel.hide();
     } else if (entry || (list.data && !list.isLoading)) {
       panel.open(Number(id), entry);
@@ -297,6 +295,13 @@ export function auditView(main, controllerId, signal) {
       for (const { name, input } of boxes) {
         input.checked = params.has(name);
       }
+      table.setColumns(
+        COLUMNS.filter(({ name }) =>
+          name === "controller"
+            ? params.has("all")
+            : innerWidth >= 600 || ["created", "request", "affected"].includes(name),
+        ),
+      );
       const filter = new URLSearchParams(params);
       filter.delete("entry");
       if (filter.toString() !== shown || list.data === undefined) {

@@ -26,11 +26,12 @@ export const OUTCOMES = {
 };
 
 export class EntryPanel extends Panel {
-  /** @param {import("./panel.js").PanelOptions} options */
-  constructor({ controllerId, signal, changed, closed }) {
+  /** @param {Omit<import("./panel.js").PanelOptions, "controllerId">} options */
+  constructor({ signal, changed, closed }) {
     super("Audit entry", closed);
     this.changed = changed;
     this.id = -1;
+    this.controllerId = "";
     this.about = h("div");
     this.state = h("div");
     /** @type {Table<Detail>} */
@@ -43,7 +44,7 @@ export class EntryPanel extends Panel {
       ],
       key: ({ orderId }) => orderId,
       open: ({ orderId }) => {
-        location.hash = href("orders", { controller: controllerId, order: orderId });
+        location.hash = href("orders", { controller: this.controllerId, order: orderId });
       },
     });
     append(this.element, this.about, this.state, this.table.element);
@@ -96,6 +97,7 @@ export class EntryPanel extends Panel {
   draw(id, entry) {
     const { changed } = this;
     const { controllerId, undoes: undone } = entry;
+    this.controllerId = controllerId;
     const canUndo =
       entry.request === "./orders/cancel" &&
       entry.outcome === "DONE" &&
@@ -106,6 +108,7 @@ export class EntryPanel extends Panel {
       this.about,
       definitions([
         ["When", timeElement(entry.created)],
+        ["Controller", controllerId],
         ["Account", foreign(entry.account)],
         ["Request", entry.request],
         ["Outcome", `${entry.outcome}: ${OUTCOMES[entry.outcome] ?? ""}`],
