@@ -47,7 +47,7 @@ export class OrderPanel extends Panel {
       () => this.drawRest(),
       { signal },
     );
-    /** @type {Live<import("./trail.js").Step[]>} */
+    /** @type {Live<{steps: import("./trail.js").Step[], isCut: boolean}>} */
     this.trail = new Live(
       (flight) => trailOf(this.controllerId, this.orderId, flight),
       () => this.drawRest(),
@@ -154,8 +154,9 @@ export class OrderPanel extends Panel {
       this.part("Children", children, (orders) => [orders.length ? this.childList(orders) : null]),
       data?.runs?.length ? [h("h3", null, "Runs"), runs(data.runs)] : null,
       session.mayAudit
-        ? this.part("Trail", trail, (steps) => [
+        ? this.part("Trail", trail, ({ steps, isCut }) => [
             steps.length ? h("ol", { class: "trail" }, steps.map(drawStep)) : null,
+            isCut ? hint("Older entries are in the audit log.") : null,
           ])
         : hint("This account may not see the audit log."),
     );
@@ -208,7 +209,7 @@ function runs(all) {
 
 /** @param {import("./trail.js").Step} step */
 function drawStep({ entry, detail }) {
-  const link = href("audit", { entry: String(entry.id), object: detail?.orderId ?? "" });
+  const link = href("audit", { entry: String(entry.id), object: detail.orderId });
   return h(
     "li",
     null,
@@ -221,8 +222,7 @@ function drawStep({ entry, detail }) {
       " ",
       h("a", { href: link }, entry.request),
     ),
-    detail && h("p", null, changeOf(detail)),
-    !detail && hint(entry.outcome === "DONE" ? "Open the entry for its details." : entry.outcome),
+    h("p", null, changeOf(detail)),
     entry.comment && h("p", null, "“", foreign(entry.comment, ""), "”"),
     entry.ticketLink && h("p", null, ticket(entry.ticketLink)),
   );

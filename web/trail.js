@@ -32,28 +32,30 @@ import { badge } from "./states.js";
  * @property {string} [viaParent]
  * @property {Record<string, any>} [before]
  *
- * @typedef {{entry: Entry, detail: Detail | undefined}} Step
+ * @typedef {{entry: Entry, detail: Detail}} Step
  */
 
-/** How many entries of an order are shown. */
+/** How many entries of an order are read. */
 const ENTRIES = 50;
 
 /**
  * @param {string} controllerId
  * @param {string} orderId
  * @param {AbortSignal} signal
- * @returns {Promise<Step[]>} The newest first.
+ * @returns {Promise<{steps: Step[], isCut: boolean}>} The newest first.
  */
 export async function trailOf(controllerId, orderId, signal) {
   const body = { controllerId, objectName: orderId, limit: ENTRIES };
   /** @type {Entry[]} */
   const entries = (await ask("/audit_log", body, signal)).auditLog;
-  return Promise.all(
+  const steps = await Promise.all(
     entries.map(async (entry) => {
-      const [detail] = entry.affected > 0 ? await detailsOf(entry.id, signal, orderId) : [];
-      return { entry, detail };
+      const [detail] = await detailsOf(entry.id, signal, orderId);
+      // The name may be that of a workflow too, and `*` and `?` in it find others.
+      return detail ? [{ entry, detail }] : [];
     }),
   );
+  return { steps: steps.flat(), isCut: entries.length === ENTRIES };
 }
 
 /**
