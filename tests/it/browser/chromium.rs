@@ -1,5 +1,6 @@
 //! Chromium, driven by its chromedriver.
 
+use std::fs::DirEntry;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -283,12 +284,17 @@ impl WebDriverCompatibleCommand for Extension {
     }
 }
 
-/// Waits for a file with this ending in a folder.
+/// Waits for a file with this ending in a folder. Chromium makes it empty, and puts the whole in its
+/// place.
 pub async fn downloaded(folder: &Path, ending: &str) -> PathBuf {
     let mut file = None;
     until("the file is there", async || {
-        let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-        file = entries.into_iter().find(|path| path.extension().is_some_and(|is| is == ending));
+        let mut entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
+        let is_whole = |entry: &DirEntry| {
+            entry.path().extension().is_some_and(|is| is == ending)
+                && entry.metadata().is_ok_and(|it| it.len() > 0)
+        };
+        file = entries.find(is_whole).map(|entry| entry.path());
         file.is_some()
     })
     .await;
