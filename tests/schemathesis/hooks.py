@@ -108,6 +108,7 @@ RIGHT = [
     r"JOC-420: maxOrders: \d+ orders would be affected, at most \d+ are allowed",
     r"JOC-420: Idempotency-Key: came with another request before; send a new key",
     r"JOC-405: \w+: the window is empty: .*",
+    r"JOC-420: unit: the window has more than 1000 (hours|days)",
     # Far dates and long periods, and numbers in names of days.
     r"JOC-405: (\w+|orders\[\d+\]\.scheduledFor): '.*' leaves the years 1 to 9999",
     # Instructions and branches in turn, an instruction at the end.
