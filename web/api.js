@@ -192,10 +192,13 @@ async function read(response, parsed, signal, sent) {
   let body;
   try {
     body = parsed(await response.text());
+    if (body === null || typeof body !== "object") {
+      throw new TypeError();
+    }
   } catch {
     signal?.throwIfAborted();
     const problem = response.ok
-      ? "The response was cut off, so nothing of it is shown."
+      ? "The response was cut off or does not come from the API. Nothing of it is shown."
       : `The service responded with status ${response.status}.`;
     throw new ApiError(response.ok ? 0 : response.status, "", problem, { requestId: id });
   }

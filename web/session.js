@@ -80,7 +80,8 @@ export async function logOut() {
   sessionStorage.removeItem(ACCOUNT);
   if (token) {
     // A service that cannot be reached ends the session by itself when it has been idle.
-    await call("/authentication/logout", {}, { isLast: true }).catch(() => {});
+    const signal = AbortSignal.timeout(5000);
+    await call("/authentication/logout", {}, { isLast: true, signal }).catch(() => {});
   }
   transport.token = "";
 }

@@ -92,14 +92,14 @@ on_both! {
         app.db.execute("DELETE FROM orders WHERE order_id = 'o0000'").await.unwrap();
         line.cut(true);
         browser.keys("r").await;
-        browser.until_shown("The response was cut off, so nothing of it is shown.").await;
+        browser.until_shown("The response was cut off or does not come from the API. Nothing of it is shown.").await;
         // The old list stays, and says so.
         browser.until_shown("Could not be refreshed since").await;
         assert_eq!(browser.text(".total").await, "5,000 orders");
         browser.until(&format!("{ROWS}[0] === 'o0000'")).await;
         // Without an old one there is none.
         browser.reload().await;
-        browser.until_shown("The response was cut off, so nothing of it is shown.").await;
+        browser.until_shown("The response was cut off or does not come from the API. Nothing of it is shown.").await;
         assert_eq!(browser.get(&format!("{ROWS}.length")).await, 0);
         assert_eq!(browser.text(".total").await, "");
         line.cut(false);
