@@ -40,8 +40,9 @@ export class ApiError extends Error {
     return this.status === 401 || this.status === 440;
   }
 
+  /** Whether the service, not a proxy before it, does not know the endpoint. */
   get isMissing() {
-    return this.status === 404;
+    return this.status === 404 && this.code !== "";
   }
 }
 

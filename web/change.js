@@ -67,6 +67,7 @@ function openChange({ action, base, title, changed }) {
   // A double click is one: its second half would confirm what the first has just made appear.
   const confirm = (/** @type {MouseEvent} */ event) => event.detail < 2 && send();
   const submit = button("", confirm, action.destructive ? "danger" : "main");
+  const leave = button("Do nothing", opened.close);
   const again = button("Preview again", () => live.reload());
   const age = new Freshness();
   const confirmation = field(
@@ -121,6 +122,7 @@ function openChange({ action, base, title, changed }) {
     for (const control of [again, ...form.querySelectorAll("fieldset")]) {
       control.disabled = isFixed;
     }
+    leave.hidden = isFixed;
     const isReady = isFixed || (total > 0 && !isLoading && !error);
     put(submit, unknown ? "Send again" : `${action.verb} ${counted(total)}`);
     submit.disabled = isSending || !isReady;
@@ -292,7 +294,7 @@ function openChange({ action, base, title, changed }) {
       { class: "confirm" },
       confirmation,
       problem,
-      h("div", { class: "buttons" }, button("Do nothing", opened.close), submit),
+      h("div", { class: "buttons" }, leave, submit),
     ),
   );
   opened.dialog.addEventListener("cancel", (event) => isSending && event.preventDefault());

@@ -9,7 +9,7 @@ import { ordersView } from "./orders.js";
 import { overviewView } from "./overview.js";
 import { closeDialogs } from "./panel.js";
 import { current, go, href, start } from "./route.js";
-import { endsIn, learn, logOut, restore, session, touch } from "./session.js";
+import { endsIn, learn, logOut, may, restore, session, touch } from "./session.js";
 import { duration, LOCAL, setLocal, zone } from "./time.js";
 
 /**
@@ -38,7 +38,9 @@ let leaving = new AbortController();
 /** @param {import("./route.js").Route} route */
 function follow({ view: name, params }) {
   const { title = "", make } = VIEWS[name] ?? {};
-  const controllerId = params.get("controller") || (session.controllers[0] ?? "");
+  const [first = ""] = session.controllers;
+  const usual = session.controllers.find((id) => may(id, "view")) ?? first;
+  const controllerId = params.get("controller") || usual;
   if (!make || !params.get("controller")) {
     const known = make ? name : "overview";
     if (controllerId) {

@@ -13,7 +13,7 @@ import { href } from "./route.js";
 import { session } from "./session.js";
 import { badge, counted, ENDED, LIVING } from "./states.js";
 import { timeElement } from "./time.js";
-import { changeOf, trailOf } from "./trail.js";
+import { changeOf, ENTRIES, trailOf } from "./trail.js";
 
 /** @typedef {import("./columns.js").Order} Order */
 
@@ -156,7 +156,7 @@ export class OrderPanel extends Panel {
       session.mayAudit
         ? this.part("Trail", trail, ({ steps, isCut }) => [
             steps.length ? h("ol", { class: "trail" }, steps.map(drawStep)) : null,
-            isCut ? hint("Older entries are in the audit log.") : null,
+            isCut ? hint(`Only the newest ${ENTRIES} entries were read.`) : null,
           ])
         : hint("This account may not see the audit log."),
     );

@@ -36,8 +36,9 @@ export function overviewView(main, controllerId, signal) {
       href: href("orders", { state }),
       className: `fill s-${state.toLowerCase()}`,
     }));
-    const total = h("p", { class: "count" }, counted(sum(orders, [])));
-    append(total, h("small", null, " that have not ended"));
+    const all = sum(orders, []);
+    const total = h("p", { class: "count" }, counted(all));
+    append(total, h("small", null, ` that ${all === 1 ? "has" : "have"} not ended`));
     return [total, counts(bars)];
   };
 

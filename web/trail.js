@@ -36,7 +36,7 @@ import { badge } from "./states.js";
  */
 
 /** How many entries of an order are read. */
-const ENTRIES = 50;
+export const ENTRIES = 50;
 
 /**
  * @param {string} controllerId

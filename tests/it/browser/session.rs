@@ -76,7 +76,7 @@ on_both! {
         let app = App::with(kind, &orders()).await;
         app.account("viewer", "sos:products:controller:orders:view", &[("/ops", true)]).await;
         let browser = Browser::logged_in(app.address(), "viewer", "a-password").await;
-        browser.until_shown("1 order that have not ended").await;
+        browser.until_shown("1 order that has not ended").await;
         assert!(!browser.text("nav").await.contains("Audit"));
         browser.goto("#/orders").await;
         browser.until_shown_in("[role=grid]", "runs").await;
