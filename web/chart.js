@@ -1,6 +1,6 @@
 /** Bars as SVG for the eye, and the same numbers as a table for screen readers. */
 
-import { h, svg } from "./dom.js";
+import { h, svg, table } from "./dom.js";
 import { number } from "./states.js";
 import { zone } from "./time.js";
 
@@ -48,6 +48,9 @@ export function histogram(caption, heads, bars) {
       }),
     );
   });
+  const rows = bars.map(({ title, value, note }) =>
+    h("tr", null, h("th", { scope: "row" }, title), h("td", null, number(value) + (note ?? ""))),
+  );
   const labels = bars.map(({ label }) => h("span", null, label));
   const drawing = svg(
     "svg",
@@ -65,7 +68,7 @@ export function histogram(caption, heads, bars) {
     ),
     drawing,
     h("div", { class: "labels", "aria-hidden": "true" }, labels),
-    table(caption, heads, bars),
+    table(caption, heads, rows, "unseen"),
   );
 }
 
@@ -103,31 +106,5 @@ export function counts(bars) {
       );
       return h("li", null, link);
     }),
-  );
-}
-
-/**
- * @param {string} caption
- * @param {[string, string]} heads
- * @param {Bar[]} bars
- */
-function table(caption, heads, bars) {
-  const rows = bars.map(({ title, value, note }) =>
-    h("tr", null, h("th", { scope: "row" }, title), h("td", null, number(value) + (note ?? ""))),
-  );
-  return h(
-    "table",
-    { class: "unseen" },
-    h("caption", null, caption),
-    h(
-      "thead",
-      null,
-      h(
-        "tr",
-        null,
-        heads.map((head) => h("th", { scope: "col" }, head)),
-      ),
-    ),
-    h("tbody", null, rows),
   );
 }

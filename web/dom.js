@@ -76,6 +76,35 @@ export function button(label, onclick, className = "") {
   return h("button", { type: "button", class: className, onclick }, label);
 }
 
+/**
+ * @param {string} caption
+ * @param {string[]} heads
+ * @param {HTMLElement[]} rows
+ * @param {string} [className]
+ */
+export function table(caption, heads, rows, className) {
+  const cells = heads.map((text) => h("th", { scope: "col" }, text));
+  return h(
+    "table",
+    { class: className },
+    h("caption", null, caption),
+    h("thead", null, h("tr", null, cells)),
+    h("tbody", null, rows),
+  );
+}
+
+/**
+ * A table that scrolls by itself where it is too wide or too long.
+ *
+ * @param {string} caption
+ * @param {string[]} heads
+ * @param {HTMLElement[]} rows
+ */
+export function plain(caption, heads, rows) {
+  const place = { class: "scroll", tabindex: 0, role: "region", "aria-label": caption };
+  return h("div", place, table(caption, heads, rows));
+}
+
 /** A line of small print. @param {...Children} children */
 export function hint(...children) {
   return h("p", { class: "hint" }, ...children);

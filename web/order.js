@@ -3,12 +3,11 @@
 import { ask } from "./api.js";
 import { actionButtons } from "./change.js";
 import { scheduled, states } from "./columns.js";
-import { append, button, foreign, h, hint, put } from "./dom.js";
+import { append, button, foreign, h, hint, plain, put } from "./dom.js";
 import { everything, selection } from "./filter.js";
 import { pretty } from "./formats.js";
 import { alertOf, Freshness, Live, showIn } from "./live.js";
 import { definitions, Panel, ticket } from "./panel.js";
-import { plain } from "./preview.js";
 import { href } from "./route.js";
 import { session } from "./session.js";
 import { badge, counted, ENDED, LIVING } from "./states.js";

@@ -2,9 +2,8 @@
 
 import { ask } from "./api.js";
 import { counts, histogram } from "./chart.js";
-import { append, foreign, h, hint, put } from "./dom.js";
+import { append, foreign, h, hint, plain, put } from "./dom.js";
 import { Freshness, Live, refreshAll, showIn } from "./live.js";
-import { plain } from "./preview.js";
 import { href } from "./route.js";
 import { may, session } from "./session.js";
 import { badge, counted, LIVING, number, sum } from "./states.js";

@@ -1,6 +1,6 @@
 /** What a preview says: numbers, states, window, warnings, the first orders. */
 
-import { foreign, h } from "./dom.js";
+import { foreign, h, plain } from "./dom.js";
 import { windowText } from "./filterbar.js";
 import { badge, counted, NOT_RESTORED, number } from "./states.js";
 
@@ -123,25 +123,4 @@ export function leftAlone({ notRestoredTotal, notRestored }) {
     ["Order", "State", "Why"],
     rows,
   );
-}
-
-/**
- * @param {string} caption
- * @param {string[]} heads
- * @param {HTMLElement[]} rows
- */
-export function plain(caption, heads, rows) {
-  const head = h(
-    "tr",
-    null,
-    heads.map((text) => h("th", { scope: "col" }, text)),
-  );
-  const table = h(
-    "table",
-    null,
-    h("caption", null, caption),
-    h("thead", null, head),
-    h("tbody", null, rows),
-  );
-  return h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": caption }, table);
 }
