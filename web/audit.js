@@ -295,18 +295,18 @@ export function auditView(main, controllerId, signal) {
       for (const { name, input } of boxes) {
         input.checked = params.has(name);
       }
-      table.setColumns(
-        COLUMNS.filter(({ name }) =>
-          name === "controller"
-            ? params.has("all")
-            : innerWidth >= 600 || ["created", "request", "affected"].includes(name),
-        ),
-      );
       const filter = new URLSearchParams(params);
       filter.delete("entry");
       if (filter.toString() !== shown || list.data === undefined) {
         shown = filter.toString();
         limit = LIMIT;
+        table.setColumns(
+          COLUMNS.filter(({ name }) =>
+            name === "controller"
+              ? params.has("all")
+              : innerWidth >= 600 || ["created", "request", "affected"].includes(name),
+          ),
+        );
         table.element.scrollTop = 0;
         void list.reload({ forget: true });
       } else {

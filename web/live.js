@@ -17,7 +17,7 @@ let paused = false;
 /** What refreshes itself. @type {Set<Live<any>>} */
 const refreshing = new Set();
 
-// What is seen again must not be old.
+// A tab that is shown again shows fresh data.
 document.addEventListener("visibilitychange", () => {
   for (const live of refreshing) {
     live.tick();

@@ -92,18 +92,16 @@ export function ordersView(main, controllerId, signal) {
     drawTree,
     { signal, every: 30 },
   );
-  const folders = known("/tree", "folders");
-  const workflows = known("/workflows", "workflows");
-
-  /** What exists apart from orders; it changes rarely. @param {string} path @param {string} name */
-  function known(path, name) {
-    const body = { controllerId, ...(name === "workflows" ? { compact: true } : {}) };
-    return new Live(
-      async (flight) => (await ask(path, body, flight))[name],
-      () => (name === "workflows" ? bar.setWorkflows(workflows.data ?? []) : drawTree()),
-      { signal },
-    );
-  }
+  /** What exists apart from orders; it changes rarely. @type {Live<any>} */
+  const folders = new Live((flight) => ask("/tree", { controllerId }, flight), drawTree, {
+    signal,
+  });
+  /** @type {Live<any>} */
+  const workflows = new Live(
+    (flight) => ask("/workflows", { controllerId, compact: true }, flight),
+    ({ data }) => bar.setWorkflows(data?.workflows ?? []),
+    { signal },
+  );
 
   /** What the tree counts; its numbers are then those of the chosen states. */
   function toCount() {
@@ -164,7 +162,7 @@ export function ordersView(main, controllerId, signal) {
         sum(entry.orders, states),
       ]),
     );
-    tree.setRoot(treeOf(pathsOf(folders.data ?? []), of), counts.data !== undefined);
+    tree.setRoot(treeOf(pathsOf(folders.data?.folders ?? []), of), counts.data !== undefined);
   }
 
   function drawActions() {
@@ -242,7 +240,6 @@ export function ordersView(main, controllerId, signal) {
         void counts.reload({ forget: body !== counting });
         counting = body;
       }
-      drawTree();
     },
     focusFilter: () => bar.focus(),
     back: () => panel.close(),
