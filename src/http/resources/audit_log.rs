@@ -27,10 +27,10 @@ use crate::store::{Detail, Entry};
 use actix_web::HttpResponse;
 use actix_web::web::post;
 
+pub mod overview;
+
 /// The default number of entries, as in JOC.
 const LIMIT: u64 = 10_000;
-
-pub mod overview;
 
 /// Selects the entries that match every field. Absent, `null` and empty mean the same.
 #[derive(Debug, Default, Deserialize, JsonSchema)]

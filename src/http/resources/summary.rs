@@ -47,8 +47,8 @@ impl Summary {
     /// The sums of some counts.
     pub fn of<'a>(counts: impl IntoIterator<Item = &'a CountsByState>) -> Self {
         let sums = sum_of(counts);
-        let sum = |state: EffectiveState| sums.get(&state).copied().unwrap_or_default();
-        Self { living: LivingSummary::of(&sums), terminated: sum(Finished) + sum(Cancelled) }
+        let terminated = [Finished, Cancelled].iter().filter_map(|state| sums.get(state)).sum();
+        Self { living: LivingSummary::of(&sums), terminated }
     }
 }
 

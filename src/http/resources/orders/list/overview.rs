@@ -123,14 +123,13 @@ async fn folders(
 ) -> Result<Json<Dated<OrdersByFolder>>, ApiError> {
     let selection = select(&context, body.into()).await?;
     let counts = context.read(|store| store.counts_by_workflow(&selection)).await?;
-    let mut folders = BTreeMap::<&str, CountsByState>::new();
+    let mut folders = BTreeMap::<&str, Vec<&CountsByState>>::new();
     for (path, counts) in &counts {
-        let of_folder = folders.entry(folder_of(path).unwrap_or("/")).or_default();
-        *of_folder = sum_of([&*of_folder, counts]);
+        folders.entry(folder_of(path).unwrap_or("/")).or_default().push(counts);
     }
     let folders = folders.into_iter().map(|(folder, counts)| FolderItem {
         folder: folder.into(),
-        orders: LivingSummary::of(&counts),
+        orders: LivingSummary::of(&sum_of(counts)),
     });
     Ok(context.dated(OrdersByFolder { folders: folders.collect() }))
 }
