@@ -226,9 +226,7 @@ on_both! {
         app.db.execute("UPDATE orders SET modified = '2026-11-23T12:35:00.000Z' \
                         WHERE order_id = 'imported'").await.unwrap();
         let cancel = async |ids: Value, kill: bool| {
-            let answer = app.cancel(json!({"orderIds": ids, "kill": kill})).await;
-            answer.ok();
-            let id: i64 = answer.headers["x-audit-log-id"].to_str().unwrap().parse().unwrap();
+            let id = app.cancel(json!({"orderIds": ids, "kill": kill})).await.entry();
             app.pass(TimeDelta::seconds(1));
             id
         };

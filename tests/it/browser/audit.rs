@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::chromium::downloaded;
 use super::{opened_at, orders};
-use crate::harness::App;
+use crate::harness::{App, with_controller};
 
 on_both! {
     async fn an_entry_is_found_and_says_what_it_did(kind: Kind) {
@@ -52,8 +52,8 @@ on_both! {
         let app = App::with(kind, &orders()).await;
         for comment in ["=1+1", "a \"quoted\" one,\nof two lines"] {
             let log = json!({"comment": comment});
-            app.post("/orders/suspend", &crate::harness::with_controller(
-                json!({"orderIds": ["late"], "auditLog": log}))).await;
+            let body = with_controller(json!({"orderIds": ["late"], "auditLog": log}));
+            app.post("/orders/suspend", &body).await;
         }
         let folder = tempfile::tempdir().unwrap();
         let browser = opened_at(&app, "audit").await;

@@ -284,8 +284,8 @@ impl WebDriverCompatibleCommand for Extension {
     }
 }
 
-/// Waits for a file with this ending in a folder. Chromium makes it empty, and puts the whole in its
-/// place.
+/// Waits for a file with this ending in a folder. Chromium creates it empty and
+/// replaces it.
 pub async fn downloaded(folder: &Path, ending: &str) -> PathBuf {
     let mut file = None;
     until("the file is there", async || {

@@ -9,7 +9,7 @@ use tokio::net::tcp::OwnedWriteHalf;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-/// The bytes of a response that still pass once the line is to be cut.
+/// How much of a response passes before it is cut, in bytes.
 const PASSING: usize = 200_000;
 
 /// Stops when dropped.

@@ -1,10 +1,11 @@
 //! The list of orders and its filter.
 
 use fantoccini::key::Key;
+use serde_json::json;
 
 use super::cut::Line;
 use super::{Browser, opened_at, orders};
-use crate::harness::{App, Order, ROOT};
+use crate::harness::{App, Order, ROOT, with_controller};
 
 /// The ids in the table, as far as they are in the document.
 const ROWS: &str = "[...document.querySelectorAll('[role=grid] [data-index]')]\
@@ -21,7 +22,7 @@ on_both! {
         browser.press("FAILED").await;
         browser.press("BLOCKED").await;
         browser.until_shown_in("[role=grid]", "late").await;
-        assert_eq!(browser.get(ROWS).await, serde_json::json!(["failed", "late"]));
+        assert_eq!(browser.get(ROWS).await, json!(["failed", "late"]));
         browser.fill("Text", "LAT").await;
         browser.until(&format!("{ROWS}.join() === 'late'")).await;
         let address = browser.get("location.hash").await;
@@ -110,8 +111,8 @@ on_both! {
     async fn an_order_is_shown_with_its_children_and_its_trail(kind: Kind) {
         let app = App::with(kind, &orders()).await;
         app.db.insert(&[Order::new("failed|left").state("FINISHED")]).await;
-        let suspend = serde_json::json!({"controllerId": crate::harness::CONTROLLER, "orderIds": ["late"],
-            "auditLog": {"comment": "wait for it", "ticketLink": "T-1"}});
+        let log = json!({"comment": "wait for it", "ticketLink": "T-1"});
+        let suspend = with_controller(json!({"orderIds": ["late"], "auditLog": log}));
         app.post("/orders/suspend", &suspend).await.ok();
         let browser = opened_at(&app, "orders?state=SUSPENDED").await;
         browser.until_shown_in("[role=grid]", "late").await;

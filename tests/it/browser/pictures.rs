@@ -30,7 +30,6 @@ fn orders(now: DateTime<Utc>) -> Vec<Order> {
         let due = now + TimeDelta::minutes(sign * i64::try_from(minutes).unwrap());
         Order { scheduled_for: Some(due), ..order }
     };
-    // More at night than in the evening.
     let mut orders: Vec<Order> =
         (0..420).map(|i| at(order("n", i), 3 + i * 7 % 700 + i % 5 * 150, 1)).collect();
     orders.extend((0..36).map(|i| at(order("late", i), 5 + i * 4, -1)));
